@@ -1,0 +1,165 @@
+"""One filter model for every page: chips on screen <-> the page's address <-> a polars expression.
+
+A clause reads `column.op.value,value`, each part percent-encoded; a leading `~` keeps it but switches it off.
+Clauses are joined by `;`. Addresses are untrusted: `Filters.checked` refuses what the run does not have.
+"""
+
+import math
+from typing import Literal, get_args
+from urllib.parse import quote, unquote
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from lake.errors import UsageError
+
+Operator = Literal["is", "not", "between", "null", "present"]
+MAX_CLAUSES, MAX_VALUES = 20, 200
+OFF = "~"
+
+
+class FilterError(UsageError):
+    """A filter that this run cannot answer."""
+
+
+class Clause(BaseModel):
+    """One condition on one column; `values` are texts as in the address."""
+
+    model_config = ConfigDict(frozen=True)
+
+    column: str
+    op: Operator
+    values: tuple[str, ...] = ()
+    enabled: bool = True
+
+    def to_text(self) -> str:
+        parts = [_quote(self.column), self.op]
+        if self.values:
+            parts.append(",".join(map(_quote, self.values)))
+        return ("" if self.enabled else OFF) + ".".join(parts)
+
+    def describe(self) -> str:
+        """The condition in words, for a chip."""
+        column = self.column.replace("_", " ")
+        match self.op:
+            case "is":
+                return f"{column}: {' or '.join(self.values)}"
+            case "not":
+                return f"{column}: not {' or '.join(self.values)}"
+            case "between":
+                return f"{column}: {self.values[0]} to {self.values[1]}"
+            case "null":
+                return f"{column}: empty"
+            case "present":
+                return f"{column}: not empty"
+
+    def to_expr(self, dtype: pl.DataType) -> pl.Expr:
+        """The condition as polars sees it; `FilterError` where a value does not fit the column's type."""
+        column = pl.col(self.column)
+        if self.op in ("null", "present"):
+            return column.is_null() if self.op == "null" else column.is_not_null()
+        if self.op == "between":
+            low, high = (self._number(value) for value in self.values)
+            return column.is_between(low, high)
+        found = column.is_in(self._typed(dtype))
+        return found if self.op == "is" else ~found
+
+    def check(self, schema: dict[str, pl.DataType]) -> None:
+        """Raise `FilterError` where the run has no such column or the values do not fit it."""
+        dtype = schema.get(self.column)
+        if dtype is None:
+            raise FilterError(f"There is no column {self.column[:60]!r} to filter by.")
+        wanted = {"between": 2, "null": 0, "present": 0}.get(self.op)
+        if (wanted is None and not self.values) or (wanted is not None and len(self.values) != wanted):
+            raise FilterError(
+                f"The filter on {self.column} has {len(self.values)} values, which {self.op} cannot use."
+            )
+        if self.op == "between" and not dtype.is_numeric():
+            raise FilterError(f"{self.column} is not a number and has no range.")
+        self.to_expr(dtype)
+
+    def _typed(self, dtype: pl.DataType) -> list[str] | list[float] | list[bool] | list[int]:
+        if dtype == pl.Boolean:
+            if not set(self.values) <= {"true", "false"}:
+                raise FilterError(f"{self.column} is true or false, not {self.values[0][:60]!r}.")
+            return [value == "true" for value in self.values]
+        if dtype.is_integer():
+            return [int(self._number(value)) for value in self.values]
+        return [self._number(value) for value in self.values] if dtype.is_numeric() else list(self.values)
+
+    def _number(self, value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or abs(number) > 2**53:
+            raise FilterError(f"{self.column}: {value[:60]!r} is not a number.")
+        return number
+
+
+class Filters(BaseModel):
+    """Conditions that all must hold."""
+
+    model_config = ConfigDict(frozen=True)
+
+    clauses: tuple[Clause, ...] = ()
+
+    @classmethod
+    def of(cls, **values: str | list[str]) -> "Filters":
+        """Equality on each named column: `Filters.of(label="cat", predicted="dog")`."""
+        listed = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in values.items()}
+        return cls(clauses=tuple(Clause(column=k, op="is", values=v) for k, v in listed.items()))
+
+    @classmethod
+    def from_text(cls, text: str) -> "Filters":
+        """The filters of an address; `FilterError` where it is not one."""
+        parts = [part for part in text.split(";") if part]
+        if len(parts) > MAX_CLAUSES:
+            raise FilterError(f"More than {MAX_CLAUSES} filters in the address.")
+        return cls(clauses=tuple(_parse(part) for part in parts))
+
+    def to_text(self) -> str:
+        return ";".join(clause.to_text() for clause in self.clauses)
+
+    def checked(self, schema: dict[str, pl.DataType]) -> "Filters":
+        """Itself, after every clause was checked against the columns of the run; raises `FilterError`."""
+        for clause in self.clauses:
+            clause.check(schema)
+        return self
+
+    def apply(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows on which every enabled clause holds."""
+        schema = frame.collect_schema()
+        enabled = [clause.to_expr(schema[clause.column]) for clause in self.clauses if clause.enabled]
+        return frame.filter(*enabled) if enabled else frame
+
+    def with_clause(self, clause: Clause) -> "Filters":
+        """With the clause in place of any other on its column."""
+        kept = tuple(c for c in self.clauses if c.column != clause.column)
+        return Filters(clauses=(*kept, clause))
+
+    def toggled(self, index: int) -> "Filters":
+        """With one clause switched on or off."""
+        flip = {"enabled": not self.clauses[index].enabled}
+        return Filters(
+            clauses=tuple(c.model_copy(update=flip) if i == index else c for i, c in enumerate(self.clauses))
+        )
+
+    def without(self, index: int) -> "Filters":
+        return Filters(clauses=tuple(c for i, c in enumerate(self.clauses) if i != index))
+
+
+def _parse(part: str) -> Clause:
+    enabled = not part.startswith(OFF)
+    column, _, rest = part.removeprefix(OFF).partition(".")
+    op, dot, listed = rest.partition(".")
+    if op not in get_args(Operator):
+        raise FilterError(f"The filter {part[:60]!r} in the address cannot be read.")
+    values = tuple(unquote(value) for value in listed.split(",")) if dot else ()
+    if len(values) > MAX_VALUES:
+        raise FilterError(f"More than {MAX_VALUES} values in one filter of the address.")
+    return Clause(column=unquote(column), op=op, values=values, enabled=enabled)  # type: ignore[arg-type]
+
+
+def _quote(text: str) -> str:
+    return quote(text, safe="").replace(".", "%2E").replace("~", "%7E")

@@ -1,0 +1,185 @@
+"""The questions pages ask: a run or a lazy frame in, a lazy frame out. Every number on screen comes from here."""
+
+import polars as pl
+
+from lake.contracts import METHODS, Properties
+from lake.store import Run
+
+PROPERTIES = [name for name in Properties.column_names() if name not in ("dataset_id", "sample_id")]
+LABELLED = pl.col("label").is_not_null()
+HELD_OUT = LABELLED & pl.col("out_of_sample")
+
+
+def scan_samples(run: Run) -> pl.LazyFrame:
+    """One row a scored sample with everything measured of it but vectors: the table analysts filter."""
+    samples = run.scan("samples").select("sample_id", "split", "label", *_group_columns(run), "source_name")
+    predictions = run.scan("predictions").drop("run_id", "probabilities", "logits", "raw_loss")
+    projection = run.scan("projection").drop("run_id")
+    properties = run.scan("properties").drop("dataset_id")
+    frame = predictions.join(samples, on="sample_id").join(projection, on="sample_id")
+    frame = frame.join(properties, on="sample_id")
+    for method in METHODS:
+        members = run.scan("clusters").filter(pl.col("method") == method)
+        frame = frame.join(
+            members.select("sample_id", pl.col("cluster").alias(cluster_column(method))), on="sample_id"
+        )
+    return frame.select(
+        "sample_id",
+        "split",
+        "label",
+        "predicted",
+        "correct",
+        "loss",
+        pl.all().exclude("sample_id", "split", "label", "predicted", "correct", "loss"),
+    ).sort("sample_id")
+
+
+def cluster_column(method: str) -> str:
+    """The column of `scan_samples` with the clusters of a method."""
+    return f"cluster_{method}"
+
+
+def accuracy(frame: pl.LazyFrame, by: str | None = None) -> pl.LazyFrame:
+    """n, hits, mean and median loss of the labelled rows, in all or by a column."""
+    measures = (
+        pl.len().cast(pl.Int64).alias("n"),
+        pl.col("correct").sum().cast(pl.Int64).alias("hits"),
+        pl.col("loss").mean().alias("mean_loss"),
+        pl.col("loss").median().alias("median_loss"),
+    )
+    labelled = frame.filter(LABELLED)
+    return labelled.group_by(by).agg(measures).sort(by) if by else labelled.select(measures)
+
+
+def confusion(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """n and mean loss by label and predicted class, the label's total and the share of it."""
+    counts = (
+        frame.filter(LABELLED)
+        .group_by("label", "predicted")
+        .agg(pl.len().cast(pl.Int64).alias("n"), pl.col("loss").mean().alias("mean_loss"))
+    )
+    total = pl.col("n").sum().over("label")
+    return counts.with_columns(total.alias("total"), (pl.col("n") / total).alias("share")).sort(
+        "label", "predicted"
+    )
+
+
+def top_confusions(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Wrong cells of the confusion matrix, largest first."""
+    return (
+        confusion(frame)
+        .filter(pl.col("label") != pl.col("predicted"))
+        .sort("n", "label", "predicted", descending=[True, False, False])
+    )
+
+
+def class_report(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Recall, precision and loss of each class, lowest recall first."""
+    labelled = frame.filter(LABELLED)
+    claimed = labelled.group_by(pl.col("predicted").alias("label")).agg(
+        pl.len().cast(pl.Int64).alias("claimed"), pl.col("correct").mean().alias("precision")
+    )
+    return (
+        accuracy(labelled, by="label")
+        .join(claimed, on="label", how="left")
+        .with_columns((pl.col("hits") / pl.col("n")).alias("recall"))
+        .sort("recall", "label")
+    )
+
+
+def reliability(frame: pl.LazyFrame, *, bins: int = 15) -> pl.LazyFrame:
+    """Mean confidence and share right in bins of equal mass, with n and hits."""
+    order = pl.col("confidence").rank("ordinal") - 1
+    labelled = frame.filter(LABELLED).with_columns((order * bins // pl.len()).cast(pl.Int64).alias("bin"))
+    return (
+        labelled.group_by("bin")
+        .agg(
+            pl.len().cast(pl.Int64).alias("n"),
+            pl.col("correct").sum().cast(pl.Int64).alias("hits"),
+            pl.col("confidence").mean(),
+        )
+        .sort("bin")
+    )
+
+
+def neighbor_purity(run: Run, group: str, *, nearest: int = 15) -> pl.LazyFrame:
+    """Per labelled sample the share of its labelled nearest neighbours (cosine, 512-d) with its own value of `group`."""
+    values = _samples_with_groups(run).filter(LABELLED).select("sample_id", group)
+    close = run.scan("neighbors").filter(pl.col("rank") <= nearest).select("sample_id", "neighbor_id")
+    return (
+        close.join(values, on="sample_id")
+        .join(values, left_on="neighbor_id", right_on="sample_id", suffix="_neighbor")
+        .group_by("sample_id", group)
+        .agg((pl.col(group) == pl.col(f"{group}_neighbor")).mean().alias("purity"))
+    )
+
+
+def similar(run: Run, frame: pl.LazyFrame, sample_id: int) -> pl.LazyFrame:
+    """The nearest neighbours of a sample with their rows of `frame`, most similar first."""
+    close = run.scan("neighbors").filter(pl.col("sample_id") == sample_id)
+    return (
+        close.select("rank", "similarity", pl.col("neighbor_id").alias("sample_id"))
+        .join(frame, on="sample_id")
+        .sort("rank")
+    )
+
+
+def probabilities(run: Run, sample_id: int) -> pl.LazyFrame:
+    """Calibrated probability of every class for one sample, most probable first."""
+    row = run.scan("predictions").filter(pl.col("sample_id") == sample_id)
+    named = row.select(
+        pl.lit(pl.Series([run.classes])).alias("label"), pl.col("probabilities").alias("probability")
+    )
+    return named.explode("label", "probability").sort("probability", descending=True)
+
+
+def loss_map(run: Run, sample_id: int, layer: str) -> pl.LazyFrame:
+    """The signed loss map of a sample; no row where it was not computed."""
+    return run.scan("loss_maps").filter(pl.col("sample_id") == sample_id, pl.col("layer") == layer)
+
+
+def mean_loss_map(run: Run, sample_ids: pl.LazyFrame, layer: str) -> pl.LazyFrame:
+    """Mean signed map over the samples that have one: row, column, value and n."""
+    maps = (
+        run.scan("loss_maps")
+        .filter(pl.col("layer") == layer)
+        .join(sample_ids.select("sample_id"), on="sample_id")
+    )
+    cells = maps.select("width", "values", pl.int_ranges(0, pl.col("height") * pl.col("width")).alias("cell"))
+    long = cells.explode("values", "cell").with_columns(
+        (pl.col("cell") // pl.col("width")).alias("row"), (pl.col("cell") % pl.col("width")).alias("column")
+    )
+    return (
+        long.group_by("row", "column")
+        .agg(pl.col("values").mean().alias("value"), pl.len().cast(pl.Int64).alias("n"))
+        .sort("row", "column")
+    )
+
+
+def metric(run: Run, stage: str, name: str) -> float | None:
+    """One number of the run's `metrics`; None where it was not measured."""
+    found = run.scan("metrics").filter(pl.col("stage") == stage, pl.col("name") == name)
+    values = found.select("value").collect().to_series()
+    return values[0] if len(values) else None
+
+
+def stage_costs(run: Run) -> pl.LazyFrame:
+    """Seconds and peak memory of every stage in the order they ran."""
+    costs = run.scan("metrics").filter(
+        pl.col("name").is_in(["order", "seconds", "peak_memory_mib", "reused"])
+    )
+    wide = costs.group_by("stage").agg(
+        pl.col("value").filter(pl.col("name") == name).first().alias(name)
+        for name in ("order", "seconds", "peak_memory_mib", "reused")
+    )
+    return wide.sort("order").drop("order")
+
+
+def _samples_with_groups(run: Run) -> pl.LazyFrame:
+    return run.scan("samples").select("sample_id", "split", "label", *_group_columns(run))
+
+
+def _group_columns(run: Run) -> list[pl.Expr]:
+    return [
+        pl.col("groups").list.get(i).struct.field("value").alias(name) for i, name in enumerate(run.groups)
+    ]

@@ -1,0 +1,40 @@
+"""Intervals for the numbers people read."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z95 = 1.959963984540054
+
+
+def wilson_interval(hits: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share; (0, 1) when n is 0. Wilson 1927."""
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = hits / n, Z95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap_mean_interval(
+    values: NDArray[np.float64], *, resamples: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of the mean over resamples of the values; (nan, nan) when empty."""
+    if len(values) == 0:
+        return math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def calibration_error(
+    confidence: NDArray[np.float64], correct: NDArray[np.bool_], *, bins: int = 15
+) -> float:
+    """Expected calibration error over equal-mass bins, 0..1; 0 is perfectly honest. Nguyen & O'Connor 2015."""
+    order = np.argsort(confidence, kind="stable")
+    parts = np.array_split(order, min(bins, max(1, len(order))))
+    gaps = [len(part) * abs(confidence[part].mean() - correct[part].mean()) for part in parts if len(part)]
+    return float(sum(gaps) / max(1, len(order)))

@@ -1,0 +1,240 @@
+"""Open, stage, publish and read: a run exists for readers if and only if its row in `runs` does.
+
+Stages append their tables under a new `run_id`; `publish` validates them and appends one row with the pinned
+version of every table. Readers scan each table at its pinned version, so nothing written later can reach them.
+"""
+
+import datetime as dt
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, ScoredSamples, key_column
+from lake.errors import LakeError
+
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+IMAGE_ROWS_PER_GROUP = 1000
+
+
+class Lake:
+    """The tables under one root, a local folder or an object-store URL."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root).rstrip("/")
+        self._table = lru_cache(maxsize=256)(self._open)
+
+    def runs(self) -> pl.DataFrame:
+        """Published runs, newest first; empty where nothing has been published.
+
+        Raises `LakeError` where the lake is damaged or was written by a newer version.
+        """
+        with _reading(self.root):
+            try:
+                table = DeltaTable(self.uri("runs"))
+            except TableNotFoundError:
+                return TABLES["runs"].create_empty()
+            runs = pl.scan_delta(table).collect()
+        newest = runs["format_version"].max() if runs.height else 0
+        if newest > FORMAT_VERSION:  # type: ignore[operator]
+            raise LakeError(
+                f"The lake {self.root} has runs of format {newest}; this latentlake reads up to {FORMAT_VERSION}. "
+                "Install the newer latentlake to read it."
+            )
+        return runs.sort("published_at", descending=True)
+
+    def run(self, run_id: str = "latest") -> "Run":
+        """The published run of that id; `LakeError` where there is none."""
+        runs = self.runs()
+        if runs.is_empty():
+            raise LakeError(f"The lake {self.root} has no published run yet: run `latentlake refresh`.")
+        found = runs.head(1) if run_id == "latest" else runs.filter(pl.col("run_id") == run_id)
+        if found.is_empty():
+            raise LakeError(
+                f"The lake {self.root} has no run {run_id[:80]!r}: "
+                f"the latest is {runs['run_id'][0]}; `latentlake runs` lists all."
+            )
+        return Run(self, found.row(0, named=True))
+
+    def stage(self, name: str, frame: pl.DataFrame) -> None:
+        """Write the rows of one run (or dataset) of a table, replacing what an earlier try left."""
+        key = key_column(name)
+        values = frame[key].unique().to_list()
+        if len(values) != 1 or not RUN_ID.fullmatch(values[0]):
+            raise LakeError(
+                f"{name}: expected rows of one {key} in lower case, digits and dashes, got {values[:3]}."
+            )
+        ordered = TABLES[name].validate(frame, cast=True).sort(TABLES[name].primary_key())
+        with _writing(self.root):
+            self._create_root()
+            table_exists = DeltaTable.is_deltatable(self.uri(name), self._options)
+            write_deltalake(
+                self.uri(name),
+                ordered,
+                mode="overwrite",
+                predicate=f"{key} = '{values[0]}'" if table_exists else None,
+                partition_by=[key],
+                storage_options=self._options,
+                writer_properties=WriterProperties(
+                    compression="ZSTD", max_row_group_size=IMAGE_ROWS_PER_GROUP if name == "images" else None
+                ),
+            )
+
+    def staged(self, name: str, key: str) -> pl.LazyFrame:
+        """Rows of a table under one key at its newest version, published or not."""
+        with _reading(self.root):
+            return _select(self._table(name, self._newest(name)), name, key)
+
+    def has(self, name: str, key: str) -> bool:
+        """Whether a table has rows under the key at its newest version."""
+        if not DeltaTable.is_deltatable(self.uri(name), self._options):
+            return False
+        return not self.staged(name, key).select(key_column(name)).head(1).collect().is_empty()
+
+    def publish(self, facts: dict[str, Any]) -> str:
+        """Validate every table of `facts["run_id"]`, then make the run visible in one append; returns the run id.
+
+        Raises `LakeError` and changes nothing that readers see where a contract is broken.
+        """
+        run_id, dataset_id = facts["run_id"], facts["dataset_id"]
+        versions = {name: self._newest(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
+        keys = {name: dataset_id if name in DATASET_TABLES else run_id for name in versions}
+        tables = {name: _select(self._table(name, versions[name]), name, keys[name]) for name in versions}
+        checks = validate(tables)
+        counts = {name: frame.select(pl.len()).collect().item() for name, frame in tables.items()}
+        row = facts | {
+            "format_version": FORMAT_VERSION,
+            "published_at": dt.datetime.now(dt.UTC),
+            "tables": [{"name": n, "version": v, "rows": counts[n]} for n, v in versions.items()],
+            "checks": checks,
+        }
+        self._append_run(TABLES["runs"].validate(pl.DataFrame([row], schema=_polars_schema("runs"))))
+        return str(run_id)
+
+    def uri(self, name: str) -> str:
+        """Where a table lies."""
+        return f"{self.root}/{name}"
+
+    def _append_run(self, row: pl.DataFrame) -> None:
+        once = Transaction(app_id=f"publish/{row['run_id'][0]}", version=1)
+        with _writing(self.root):
+            exists = DeltaTable.is_deltatable(self.uri("runs"), self._options)
+            if exists and DeltaTable(self.uri("runs")).transaction_version(once.app_id) is not None:
+                return
+            write_deltalake(
+                self.uri("runs"),
+                row,
+                mode="append",
+                storage_options=self._options,
+                commit_properties=CommitProperties(app_transactions=[once]),
+            )
+
+    def _open(self, name: str, version: int) -> DeltaTable:
+        return DeltaTable(self.uri(name), version=version, storage_options=self._options)
+
+    def _newest(self, name: str) -> int:
+        try:
+            return DeltaTable(self.uri(name), storage_options=self._options).version()
+        except TableNotFoundError:
+            raise LakeError(f"The table {name} has not been staged: refresh again.") from None
+
+    def _create_root(self) -> None:
+        if "://" not in self.root:
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def _options(self) -> dict[str, str]:
+        return {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))
+        }
+
+
+class Run:
+    """One published run; `scan` reads a table as it was when the run was published."""
+
+    def __init__(self, lake: Lake, facts: dict[str, Any]) -> None:
+        self.lake, self.facts = lake, facts
+        self.run_id: str = facts["run_id"]
+        self.dataset_id: str = facts["dataset_id"]
+        self.classes: list[str] = facts["classes"]
+        self._versions = {table["name"]: table["version"] for table in facts["tables"]}
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """The rows of this run in a table."""
+        key = self.dataset_id if name in DATASET_TABLES else self.run_id
+        with _reading(self.lake.root):
+            return _select(self.lake._table(name, self._versions[name]), name, key)
+
+    @cached_property
+    def groups(self) -> dict[str, dict[str, str]]:
+        """Grouping -> class -> value, for example superclass -> ship -> vehicle."""
+        found: dict[str, dict[str, str]] = {}
+        for group in self.facts["groups"]:
+            found.setdefault(group["name"], {})[group["label"]] = group["value"]
+        return found
+
+
+def validate(tables: dict[str, pl.LazyFrame]) -> int:
+    """Check contracts, keys across tables and row counts; returns how many checks passed.
+
+    Raises `LakeError` naming the first table that breaks its contract.
+    """
+    for name, frame in tables.items():
+        failures = TABLES[name].filter(frame.collect()).failure.counts()
+        if failures:
+            raise LakeError(f"Nothing was published: the table {name} breaks its contract: {failures}.")
+    scored = {name: tables[name] for name in ScoredSamples.members()}
+    if not ScoredSamples.is_valid(scored):
+        raise LakeError("Nothing was published: not every stage has measured the same samples.")
+    known = tables["samples"].select("sample_id")
+    foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in (*scored, "loss_maps")}
+    for name, column in foreign.items():
+        unknown = tables[name].join(known, left_on=column, right_on="sample_id", how="anti")
+        if count := unknown.select(pl.len()).collect().item():
+            raise LakeError(
+                f"Nothing was published: {count} rows of {name} have a {column} that is not a sample."
+            )
+    return len(tables) + 1 + len(foreign)
+
+
+def _select(table: DeltaTable, name: str, key: str) -> pl.LazyFrame:
+    return pl.scan_delta(table).filter(pl.col(key_column(name)) == key)
+
+
+def _polars_schema(name: str) -> dict[str, pl.DataType]:
+    return {column: definition.dtype for column, definition in TABLES[name].columns().items()}
+
+
+@contextmanager
+def _reading(root: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, DeltaError, pl.exceptions.PolarsError) as error:
+        raise LakeError(
+            f"The lake {root} cannot be read ({_first_line(error)}): restore it from a copy, "
+            "or name another folder with --lake."
+        ) from error
+
+
+@contextmanager
+def _writing(root: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, DeltaError) as error:
+        raise LakeError(
+            f"The lake {root} cannot be written ({_first_line(error)}). What was published before is untouched: "
+            "free space or fix the permissions, then refresh again."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

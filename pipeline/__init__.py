@@ -1,0 +1,1 @@
+"""The batch pipeline: images in, a published run in the lake out."""

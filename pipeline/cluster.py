@@ -1,0 +1,83 @@
+"""Three clusterings of the L2-normalised principal components: k-means, bisecting k-means, HDBSCAN."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from hdbscan import HDBSCAN
+from numpy.typing import NDArray
+from sklearn.cluster import BisectingKMeans, KMeans
+
+from pipeline.settings import Settings
+
+MEDOIDS = 12
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Cluster number of every row, -1 for noise, with its strength of membership in 0..1."""
+
+    method: str
+    cluster: NDArray[np.int64]
+    strength: NDArray[np.float64]
+
+    def distance(self, points_NP: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Distance [N] of every row to the mean of its cluster; nan for noise."""
+        distance = np.full(len(points_NP), np.nan)
+        for number in np.unique(self.cluster[self.cluster >= 0]):
+            members = self.cluster == number
+            centre = points_NP[members].mean(0)
+            distance[members] = np.linalg.norm(points_NP[members] - centre, axis=1)
+        return distance
+
+
+def normalize_rows(components_NP: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1, so that Euclidean distance follows cosine."""
+    return np.asarray(components_NP / np.linalg.norm(components_NP, axis=1, keepdims=True).clip(1e-12))
+
+
+def compute_clusterings(points_NP: NDArray[np.float32], settings: Settings) -> list[Clustering]:
+    """The three clusterings, each numbered from its largest cluster down."""
+    k, seed = min(settings.kmeans_clusters, len(points_NP) // 2), settings.seed
+    kmeans = KMeans(k, n_init=4, random_state=seed).fit_predict(points_NP)
+    bisecting = BisectingKMeans(k, n_init=4, random_state=seed, bisecting_strategy="largest_cluster").fit_predict(
+        points_NP
+    )
+    density = HDBSCAN(
+        min_cluster_size=settings.hdbscan_min_cluster_size, min_samples=10, core_dist_n_jobs=settings.threads
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        density.fit(points_NP)
+    certain = np.ones(len(points_NP))
+    return [
+        Clustering("kmeans", _by_size(kmeans), certain),
+        Clustering("bisecting", _by_size(bisecting), certain),
+        Clustering("hdbscan", _by_size(density.labels_), density.probabilities_.clip(0, 1).astype(np.float64)),
+    ]
+
+
+def clusters_frame(
+    sample_id: NDArray[np.int64], points_NP: NDArray[np.float32], clusterings: list[Clustering]
+) -> pl.DataFrame:
+    """The `clusters` table but for its run_id; noise is null."""
+    parts = [
+        pl.DataFrame(
+            {
+                "method": pl.repeat(clustering.method, len(sample_id), eager=True),
+                "sample_id": sample_id,
+                "cluster": pl.Series(clustering.cluster).replace(-1, None),
+                "distance": pl.Series(clustering.distance(points_NP)).fill_nan(None),
+                "strength": clustering.strength,
+            }
+        )
+        for clustering in clusterings
+    ]
+    return pl.concat(parts)
+
+
+def _by_size(cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+    numbers, counts = np.unique(cluster[cluster >= 0], return_counts=True)
+    rank = {number: i for i, number in enumerate(numbers[np.argsort(-counts, kind="stable")])}
+    return np.array([rank.get(number, -1) for number in cluster], dtype=np.int64)

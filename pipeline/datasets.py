@@ -1,0 +1,141 @@
+"""CIFAR-10 from whichever source verifies, and the split every stage works on.
+
+`load_dataset(settings)` returns a `Dataset`; nothing else in the project knows that it is CIFAR-10.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.errors import UserError
+from pipeline import cifar10
+from pipeline.progress import Progress
+from pipeline.settings import Settings
+
+HELD_OUT = ("validation", "test", "unlabeled")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with their labels and splits; row i of every array is the sample `sample_id[i]`."""
+
+    dataset_id: str
+    name: str
+    classes: list[str]
+    groups: dict[str, dict[str, str]]
+    """Group name -> class -> value, for example superclass -> ship -> vehicle."""
+    sample_id: NDArray[np.int64]
+    images_NHWC: NDArray[np.uint8]
+    label: NDArray[np.int64]
+    """Class index; -1 where the label is withheld."""
+    split: NDArray[np.str_]
+    source_name: list[str]
+
+    def __len__(self) -> int:
+        return len(self.sample_id)
+
+    def rows(self, *splits: str) -> NDArray[np.int64]:
+        """Row numbers of the named splits."""
+        return np.flatnonzero(np.isin(self.split, splits))
+
+    def to_frame(self) -> pl.DataFrame:
+        """The `samples` table: one row a sample, label and groups null where the label is withheld."""
+        names = [self.classes[i] if i >= 0 else None for i in self.label]
+        groups = [
+            [
+                {"name": group, "value": values[name] if name else None}
+                for group, values in self.groups.items()
+            ]
+            for name in names
+        ]
+        return pl.DataFrame(
+            {
+                "dataset_id": self.dataset_id,
+                "sample_id": self.sample_id,
+                "split": self.split.tolist(),
+                "label": pl.Series(names, dtype=pl.String),
+                "groups": pl.Series(
+                    groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))
+                ),
+                "source_name": self.source_name,
+                "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in self.images_NHWC],
+            }
+        )
+
+
+def load_dataset(settings: Settings, progress: Progress) -> Dataset:
+    """The dataset the settings name, split and cut to size; `UserError` where no source verifies."""
+    images_NHWC, label = cifar10.load(settings.data_dir, settings.cache_dir, progress)
+    official_test = np.arange(len(label)) >= cifar10.TRAIN_SIZE
+    split = assign_splits(label, official_test, unlabeled=settings.unlabeled, seed=settings.split_seed)
+    keep = choose_samples(label, split, limit=settings.samples, seed=settings.split_seed)
+    label = np.where(split == "unlabeled", -1, label)
+    source = [f"test/{i - cifar10.TRAIN_SIZE}" if t else f"train/{i}" for i, t in enumerate(official_test)]
+    return Dataset(
+        dataset_id=_dataset_id(settings),
+        name="CIFAR-10",
+        classes=cifar10.CLASSES,
+        groups=cifar10.GROUPS,
+        sample_id=keep,
+        images_NHWC=images_NHWC[keep],
+        label=label[keep],
+        split=split[keep],
+        source_name=[source[i] for i in keep],
+    )
+
+
+def assign_splits(
+    label: NDArray[np.int64], official_test: NDArray[np.bool_], *, unlabeled: int, seed: int
+) -> NDArray[np.str_]:
+    """Split name per sample: a stratified tenth of the official train is validation, `unlabeled` of the test."""
+    split = np.where(official_test, "test", "train").astype("<U10")
+    rng = np.random.default_rng(seed)
+    train, test = np.flatnonzero(~official_test), np.flatnonzero(official_test)
+    if unlabeled > len(test) // 2:
+        raise UserError(
+            f"unlabeled = {unlabeled} would withhold more than half of the {len(test)} test labels."
+        )
+    split[_stratified(train, label, len(train) // 10, rng)] = "validation"
+    split[_stratified(test, label, unlabeled, rng)] = "unlabeled"
+    return split
+
+
+def choose_samples(
+    label: NDArray[np.int64], split: NDArray[np.str_], *, limit: int | None, seed: int
+) -> NDArray[np.int64]:
+    """Row numbers to keep, ascending: all, or `limit` of them with half of them for training.
+
+    A small set keeps 50 % train, 10 % validation, 35 % test and 5 % unlabeled, each stratified by class.
+    """
+    rows = np.arange(len(label))
+    if limit is None or limit >= len(label):
+        return rows
+    rng = np.random.default_rng(seed)
+    shares = {"train": 0.5, "validation": 0.1, "test": 0.35, "unlabeled": 0.05}
+    chosen = [
+        _stratified(rows[split == name], label, round(limit * share), rng) for name, share in shares.items()
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def _stratified(
+    rows: NDArray[np.int64], label: NDArray[np.int64], count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """`count` of the rows with every class in its share, by taking each class's shuffled rows in turn."""
+    shuffled = rng.permutation(rows)
+    rank = np.empty(len(rows))
+    for value in np.unique(label[shuffled]):
+        members = np.flatnonzero(label[shuffled] == value)
+        rank[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return shuffled[np.argsort(rank, kind="stable")[:count]]
+
+
+def _dataset_id(settings: Settings) -> str:
+    """Names the images and their split: equal ids mean equal `samples` rows."""
+    facts = [cifar10.SHA1, settings.unlabeled, settings.samples, settings.split_seed]
+    return "cifar10-" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]

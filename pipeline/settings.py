@@ -1,0 +1,158 @@
+"""Every setting in one model: flags > environment (`LATENTLAKE_...`) > TOML file > preset > defaults.
+
+`latentlake config` prints the result; every published run stores it.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from lake.errors import UsageError
+
+Preset = Literal["smoke", "quick", "standard", "full"]
+
+
+class Phase(BaseModel):
+    """A stretch of training at one image resolution."""
+
+    resolution: int = Field(ge=8, description="Side of the square training images in pixels.")
+    epochs: float = Field(gt=0, description="Passes over the training split; fractions allowed.")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "samples": 2000,
+        "unlabeled": 1000,
+        "batch_size": 128,
+        "phases": [{"resolution": 16, "epochs": 5}, {"resolution": 32, "epochs": 1}],
+        "kmeans_clusters": 10,
+        "hdbscan_min_cluster_size": 15,
+        "permutations": 2000,
+    },
+    "quick": {
+        "scored_train": 5000,
+        "phases": [
+            {"resolution": 16, "epochs": 1.8},
+            {"resolution": 24, "epochs": 0.2},
+            {"resolution": 32, "epochs": 0.3},
+        ],
+    },
+    "standard": {
+        "phases": [
+            {"resolution": 16, "epochs": 7},
+            {"resolution": 24, "epochs": 4},
+            {"resolution": 32, "epochs": 2.4},
+        ],
+    },
+    "full": {
+        "phases": [
+            {"resolution": 16, "epochs": 20},
+            {"resolution": 24, "epochs": 14},
+            {"resolution": 32, "epochs": 12},
+        ],
+    },
+}
+
+
+class Settings(BaseSettings):
+    """Settings of the pipeline and the app."""
+
+    model_config = SettingsConfigDict(env_prefix="LATENTLAKE_", extra="forbid", env_nested_delimiter="__")
+
+    preset: Preset = Field("quick", description="Sizes and epochs: smoke, quick, standard or full.")
+    lake: str = Field("data/lake", description="Root of the lake: a folder or an object-store URL.")
+    work_dir: Path = Field(Path("data/work"), description="Finished stages and checkpoints, for resuming.")
+    cache_dir: Path = Field(
+        Path.home() / ".cache" / "latentlake", description="Downloads, shared by every clone of this user."
+    )
+    data_dir: Path | None = Field(None, description="Folder with the official CIFAR-10 files or archive.")
+    seed: int = Field(0, ge=0, description="Seed of training, projection, clustering and tests.")
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="CPU threads.")
+
+    samples: int | None = Field(None, ge=500, description="Keep this many images; all when empty.")
+    unlabeled: int = Field(1000, ge=0, description="Test images whose labels are withheld.")
+    split_seed: int = Field(0, ge=0, description="Seed of the splits.")
+    scored_train: int | None = Field(None, ge=0, description="Training images to score; all when empty.")
+
+    phases: list[Phase] = Field(default_factory=list, description="Training schedule, small to large images.")
+    batch_size: int = Field(512, ge=8)
+    learning_rate: float = Field(0.05, gt=0, description="Peak rate of Muon on the convolutions.")
+    other_rate_scale: float = Field(0.2, gt=0, description="Rate of AdamW (norms, classifier) over Muon's.")
+    weight_decay: float = Field(0.01, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    warmup: float = Field(0.2, ge=0, lt=1, description="Share of steps with a rising rate.")
+    score_batch_size: int = Field(500, ge=1)
+
+    pca_dims: int = Field(50, ge=2, description="Principal components used by UMAP and the clusterings.")
+    umap_neighbors: int = Field(20, ge=2)
+    umap_min_dist: float = Field(0.1, ge=0, le=1)
+    kmeans_clusters: int = Field(20, ge=2)
+    hdbscan_min_cluster_size: int = Field(60, ge=2)
+    neighbors: int = Field(20, ge=1, le=1000, description="Nearest neighbours kept per sample.")
+    permutations: int = Field(10_000, ge=100, description="Random subsets behind each p value.")
+    false_discovery_rate: float = Field(0.05, gt=0, lt=1)
+    min_group_size: int = Field(20, ge=5, description="Smaller groups are not judged.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        named = (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+        return (*named, _PresetSource(settings_cls, named))
+
+
+class _PresetSource(PydanticBaseSettingsSource):
+    """The values of whichever preset the stronger sources name."""
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], named: tuple[PydanticBaseSettingsSource, ...]
+    ) -> None:
+        super().__init__(settings_cls)
+        self._named = named
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        presets = [source()["preset"] for source in self._named if "preset" in source()]
+        default = self.settings_cls.model_fields["preset"].default
+        return PRESETS.get((presets or [default])[0], {})
+
+
+def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
+    """Settings from flags that are not None, the environment, the TOML file and the preset.
+
+    Raises `UsageError` naming each wrong value.
+    """
+    if config_file is not None and not config_file.is_file():
+        raise UsageError(f"The settings file {config_file} does not exist: check --config.")
+
+    class _Settings(Settings):
+        model_config = SettingsConfigDict(toml_file=config_file)
+
+    try:
+        found = _Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem) for problem in error.errors())
+        raise UsageError(f"Settings: {problems}. `latentlake config` shows what is allowed.") from None
+    except ValueError as error:
+        raise UsageError(f"The settings file {config_file} is not valid TOML: {error}") from None
+    return Settings.model_construct(**dict(found))
+
+
+def _describe(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where} = {problem['input']!r}: {problem['msg'].lower()}"
