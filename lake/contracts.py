@@ -50,9 +50,7 @@ def _label_counts(*names: str) -> dy.List:
 class Runs(dy.Schema):
     """One row a published run; a run exists if and only if it has a row here."""
 
-    run_id = dy.String(
-        primary_key=True, description="Start time and fingerprint, for example 20261123-131500-3fa9c1."
-    )
+    run_id = dy.String(primary_key=True, description="Start time and fingerprint, for example 20261123-131500-3fa9c1.")
     format_version = dy.Int64(min=1, description="Version of the lake's format that wrote the run.")
     started_at = dy.Datetime(time_zone="UTC", description="When the refresh began.")
     published_at = dy.Datetime(time_zone="UTC", description="When readers could first see it.")
@@ -126,9 +124,7 @@ class Predictions(dy.Schema):
     sample_id = _sample_id()
     predicted = dy.String(description="Most probable class.")
     confidence = _float("Probability of the predicted class.", min=0, max=1.0001)
-    probabilities = dy.List(
-        dy.Float32(), description="Calibrated probability of each class of `runs.classes`."
-    )
+    probabilities = dy.List(dy.Float32(), description="Calibrated probability of each class of `runs.classes`.")
     logits = dy.List(dy.Float32(), description="Raw outputs of the classifier, before temperature scaling.")
     loss = _float(
         "Cross-entropy of the given label in nats; 0 is certain and right; null if unlabeled.",
@@ -138,9 +134,7 @@ class Predictions(dy.Schema):
     raw_loss = _float("The same before temperature scaling.", nullable=True, min=0)
     expected_loss = _float("Entropy of the probabilities in nats: the loss to expect without a label.", min=0)
     margin = _float("Probability of the first class minus that of the second.", min=0, max=1.0001)
-    correct = dy.Bool(
-        nullable=True, description="Whether the prediction equals the label; null if unlabeled."
-    )
+    correct = dy.Bool(nullable=True, description="Whether the prediction equals the label; null if unlabeled.")
     out_of_sample = dy.Bool(description="False for the training split, whose losses are in-sample.")
 
 
@@ -159,9 +153,7 @@ class Projection(dy.Schema):
     sample_id = _sample_id()
     x = _float("First UMAP coordinate; no unit.")
     y = _float("Second UMAP coordinate; no unit.")
-    neighbors_kept = _float(
-        "Share of the 15 nearest in 512-d that are among the 15 nearest on the map.", min=0, max=1
-    )
+    neighbors_kept = _float("Share of the 15 nearest in 512-d that are among the 15 nearest on the map.", min=0, max=1)
 
 
 class Clusters(dy.Schema):
@@ -171,9 +163,7 @@ class Clusters(dy.Schema):
     method = _one_of(METHODS, "Clustering", primary_key=True)
     sample_id = _sample_id()
     cluster = dy.Int64(nullable=True, min=0, description="Cluster number; null is noise, never merged.")
-    distance = _float(
-        "Distance to the cluster's centre in normalised PCA space; null for noise.", nullable=True, min=0
-    )
+    distance = _float("Distance to the cluster's centre in normalised PCA space; null for noise.", nullable=True, min=0)
     strength = _float("Membership strength, 1 for methods without one.", min=0, max=1)
 
 
@@ -190,9 +180,7 @@ class ClusterSummaries(dy.Schema):
     lift = _float("Their mean loss over that of all held-out samples.", nullable=True)
     lift_low = _float("Lower end of the 95 % bootstrap interval of the lift.", nullable=True)
     lift_high = _float("Upper end of it.", nullable=True)
-    adjusted_p = _float(
-        "Benjamini-Hochberg adjusted p of a raised loss; null if too few.", nullable=True, min=0, max=1
-    )
+    adjusted_p = _float("Benjamini-Hochberg adjusted p of a raised loss; null if too few.", nullable=True, min=0, max=1)
     description = dy.String(description="Measured properties that set it apart, with numbers.")
     medoids = dy.List(dy.Int64(), description="Samples nearest to the centre, nearest first.")
 
@@ -216,9 +204,7 @@ class LossMaps(dy.Schema):
     target = dy.String(description="Class whose cross-entropy is explained: the label, else the prediction.")
     height = dy.Int64(min=1, description="Cells.")
     width = dy.Int64(min=1, description="Cells.")
-    values = dy.List(
-        dy.Float32(), description="Row by row in nats: above 0 raises the loss, below 0 lowers it."
-    )
+    values = dy.List(dy.Float32(), description="Row by row in nats: above 0 raises the loss, below 0 lowers it.")
     max_abs = _float("Largest absolute value of the map.", min=0)
 
 
@@ -246,7 +232,9 @@ class Findings(dy.Schema):
     severity = _float("Loss above expectation summed over the group, in nats: the order of the list.")
     confusion = _label_counts("label", "predicted")
     example_ids = dy.List(dy.Int64(), description="Its samples of highest loss.")
-    filter = dy.String(description="The filter that reproduces the group, as in a page's address.")
+    filter_ = dy.String(  # a class attribute `filter` would hide `Schema.filter`, which validates
+        alias="filter", description="The filter that reproduces the group, as in a page's address."
+    )
     action = dy.String(description="What to do about it.")
 
 
@@ -325,7 +313,5 @@ def describe_tables() -> str:
             f"| `{column}`{' *' if definition.primary_key else ''} | {definition.dtype} | {definition.description} |"
             for column, definition in schema.columns().items()
         ]
-        parts.append(
-            "\n".join([f"**`{name}`** - {summary}\n", "| column | type | meaning |", "|---|---|---|", *rows])
-        )
+        parts.append("\n".join([f"**`{name}`** - {summary}\n", "| column | type | meaning |", "|---|---|---|", *rows]))
     return "\n\n".join(parts)

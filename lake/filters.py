@@ -71,9 +71,7 @@ class Clause(BaseModel):
             raise FilterError(f"There is no column {self.column[:60]!r} to filter by.")
         wanted = {"between": 2, "null": 0, "present": 0}.get(self.op)
         if (wanted is None and not self.values) or (wanted is not None and len(self.values) != wanted):
-            raise FilterError(
-                f"The filter on {self.column} has {len(self.values)} values, which {self.op} cannot use."
-            )
+            raise FilterError(f"The filter on {self.column} has {len(self.values)} values, which {self.op} cannot use.")
         if self.op == "between" and not dtype.is_numeric():
             raise FilterError(f"{self.column} is not a number and has no range.")
         self.to_expr(dtype)

@@ -1,5 +1,7 @@
 """The questions pages ask: a run or a lazy frame in, a lazy frame out. Every number on screen comes from here."""
 
+from typing import Protocol
+
 import polars as pl
 
 from lake.contracts import METHODS, Properties
@@ -10,19 +12,26 @@ LABELLED = pl.col("label").is_not_null()
 HELD_OUT = LABELLED & pl.col("out_of_sample")
 
 
-def scan_samples(run: Run) -> pl.LazyFrame:
+class Tables(Protocol):
+    """A published run, or one about to be."""
+
+    @property
+    def groups(self) -> dict[str, dict[str, str]]: ...
+
+    def scan(self, name: str) -> pl.LazyFrame: ...
+
+
+def scan_samples(run: Tables) -> pl.LazyFrame:
     """One row a scored sample with everything measured of it but vectors: the table analysts filter."""
     samples = run.scan("samples").select("sample_id", "split", "label", *_group_columns(run), "source_name")
-    predictions = run.scan("predictions").drop("run_id", "probabilities", "logits", "raw_loss")
-    projection = run.scan("projection").drop("run_id")
-    properties = run.scan("properties").drop("dataset_id")
+    predictions = run.scan("predictions").drop("run_id", "probabilities", "logits", "raw_loss", strict=False)
+    projection = run.scan("projection").drop("run_id", strict=False)
+    properties = run.scan("properties").drop("dataset_id", strict=False)
     frame = predictions.join(samples, on="sample_id").join(projection, on="sample_id")
     frame = frame.join(properties, on="sample_id")
     for method in METHODS:
         members = run.scan("clusters").filter(pl.col("method") == method)
-        frame = frame.join(
-            members.select("sample_id", pl.col("cluster").alias(cluster_column(method))), on="sample_id"
-        )
+        frame = frame.join(members.select("sample_id", pl.col("cluster").alias(cluster_column(method))), on="sample_id")
     return frame.select(
         "sample_id",
         "split",
@@ -59,9 +68,7 @@ def confusion(frame: pl.LazyFrame) -> pl.LazyFrame:
         .agg(pl.len().cast(pl.Int64).alias("n"), pl.col("loss").mean().alias("mean_loss"))
     )
     total = pl.col("n").sum().over("label")
-    return counts.with_columns(total.alias("total"), (pl.col("n") / total).alias("share")).sort(
-        "label", "predicted"
-    )
+    return counts.with_columns(total.alias("total"), (pl.col("n") / total).alias("share")).sort("label", "predicted")
 
 
 def top_confusions(frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -127,9 +134,7 @@ def similar(run: Run, frame: pl.LazyFrame, sample_id: int) -> pl.LazyFrame:
 def probabilities(run: Run, sample_id: int) -> pl.LazyFrame:
     """Calibrated probability of every class for one sample, most probable first."""
     row = run.scan("predictions").filter(pl.col("sample_id") == sample_id)
-    named = row.select(
-        pl.lit(pl.Series([run.classes])).alias("label"), pl.col("probabilities").alias("probability")
-    )
+    named = row.select(pl.lit(pl.Series([run.classes])).alias("label"), pl.col("probabilities").alias("probability"))
     return named.explode("label", "probability").sort("probability", descending=True)
 
 
@@ -140,11 +145,7 @@ def loss_map(run: Run, sample_id: int, layer: str) -> pl.LazyFrame:
 
 def mean_loss_map(run: Run, sample_ids: pl.LazyFrame, layer: str) -> pl.LazyFrame:
     """Mean signed map over the samples that have one: row, column, value and n."""
-    maps = (
-        run.scan("loss_maps")
-        .filter(pl.col("layer") == layer)
-        .join(sample_ids.select("sample_id"), on="sample_id")
-    )
+    maps = run.scan("loss_maps").filter(pl.col("layer") == layer).join(sample_ids.select("sample_id"), on="sample_id")
     cells = maps.select("width", "values", pl.int_ranges(0, pl.col("height") * pl.col("width")).alias("cell"))
     long = cells.explode("values", "cell").with_columns(
         (pl.col("cell") // pl.col("width")).alias("row"), (pl.col("cell") % pl.col("width")).alias("column")
@@ -165,9 +166,7 @@ def metric(run: Run, stage: str, name: str) -> float | None:
 
 def stage_costs(run: Run) -> pl.LazyFrame:
     """Seconds and peak memory of every stage in the order they ran."""
-    costs = run.scan("metrics").filter(
-        pl.col("name").is_in(["order", "seconds", "peak_memory_mib", "reused"])
-    )
+    costs = run.scan("metrics").filter(pl.col("name").is_in(["order", "seconds", "peak_memory_mib", "reused"]))
     wide = costs.group_by("stage").agg(
         pl.col("value").filter(pl.col("name") == name).first().alias(name)
         for name in ("order", "seconds", "peak_memory_mib", "reused")
@@ -175,11 +174,9 @@ def stage_costs(run: Run) -> pl.LazyFrame:
     return wide.sort("order").drop("order")
 
 
-def _samples_with_groups(run: Run) -> pl.LazyFrame:
+def _samples_with_groups(run: Tables) -> pl.LazyFrame:
     return run.scan("samples").select("sample_id", "split", "label", *_group_columns(run))
 
 
-def _group_columns(run: Run) -> list[pl.Expr]:
-    return [
-        pl.col("groups").list.get(i).struct.field("value").alias(name) for i, name in enumerate(run.groups)
-    ]
+def _group_columns(run: Tables) -> list[pl.Expr]:
+    return [pl.col("groups").list.get(i).struct.field("value").alias(name) for i, name in enumerate(run.groups)]

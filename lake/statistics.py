@@ -30,9 +30,7 @@ def bootstrap_mean_interval(
     return float(low), float(high)
 
 
-def calibration_error(
-    confidence: NDArray[np.float64], correct: NDArray[np.bool_], *, bins: int = 15
-) -> float:
+def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_], *, bins: int = 15) -> float:
     """Expected calibration error over equal-mass bins, 0..1; 0 is perfectly honest. Nguyen & O'Connor 2015."""
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, min(bins, max(1, len(order))))

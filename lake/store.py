@@ -68,9 +68,7 @@ class Lake:
         key = key_column(name)
         values = frame[key].unique().to_list()
         if len(values) != 1 or not RUN_ID.fullmatch(values[0]):
-            raise LakeError(
-                f"{name}: expected rows of one {key} in lower case, digits and dashes, got {values[:3]}."
-            )
+            raise LakeError(f"{name}: expected rows of one {key} in lower case, digits and dashes, got {values[:3]}.")
         ordered = TABLES[name].validate(frame, cast=True).sort(TABLES[name].primary_key())
         with _writing(self.root):
             self._create_root()
@@ -151,11 +149,7 @@ class Lake:
 
     @cached_property
     def _options(self) -> dict[str, str]:
-        return {
-            name: value
-            for name, value in os.environ.items()
-            if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))
-        }
+        return {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))}
 
 
 class Run:
@@ -200,9 +194,7 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
     for name, column in foreign.items():
         unknown = tables[name].join(known, left_on=column, right_on="sample_id", how="anti")
         if count := unknown.select(pl.len()).collect().item():
-            raise LakeError(
-                f"Nothing was published: {count} rows of {name} have a {column} that is not a sample."
-            )
+            raise LakeError(f"Nothing was published: {count} rows of {name} have a {column} that is not a sample.")
     return len(tables) + 1 + len(foreign)
 
 

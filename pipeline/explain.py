@@ -94,7 +94,11 @@ def compute_loss_maps(
     with progress.task("loss maps", len(sample_id)) as task:
         for start in range(0, len(sample_id), settings.score_batch_size):
             chosen = slice(start, start + settings.score_batch_size)
-            batch = {"sample_id": sample_id[chosen], "images_NHWC": images_NHWC[chosen], "target": target[chosen]}
+            batch = {
+                "sample_id": sample_id[chosen],
+                "images_NHWC": images_NHWC[chosen],
+                "target": target[chosen],
+            }
             maps = explainer(batch)
             for layer in LAYERS:
                 parts[layer].append(maps[layer])

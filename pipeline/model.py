@@ -67,7 +67,5 @@ def load_checkpoint(path: Path, num_classes: int) -> tuple[nn.Module, dict[str, 
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
     except (OSError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        raise UserError(
-            f"The checkpoint {path} cannot be loaded ({error}): delete it and refresh again."
-        ) from error
+        raise UserError(f"The checkpoint {path} cannot be loaded ({error}): delete it and refresh again.") from error
     return model.eval(), facts

@@ -30,9 +30,7 @@ class Task:
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
             left = (now - self._started) / self.done * (self.total - self.done)
-            structlog.get_logger().info(
-                self.name, done=self.done, total=self.total, left=f"{left:.0f} s", note=note
-            )
+            structlog.get_logger().info(self.name, done=self.done, total=self.total, left=f"{left:.0f} s", note=note)
 
 
 class Progress:

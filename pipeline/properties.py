@@ -72,9 +72,7 @@ def _measure(lab_NHWC: NDArray[np.float32]) -> pl.DataFrame:
 def _regions(height: int, width: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Masks [H, W] of the border ring and of the central object."""
     row, column = np.arange(height)[:, None], np.arange(width)[None, :]
-    edge = np.minimum(
-        np.minimum(row, height - 1 - row) / height, np.minimum(column, width - 1 - column) / width
-    )
+    edge = np.minimum(np.minimum(row, height - 1 - row) / height, np.minimum(column, width - 1 - column) / width)
     return edge < RING_SHARE, edge >= (1 - OBJECT_SHARE) / 2
 
 

@@ -117,9 +117,7 @@ class Settings(BaseSettings):
 class _PresetSource(PydanticBaseSettingsSource):
     """The values of whichever preset the stronger sources name."""
 
-    def __init__(
-        self, settings_cls: type[BaseSettings], named: tuple[PydanticBaseSettingsSource, ...]
-    ) -> None:
+    def __init__(self, settings_cls: type[BaseSettings], named: tuple[PydanticBaseSettingsSource, ...]) -> None:
         super().__init__(settings_cls)
         self._named = named
 

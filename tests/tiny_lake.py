@@ -1,0 +1,460 @@
+"""A small published run for tests, made from the contracts without torch: four classes, cats taken for dogs.
+
+`build_tiny_lake(root)` publishes it; `tiny_tables(...)` are its tables before anything is written.
+Shapes: N samples, K classes, D features.
+"""
+
+import datetime as dt
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from lake.contracts import DATASET_TABLES
+from lake.filters import Filters
+from lake.statistics import bootstrap_mean_interval, calibration_error
+from lake.store import Lake
+
+RUN_ID = "20260101-000000-aaaaaa"
+CLASSES = ["cat", "dog", "ship", "truck"]
+GROUPS = {"superclass": {"cat": "animal", "dog": "animal", "ship": "vehicle", "truck": "vehicle"}}
+BACKGROUNDS = {"cat": (196, 84, 60), "dog": (86, 152, 74), "ship": (66, 118, 200), "truck": (150, 150, 150)}
+SPLIT_SHARES = {"train": 0.4, "validation": 0.1, "test": 0.4, "unlabeled": 0.1}
+STAGES = ["train", "score", "project", "cluster", "neighbors", "properties", "explain", "findings"]
+CAT, DOG = 0, 1
+SIDE, FEATURES, TEMPERATURE, PERMUTATIONS = 32, 8, 1.25, 400
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What the tables are computed from; row i of every array is the sample `sample_id[i]`."""
+
+    run_id: str
+    dataset_id: str
+    sample_id: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    """Class index, known even where the label is withheld."""
+    split: NDArray[np.str_]
+    confused: NDArray[np.bool_]
+    """Cats that look like dogs."""
+    images_NHWC: NDArray[np.uint8]
+    embedding_ND: NDArray[np.float64]
+    logits_NK: NDArray[np.float64]
+
+    @property
+    def labels(self) -> list[str | None]:
+        named = zip(self.truth, self.split, strict=True)
+        return [None if split == "unlabeled" else CLASSES[i] for i, split in named]
+
+
+def build_tiny_lake(root: str, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
+    """The lake at `root` with one more published run; the same seed means the same dataset and numbers.
+
+    From 40 samples up, so that every class and confusion is there.
+    """
+    lake = Lake(root)
+    stage_all(lake, tiny_tables(run_id=run_id, samples=samples, seed=seed))
+    lake.publish(run_facts(run_id=run_id, dataset_id=_dataset_id(samples, seed), samples=samples, seed=seed))
+    return lake
+
+
+def stage_all(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
+    """Stage every table in order."""
+    for name, frame in tables.items():
+        lake.stage(name, frame)
+
+
+def run_facts(
+    *, run_id: str = RUN_ID, dataset_id: str = "tiny-240-0", samples: int = 240, seed: int = 0
+) -> dict[str, Any]:
+    """What `Lake.publish` needs to know of the run."""
+    groups = [{"name": g, "label": k, "value": v} for g, values in GROUPS.items() for k, v in values.items()]
+    return {
+        "run_id": run_id,
+        "started_at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        "preset": "smoke",
+        "dataset_id": dataset_id,
+        "dataset_name": "Tiny drawings",
+        "classes": CLASSES,
+        "groups": groups,
+        "fingerprint": hashlib.sha256(run_id.encode()).hexdigest()[:12],
+        "code_version": "0.1.0",
+        "packages": json.dumps({"polars": pl.__version__}),
+        "config": json.dumps({"preset": "smoke", "samples": samples, "seed": seed}),
+    }
+
+
+def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> dict[str, pl.DataFrame]:
+    """Every table of the run but `runs`, by name, in the order to stage them."""
+    drawn = draw(run_id=run_id, samples=samples, seed=seed)
+    samples_frame, predictions, clusters = _samples(drawn), _predictions(drawn), _clusters(drawn)
+    rows = predictions.join(samples_frame.select("sample_id", "split", "label"), on="sample_id")
+    tables = {
+        "samples": samples_frame,
+        "images": _images(drawn),
+        "properties": _properties(drawn),
+        "predictions": predictions,
+        "embeddings": pl.DataFrame({"sample_id": drawn.sample_id, "embedding": _lists(drawn.embedding_ND)}),
+        "projection": _projection(drawn),
+        "clusters": clusters,
+        "cluster_summaries": _cluster_summaries(rows, clusters),
+        "neighbors": _neighbors(drawn),
+        "loss_maps": _loss_maps(drawn, rows),
+        "findings": _findings(rows),
+        "training": _training(),
+        "metrics": _metrics(rows),
+    }
+    keys = {
+        n: ("dataset_id", drawn.dataset_id) if n in DATASET_TABLES else ("run_id", run_id) for n in tables
+    }
+    return {n: frame.with_columns(pl.lit(keys[n][1]).alias(keys[n][0])) for n, frame in tables.items()}
+
+
+def draw(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Drawn:
+    """Images, features and logits; sample i is of class i mod 4, so every class is in every split."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(samples) % len(CLASSES)
+    confused = (truth == CAT) & (rng.random(samples) < 0.5)
+    seen_as = np.where(confused, DOG, truth)
+    centres_KD = np.array([[4, 2, 0, 0], [4, -2, 0, 0], [-4, 0, 2, 0], [-4, 0, -2, 0]]) @ np.eye(4, FEATURES)
+    embedding_ND = centres_KD[seen_as] + rng.normal(0, 0.9, (samples, FEATURES))
+    logits_NK = 3.5 * np.eye(len(CLASSES))[seen_as] + rng.normal(0, 0.9, (samples, len(CLASSES)))
+    return Drawn(
+        run_id=run_id,
+        dataset_id=_dataset_id(samples, seed),
+        sample_id=np.arange(samples),
+        truth=truth,
+        split=_splits(samples, rng),
+        confused=confused,
+        images_NHWC=np.stack([_draw_image(CLASSES[i], rng) for i in truth]),
+        embedding_ND=embedding_ND,
+        logits_NK=logits_NK,
+    )
+
+
+def _dataset_id(samples: int, seed: int) -> str:
+    return f"tiny-{samples}-{seed}"
+
+
+def _splits(samples: int, rng: np.random.Generator) -> NDArray[np.str_]:
+    """Whole rounds of the four classes, so that every split holds as many of each."""
+    rounds = -(-samples // len(CLASSES))
+    edges = np.cumsum(list(SPLIT_SHARES.values()))[:-1] * rounds
+    names = np.array(list(SPLIT_SHARES))[np.searchsorted(edges, np.arange(rounds), side="right")]
+    return np.repeat(rng.permutation(names), len(CLASSES))[:samples]
+
+
+def _draw_image(name: str, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A dark shape of the class on its background: disc, square, triangle or bar."""
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2 + rng.integers(-3, 4, (2, 1, 1))
+    shapes = {
+        "cat": x**2 + y**2 < 64,
+        "dog": np.maximum(abs(x), abs(y)) < 8,
+        "ship": (y < 8) & (2 * abs(x) < y + 8),
+        "truck": (abs(x) < 12) & (abs(y) < 4),
+    }
+    image = np.where(shapes[name][..., None], 40, np.array(BACKGROUNDS[name]))
+    return (image + rng.normal(0, 8, image.shape)).clip(0, 255).astype(np.uint8)
+
+
+def _samples(drawn: Drawn) -> pl.DataFrame:
+    groups = [
+        [{"name": name, "value": values[label] if label else None} for name, values in GROUPS.items()]
+        for label in drawn.labels
+    ]
+    return pl.DataFrame(
+        {
+            "sample_id": drawn.sample_id,
+            "split": drawn.split.tolist(),
+            "label": pl.Series(drawn.labels, dtype=pl.String),
+            "groups": pl.Series(groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))),
+            "source_name": [f"{split}/{i}" for i, split in zip(drawn.sample_id, drawn.split, strict=True)],
+            "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in drawn.images_NHWC],
+        }
+    )
+
+
+def _images(drawn: Drawn) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"sample_id": drawn.sample_id, "png": [_png(image) for image in drawn.images_NHWC]}
+    ).with_columns(width=SIDE, height=SIDE)
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, format="PNG")
+    return encoded.getvalue()
+
+
+def _properties(drawn: Drawn) -> pl.DataFrame:
+    """Greys and ranges in place of CIELAB: in the right units, not to be read as colour science."""
+    images = drawn.images_NHWC.astype(float)
+    light = images.mean(3) / 255 * 100
+    ring, centre = _ring(light), light[:, 10:22, 10:22].reshape(len(light), -1)
+    chroma = np.ptp(images[:, 10:22, 10:22].mean((1, 2)), axis=1)
+    hue = pl.Series(images[:, 16, 16, 0] * 360 / 255)
+    return pl.DataFrame(
+        {
+            "sample_id": drawn.sample_id,
+            "bg_lightness": np.median(ring, axis=1),
+            "bg_plainness": ring.std(1),
+            "bg_chroma": np.ptp(images[:, 0].mean(1), axis=1),
+            "object_lightness": np.median(centre, axis=1),
+            "shade": np.median(centre, axis=1) - np.median(ring, axis=1),
+            "object_chroma": chroma,
+            "object_hue": hue.set(pl.Series(chroma < 10), None),
+            "contrast": light.std((1, 2)),
+            "sharpness": np.diff(light, axis=1).var((1, 2)),
+            "edge_density": (abs(np.diff(light, axis=2)) > 15).mean((1, 2)),
+        }
+    )
+
+
+def _ring(light_NHW: NDArray[np.float64]) -> NDArray[np.float64]:
+    border = np.ones((SIDE, SIDE), bool)
+    border[3:-3, 3:-3] = False
+    return light_NHW[:, border]
+
+
+def _predictions(drawn: Drawn) -> pl.DataFrame:
+    log_p, raw_log_p = _log_softmax(drawn.logits_NK / TEMPERATURE), _log_softmax(drawn.logits_NK)
+    probabilities, rows = np.exp(log_p), np.arange(len(log_p))
+    ranked, predicted = np.sort(probabilities, axis=1), log_p.argmax(1)
+    frame = pl.DataFrame(
+        {
+            "sample_id": drawn.sample_id,
+            "predicted": [CLASSES[i] for i in predicted],
+            "confidence": ranked[:, -1],
+            "probabilities": _lists(probabilities),
+            "logits": _lists(drawn.logits_NK),
+            "loss": -log_p[rows, drawn.truth],
+            "raw_loss": -raw_log_p[rows, drawn.truth],
+            "expected_loss": -(probabilities * log_p).sum(1),
+            "margin": ranked[:, -1] - ranked[:, -2],
+            "correct": predicted == drawn.truth,
+            "out_of_sample": drawn.split != "train",
+        }
+    )
+    labelled = pl.lit(pl.Series(drawn.split != "unlabeled"))
+    return frame.with_columns(pl.when(labelled).then(pl.col("loss", "raw_loss", "correct")).name.keep())
+
+
+def _log_softmax(logits_NK: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(logits_NK - np.log(np.exp(logits_NK).sum(1, keepdims=True)))
+
+
+def _projection(drawn: Drawn) -> pl.DataFrame:
+    """The two features that tell classes apart: x by superclass, y by class within it."""
+    x, y = drawn.embedding_ND[:, 0], drawn.embedding_ND[:, 1] + drawn.embedding_ND[:, 2]
+    nearest = min(15, len(x) - 1)
+    before = _nearest(_cosine(drawn.embedding_ND), nearest)
+    after = _nearest(-np.hypot(x[:, None] - x, y[:, None] - y), nearest)
+    kept = [np.isin(a, b).mean() for a, b in zip(before, after, strict=True)]
+    return pl.DataFrame({"sample_id": drawn.sample_id, "x": x, "y": y, "neighbors_kept": kept})
+
+
+def _cosine(embedding_ND: NDArray[np.float64]) -> NDArray[np.float64]:
+    unit_ND = embedding_ND / np.linalg.norm(embedding_ND, axis=1, keepdims=True)
+    return unit_ND @ unit_ND.T
+
+
+def _nearest(closeness_NN: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Rows of the `count` closest other rows, closest first."""
+    others = closeness_NN.copy()
+    np.fill_diagonal(others, -np.inf)
+    return np.argsort(-others, axis=1, kind="stable")[:, :count]
+
+
+def _neighbors(drawn: Drawn) -> pl.DataFrame:
+    cosine = _cosine(drawn.embedding_ND)
+    nearest = _nearest(cosine, min(20, len(cosine) - 1))
+    return pl.DataFrame(
+        {
+            "sample_id": np.repeat(drawn.sample_id, nearest.shape[1]),
+            "rank": np.tile(np.arange(1, nearest.shape[1] + 1), len(nearest)),
+            "neighbor_id": nearest.ravel(),
+            "similarity": np.take_along_axis(cosine, nearest, axis=1).ravel(),
+        }
+    )
+
+
+def _clusters(drawn: Drawn) -> pl.DataFrame:
+    """k-means finds what samples look like, bisecting their superclass, HDBSCAN calls the outer tenth noise."""
+    seen_as = np.where(drawn.confused, DOG, drawn.truth)
+    parts = {"kmeans": seen_as, "bisecting": seen_as // 2, "hdbscan": seen_as}
+    frames = []
+    for method, cluster in parts.items():
+        distance = _distance(drawn.embedding_ND, cluster)
+        far = (distance > np.quantile(distance, 0.9)) & (method == "hdbscan")
+        strength = 1 - distance / distance.max() if method == "hdbscan" else np.ones(len(distance))
+        frame = pl.DataFrame(
+            {"sample_id": drawn.sample_id, "cluster": cluster, "distance": distance, "strength": strength}
+        )
+        known = pl.when(pl.lit(pl.Series(~far))).then(pl.col("cluster", "distance"))
+        frames.append(frame.with_columns(known, method=pl.lit(method)))
+    return pl.concat(frames)
+
+
+def _distance(embedding_ND: NDArray[np.float64], cluster: NDArray[np.int64]) -> NDArray[np.float64]:
+    centres = {i: embedding_ND[cluster == i].mean(0) for i in np.unique(cluster)}
+    return np.linalg.norm(embedding_ND - np.stack([centres[i] for i in cluster]), axis=1)
+
+
+def _cluster_summaries(rows: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
+    held_out = _held_out(rows)
+    members = clusters.drop_nulls("cluster").sort("method", "cluster", "distance")
+    summaries = []
+    for (method, cluster), part in members.group_by("method", "cluster", maintain_order=True):
+        group = rows.join(part, on="sample_id")
+        loss = _held_out(group)["loss"].to_numpy()
+        facts = _lift(loss, held_out["loss"].to_numpy()) if len(loss) else {}
+        mix = group.drop_nulls("label")["label"].value_counts(sort=True, name="n").cast({"n": pl.Int64})
+        top = mix["label"][0] if mix.height else "unlabeled"
+        summaries.append(
+            {"method": method, "cluster": cluster, "n": group.height, "n_held_out": len(loss)}
+            | {"class_mix": mix.to_dicts(), "mean_loss": float(loss.mean()) if len(loss) else None}
+            | {name: facts.get(name) for name in ("lift", "lift_low", "lift_high")}
+            | {"adjusted_p": facts.get("p"), "description": f"Mostly {top}; its background is plain."}
+            | {"medoids": part["sample_id"].head(12).to_list()}
+        )
+    return pl.DataFrame(summaries)
+
+
+def _held_out(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.col("label").is_not_null() & pl.col("out_of_sample"))
+
+
+def _lift(loss: NDArray[np.float64], all_loss: NDArray[np.float64]) -> dict[str, float]:
+    """Mean loss over that of all with its interval, and the p of random groups of equal size."""
+    low, high = bootstrap_mean_interval(loss)
+    overall = all_loss.mean()
+    return {
+        "lift": float(loss.mean() / overall),
+        "lift_low": low / overall,
+        "lift_high": high / overall,
+        "p": _permutation_p(loss, all_loss),
+    }
+
+
+def _permutation_p(loss: NDArray[np.float64], all_loss: NDArray[np.float64]) -> float:
+    rng = np.random.default_rng(0)
+    drawn = [rng.permutation(all_loss)[: len(loss)].mean() for _ in range(PERMUTATIONS)]
+    return float((1 + (np.array(drawn) >= loss.mean() - 1e-9).sum()) / (1 + PERMUTATIONS))
+
+
+def _loss_maps(drawn: Drawn, rows: pl.DataFrame) -> pl.DataFrame:
+    """For each held-out sample a map whose left half raises the loss by about what the sample lost."""
+    rng = np.random.default_rng(1)
+    frames = []
+    for layer, side in {"layer3": 8, "layer4": 4}.items():
+        held_out = rows.filter(pl.col("out_of_sample"))
+        size = held_out.select(pl.coalesce("loss", "expected_loss")).to_series().to_numpy()
+        sign = np.where(np.arange(side) < side // 2, 1.0, -0.3)
+        maps = size[:, None, None] * sign * rng.random((len(size), side, side)) / side**2
+        frames.append(
+            held_out.select("sample_id", target=pl.coalesce("label", "predicted")).with_columns(
+                layer=pl.lit(layer),
+                height=side,
+                width=side,
+                values=_lists(maps.reshape(len(maps), -1)),
+                max_abs=pl.Series(abs(maps).max((1, 2))),
+            )
+        )
+    return pl.concat(frames)
+
+
+def _findings(rows: pl.DataFrame) -> pl.DataFrame:
+    """The class cat and the cats taken for dogs, with every number computed from the rows."""
+    held_out = _held_out(rows)
+    cats = held_out.filter(pl.col("label") == "cat")
+    found = [
+        _finding("class", "cat", Filters.of(label="cat", out_of_sample="true"), held_out)
+        | {"class_matched_p": None},
+        _finding(
+            "confusion",
+            "cat → dog",
+            Filters.of(label="cat", predicted="dog", out_of_sample="true"),
+            held_out,
+        )
+        | {"class_matched_p": _permutation_p(_taken_for_dogs(cats), cats["loss"].to_numpy())},
+    ]
+    ranked = sorted(found, key=lambda row: -row["severity"])
+    worst_p = max(row["p"] for row in ranked)
+    return pl.DataFrame(
+        [{"finding_id": i, "adjusted_p": worst_p, **row} for i, row in enumerate(ranked, 1)],
+        schema_overrides={"class_matched_p": pl.Float64},
+    )
+
+
+def _taken_for_dogs(cats: pl.DataFrame) -> NDArray[np.float64]:
+    return cats.filter(pl.col("predicted") == "dog")["loss"].to_numpy()
+
+
+def _finding(kind: str, name: str, filters: Filters, held_out: pl.DataFrame) -> dict[str, Any]:
+    group = filters.apply(held_out.lazy()).collect()
+    loss, all_loss = group["loss"].to_numpy(), held_out["loss"].to_numpy()
+    facts = _lift(loss, all_loss)
+    cells = group.group_by("label", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
+    return facts | {
+        "kind": kind,
+        "name": name,
+        "sentence": f"{name}: {group.height} held-out samples lose {facts['lift']:.1f} times the average.",
+        "n": group.height,
+        "population": held_out.height,
+        "mean_loss": float(loss.mean()),
+        "errors": int((~group["correct"]).sum()),
+        "confirmed": True,
+        "severity": float(loss.sum() - len(loss) * all_loss.mean()),
+        "confusion": cells.sort("n", "predicted", descending=[True, False]).to_dicts(),
+        "example_ids": group.sort("loss", descending=True)["sample_id"].head(12).to_list(),
+        "filter": filters.to_text(),
+        "action": "Look at the examples and check their labels; if they are right, add such images.",
+    }
+
+
+def _training() -> pl.DataFrame:
+    step = np.arange(1, 9)
+    return pl.DataFrame(
+        {
+            "step": step * 5,
+            "epoch": step / 2,
+            "resolution": np.where(step < 6, 16, 32),
+            "loss": 1.4 / step + 0.3,
+            "accuracy": 1 - 0.7 / step,
+            "learning_rate": 0.05 * np.minimum(step / 2, (9 - step) / 7),
+            "images_per_second": np.where(step < 6, 2400.0, 700.0),
+        }
+    )
+
+
+def _metrics(rows: pl.DataFrame) -> pl.DataFrame:
+    """Costs of every stage in order, and the headline figures of the test split."""
+    costs = [
+        {"stage": stage, "name": name, "value": float(value)}
+        for order, stage in enumerate(STAGES)
+        for name, value in {
+            "order": order,
+            "seconds": 2 + order,
+            "peak_memory_mib": 300 + 10 * order,
+            "reused": 0,
+        }.items()
+    ]
+    test = rows.filter(pl.col("split") == "test")
+    confidence, correct = test["confidence"].to_numpy(), test["correct"].to_numpy()
+    headline = {
+        "test_accuracy": float(correct.mean()),
+        "temperature": TEMPERATURE,
+        "calibration_error": calibration_error(confidence, correct),
+    }
+    named = [{"stage": "score", "name": name, "value": value} for name, value in headline.items()]
+    return pl.DataFrame([*costs, *named])
+
+
+def _lists(values_ND: NDArray[np.float64]) -> pl.Series:
+    return pl.Series(values_ND.astype(np.float32)).cast(pl.List(pl.Float32))
