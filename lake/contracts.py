@@ -291,8 +291,10 @@ class ScoredSamples(dy.Collection):
 
     @dy.filter()
     def every_sample_is_measured_by_every_stage(self) -> pl.LazyFrame:
-        frames = (self.embeddings, self.projection, self.clusters, self.neighbors)
         keys = self.common_primary_key()
+        methods = self.clusters.group_by(keys).agg(pl.col("method").n_unique())
+        clustered = methods.filter(pl.col("method") == len(METHODS))
+        frames = (self.embeddings, self.projection, clustered, self.neighbors)
         found: pl.LazyFrame = self.predictions.select(keys)
         for frame in frames:
             found = found.join(frame.select(keys).unique(), on=keys, how="semi")

@@ -82,8 +82,18 @@ class Clause(BaseModel):
                 raise FilterError(f"{self.column} is true or false, not {self.values[0][:60]!r}.")
             return [value == "true" for value in self.values]
         if dtype.is_integer():
-            return [int(self._number(value)) for value in self.values]
-        return [self._number(value) for value in self.values] if dtype.is_numeric() else list(self.values)
+            return [self._integer(value) for value in self.values]
+        if dtype.is_numeric():
+            return [self._number(value) for value in self.values]
+        if dtype != pl.String:
+            raise FilterError(f"{self.column} cannot be filtered by its values.")
+        return list(self.values)
+
+    def _integer(self, value: str) -> int:
+        number = self._number(value)
+        if not number.is_integer():
+            raise FilterError(f"{self.column}: {value[:60]!r} is not a whole number.")
+        return int(number)
 
     def _number(self, value: str) -> float:
         try:

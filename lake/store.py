@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from dataframely.exc import SchemaError, ValidationError
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -36,9 +37,9 @@ class Lake:
 
         Raises `LakeError` where the lake is damaged or was written by a newer version.
         """
-        with _reading(self.root):
+        with reading(self.root):
             try:
-                table = DeltaTable(self.uri("runs"))
+                table = DeltaTable(self.uri("runs"), storage_options=self._options)
             except TableNotFoundError:
                 return TABLES["runs"].create_empty()
             runs = pl.scan_delta(table).collect()
@@ -63,13 +64,13 @@ class Lake:
             )
         return Run(self, found.row(0, named=True))
 
-    def stage(self, name: str, frame: pl.DataFrame) -> None:
-        """Write the rows of one run (or dataset) of a table, replacing what an earlier try left."""
-        key = key_column(name)
-        values = frame[key].unique().to_list()
-        if len(values) != 1 or not RUN_ID.fullmatch(values[0]):
-            raise LakeError(f"{name}: expected rows of one {key} in lower case, digits and dashes, got {values[:3]}.")
-        ordered = TABLES[name].validate(frame, cast=True).sort(TABLES[name].primary_key())
+    def stage(self, name: str, frame: pl.DataFrame, *, key: str | None = None) -> None:
+        """Write the rows of one run (or dataset) of a table, replacing what an earlier try left.
+
+        `key` names the run where the frame may have no rows. Raises `LakeError` where a contract is broken.
+        """
+        column, key = key_column(name), _only_key(name, frame, key)
+        ordered = _validated(name, frame).sort(TABLES[name].primary_key())
         with _writing(self.root):
             self._create_root()
             table_exists = DeltaTable.is_deltatable(self.uri(name), self._options)
@@ -77,8 +78,8 @@ class Lake:
                 self.uri(name),
                 ordered,
                 mode="overwrite",
-                predicate=f"{key} = '{values[0]}'" if table_exists else None,
-                partition_by=[key],
+                predicate=f"{column} = '{key}'" if table_exists else None,
+                partition_by=[column],
                 storage_options=self._options,
                 writer_properties=WriterProperties(
                     compression="ZSTD", max_row_group_size=IMAGE_ROWS_PER_GROUP if name == "images" else None
@@ -87,7 +88,7 @@ class Lake:
 
     def staged(self, name: str, key: str) -> pl.LazyFrame:
         """Rows of a table under one key at its newest version, published or not."""
-        with _reading(self.root):
+        with reading(self.root):
             return _select(self._table(name, self._newest(name)), name, key)
 
     def has(self, name: str, key: str) -> bool:
@@ -102,18 +103,19 @@ class Lake:
         Raises `LakeError` and changes nothing that readers see where a contract is broken.
         """
         run_id, dataset_id = facts["run_id"], facts["dataset_id"]
-        versions = {name: self._newest(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
-        keys = {name: dataset_id if name in DATASET_TABLES else run_id for name in versions}
-        tables = {name: _select(self._table(name, versions[name]), name, keys[name]) for name in versions}
-        checks = validate(tables)
-        counts = {name: frame.select(pl.len()).collect().item() for name, frame in tables.items()}
+        with reading(self.root):
+            versions = {name: self._newest(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
+            keys = {name: dataset_id if name in DATASET_TABLES else run_id for name in versions}
+            tables = {name: _select(self._table(name, versions[name]), name, keys[name]) for name in versions}
+            checks = validate(tables)
+            counts = {name: frame.select(pl.len()).collect().item() for name, frame in tables.items()}
         row = facts | {
             "format_version": FORMAT_VERSION,
             "published_at": dt.datetime.now(dt.UTC),
             "tables": [{"name": n, "version": v, "rows": counts[n]} for n, v in versions.items()],
             "checks": checks,
         }
-        self._append_run(TABLES["runs"].validate(pl.DataFrame([row], schema=_polars_schema("runs"))))
+        self._append_run(_validated("runs", pl.DataFrame([row], schema=_polars_schema("runs"))))
         return str(run_id)
 
     def uri(self, name: str) -> str:
@@ -124,7 +126,8 @@ class Lake:
         once = Transaction(app_id=f"publish/{row['run_id'][0]}", version=1)
         with _writing(self.root):
             exists = DeltaTable.is_deltatable(self.uri("runs"), self._options)
-            if exists and DeltaTable(self.uri("runs")).transaction_version(once.app_id) is not None:
+            table = DeltaTable(self.uri("runs"), storage_options=self._options) if exists else None
+            if table is not None and table.transaction_version(once.app_id) is not None:
                 return
             write_deltalake(
                 self.uri("runs"),
@@ -165,7 +168,7 @@ class Run:
     def scan(self, name: str) -> pl.LazyFrame:
         """The rows of this run in a table."""
         key = self.dataset_id if name in DATASET_TABLES else self.run_id
-        with _reading(self.lake.root):
+        with reading(self.lake.root):
             return _select(self.lake._table(name, self._versions[name]), name, key)
 
     @cached_property
@@ -175,6 +178,21 @@ class Run:
         for group in self.facts["groups"]:
             found.setdefault(group["name"], {})[group["label"]] = group["value"]
         return found
+
+
+@contextmanager
+def reading(root: str) -> Iterator[None]:
+    """Turns what a damaged lake raises into `LakeError`; scans are lazy, so every `collect` belongs inside.
+
+    polars 2.1 panics on a parquet file that was cut short, and a panic is not an `Exception`.
+    """
+    try:
+        yield
+    except (OSError, DeltaError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise LakeError(
+            f"The lake {root} cannot be read ({_first_line(error)}): restore it from a copy, "
+            "or name another folder with --lake."
+        ) from error
 
 
 def validate(tables: dict[str, pl.LazyFrame]) -> int:
@@ -189,32 +207,41 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
     scored = {name: tables[name] for name in ScoredSamples.members()}
     if not ScoredSamples.is_valid(scored):
         raise LakeError("Nothing was published: not every stage has measured the same samples.")
+    for name in DATASET_TABLES:
+        absent = tables["predictions"].join(tables[name], on="sample_id", how="anti")
+        if count := absent.select(pl.len()).collect().item():
+            raise LakeError(f"Nothing was published: {count} scored samples are not in {name}.")
     known = tables["samples"].select("sample_id")
     foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in (*scored, "loss_maps")}
     for name, column in foreign.items():
         unknown = tables[name].join(known, left_on=column, right_on="sample_id", how="anti")
         if count := unknown.select(pl.len()).collect().item():
             raise LakeError(f"Nothing was published: {count} rows of {name} have a {column} that is not a sample.")
-    return len(tables) + 1 + len(foreign)
+    return len(tables) + 1 + len(DATASET_TABLES) + len(foreign)
 
 
 def _select(table: DeltaTable, name: str, key: str) -> pl.LazyFrame:
     return pl.scan_delta(table).filter(pl.col(key_column(name)) == key)
 
 
+def _only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:
+    column = key_column(name)
+    found = set(frame[column] if column in frame.columns else []) | ({key} if key else set())
+    if len(found) != 1 or not RUN_ID.fullmatch(str(*found)):
+        raise LakeError(f"{name}: expected rows of one {column} in lower case, digits and dashes, got {[*found][:3]}.")
+    return str(*found)
+
+
+def _validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    try:
+        return TABLES[name].validate(frame, cast=True)
+    except (ValidationError, SchemaError) as error:
+        reason = " ".join(str(error).split("\n\n")[0].split())
+        raise LakeError(f"The table {name} breaks its contract and was not written: {reason}.") from error
+
+
 def _polars_schema(name: str) -> dict[str, pl.DataType]:
     return {column: definition.dtype for column, definition in TABLES[name].columns().items()}
-
-
-@contextmanager
-def _reading(root: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, DeltaError, pl.exceptions.PolarsError) as error:
-        raise LakeError(
-            f"The lake {root} cannot be read ({_first_line(error)}): restore it from a copy, "
-            "or name another folder with --lake."
-        ) from error
 
 
 @contextmanager
@@ -230,3 +257,8 @@ def _writing(root: str) -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def default_root() -> str:
+    """The lake the environment names (`LATENTLAKE_LAKE`), else `data/lake`."""
+    return os.environ.get("LATENTLAKE_LAKE", "data/lake")

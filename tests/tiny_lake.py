@@ -43,9 +43,12 @@ class Drawn:
     split: NDArray[np.str_]
     confused: NDArray[np.bool_]
     """Cats that look like dogs."""
-    images_NHWC: NDArray[np.uint8]
-    embedding_ND: NDArray[np.float64]
-    logits_NK: NDArray[np.float64]
+    images: NDArray[np.uint8]
+    """[N, 32, 32, 3]."""
+    embedding: NDArray[np.float64]
+    """[N, D]."""
+    logits: NDArray[np.float64]
+    """[N, K], before temperature scaling."""
 
     @property
     def labels(self) -> list[str | None]:
@@ -100,7 +103,7 @@ def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> d
         "images": _images(drawn),
         "properties": _properties(drawn),
         "predictions": predictions,
-        "embeddings": pl.DataFrame({"sample_id": drawn.sample_id, "embedding": _lists(drawn.embedding_ND)}),
+        "embeddings": pl.DataFrame({"sample_id": drawn.sample_id, "embedding": _lists(drawn.embedding)}),
         "projection": _projection(drawn),
         "clusters": clusters,
         "cluster_summaries": _cluster_summaries(rows, clusters),
@@ -132,9 +135,9 @@ def draw(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Drawn:
         truth=truth,
         split=_splits(samples, rng),
         confused=confused,
-        images_NHWC=np.stack([_draw_image(CLASSES[i], rng) for i in truth]),
-        embedding_ND=embedding_ND,
-        logits_NK=logits_NK,
+        images=np.stack([_draw_image(CLASSES[i], rng) for i in truth]),
+        embedding=embedding_ND,
+        logits=logits_NK,
     )
 
 
@@ -175,14 +178,14 @@ def _samples(drawn: Drawn) -> pl.DataFrame:
             "label": pl.Series(drawn.labels, dtype=pl.String),
             "groups": pl.Series(groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))),
             "source_name": [f"{split}/{i}" for i, split in zip(drawn.sample_id, drawn.split, strict=True)],
-            "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in drawn.images_NHWC],
+            "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in drawn.images],
         }
     )
 
 
 def _images(drawn: Drawn) -> pl.DataFrame:
     return pl.DataFrame(
-        {"sample_id": drawn.sample_id, "png": [_png(image) for image in drawn.images_NHWC]}
+        {"sample_id": drawn.sample_id, "png": [_png(image) for image in drawn.images]}
     ).with_columns(width=SIDE, height=SIDE)
 
 
@@ -194,7 +197,7 @@ def _png(image: NDArray[np.uint8]) -> bytes:
 
 def _properties(drawn: Drawn) -> pl.DataFrame:
     """Greys and ranges in place of CIELAB: in the right units, not to be read as colour science."""
-    images = drawn.images_NHWC.astype(float)
+    images = drawn.images.astype(float)
     light = images.mean(3) / 255 * 100
     ring, centre = _ring(light), light[:, 10:22, 10:22].reshape(len(light), -1)
     chroma = np.ptp(images[:, 10:22, 10:22].mean((1, 2)), axis=1)
@@ -223,7 +226,7 @@ def _ring(light_NHW: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _predictions(drawn: Drawn) -> pl.DataFrame:
-    log_p, raw_log_p = _log_softmax(drawn.logits_NK / TEMPERATURE), _log_softmax(drawn.logits_NK)
+    log_p, raw_log_p = _log_softmax(drawn.logits / TEMPERATURE), _log_softmax(drawn.logits)
     probabilities, rows = np.exp(log_p), np.arange(len(log_p))
     ranked, predicted = np.sort(probabilities, axis=1), log_p.argmax(1)
     frame = pl.DataFrame(
@@ -232,7 +235,7 @@ def _predictions(drawn: Drawn) -> pl.DataFrame:
             "predicted": [CLASSES[i] for i in predicted],
             "confidence": ranked[:, -1],
             "probabilities": _lists(probabilities),
-            "logits": _lists(drawn.logits_NK),
+            "logits": _lists(drawn.logits),
             "loss": -log_p[rows, drawn.truth],
             "raw_loss": -raw_log_p[rows, drawn.truth],
             "expected_loss": -(probabilities * log_p).sum(1),
@@ -251,9 +254,9 @@ def _log_softmax(logits_NK: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _projection(drawn: Drawn) -> pl.DataFrame:
     """The two features that tell classes apart: x by superclass, y by class within it."""
-    x, y = drawn.embedding_ND[:, 0], drawn.embedding_ND[:, 1] + drawn.embedding_ND[:, 2]
+    x, y = drawn.embedding[:, 0], drawn.embedding[:, 1] + drawn.embedding[:, 2]
     nearest = min(15, len(x) - 1)
-    before = _nearest(_cosine(drawn.embedding_ND), nearest)
+    before = _nearest(_cosine(drawn.embedding), nearest)
     after = _nearest(-np.hypot(x[:, None] - x, y[:, None] - y), nearest)
     kept = [np.isin(a, b).mean() for a, b in zip(before, after, strict=True)]
     return pl.DataFrame({"sample_id": drawn.sample_id, "x": x, "y": y, "neighbors_kept": kept})
@@ -272,7 +275,7 @@ def _nearest(closeness_NN: NDArray[np.float64], count: int) -> NDArray[np.int64]
 
 
 def _neighbors(drawn: Drawn) -> pl.DataFrame:
-    cosine = _cosine(drawn.embedding_ND)
+    cosine = _cosine(drawn.embedding)
     nearest = _nearest(cosine, min(20, len(cosine) - 1))
     return pl.DataFrame(
         {
@@ -290,7 +293,7 @@ def _clusters(drawn: Drawn) -> pl.DataFrame:
     parts = {"kmeans": seen_as, "bisecting": seen_as // 2, "hdbscan": seen_as}
     frames = []
     for method, cluster in parts.items():
-        distance = _distance(drawn.embedding_ND, cluster)
+        distance = _distance(drawn.embedding, cluster)
         far = (distance > np.quantile(distance, 0.9)) & (method == "hdbscan")
         strength = 1 - distance / distance.max() if method == "hdbscan" else np.ones(len(distance))
         frame = pl.DataFrame(

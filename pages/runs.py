@@ -1,0 +1,111 @@
+"""Runs: history of what was published, how the model was trained, and what each stage cost."""
+
+import json
+
+import polars as pl
+import streamlit as st
+
+from lake import queries
+from lake.store import Run, default_root
+from pages.ui import charts, data
+from pages.ui.words import percent
+
+
+def history() -> pl.DataFrame:
+    """Every published run with its headline figures, newest first."""
+    runs = data.runs()
+    figures = [
+        {
+            name: queries.metric(data.open_run(default_root(), run_id), "score", name)
+            for name in ("test_accuracy", "test_loss")
+        }
+        for run_id in runs["run_id"]
+    ]
+    counts = [{t["name"]: t["rows"] for t in tables}["predictions"] for tables in runs["tables"]]
+    return (
+        runs.select("run_id", "published_at", "preset", "dataset_name")
+        .hstack(pl.DataFrame(figures, schema={"test_accuracy": pl.Float64, "test_loss": pl.Float64}))
+        .with_columns(pl.Series("scored", counts))
+    )
+
+
+def show_history(found: pl.DataFrame) -> None:
+    """The runs as a table, and as a line when there are several."""
+    column = st.column_config
+    st.dataframe(
+        found,
+        hide_index=True,
+        column_config={
+            "run_id": "Run",
+            "published_at": column.DatetimeColumn("Published (UTC)", format="YYYY-MM-DD HH:mm"),
+            "preset": "Preset",
+            "dataset_name": "Data",
+            "test_accuracy": column.NumberColumn("Accuracy, test", format="percent"),
+            "test_loss": column.NumberColumn("Mean loss, test (nats)", format="%.3f"),
+            "scored": column.NumberColumn("Samples scored", format="localized"),
+        },
+    )
+    if len(found) > 1:
+        st.altair_chart(
+            charts.lines(found, x="published_at:T", y="test_accuracy:Q", x_title="Published", y_title="Accuracy, test"),
+            key="history",
+            alt="Test accuracy by run",
+        )
+
+
+def show_training(run: Run) -> None:
+    """Loss and speed over the training."""
+    training = data.table(run, "training").sort("step")
+    left, right = st.columns(2, gap="large")
+    left.altair_chart(
+        charts.lines(training, x="epoch:Q", y="loss:Q", x_title="Epoch", y_title="Training loss (nats, smoothed)"),
+        key="training-loss",
+        alt="Training loss by epoch",
+    )
+    right.altair_chart(
+        charts.lines(training, x="epoch:Q", y="images_per_second:Q", x_title="Epoch", y_title="Images per second"),
+        key="training-speed",
+        alt="Training speed by epoch",
+    )
+    sizes = ", ".join(f"{r} px" for r in training["resolution"].unique(maintain_order=True))
+    st.caption(
+        f"Image sizes in order: {sizes}. Larger images train slower; labels are smoothed, so the loss stays above 0."
+    )
+
+
+def show_stages(run: Run) -> None:
+    """Seconds and peak memory of every stage."""
+    costs = queries.stage_costs(run).collect().with_columns(pl.col("reused") > 0)
+    column = st.column_config
+    st.dataframe(
+        costs,
+        hide_index=True,
+        column_config={
+            "stage": "Stage",
+            "seconds": column.ProgressColumn(
+                "Seconds", format="%.1f", min_value=0, max_value=float(costs["seconds"].max() or 1)
+            ),  # type: ignore[arg-type]
+            "peak_memory_mib": column.NumberColumn("Peak memory (MiB)", format="%.0f"),
+            "reused": column.CheckboxColumn("Reused", help="Computed by an earlier refresh with the same inputs."),
+        },
+    )
+
+
+def main() -> None:
+    run = data.current_run()
+    st.title("Runs")
+    found = history()
+    newest = found.row(0, named=True)
+    st.markdown(
+        f"##### {len(found)} published run{'s' if len(found) > 1 else ''}; the latest is right on "
+        f"**{percent(newest['test_accuracy'] or 0)}** of the test images."
+    )
+    show_history(found)
+    st.subheader(f"How {run.run_id} was made")
+    show_training(run)
+    show_stages(run)
+    with st.expander("Settings and packages"):
+        st.json({"settings": json.loads(run.facts["config"]), "packages": json.loads(run.facts["packages"])})
+
+
+main()

@@ -1,0 +1,94 @@
+"""The filter bar shared by every page: chips over any column, kept in the session and in the address."""
+
+import polars as pl
+import streamlit as st
+
+from lake.filters import Clause, FilterError, Filters
+from lake.store import Run
+from pages.ui import data
+from pages.ui.words import name
+
+MAX_CHOICES = 60
+
+
+def current() -> Filters:
+    """The filters of this session."""
+    return Filters.from_text(st.session_state.get("filters", ""))
+
+
+def filtered(run: Run) -> pl.LazyFrame:
+    """The samples of the run on which the filters hold."""
+    return current().apply(data.samples(run))
+
+
+def accept(text: str, run: Run) -> None:
+    """Take filters from the address; what this run cannot answer is refused in words and left out."""
+    try:
+        st.session_state["filters"] = Filters.from_text(text).checked(_schema(run)).to_text()
+    except FilterError as error:
+        st.session_state["filters"] = ""
+        st.toast(f"The address's filter was ignored: {error}", icon=":material/filter_alt_off:")
+
+
+def show_filters(run: Run) -> None:
+    """Chips to switch off or remove, a form to add one, and how many samples are left."""
+    filters = current()
+    everything = data.samples(run).select(pl.len()).collect().item()
+    left = filters.apply(data.samples(run)).select(pl.len()).collect().item()
+    st.markdown(f"**Filters** · {left:,} of {everything:,} samples")
+    for i, clause in enumerate(filters.clauses):
+        chip, remove = st.columns([5, 1], gap="small", vertical_alignment="center")
+        chip.toggle(
+            clause.describe(),
+            value=clause.enabled,
+            key=f"chip-{clause.to_text()}",
+            on_change=_set,
+            args=(filters.toggled(i),),
+        )
+        remove.button(
+            ":material/close:",
+            key=f"remove-{i}",
+            on_click=_set,
+            args=(filters.without(i),),
+            type="tertiary",
+            help="Remove",
+        )
+    with st.popover("Add filter", icon=":material/add:", width="stretch"):
+        _add(run, filters)
+
+
+def _add(run: Run, filters: Filters) -> None:
+    schema = _schema(run)
+    column = st.selectbox("Column", [c for c in schema if c != "source_name"], format_func=name, key="filter-column")
+    values = data.samples(run).select(column).collect()[column]
+    dtype = schema[column]
+    if dtype.is_float():
+        low, high = float(values.min() or 0), float(values.max() or 0)  # type: ignore[arg-type]
+        chosen = st.slider("Range", low, high, (low, high), key=f"filter-range-{column}") if low < high else (low, high)
+        clause = Clause(column=column, op="between", values=(f"{chosen[0]:.6g}", f"{chosen[1]:.6g}"))
+    else:
+        choices = [_text(v) for v in values.unique().sort().drop_nulls().to_list()[:MAX_CHOICES]]
+        negate = st.toggle("Is not", key="filter-not")
+        chosen_values = st.multiselect("Values", choices, key=f"filter-values-{column}")
+        clause = Clause(column=column, op="not" if negate else "is", values=tuple(chosen_values))
+    if st.button("Add", type="primary", disabled=clause.op != "between" and not clause.values):
+        _set(filters.with_clause(clause))
+        st.rerun()
+    if values.null_count():
+        st.button(
+            f"Only where {name(column).lower()} is empty",
+            on_click=_set,
+            args=(filters.with_clause(Clause(column=column, op="null")),),
+        )
+
+
+def _set(filters: Filters) -> None:
+    st.session_state["filters"] = filters.to_text()
+
+
+def _schema(run: Run) -> dict[str, pl.DataType]:
+    return dict(data.samples(run).collect_schema())
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

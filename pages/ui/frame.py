@@ -1,0 +1,93 @@
+"""The frame around every page: navigation, run picker, filters, freshness; errors as sentences.
+
+Streamlit runs this file for every session and rerun.
+"""
+
+import datetime as dt
+
+import streamlit as st
+
+from lake.errors import LakeError, UserError
+from lake.store import Run, default_root
+from pages.ui import data, filters
+from pages.ui.navigation import address, grouped_pages
+
+
+def show() -> None:
+    """Draw the frame and the page the address names."""
+    st.set_page_config(page_title="latentlake", page_icon=":material/water:", layout="wide")
+    navigation = st.navigation(grouped_pages())
+    try:
+        run = _choose_run()
+        if run is None:
+            return
+        with st.sidebar:
+            filters.show_filters(run)
+        st.query_params.from_dict({**_own_parameters(), **address()})
+        navigation.run()
+        _footer(run)
+    except UserError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def _choose_run() -> Run | None:
+    """The run of the session: at first that of the address, else the latest; None where the lake is empty."""
+    runs = data.runs()
+    if runs.is_empty():
+        st.title("No run yet")
+        st.markdown(f"The lake `{default_root()}` is empty. Fill it with one command, then reload this page:")
+        st.code("latentlake refresh --preset quick", language="sh")
+        return None
+    ids = runs["run_id"].to_list()
+    if "run_id" not in st.session_state:
+        _start_session(ids)
+    wanted = st.session_state["run_id"]
+    if wanted not in ids:
+        raise LakeError(
+            f"The run {wanted[:80]!r} is not in this lake. Open it without ?run= to see the latest, {ids[0]}."
+        )
+    with st.sidebar:
+        st.session_state["run_picker"] = wanted
+        names = {r["run_id"]: f"{r['published_at']:%d %b %Y %H:%M} · {r['preset']}" for r in runs.iter_rows(named=True)}
+        st.selectbox("Run", ids, format_func=names.__getitem__, key="run_picker", on_change=_pick_run)
+    run = data.current_run()
+    if "filters" not in st.session_state:
+        filters.accept(st.query_params.get("f", ""), run)
+    if wanted != ids[0]:
+        st.caption(f":material/update: A newer run is published: {names[ids[0]]}.")
+    return run
+
+
+def _start_session(ids: list[str]) -> None:
+    st.session_state["run_id"] = st.query_params.get("run", ids[0])
+
+
+def _pick_run() -> None:
+    st.session_state["run_id"] = st.session_state["run_picker"]
+
+
+def _own_parameters() -> dict[str, str]:
+    """What a page itself keeps in the address."""
+    return {key: value for key, value in st.query_params.to_dict().items() if key not in ("run", "f")}
+
+
+def _footer(run: Run) -> None:
+    facts = run.facts
+    rows = {table["name"]: table["rows"] for table in facts["tables"]}
+    age = dt.datetime.now(dt.UTC) - facts["published_at"]
+    st.divider()
+    st.caption(
+        f"Run {run.run_id} · preset {facts['preset']} · {facts['dataset_name']} · {rows['predictions']:,} samples scored · "
+        f"published {facts['published_at']:%Y-%m-%d %H:%M} UTC ({_ago(age)}) · {facts['checks']} checks passed"
+    )
+
+
+def _ago(age: dt.timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    return (
+        f"{hours / 24:.0f} days ago" if hours >= 48 else f"{hours:.0f} hours ago" if hours >= 1 else "within the hour"
+    )
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,101 @@
+"""One sample in full: image, label, prediction, loss map, neighbours, and where to go from here."""
+
+from collections.abc import Mapping
+
+import polars as pl
+import streamlit as st
+
+from lake import queries
+from lake.store import Run
+from pages.ui import charts, data, filters
+from pages.ui.navigation import link
+from pages.ui.routes import thumbnail
+from pages.ui.words import number, percent
+
+LOSS = pl.coalesce("loss", "expected_loss")
+
+
+@st.dialog("Sample", width="large")
+def show_sample(run: Run, sample_id: int) -> None:
+    """The sample in a dialog over the page."""
+    draw_sample(run, sample_id)
+
+
+def draw_sample(run: Run, sample_id: int) -> None:
+    """Image, probabilities and facts of a sample, with links to similar samples and its loss analysis."""
+    row = find_sample(run, sample_id)
+    if row is None:
+        st.info(f"Sample {sample_id} was not scored in this run.")
+        return
+    st.markdown(f"**Sample {sample_id}** · {describe(row)}")
+    left, right = st.columns([1, 2])
+    left.altair_chart(charts.picture(thumbnail(run, sample_id)), key=f"image-{sample_id}")
+    right.altair_chart(
+        charts.probability_bars(queries.probabilities(run, sample_id).collect(), row["label"]),
+        key=f"bars-{sample_id}",
+        alt="Probability of each class",
+    )
+    first, second = st.columns(2)
+    with first:
+        link("similar", "Fetch similar", sample=sample_id)
+    with second:
+        link("loss_analysis", "Analyse its loss", sample=sample_id)
+    with st.expander("All that was measured"):
+        facts = [{"what": name, "value": _show(value)} for name, value in row.items()]
+        st.dataframe(pl.DataFrame(facts), hide_index=True, height=280)
+
+
+def find_sample(run: Run, sample_id: int) -> dict[str, object] | None:
+    """The sample's row of `scan_samples`; None where it was not scored."""
+    found = data.samples(run).filter(pl.col("sample_id") == sample_id).collect()
+    return found.row(0, named=True) if len(found) else None
+
+
+def describe(row: Mapping[str, object]) -> str:
+    """One sentence: what it is, what the model says, and how wrong that is."""
+    said = f"predicted {row['predicted']} ({percent(float(str(row['confidence'])))})"
+    if row["label"] is None:
+        return f"label withheld, {said}, expected loss {number(float(str(row['expected_loss'])))} nats"
+    verdict = "right" if row["correct"] else "wrong"
+    marked = "" if row["out_of_sample"] else " (in-sample)"
+    return f"{row['label']}, {said}: {verdict}, loss {number(float(str(row['loss'])))} nats{marked}"
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "–"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def choose_sample(run: Run) -> tuple[int, dict[str, object]]:
+    """The sample of the address, else the highest held-out loss that passes the filters, with controls to move on.
+
+    Stops the page with a sentence where there is none.
+    """
+    order = filters.filtered(run).filter(pl.col("out_of_sample")).sort(LOSS, descending=True, nulls_last=True)
+    ids: list[int] = order.select("sample_id").collect()["sample_id"].to_list()
+    if not ids:
+        st.info("No held-out sample passes the filters: loosen them in the sidebar.")
+        st.stop()
+    asked = st.query_params.get("sample", "")
+    sample_id = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 16 else ids[0]
+    place = ids.index(sample_id) if sample_id in ids else -1
+    previous, number_box, following, where = st.columns([1, 2, 1, 5], vertical_alignment="bottom")
+    if previous.button("", icon=":material/chevron_left:", disabled=place <= 0, help="Previous by loss"):
+        _open(ids[place - 1])
+    if following.button("", icon=":material/chevron_right:", disabled=place + 1 >= len(ids), help="Next by loss"):
+        _open(ids[place + 1])
+    typed = number_box.number_input("Sample", min_value=0, value=sample_id, key=f"sample-number-{sample_id}")
+    if typed != sample_id:
+        _open(int(typed))
+    where.caption(f"{place + 1:,} of {len(ids):,} by loss, highest first" if place >= 0 else "not among the filtered")
+    row = find_sample(run, sample_id)
+    if row is None:
+        st.warning(f"Sample {sample_id} was not scored in this run: type another number.")
+        st.stop()
+    return sample_id, row
+
+
+def _open(sample_id: int) -> None:
+    st.query_params["sample"] = str(sample_id)
+    st.rerun()

@@ -1,0 +1,38 @@
+"""Numbers as people read them: units, two to three significant digits, thousands separated."""
+
+from lake.statistics import wilson_interval
+
+
+def percent(share: float) -> str:
+    """0.924 -> "92.4 %"."""
+    return f"{share * 100:.1f} %"
+
+
+def share_with_interval(hits: int, n: int) -> str:
+    """ "92.4 % (91.9 to 92.9)": a share with its 95 % Wilson interval."""
+    low, high = wilson_interval(hits, n)
+    return f"{percent(hits / n)} ({low * 100:.1f} to {high * 100:.1f})"
+
+
+def number(value: float) -> str:
+    """Three significant digits without an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def name(column: str) -> str:
+    """A column for people: "bg_lightness" -> "Background lightness"."""
+    words = column.replace("bg_", "background_").replace("kmeans", "k-means").replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+GLOSSARY = {
+    "loss": "How surprised the model is by the given label: -log of the probability it gave it, in nats. "
+    "0 is certain and right, 0.69 is a coin toss, above 2.3 is worse than guessing among ten classes.",
+    "lift": "Mean loss of a group divided by the mean loss of all held-out samples. 2 means twice as hard.",
+    "held-out": "Samples the model was not trained on. Only these are used for statements about loss.",
+    "in-sample": "Samples the model was trained on: their loss is too low to judge by.",
+    "confirmed": "Found on one half of the held-out samples and found again, below .05, on the other half.",
+    "interval": "Where the true value lies in 95 of 100 repetitions of such a measurement.",
+    "embedding": "The 512 numbers the model computes of an image just before it decides.",
+    "adjusted p": "How often chance alone does as much, corrected for the number of groups tested.",
+}

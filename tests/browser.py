@@ -1,0 +1,103 @@
+"""A real Chromium on a served lake: start the app, open a page, wait until it is drawn."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+REPOSITORY = Path(__file__).parent.parent
+PATHS = ["", "population_map", "confusion", "clusters", "loss_analysis", "similar", "samples", "runs"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def serve(lake: str) -> Iterator[str]:
+    """The app on a free port of loopback; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", f"--server.port={port}"]
+    environment = os.environ | {"LATENTLAKE_LAKE": lake}
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait_until_up(address, process)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, headless."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def open_page(browser: Browser, url: str, *, width: int = 1400, height: int = 900, scheme: str = "light") -> Page:
+    """A fresh browser at the address, returned when the page has been drawn."""
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(url)
+    wait_until_drawn(page)
+    return page
+
+
+def wait_until_drawn(page: Page) -> None:
+    """Until the script has finished, the footer is there and every chart and thumbnail in sight has loaded."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
+    page.wait_for_selector("text=checks passed", timeout=60_000, state="attached")
+    page.wait_for_function(
+        "() => !document.querySelector('[data-testid=\"stSkeleton\"]')"
+        " && [...document.images].filter(i => i.loading !== 'lazy').every(i => i.complete)",
+        timeout=30_000,
+    )
+    page.wait_for_timeout(700)
+
+
+def _wait_until_up(address: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        if process.poll() is not None:
+            raise RuntimeError(f"the app stopped with code {process.returncode}")
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError("the app did not come up in 40 s")
+
+
+def take_screenshots(lake: str, folder: Path) -> None:
+    """Every page at 1400x900, light and dark, as PNG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with serve(lake) as address, chromium() as browser:
+        for path in PATHS:
+            for scheme in ("light", "dark"):
+                page = open_page(browser, f"{address}/{path}", scheme=scheme)
+                page.screenshot(path=folder / f"{path or 'overview'}-{scheme}.png")
+                page.context.close()
+
+
+if __name__ == "__main__":
+    take_screenshots(sys.argv[1], Path(sys.argv[2]))
