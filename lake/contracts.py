@@ -43,7 +43,8 @@ def _one_of(values: list[str], description: str, *, primary_key: bool = False) -
 
 
 def _label_counts(*names: str) -> dy.List:
-    counted = {name: dy.String() for name in names} | {"n": dy.Int64(min=1)}
+    counted: dict[str, dy.Column] = {name: dy.String() for name in names}
+    counted["n"] = dy.Int64(min=1)
     return dy.List(dy.Struct(counted), description=f"Counts by {' and '.join(names)}, largest first.")
 
 

@@ -110,7 +110,7 @@ def reliability(frame: pl.LazyFrame, *, bins: int = 15) -> pl.LazyFrame:
 
 
 def neighbor_purity(run: Run, group: str, *, nearest: int = 15) -> pl.LazyFrame:
-    """Per labelled sample the share of its labelled nearest neighbours (cosine, 512-d) with its own value of `group`."""
+    """Per labelled sample the share of its labelled nearest neighbours (cosine, 512-d) that share its `group`."""
     values = _samples_with_groups(run).filter(LABELLED).select("sample_id", group)
     close = run.scan("neighbors").filter(pl.col("rank") <= nearest).select("sample_id", "neighbor_id")
     return (

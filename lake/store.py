@@ -43,8 +43,8 @@ class Lake:
             except TableNotFoundError:
                 return TABLES["runs"].create_empty()
             runs = pl.scan_delta(table).collect()
-        newest = runs["format_version"].max() if runs.height else 0
-        if newest > FORMAT_VERSION:  # type: ignore[operator]
+        newest = max(runs["format_version"].to_list(), default=0)
+        if newest > FORMAT_VERSION:
             raise LakeError(
                 f"The lake {self.root} has runs of format {newest}; this latentlake reads up to {FORMAT_VERSION}. "
                 "Install the newer latentlake to read it."

@@ -8,7 +8,7 @@ from lake.contracts import METHODS
 from lake.store import Run
 from pages.ui import charts, data, filters
 from pages.ui.gallery import show_gallery
-from pages.ui.words import GLOSSARY, number, percent
+from pages.ui.words import GLOSSARY, number
 
 IN_THE_GALLERY = 24
 METHOD_NAMES = {"kmeans": "k-means", "bisecting": "Bisecting k-means", "hdbscan": "HDBSCAN"}
@@ -112,8 +112,8 @@ def main() -> None:
     cluster = pick_group(summaries)
     st.caption(
         "Select a row to open its group. Background is the border ring and object the centre of the image: a proxy. "
-        f"A property is named only if it differs from all other samples (adjusted p < .05) by a Cliff's delta of .33 or more; "
-        f"{percent(float(summaries['description'].str.starts_with('no measured').mean() or 0))} of these groups have none."  # type: ignore[arg-type]
+        "A property is named only if it differs from all other samples (adjusted p < .05) by a Cliff's delta of .33 "
+        "or more."
     )
     show_group(run, method or "kmeans", summaries.filter(pl.col("cluster") == cluster).row(0, named=True))
 

@@ -8,7 +8,7 @@ from lake.statistics import wilson_interval
 from lake.store import Run
 from pages.ui import charts, data, filters
 from pages.ui.gallery import show_gallery
-from pages.ui.words import GLOSSARY, percent, share_with_interval
+from pages.ui.words import GLOSSARY, share_with_interval
 
 IN_THE_GALLERY = 32
 
@@ -104,12 +104,7 @@ def main() -> None:
     if cell:
         members = held_out.filter(pl.col("label") == cell["label"], pl.col("predicted") == cell["predicted"])
         shown = members.sort("loss", descending=True).collect()
-        right_share = percent(
-            len(shown) / held_out.filter(pl.col("label") == cell["label"]).select(pl.len()).collect().item()
-        )
-        st.subheader(
-            f"{str(cell['label']).capitalize()} called {cell['predicted']}: {len(shown):,} samples, {right_share} of the label"
-        )
+        st.subheader(f"{str(cell['label']).capitalize()} called {cell['predicted']}: {len(shown):,} samples")
         st.caption("Highest loss first. Click another cell of the matrix to see its samples.")
         show_gallery(run, shown.head(IN_THE_GALLERY), key="cell-gallery")
 

@@ -10,10 +10,11 @@ from lake.contracts import LAYERS
 from lake.store import Run
 from pages.ui import charts, data, filters
 from pages.ui.routes import thumbnail
-from pages.ui.sample_panel import choose_sample
+from pages.ui.sample_panel import choose_sample, show_image
 from pages.ui.words import number
 
 FLOOR_NATS = 0.02
+MAP_SIDE = 280
 LAYER_NAMES = {"layer3": "8 x 8 cells (layer 3)", "layer4": "4 x 4 cells (layer 4)"}
 
 
@@ -49,14 +50,18 @@ def show_sample_map(run: Run, sample_id: int, sample: dict[str, object], layer: 
     if row["max_abs"] < FLOOR_NATS:
         st.markdown("##### Confident and right: no region matters to the loss, there is nothing to explain.")
     else:
-        st.markdown(f"##### To first order the border {effect(border)} and the centre {effect(centre)}.")
+        st.markdown(f"##### The border {effect(border)}, the centre {effect(centre)}.")
     left, middle, right = st.columns(3, gap="medium")
     left.markdown(f"**Image** · {sample['label'] or 'label withheld'}, predicted {sample['predicted']}")
-    left.altair_chart(charts.picture(thumbnail(run, sample_id), side=280), key="why-image")
+    with left.container(width=MAP_SIDE):
+        show_image(run, sample_id)
     middle.markdown(f"**Loss map** · {row['target']} ({given})")
     middle.altair_chart(
-        charts.signed_map(cells, limit=max(row["max_abs"], FLOOR_NATS), url=thumbnail(run, sample_id), opacity=opacity),
+        charts.signed_map(
+            cells, limit=max(row["max_abs"], FLOOR_NATS), url=thumbnail(run, sample_id), opacity=opacity, side=MAP_SIDE
+        ),
         key="why-map",
+        width="content",
         alt="Signed loss map: red raises the loss, blue lowers it",
     )
     right.markdown("**Probabilities**")
@@ -66,7 +71,7 @@ def show_sample_map(run: Run, sample_id: int, sample: dict[str, object], layer: 
         alt="Probability of each class",
     )
     st.caption(
-        "Red regions raise the loss, blue ones lower it; the sum of cells is a first-order effect in nats (HiResCAM on "
+        "Red regions raise the loss, blue ones lower it; sums over cells are first-order effects in nats (HiResCAM on "
         "the cross-entropy). Each cell sees a wide part of the image, so edges are soft."
     )
 
@@ -87,7 +92,12 @@ def show_pooled(run: Run, layer: str) -> None:
             border, centre = border_and_centre(cells)
             st.markdown(f"**{title}: mean of {cells['n'][0]:,} maps**")
             limit = max(float(cells["value"].abs().max() or 0), 1e-6)  # type: ignore[arg-type]
-            st.altair_chart(charts.signed_map(cells, limit=limit), key=f"pooled-{title}", alt=f"Mean loss map, {title}")
+            st.altair_chart(
+                charts.signed_map(cells, limit=limit, side=MAP_SIDE),
+                width="content",
+                key=f"pooled-{title}",
+                alt=f"Mean loss map, {title}",
+            )
             st.caption(f"Border {effect(border)}, centre {effect(centre)}. Each map has its own scale.")
 
 

@@ -12,6 +12,7 @@ from pages.ui.navigation import address, page
 from pages.ui.words import GLOSSARY, number, percent, share_with_interval
 
 EXAMPLES = 8
+AT_FIRST = 5
 
 
 def show_headline(run: Run) -> None:
@@ -61,8 +62,8 @@ def show_finding(run: Run, finding: dict[str, object]) -> None:
         st.markdown(str(finding["sentence"]))
         st.caption(
             f"n {finding['n']:,} of {finding['population']:,} held-out · lift {finding['lift']:.1f} "
-            f"({finding['lift_low']:.1f} to {finding['lift_high']:.1f}) · adjusted p {number(float(str(finding['adjusted_p'])))} · "
-            f"**Do:** {finding['action']}"
+            f"({finding['lift_low']:.1f} to {finding['lift_high']:.1f}) · "
+            f"adjusted p {number(float(str(finding['adjusted_p'])))} · **Do:** {finding['action']}"
         )
         group = Filters.from_text(str(finding["filter"])).apply(data.samples(run))
         examples = group.sort("loss", descending=True).head(EXAMPLES).collect()
@@ -86,8 +87,8 @@ def main() -> None:
     if findings.is_empty():
         st.info("No group of samples has a loss above chance: there is nothing to report.")
         return
-    shown = st.slider("How many", 1, len(findings), min(5, len(findings))) if len(findings) > 1 else 1
-    for finding in findings.head(shown).iter_rows(named=True):
+    everything = len(findings) > AT_FIRST and st.toggle(f"Show all {len(findings)}", key="all-findings")
+    for finding in findings.head(len(findings) if everything else AT_FIRST).iter_rows(named=True):
         show_finding(run, finding)
 
 

@@ -182,7 +182,7 @@ def _existing_parent(path: Path) -> Path:
 
 
 def _duration(age: dt.timedelta) -> str:
-    hours = age.total_seconds() / 3600
-    return (
-        f"{hours / 24:.0f} days" if hours > 48 else f"{hours:.0f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes"
-    )
+    minutes = int(age.total_seconds() // 60)
+    if minutes < 120:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes < 48 * 60 else f"{minutes // 60 // 24} days"

@@ -58,7 +58,7 @@ def describe_sets(samples: pl.DataFrame, number: NDArray[np.int64], settings: Se
     """One description for each number 0..max in `number` (-1: in none)."""
     sets = [number == i for i in range(number.max() + 1)]
     tested = [(i, column, *_compare(samples[column], inside)) for i, inside in enumerate(sets) for column in WORDS]
-    adjusted = benjamini_hochberg(np.array([p for *_, p in tested])) if tested else []
+    adjusted = benjamini_hochberg(np.array([p for *_, p in tested]))
     kept: list[list[Difference]] = [[] for _ in sets]
     for (i, column, delta, _), q in zip(tested, adjusted, strict=True):
         if q < settings.false_discovery_rate and abs(delta) >= SOMEWHAT:

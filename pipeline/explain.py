@@ -21,11 +21,14 @@ from pipeline.score import list_column
 from pipeline.settings import Settings
 
 
-class SignedCAM(HiResCAM):  # type: ignore[misc]
+class SignedCAM(HiResCAM):
     """HiResCAM without the clipping at 0 and the scaling per image that lose sign and magnitude."""
 
     def compute_cam_per_layer(
-        self, input_tensor: Tensor, targets: list[Any], eigen_smooth: bool
+        self,
+        input_tensor: Tensor,  # noqa: ARG002
+        targets: list[Any],  # noqa: ARG002
+        eigen_smooth: bool,  # noqa: ARG002
     ) -> list[NDArray[np.float32]]:
         hooks = self.activations_and_grads
         pairs = zip(hooks.activations, hooks.gradients, strict=True)
@@ -94,7 +97,7 @@ def compute_loss_maps(
     with progress.task("loss maps", len(sample_id)) as task:
         for start in range(0, len(sample_id), settings.score_batch_size):
             chosen = slice(start, start + settings.score_batch_size)
-            batch = {
+            batch: dict[str, NDArray[Any]] = {
                 "sample_id": sample_id[chosen],
                 "images_NHWC": images_NHWC[chosen],
                 "target": target[chosen],

@@ -247,7 +247,7 @@ def _headline(predictions: pl.DataFrame, dataset: Dataset, rows: NDArray[np.int6
         "calibration_error": calibration_error(confidence, correct),
         "calibration_error_before": calibration_error(raw.list.max().to_numpy(), correct),
     }
-    return pl.DataFrame({"name": list(values), "value": [float(value) for value in values.values()]})  # type: ignore[arg-type]
+    return pl.DataFrame({"name": list(values), "value": [float(value) for value in values.values()]})
 
 
 def _neighbors(

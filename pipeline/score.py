@@ -48,7 +48,10 @@ def score(
     with progress.task("score", len(rows)) as task:
         for start in range(0, len(rows), settings.score_batch_size):
             chosen = rows[start : start + settings.score_batch_size]
-            batch = {"sample_id": dataset.sample_id[chosen], "images_NHWC": dataset.images_NHWC[chosen]}
+            batch: dict[str, NDArray[Any]] = {
+                "sample_id": dataset.sample_id[chosen],
+                "images_NHWC": dataset.images_NHWC[chosen],
+            }
             parts.append(scorer(batch))
             task.advance(len(chosen))
     return np.concatenate([p["embedding"] for p in parts]), np.concatenate([p["logits"] for p in parts])

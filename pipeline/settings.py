@@ -32,18 +32,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "samples": 2000,
         "unlabeled": 1000,
         "batch_size": 128,
-        "phases": [{"resolution": 16, "epochs": 5}, {"resolution": 32, "epochs": 1}],
+        "phases": [{"resolution": 16, "epochs": 4}, {"resolution": 32, "epochs": 0.5}],
         "kmeans_clusters": 10,
         "hdbscan_min_cluster_size": 15,
         "permutations": 2000,
     },
     "quick": {
         "scored_train": 5000,
-        "phases": [
-            {"resolution": 16, "epochs": 1.8},
-            {"resolution": 24, "epochs": 0.2},
-            {"resolution": 32, "epochs": 0.3},
-        ],
+        "phases": [{"resolution": 16, "epochs": 2.0}, {"resolution": 32, "epochs": 0.35}],
     },
     "standard": {
         "phases": [
@@ -83,22 +79,22 @@ class Settings(BaseSettings):
     scored_train: int | None = Field(None, ge=0, description="Training images to score; all when empty.")
 
     phases: list[Phase] = Field(default_factory=list, description="Training schedule, small to large images.")
-    batch_size: int = Field(512, ge=8)
+    batch_size: int = Field(256, ge=8, description="Images per step.")
     learning_rate: float = Field(0.05, gt=0, description="Peak rate of Muon on the convolutions.")
-    other_rate_scale: float = Field(0.2, gt=0, description="Rate of AdamW (norms, classifier) over Muon's.")
-    weight_decay: float = Field(0.01, ge=0)
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    other_rate_scale: float = Field(1.0, gt=0, description="Rate of AdamW (norms, classifier) over Muon's.")
+    weight_decay: float = Field(0.01, ge=0, description="On the convolutions only.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Of the training targets; stored losses have none.")
     warmup: float = Field(0.2, ge=0, lt=1, description="Share of steps with a rising rate.")
-    score_batch_size: int = Field(500, ge=1)
+    score_batch_size: int = Field(500, ge=1, description="Images per scoring or explaining step.")
 
     pca_dims: int = Field(50, ge=2, description="Principal components used by UMAP and the clusterings.")
-    umap_neighbors: int = Field(20, ge=2)
-    umap_min_dist: float = Field(0.1, ge=0, le=1)
-    kmeans_clusters: int = Field(20, ge=2)
-    hdbscan_min_cluster_size: int = Field(60, ge=2)
+    umap_neighbors: int = Field(20, ge=2, description="Neighbours UMAP balances around each sample.")
+    umap_min_dist: float = Field(0.1, ge=0, le=1, description="How tightly UMAP packs points.")
+    kmeans_clusters: int = Field(20, ge=2, description="Clusters of k-means and bisecting k-means.")
+    hdbscan_min_cluster_size: int = Field(60, ge=2, description="Smaller dense regions are noise.")
     neighbors: int = Field(20, ge=1, le=1000, description="Nearest neighbours kept per sample.")
     permutations: int = Field(10_000, ge=100, description="Random subsets behind each p value.")
-    false_discovery_rate: float = Field(0.05, gt=0, lt=1)
+    false_discovery_rate: float = Field(0.05, gt=0, lt=1, description="Of all groups called out.")
     min_group_size: int = Field(20, ge=5, description="Smaller groups are not judged.")
 
     @classmethod

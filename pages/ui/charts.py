@@ -10,6 +10,7 @@ from pages.ui.words import name
 
 Colors = tuple[list[str], dict[str, dict[str, str]]]
 LOSS_DOMAIN = [0.01, 10]
+EVERY_LABEL = alt.Axis(labelOverlap=False, labelLimit=160)
 
 
 def population_map(
@@ -36,29 +37,28 @@ def population_map(
 
 
 def probability_bars(frame: pl.DataFrame, label: object) -> alt.Chart:
-    """A bar a class, most probable first; the given label stands out."""
+    """A bar a class, most probable first; the given label is orange."""
     given = frame.with_columns((pl.col("label") == (label or "")).alias("given"))
     return (
         alt.Chart(given)
         .mark_bar(cornerRadiusEnd=3)
         .encode(
-            x=alt.X("probability:Q", title="Probability", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-            y=alt.Y("label:N", title=None, sort="-x"),
+            x=alt.X(
+                "probability:Q",
+                title="Probability (orange: the given label)",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format="%", tickCount=4),
+            ),
+            y=alt.Y("label:N", title=None, sort="-x", axis=EVERY_LABEL),
             color=alt.Color(
                 "given:N",
                 scale=alt.Scale(domain=[True, False], range=[BAD, CONTEXT]),
-                legend=alt.Legend(title=None, labelExpr="datum.value ? 'given label' : 'other class'", orient="bottom"),
+                legend=None,
             ),
             tooltip=["label", alt.Tooltip("probability:Q", format=".1%")],
         )
-        .properties(height=240)
+        .properties(height=alt.Step(21))
     )
-
-
-def picture(url: str, *, side: int = 220) -> alt.Chart:
-    """One image, its pixels kept sharp."""
-    mark: Any = alt.Chart(pl.DataFrame({"url": [url]})).mark_image(width=side, height=side, smooth=False)
-    return mark.encode(url="url:N").properties(width=side, height=side).configure_view(strokeWidth=0)
 
 
 def signed_map(
@@ -76,7 +76,7 @@ def signed_map(
         "value:Q",
         title="nats",
         scale=alt.Scale(domain=[-limit, 0, limit], range=[LOWERS, NEUTRAL, RAISES], clamp=True),
-        legend=alt.Legend(orient="right", gradientLength=side - 40, format=".2~g"),
+        legend=alt.Legend(orient="bottom", gradientLength=side - 20, format=".2~g", tickCount=4),
     )
     place: dict[str, Any] = {"scale": alt.Scale(domain=[0, 1]), "axis": None}
     overlay = (
@@ -109,8 +109,13 @@ def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> 
     """Label by prediction; `value` is n or share of the label; errors carry the colour, the diagonal is grey."""
     pick = alt.selection_point(name="cell", fields=["label", "predicted"], on="click", clear="dblclick")
     base = alt.Chart(frame).encode(
-        x=alt.X("predicted:N", sort=classes, title="Predicted", axis=alt.Axis(labelAngle=-40, orient="top")),
-        y=alt.Y("label:N", sort=classes, title="Given label"),
+        x=alt.X(
+            "predicted:N",
+            sort=classes,
+            title="Predicted",
+            axis=alt.Axis(labelAngle=-40, orient="top", labelOverlap=False),
+        ),
+        y=alt.Y("label:N", sort=classes, title="Given label", axis=EVERY_LABEL),
         tooltip=[
             alt.Tooltip("label:N", title="Label"),
             alt.Tooltip("predicted:N", title="Predicted"),
@@ -162,12 +167,14 @@ def lines(frame: pl.DataFrame, *, x: str, y: str, x_title: str, y_title: str, he
     )
 
 
-def bars(frame: pl.DataFrame, *, x: str, y: str, x_title: str, colors: Colors | None = None, height: int = 240) -> Any:
+def bars(frame: pl.DataFrame, *, x: str, y: str, x_title: str, colors: Colors | None = None) -> Any:
     """Horizontal bars, longest first."""
     mark = alt.Chart(frame).mark_bar(cornerRadiusEnd=3, color=GOOD)
     color = {"color": _nominal(frame, y, colors, legend=False)} if colors else {}
-    chart: Any = mark.encode(x=alt.X(f"{x}:Q", title=x_title), y=alt.Y(f"{y}:N", sort="-x", title=None), **color)
-    return chart.properties(height=height)
+    chart: Any = mark.encode(
+        x=alt.X(f"{x}:Q", title=x_title), y=alt.Y(f"{y}:N", sort="-x", title=None, axis=EVERY_LABEL), **color
+    )
+    return chart.properties(height=alt.Step(21))
 
 
 def _place(axis: str) -> Any:

@@ -4,6 +4,7 @@ Streamlit runs this file for every session and rerun.
 """
 
 import datetime as dt
+from pathlib import Path
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ from pages.ui.navigation import address, grouped_pages
 def show() -> None:
     """Draw the frame and the page the address names."""
     st.set_page_config(page_title="latentlake", page_icon=":material/water:", layout="wide")
+    st.html(f"<style>{(Path(__file__).parent / 'frame.css').read_text()}</style>")
     navigation = st.navigation(grouped_pages())
     try:
         run = _choose_run()
@@ -77,16 +79,17 @@ def _footer(run: Run) -> None:
     age = dt.datetime.now(dt.UTC) - facts["published_at"]
     st.divider()
     st.caption(
-        f"Run {run.run_id} · preset {facts['preset']} · {facts['dataset_name']} · {rows['predictions']:,} samples scored · "
+        f"Run {run.run_id} · preset {facts['preset']} · {facts['dataset_name']} · "
+        f"{rows['predictions']:,} samples scored · "
         f"published {facts['published_at']:%Y-%m-%d %H:%M} UTC ({_ago(age)}) · {facts['checks']} checks passed"
     )
 
 
 def _ago(age: dt.timedelta) -> str:
-    hours = age.total_seconds() / 3600
-    return (
-        f"{hours / 24:.0f} days ago" if hours >= 48 else f"{hours:.0f} hours ago" if hours >= 1 else "within the hour"
-    )
+    hours = int(age.total_seconds() // 3600)
+    if hours < 1:
+        return "within the hour"
+    return f"{hours // 24} days ago" if hours >= 48 else f"{hours} hours ago"
 
 
 if __name__ == "__main__":

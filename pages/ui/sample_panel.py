@@ -1,6 +1,7 @@
 """One sample in full: image, label, prediction, loss map, neighbours, and where to go from here."""
 
 from collections.abc import Mapping
+from html import escape
 
 import polars as pl
 import streamlit as st
@@ -29,7 +30,8 @@ def draw_sample(run: Run, sample_id: int) -> None:
         return
     st.markdown(f"**Sample {sample_id}** · {describe(row)}")
     left, right = st.columns([1, 2])
-    left.altair_chart(charts.picture(thumbnail(run, sample_id)), key=f"image-{sample_id}")
+    with left:
+        show_image(run, sample_id)
     right.altair_chart(
         charts.probability_bars(queries.probabilities(run, sample_id).collect(), row["label"]),
         key=f"bars-{sample_id}",
@@ -43,6 +45,12 @@ def draw_sample(run: Run, sample_id: int) -> None:
     with st.expander("All that was measured"):
         facts = [{"what": name, "value": _show(value)} for name, value in row.items()]
         st.dataframe(pl.DataFrame(facts), hide_index=True, height=280)
+
+
+def show_image(run: Run, sample_id: int) -> None:
+    """The image as wide as its column, pixels kept sharp."""
+    style = "width:100%;aspect-ratio:1;image-rendering:pixelated;border-radius:8px"
+    st.html(f'<img src="{escape(thumbnail(run, sample_id))}" alt="Sample {sample_id}" style="{style}">')
 
 
 def find_sample(run: Run, sample_id: int) -> dict[str, object] | None:
