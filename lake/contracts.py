@@ -307,6 +307,12 @@ def key_column(table: str) -> str:
     return "dataset_id" if table in DATASET_TABLES else "run_id"
 
 
+def make_frame(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Rows of a table but for its partition key, with the contract's types even when there are none."""
+    columns = {name: column.dtype for name, column in TABLES[table].columns().items() if name != key_column(table)}
+    return pl.DataFrame(rows, schema=columns)
+
+
 def describe_tables() -> str:
     """The tables as Markdown, for the README."""
     parts = []

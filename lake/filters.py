@@ -121,7 +121,8 @@ class Filters(BaseModel):
     @classmethod
     def from_text(cls, text: str) -> "Filters":
         """The filters of an address; `FilterError` where it is not one."""
-        parts = [part for part in text.split(";") if part]
+        readable = text.encode(errors="replace").decode()  # a lone surrogate is no text that polars could compare
+        parts = [part for part in readable.split(";") if part]
         if len(parts) > MAX_CLAUSES:
             raise FilterError(f"More than {MAX_CLAUSES} filters in the address.")
         return cls(clauses=tuple(_parse(part) for part in parts))

@@ -16,10 +16,10 @@ from typing import Any
 import polars as pl
 from dataframely.exc import SchemaError, ValidationError
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, ScoredSamples, key_column
-from lake.errors import LakeError
+from lake.errors import LakeError, RetryLater
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 IMAGE_ROWS_PER_GROUP = 1000
@@ -95,7 +95,8 @@ class Lake:
         """Whether a table has rows under the key at its newest version."""
         if not DeltaTable.is_deltatable(self.uri(name), self._options):
             return False
-        return not self.staged(name, key).select(key_column(name)).head(1).collect().is_empty()
+        with reading(self.root):
+            return not self.staged(name, key).select(key_column(name)).head(1).collect().is_empty()
 
     def publish(self, facts: dict[str, Any]) -> str:
         """Validate every table of `facts["run_id"]`, then make the run visible in one append; returns the run id.
@@ -248,6 +249,10 @@ def _polars_schema(name: str) -> dict[str, pl.DataType]:
 def _writing(root: str) -> Iterator[None]:
     try:
         yield
+    except CommitFailedError as error:
+        raise RetryLater(
+            f"Another refresh was writing the same rows of the lake {root} ({_first_line(error)}): refresh again."
+        ) from error
     except (OSError, DeltaError) as error:
         raise LakeError(
             f"The lake {root} cannot be written ({_first_line(error)}). What was published before is untouched: "

@@ -186,3 +186,7 @@ def _duration(age: dt.timedelta) -> str:
     if minutes < 120:
         return f"{minutes} minutes"
     return f"{minutes // 60} hours" if minutes < 48 * 60 else f"{minutes // 60 // 24} days"
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
-from lake.contracts import METHODS
+from lake.contracts import METHODS, make_frame
 from lake.queries import HELD_OUT, cluster_column
 from pipeline.cluster import MEDOIDS
 from pipeline.findings import Group, Partition, benjamini_hochberg, lift_interval, permutation_p
@@ -118,4 +118,4 @@ def _summarize_method(samples: pl.DataFrame, method: str, settings: Settings) ->
                 "medoids": inside.sort("distance", "sample_id")["sample_id"].head(MEDOIDS).to_list(),
             }
         )
-    return pl.DataFrame(rows, infer_schema_length=None)
+    return make_frame("cluster_summaries", rows)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import METHODS
+from lake.contracts import METHODS, make_frame
 from lake.filters import Clause, Filters
 from lake.queries import HELD_OUT, cluster_column
 from pipeline.progress import Progress
@@ -66,7 +66,7 @@ def find(samples: pl.DataFrame, settings: Settings, progress: Progress) -> pl.Da
         if adjusted[i] < settings.false_discovery_rate
     ]
     rows.sort(key=lambda row: -float(row["severity"]))  # type: ignore[arg-type]
-    return pl.DataFrame([{"finding_id": rank, **row} for rank, row in enumerate(rows, 1)])
+    return make_frame("findings", [{"finding_id": rank, **row} for rank, row in enumerate(rows, 1)])
 
 
 def permutation_p(

@@ -15,8 +15,9 @@ SECONDS_BETWEEN_LINES = 5.0
 class Task:
     """One bar: `advance(n, note)` moves it."""
 
-    def __init__(self, name: str, total: int, bar: RichProgress | None) -> None:
+    def __init__(self, name: str, total: int, bar: RichProgress | None, *, quiet: bool) -> None:
         self.name, self.total, self.done = name, total, 0
+        self._quiet = quiet
         self._bar = bar
         self._bar_id = bar.add_task(name, total=total, note="") if bar else None
         self._started = self._last = time.monotonic()
@@ -27,7 +28,7 @@ class Task:
             self._bar.update(self._bar_id, advance=count, note=note)
             return
         now = time.monotonic()
-        if now - self._last >= SECONDS_BETWEEN_LINES:
+        if not self._quiet and now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
             left = (now - self._started) / self.done * (self.total - self.done)
             structlog.get_logger().info(self.name, done=self.done, total=self.total, left=f"{left:.0f} s", note=note)
@@ -53,10 +54,10 @@ class Progress:
     def task(self, name: str, total: int) -> Iterator[Task]:
         """A bar over `total` steps."""
         if self._quiet or not self._console.is_terminal:
-            yield Task(name, total, None)
+            yield Task(name, total, None, quiet=self._quiet)
             return
         columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn())
         with RichProgress(
             *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=self._console
         ) as bar:
-            yield Task(name, total, bar)
+            yield Task(name, total, bar, quiet=False)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lake import queries
-from lake.contracts import TABLES
+from lake.contracts import DATASET_TABLES, TABLES, key_column
 from lake.errors import LakeError, RetryLater
 from lake.statistics import calibration_error
 from lake.store import Lake
@@ -88,8 +88,10 @@ class Staged:
         return self.frames[name].lazy()
 
 
-def refresh(settings: Settings, progress: Progress, *, force: bool = False) -> Outcome:
+def refresh(settings: Settings, progress: Progress, *, force: bool = False, dataset: Dataset | None = None) -> Outcome:
     """Compute what is missing and publish it; nothing new (same data, settings and code) publishes nothing.
+
+    `dataset` stands in for the one the settings name.
 
     Raises `UserError` with what to do; `RetryLater` while another refresh of this lake is running.
     """
@@ -98,7 +100,7 @@ def refresh(settings: Settings, progress: Progress, *, force: bool = False) -> O
         published = lake.runs()
         started = dt.datetime.now(dt.UTC)
         with measure_cost() as data_cost:
-            dataset = load_dataset(settings, progress)
+            dataset = dataset or load_dataset(settings, progress)
         stages = _run_stages(dataset, settings, progress)
         fingerprint = hash_facts([lake.root, *(stage.fingerprint for stage in stages.values())])
         same = published.filter(pl.col("fingerprint") == fingerprint)
@@ -324,8 +326,8 @@ def _stage_tables(
         lake.stage("samples", dataset.to_frame())
         task.advance()
         for name, frame in frames.items():
-            key = {"dataset_id": dataset.dataset_id} if name == "properties" else {"run_id": run_id}
-            lake.stage(name, frame.with_columns(**{k: pl.lit(v) for k, v in key.items()}))
+            key = dataset.dataset_id if name in DATASET_TABLES else run_id
+            lake.stage(name, frame.with_columns(pl.lit(key).alias(key_column(name))), key=key)
             task.advance()
     costs = {**other_costs, **{name: stage.cost for name, stage in stages.items()}}
     costs["write"] = cost | {"reused": 0.0}
@@ -390,7 +392,7 @@ def _package_versions() -> dict[str, str]:
 
 def _matrix(column: pl.Series) -> NDArray[np.float32]:
     """A column of equally long lists as a matrix [N, D]."""
-    return column.explode().to_numpy().reshape(len(column), -1)
+    return column.explode().to_numpy(writable=True).reshape(len(column), -1)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def fit_temperature(logits_NK: NDArray[np.float32], label: NDArray[np.int64]) ->
         return loss
 
     optimizer.step(closure)
-    return float(log_temperature.exp())
+    return float(log_temperature.detach().exp())
 
 
 def predictions_frame(

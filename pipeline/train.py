@@ -20,6 +20,7 @@ from timm.optim.muon import Muon
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lake.contracts import make_frame
 from lake.errors import UserError
 from pipeline.model import autocast, create_model, normalize
 from pipeline.progress import Progress
@@ -95,7 +96,7 @@ def train(
                 _save(checkpoint, model, optimizer, batch.step + 1, telemetry)
                 saved = time.monotonic()
     checkpoint.unlink(missing_ok=True)
-    return model.eval(), pl.DataFrame(telemetry)
+    return model.eval(), make_frame("training", telemetry)
 
 
 def create_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:

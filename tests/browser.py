@@ -55,13 +55,37 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def open_page(browser: Browser, url: str, *, width: int = 1400, height: int = 900, scheme: str = "light") -> Page:
-    """A fresh browser at the address, returned when the page has been drawn."""
+def open_page(
+    browser: Browser,
+    url: str,
+    *,
+    width: int = 1400,
+    height: int = 900,
+    scheme: str = "light",
+    problems: list[str] | None = None,
+    drawn: bool = True,
+) -> Page:
+    """A fresh browser at the address, returned when the page has been drawn; `problems` collects what goes wrong."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
+    if problems is not None:
+        _collect_problems(page, problems)
     page.goto(url)
-    wait_until_drawn(page)
+    if drawn:
+        wait_until_drawn(page)
     return page
+
+
+def _collect_problems(page: Page, problems: list[str]) -> None:
+    """Console errors, uncaught exceptions, refused requests, and requests that leave loopback."""
+    page.on("console", lambda m: problems.append(f"console: {m.text}") if m.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(f"exception: {error}"))
+    page.on("response", lambda r: problems.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+    page.on("request", lambda r: problems.append(f"leaves loopback: {r.url}") if _is_foreign(r.url) else None)
+
+
+def _is_foreign(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
 
 
 def wait_until_drawn(page: Page) -> None:

@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES
-from lake.errors import LakeError
+from lake.errors import LakeError, RetryLater
 from lake.store import Lake, Run, reading
 from tests.tiny_lake import build_tiny_lake, run_facts, stage_all, tiny_tables
 
@@ -38,7 +38,22 @@ def lake(built: str, tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
 
 
+@pytest.fixture(scope="module")
+def built_and_staged(built: str, tmp_path_factory: pytest.TempPathFactory, tables: dict[str, pl.DataFrame]) -> str:
+    root = tmp_path_factory.mktemp("staged") / "lake"
+    shutil.copytree(built, root)
+    stage_all(Lake(root), tables)
+    return str(root)
+
+
 @pytest.fixture
+def staged_lake(built_and_staged: str, tmp_path: Path) -> Lake:
+    """A lake of its own with `FIRST` published and `SECOND` staged."""
+    shutil.copytree(built_and_staged, tmp_path / "lake")
+    return Lake(tmp_path / "lake")
+
+
+@pytest.fixture(scope="module")
 def tables() -> dict[str, pl.DataFrame]:
     """The tables of a second run on the same dataset."""
     return tiny_tables(run_id=SECOND, samples=SAMPLES)
@@ -75,10 +90,11 @@ def test_what_was_staged_is_read_back_unchanged(lake: Lake) -> None:
 
 
 def test_a_reader_never_sees_an_unpublished_run(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
-    before = _contents(lake.run())
-    stage_all(lake, tables)
-    assert _run_ids(lake) == [FIRST]
-    assert _contents(lake.run()) == before
+    open_run, before = lake.run(), _contents(lake.run())
+    for name, frame in tables.items():
+        lake.stage(name, frame)
+        assert _run_ids(lake) == [FIRST]
+    assert _contents(open_run) == before
     assert _contents(Lake(lake.root).run()) == before
 
 
@@ -104,25 +120,24 @@ def test_a_stage_can_be_asked_for_before_it_is_published(lake: Lake, tables: dic
     assert not Lake(lake.root + "-none").has("training", SECOND)
 
 
-def test_publishing_twice_keeps_one_row(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
-    stage_all(lake, tables)
+def test_publishing_twice_keeps_one_row(staged_lake: Lake) -> None:
     for _ in range(2):
-        lake.publish(_facts(SECOND))
-    assert _run_ids(lake) == [SECOND, FIRST]
+        staged_lake.publish(_facts(SECOND))
+    assert _run_ids(staged_lake) == [SECOND, FIRST]
 
 
-def test_publishing_a_run_again_does_not_move_it(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
+def test_publishing_a_run_again_does_not_move_it(lake: Lake) -> None:
     before = lake.run(FIRST).facts
-    stage_all(lake, tiny_tables(run_id=FIRST, samples=SAMPLES))
+    lake.stage("training", tiny_tables(run_id=FIRST, samples=SAMPLES)["training"])
     lake.publish(_facts(FIRST))
     assert lake.run(FIRST).facts == before
 
 
 def test_a_run_is_read_at_its_pinned_version_after_later_runs_and_restaging(
-    lake: Lake, tables: dict[str, pl.DataFrame]
+    staged_lake: Lake, tables: dict[str, pl.DataFrame]
 ) -> None:
+    lake = staged_lake
     opened_before, before = lake.run(FIRST), _contents(lake.run(FIRST))
-    stage_all(lake, tables)
     lake.publish(_facts(SECOND))
     other = tiny_tables(run_id=FIRST, samples=SAMPLES, seed=7)
     restaged = {name: frame for name, frame in other.items() if name not in DATASET_TABLES}
@@ -138,8 +153,8 @@ def test_the_newest_publish_is_the_latest_run(lake: Lake) -> None:
     assert _run_ids(lake) == ["20250101-000000-older", FIRST]
 
 
-def test_a_run_without_findings_is_published(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
-    stage_all(lake, {name: frame for name, frame in tables.items() if name != "findings"})
+def test_a_run_without_findings_is_published(staged_lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
+    lake = staged_lake
     lake.stage("findings", tables["findings"].clear(), key=SECOND)
     lake.publish(_facts(SECOND))
     assert lake.run(SECOND).scan("findings").collect().is_empty()
@@ -190,44 +205,49 @@ def test_rows_of_two_runs_are_refused(lake: Lake, tables: dict[str, pl.DataFrame
         lake.stage("training", tables["training"], key=FIRST)
 
 
-def test_a_contract_broken_behind_our_back_publishes_nothing(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
-    stage_all(lake, tables)
+def test_a_contract_broken_behind_our_back_publishes_nothing(
+    staged_lake: Lake, tables: dict[str, pl.DataFrame]
+) -> None:
     negative = tables["predictions"].with_columns(loss=pl.lit(-1.0))
-    write_deltalake(lake.uri("predictions"), negative, mode="overwrite", predicate=f"run_id = '{SECOND}'")
-    _assert_refused(lake, "the table predictions breaks its contract")
+    write_deltalake(staged_lake.uri("predictions"), negative, mode="overwrite", predicate=f"run_id = '{SECOND}'")
+    _assert_refused(staged_lake, "the table predictions breaks its contract")
 
 
-def test_a_prediction_of_an_unknown_sample_publishes_nothing(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
-    stage_all(lake, tables | {"samples": tables["samples"].filter(pl.col("sample_id") != 7)})
-    _assert_refused(lake, "1 scored samples are not in samples")
+def test_a_prediction_of_an_unknown_sample_publishes_nothing(
+    staged_lake: Lake, tables: dict[str, pl.DataFrame]
+) -> None:
+    staged_lake.stage("samples", tables["samples"].filter(pl.col("sample_id") != 7))
+    _assert_refused(staged_lake, "1 scored samples are not in samples")
 
 
 @pytest.mark.parametrize("table", ["images", "properties"])
 def test_a_scored_sample_without_its_image_or_properties_publishes_nothing(
-    lake: Lake, tables: dict[str, pl.DataFrame], table: str
+    staged_lake: Lake, tables: dict[str, pl.DataFrame], table: str
 ) -> None:
-    stage_all(lake, tables | {table: tables[table].head(SAMPLES - 3)})
-    _assert_refused(lake, f"3 scored samples are not in {table}")
+    staged_lake.stage(table, tables[table].head(SAMPLES - 3))
+    _assert_refused(staged_lake, f"3 scored samples are not in {table}")
 
 
 @pytest.mark.parametrize("table", ["predictions", "embeddings", "projection", "clusters", "neighbors"])
 def test_a_sample_one_stage_left_out_publishes_nothing(
-    lake: Lake, tables: dict[str, pl.DataFrame], table: str
+    staged_lake: Lake, tables: dict[str, pl.DataFrame], table: str
 ) -> None:
-    stage_all(lake, tables | {table: tables[table].filter(pl.col("sample_id") != 7)})
-    _assert_refused(lake, "not every stage has measured the same samples")
+    staged_lake.stage(table, tables[table].filter(pl.col("sample_id") != 7))
+    _assert_refused(staged_lake, "not every stage has measured the same samples")
 
 
-def test_a_sample_left_out_by_one_clustering_publishes_nothing(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
+def test_a_sample_left_out_by_one_clustering_publishes_nothing(
+    staged_lake: Lake, tables: dict[str, pl.DataFrame]
+) -> None:
     left_out = (pl.col("sample_id") == 7) & (pl.col("method") == "hdbscan")
-    stage_all(lake, tables | {"clusters": tables["clusters"].filter(~left_out)})
-    _assert_refused(lake, "not every stage has measured the same samples")
+    staged_lake.stage("clusters", tables["clusters"].filter(~left_out))
+    _assert_refused(staged_lake, "not every stage has measured the same samples")
 
 
-def test_a_neighbor_that_is_not_a_sample_publishes_nothing(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
+def test_a_neighbor_that_is_not_a_sample_publishes_nothing(staged_lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
     strange = tables["neighbors"].with_columns(neighbor_id=pl.lit(10**6))
-    stage_all(lake, tables | {"neighbors": strange})
-    _assert_refused(lake, "rows of neighbors have a neighbor_id that is not a sample")
+    staged_lake.stage("neighbors", strange)
+    _assert_refused(staged_lake, "rows of neighbors have a neighbor_id that is not a sample")
 
 
 def test_a_table_never_staged_publishes_nothing(tmp_path: Path, tables: dict[str, pl.DataFrame]) -> None:
@@ -289,18 +309,17 @@ def test_a_corrupted_log_is_a_sentence(lake: Lake, table: str, content: bytes) -
     _assert_unreadable(lake, table)
 
 
-def test_a_damaged_staged_table_publishes_nothing(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
-    stage_all(lake, tables)
-    for file in Path(lake.uri("embeddings"), f"run_id={SECOND}").glob("*.parquet"):
+def test_a_damaged_staged_table_publishes_nothing(staged_lake: Lake) -> None:
+    for file in Path(staged_lake.uri("embeddings"), f"run_id={SECOND}").glob("*.parquet"):
         file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(LakeError, match="cannot be read"):
-        lake.publish(_facts(SECOND))
-    assert _run_ids(lake) == [FIRST]
+        staged_lake.publish(_facts(SECOND))
+    assert _run_ids(staged_lake) == [FIRST]
 
 
 def test_a_lake_below_a_file_cannot_be_written_and_says_so(tmp_path: Path, tables: dict[str, pl.DataFrame]) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(LakeError, match="cannot be written .* published before is untouched"):
+    with pytest.raises(LakeError, match=r"cannot be written .* published before is untouched"):
         Lake(tmp_path / "file" / "lake").stage("training", tables["training"])
 
 
@@ -312,7 +331,7 @@ def test_a_read_only_lake_is_read_and_refuses_to_be_written(
     assert remounted.returncode == 0, remounted.stderr
     lake = Lake(small_disk / "lake")
     before = _contents(lake.run())
-    with pytest.raises(LakeError, match="cannot be written .* fix the permissions, then refresh again"):
+    with pytest.raises(LakeError, match=r"cannot be written .* fix the permissions, then refresh again"):
         lake.stage("training", tables["training"])
     with pytest.raises(LakeError, match="cannot be written"):
         lake._append_run(lake.runs().with_columns(run_id=pl.lit(SECOND)))
@@ -327,7 +346,7 @@ def test_a_full_disk_leaves_the_previous_run_readable(
     before = _contents(lake.run())
     ballast = small_disk / "ballast"
     _fill(ballast, leave=8_000)
-    with pytest.raises(LakeError, match="cannot be written .* free space or fix the permissions"):
+    with pytest.raises(LakeError, match=r"cannot be written .* free space or fix the permissions"):
         stage_all(lake, tables)
     assert _contents(Lake(lake.root).run()) == before
     ballast.unlink()
@@ -367,12 +386,19 @@ def test_a_process_killed_while_writing_leaves_the_previous_run(lake: Lake, tabl
 
 
 def test_runs_published_at_the_same_time_are_all_there(lake: Lake) -> None:
-    run_ids = [f"20260103-00000{i}-cccccc" for i in range(3)]
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda run_id: build_tiny_lake(lake.root, run_id=run_id, samples=SAMPLES), run_ids))
+    run_ids = _publish_at_once(lake, seeds=[1, 2, 3])
     assert sorted(_run_ids(lake)) == [FIRST, *run_ids]
     for run_id in run_ids:
         assert lake.run(run_id).scan("predictions").collect().height == SAMPLES
+
+
+def test_refreshes_of_one_dataset_at_the_same_time_are_complete_or_told_to_try_again(lake: Lake) -> None:
+    run_ids = _publish_at_once(lake, seeds=[0, 0, 0])
+    assert run_ids, "one of them wins"
+    assert sorted(_run_ids(lake)) == [FIRST, *run_ids]
+    for run_id in run_ids:
+        run = lake.run(run_id)
+        assert all(run.scan(table["name"]).collect().height == table["rows"] > 0 for table in run.facts["tables"])
 
 
 def _facts(run_id: str) -> dict[str, object]:
@@ -384,9 +410,9 @@ def _run_ids(lake: Lake) -> list[str]:
 
 
 def _contents(run: Run) -> dict[str, str]:
-    """A digest of every table of a run."""
-    frames = {name: run.scan(name).collect().sort(TABLES[name].primary_key()) for name in (*DATASET_TABLES, *RUN_TABLES)}
-    return {name: str(hash(frame.write_json())) for name, frame in frames.items() if name != "images"}
+    """Every table of a run but the images, as text that can be compared."""
+    names = [name for name in (*DATASET_TABLES, *RUN_TABLES) if name != "images"]
+    return {name: run.scan(name).collect().sort(TABLES[name].primary_key()).write_json() for name in names}
 
 
 def _assert_refused(lake: Lake, sentence: str) -> None:
@@ -397,14 +423,13 @@ def _assert_refused(lake: Lake, sentence: str) -> None:
 
 def _assert_unreadable(lake: Lake, table: str) -> None:
     fresh = Lake(lake.root)
-    with pytest.raises(LakeError, match="cannot be read .*: restore it from a copy"), reading(fresh.root):
+    with pytest.raises(LakeError, match=r"cannot be read .*: restore it from a copy"), reading(fresh.root):
         fresh.run().scan(table if table != "runs" else "samples").collect()
 
 
 def _assert_next_publish_succeeds(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
     stage_all(lake, tables)
     lake.publish(_facts(SECOND))
-    assert _run_ids(lake)[0] in (SECOND, *_run_ids(lake))
     assert _run_ids(lake).count(SECOND) == 1
     assert lake.run(SECOND).scan("predictions").collect().height == SAMPLES
 
@@ -422,6 +447,20 @@ def _kill_on_the_first_new_file(lake: Lake, table: str) -> None:
         time.sleep(0.0005)
     process.kill()
     process.wait(timeout=60)
+
+
+def _publish_at_once(lake: Lake, *, seeds: list[int]) -> list[str]:
+    """Ids of the runs that were published; the others were told to try again."""
+
+    def publish(i: int, seed: int) -> str | None:
+        try:
+            build_tiny_lake(lake.root, run_id=f"20260103-00000{i}-cccccc", samples=SAMPLES, seed=seed)
+        except RetryLater:
+            return None
+        return f"20260103-00000{i}-cccccc"
+
+    with ThreadPoolExecutor(len(seeds)) as pool:
+        return [run_id for run_id in pool.map(publish, range(len(seeds)), seeds) if run_id]
 
 
 def _python(code: str) -> "subprocess.Popen[bytes]":

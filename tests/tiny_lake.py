@@ -113,9 +113,7 @@ def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> d
         "training": _training(),
         "metrics": _metrics(rows),
     }
-    keys = {
-        n: ("dataset_id", drawn.dataset_id) if n in DATASET_TABLES else ("run_id", run_id) for n in tables
-    }
+    keys = {n: ("dataset_id", drawn.dataset_id) if n in DATASET_TABLES else ("run_id", run_id) for n in tables}
     return {n: frame.with_columns(pl.lit(keys[n][1]).alias(keys[n][0])) for n, frame in tables.items()}
 
 
@@ -184,9 +182,9 @@ def _samples(drawn: Drawn) -> pl.DataFrame:
 
 
 def _images(drawn: Drawn) -> pl.DataFrame:
-    return pl.DataFrame(
-        {"sample_id": drawn.sample_id, "png": [_png(image) for image in drawn.images]}
-    ).with_columns(width=SIDE, height=SIDE)
+    return pl.DataFrame({"sample_id": drawn.sample_id, "png": [_png(image) for image in drawn.images]}).with_columns(
+        width=SIDE, height=SIDE
+    )
 
 
 def _png(image: NDArray[np.uint8]) -> bytes:
@@ -377,8 +375,7 @@ def _findings(rows: pl.DataFrame) -> pl.DataFrame:
     held_out = _held_out(rows)
     cats = held_out.filter(pl.col("label") == "cat")
     found = [
-        _finding("class", "cat", Filters.of(label="cat", out_of_sample="true"), held_out)
-        | {"class_matched_p": None},
+        _finding("class", "cat", Filters.of(label="cat", out_of_sample="true"), held_out) | {"class_matched_p": None},
         _finding(
             "confusion",
             "cat → dog",

@@ -6,7 +6,7 @@ import streamlit as st
 from lake.filters import Clause, FilterError, Filters
 from lake.store import Run
 from pages.ui import data
-from pages.ui.words import name
+from pages.ui.words import name, plain
 
 MAX_CHOICES = 60
 
@@ -27,7 +27,7 @@ def accept(text: str, run: Run) -> None:
         st.session_state["filters"] = Filters.from_text(text).checked(_schema(run)).to_text()
     except FilterError as error:
         st.session_state["filters"] = ""
-        st.toast(f"The address's filter was ignored: {error}", icon=":material/filter_alt_off:")
+        st.toast(f"The address's filter was ignored: {plain(str(error))}", icon=":material/filter_alt_off:")
 
 
 def show_filters(run: Run) -> None:
@@ -39,7 +39,7 @@ def show_filters(run: Run) -> None:
     for i, clause in enumerate(filters.clauses):
         chip, remove = st.columns([5, 1], gap="small", vertical_alignment="center")
         chip.toggle(
-            clause.describe(),
+            plain(clause.describe()),
             value=clause.enabled,
             key=f"chip-{clause.to_text()}",
             on_change=_set,

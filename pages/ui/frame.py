@@ -9,27 +9,33 @@ from pathlib import Path
 import streamlit as st
 
 from lake.errors import LakeError, UserError
-from lake.store import Run, default_root
+from lake.store import Run, default_root, reading
 from pages.ui import data, filters
 from pages.ui.navigation import address, grouped_pages
+from pages.ui.words import plain
 
 
 def show() -> None:
     """Draw the frame and the page the address names."""
-    st.set_page_config(page_title="latentlake", page_icon=":material/water:", layout="wide")
+    st.set_page_config(page_title="latentlake", page_icon="🌊", layout="wide")
     st.html(f"<style>{(Path(__file__).parent / 'frame.css').read_text()}</style>")
     navigation = st.navigation(grouped_pages())
     try:
-        run = _choose_run()
-        if run is None:
-            return
-        with st.sidebar:
-            filters.show_filters(run)
-        st.query_params.from_dict({**_own_parameters(), **address()})
-        navigation.run()
-        _footer(run)
+        with reading(default_root()):
+            _show_run(navigation)
     except UserError as error:
         st.error(str(error), icon=":material/error:")
+
+
+def _show_run(navigation: st.Page) -> None:
+    run = _choose_run()
+    if run is None:
+        return
+    with st.sidebar:
+        filters.show_filters(run)
+    st.query_params.from_dict({**_own_parameters(), **address()})
+    navigation.run()
+    _footer(run)
 
 
 def _choose_run() -> Run | None:
@@ -46,11 +52,14 @@ def _choose_run() -> Run | None:
     wanted = st.session_state["run_id"]
     if wanted not in ids:
         raise LakeError(
-            f"The run {wanted[:80]!r} is not in this lake. Open it without ?run= to see the latest, {ids[0]}."
+            f"The run {plain(repr(wanted[:80]))} is not in this lake. "
+            f"Open it without ?run= to see the latest, {ids[0]}."
         )
     with st.sidebar:
         st.session_state["run_picker"] = wanted
-        names = {r["run_id"]: f"{r['published_at']:%d %b %Y %H:%M} · {r['preset']}" for r in runs.iter_rows(named=True)}
+        names = {
+            r["run_id"]: f"{r['published_at']:%d %b %Y %H:%M:%S} · {r['preset']}" for r in runs.iter_rows(named=True)
+        }
         st.selectbox("Run", ids, format_func=names.__getitem__, key="run_picker", on_change=_pick_run)
     run = data.current_run()
     if "filters" not in st.session_state:

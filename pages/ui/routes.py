@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lake.errors import LakeError
-from lake.store import RUN_ID, Lake, Run, default_root
+from lake.store import RUN_ID, Lake, Run, default_root, reading
 
 BLOCK = 1000
 FOREVER = "private, max-age=31536000, immutable"
@@ -46,8 +46,17 @@ def serve_thumbnail(request: Request) -> Response:
 @lru_cache(maxsize=128)
 def _read_block(root: str, dataset_id: str, block: int) -> dict[int, bytes]:
     wanted = pl.col("sample_id").is_between(block * BLOCK, (block + 1) * BLOCK - 1)
-    rows = Lake(root).staged("images", dataset_id).filter(wanted).select("sample_id", "png").collect()
+    with reading(root):
+        rows = Lake(root).staged("images", dataset_id).filter(wanted).select("sample_id", "png").collect()
     return dict(rows.iter_rows())
 
 
-ROUTES = [Route("/thumbnails/{dataset_id}/{sample_id:int}.png", serve_thumbnail)]
+def _no_such_image(request: Request) -> Response:  # noqa: ARG001
+    return Response("no such image", status_code=404)
+
+
+# Without the second route Streamlit would answer any other address here with the app's own page.
+ROUTES = [
+    Route("/thumbnails/{dataset_id}/{sample_id:int}.png", serve_thumbnail),
+    Route("/thumbnails/{rest:path}", _no_such_image),
+]

@@ -1,5 +1,7 @@
 """Numbers as people read them: units, two to three significant digits, thousands separated."""
 
+import re
+
 from lake.statistics import wilson_interval
 
 
@@ -23,6 +25,11 @@ def name(column: str) -> str:
     """A column for people: "bg_lightness" -> "Background lightness"."""
     words = column.replace("bg_", "background_").replace("kmeans", "k-means").replace("_", " ")
     return words[:1].upper() + words[1:]
+
+
+def plain(text: str) -> str:
+    """Text of an address or a lake, escaped so that Markdown makes no link, image or formula of it."""
+    return re.sub(r"([\\`*_\[\]()<>!$#~|:])", r"\\\1", text)
 
 
 GLOSSARY = {

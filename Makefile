@@ -1,0 +1,33 @@
+# make demo: from nothing to a served app.  make test: everything that proves it.
+VENV ?= .venv
+PYTHON ?= python3
+# A wheel index with CPU-only builds of torch, for example the "cpu" one of the PyTorch site; empty takes PyPI's.
+TORCH_INDEX ?=
+PRESET ?= quick
+BIN = $(VENV)/bin
+PIP_FLAGS = --disable-pip-version-check -c requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: demo refresh app test check install
+
+demo: refresh app
+
+refresh: install
+	$(BIN)/latentlake refresh --preset $(PRESET)
+
+app: install
+	$(BIN)/latentlake serve
+
+test: install
+	$(BIN)/pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install $(PIP_FLAGS) -e ".[train,dev]"
+	touch $@

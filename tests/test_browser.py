@@ -1,0 +1,261 @@
+"""The served app in Chromium: deep links, light and dark, clicks, addresses, thumbnails.
+
+`LATENTLAKE_TEST_LAKE` names a lake whose pages are opened too: `.ci/run` gives the one it has just refreshed.
+"""
+
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from pages.ui.navigation import ENTRIES, Entry
+from tests.browser import chromium, open_page, serve, wait_until_drawn
+from tests.tiny_lake import RUN_ID
+
+pytestmark = pytest.mark.browser
+LAKES = ["tiny"] + (["given"] if os.environ.get("LATENTLAKE_TEST_LAKE") else [])
+# Below the root Streamlit's client looks for the server's base path: it asks /page/_stcore/... first, gets 404, and
+# then asks /_stcore/... Chromium logs each 404 without its address.
+PROBE = re.compile(r"404: http://127\.0\.0\.1:\d+/\w+/_stcore/(health|host-config)")
+ECHO = "console: Failed to load resource: the server responded with a status of 404 (Not Found)"
+FILTER = "label.is.cat;correct.is.false"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_lake: str) -> Iterator[str]:
+    """Address of the app on the tiny lake."""
+    with serve(tiny_lake) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def given() -> Iterator[str]:
+    """Address of the app on the lake that the environment names."""
+    with serve(os.environ["LATENTLAKE_TEST_LAKE"]) as address:
+        yield address
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Any]:
+    """`opened(url)` is a page in a browser of its own, closed after the test."""
+    pages: list[Page] = []
+
+    def open_(url: str, **options: Any) -> Page:
+        pages.append(open_page(browser, url, **options))
+        return pages[-1]
+
+    yield open_
+    for page in pages:
+        page.context.close()
+
+
+def path_of(entry: Entry) -> str:
+    return "" if entry is ENTRIES[0] else entry.name
+
+
+def unexpected(problems: list[str]) -> list[str]:
+    """What went wrong, without the probes for a base path and as many echoes of them."""
+    probes = sum(1 for problem in problems if PROBE.fullmatch(problem))
+    kept = [problem for problem in problems if not PROBE.fullmatch(problem)]
+    for _ in range(min(probes, kept.count(ECHO))):
+        kept.remove(ECHO)
+    return kept
+
+
+def chart(page: Page) -> Locator:
+    return page.get_by_test_id("stVegaLiteChart").first
+
+
+def mark(page: Page, label: str) -> Locator:
+    """The marks of the first chart whose description matches."""
+    return chart(page).locator("[aria-roledescription]").and_(page.locator(f'[aria-label*="{label}"]'))
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_a_deep_link_is_answered_by_a_server_that_has_just_started(entry: Entry, tiny_lake: str, opened: Any) -> None:
+    with serve(tiny_lake) as address:
+        page = opened(f"{address}/{path_of(entry)}", drawn=False)
+        expect(page.locator("h1")).to_have_text(entry.title, timeout=30_000)
+        expect(page.get_by_text("checks passed")).to_be_attached(timeout=30_000)
+        assert page.get_by_role("dialog").count() == 0
+        assert page.get_by_text("Page not found").count() == 0
+        assert re.search(rf"/{path_of(entry)}\?run=", page.url)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("lake", LAKES)
+def test_every_page_is_whole_in_light_and_dark(
+    lake: str, entry: Entry, opened: Any, request: pytest.FixtureRequest
+) -> None:
+    problems: list[str] = []
+    page = opened(f"{request.getfixturevalue(lake)}/{path_of(entry)}", problems=problems)
+    _expect_whole(page, entry)
+    assert _brightness(page) > 200
+    page.emulate_media(color_scheme="dark")
+    wait_until_drawn(page)
+    _expect_whole(page, entry)
+    assert _brightness(page) < 60
+    assert unexpected(problems) == []
+
+
+def _expect_whole(page: Page, entry: Entry) -> None:
+    expect(page.locator("h1")).to_have_text(entry.title)
+    assert page.get_by_test_id("stException").count() == 0
+    assert page.get_by_text(re.compile("Traceback|Page not found")).count() == 0
+    assert page.locator("html").evaluate("e => e.scrollWidth - innerWidth") <= 0
+    assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
+
+
+def _brightness(page: Page) -> float:
+    """Mean of the background's red, green and blue, 0..255."""
+    color = page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", color)[:3])) / 3
+
+
+def test_a_click_on_a_tile_opens_its_sample(tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/confusion")
+    tile = page.locator(".gallery .tile").first
+    sample = re.match(r"Sample \d+", str(tile.get_attribute("title")))
+    assert sample
+    tile.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(sample[0])
+    expect(dialog.get_by_test_id("stVegaLiteChart")).to_be_visible()
+    dialog.get_by_text("Fetch similar").click()
+    expect(page.locator("h1")).to_have_text("Similar")
+    expect(page.get_by_test_id("stMain")).to_contain_text(sample[0])
+
+
+def test_a_click_on_a_cell_of_the_matrix_shows_its_samples(tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/confusion")
+    expect(page.locator("h3").first).to_contain_text("Cat called dog")
+    cell = mark(page, "Predicted: dog; Given label: dog").first.bounding_box()
+    assert cell
+    page.mouse.click(cell["x"] + cell["width"] / 2, cell["y"] + cell["height"] / 2)
+    expect(page.locator("h3").first).to_contain_text("Dog called dog")
+    expect(page.locator(".gallery .tile").first).to_contain_text("dog")
+
+
+def test_a_click_on_a_dot_of_the_map_opens_its_panel(tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/population_map")
+    dot = mark(page, "Sample id").last  # drawn last, so nothing covers it
+    sample = re.search(r"Sample id: ([\d,]+)", str(dot.get_attribute("aria-label")))
+    assert sample
+    dot.click()
+    expect(page.get_by_test_id("stMain")).to_contain_text(re.compile(rf"Sample {sample[1]} · "))
+    expect(page.get_by_text("Fetch similar")).to_be_visible()
+
+
+def test_a_box_dragged_on_the_map_selects_what_is_inside(tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/population_map")
+    expect(page.get_by_text("All shown: 240 samples")).to_be_visible()
+    box = chart(page).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.9, steps=8)
+    page.mouse.up()
+    expect(page.get_by_text(re.compile(r"Selection: 120 samples"))).to_be_visible()  # the vehicles, on the left
+
+
+def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/samples")
+    page.get_by_role("button", name="Add filter").click()
+    popover = page.get_by_test_id("stPopoverBody")
+    popover.get_by_role("combobox").first.click()
+    page.get_by_role("option", name="Label", exact=True).click()
+    popover.get_by_role("combobox").nth(1).click()
+    page.get_by_role("option", name="cat", exact=True).click()
+    page.keyboard.press("Escape")
+    popover.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_text("54 samples pass the filters")).to_be_visible()
+    assert "f=label.is.cat" in page.url
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Population map").click()
+    expect(page.get_by_text("All shown: 54 samples")).to_be_visible()
+    assert "f=label.is.cat" in page.url
+    expect(page.get_by_text("label: cat")).to_be_visible()
+
+
+def test_a_copied_address_shows_the_same_run_and_filters_elsewhere(tiny: str, opened: Any) -> None:
+    first = opened(f"{tiny}/samples?f={FILTER}")
+    first.get_by_role("link", name="Where it fails").click()
+    expect(first.locator("h1")).to_contain_text("Where it fails")
+    wait_until_drawn(first)
+    assert f"run={RUN_ID}" in first.url
+    second = opened(first.url)
+    for page in (first, second):
+        expect(page.get_by_text("label: cat")).to_be_visible()
+        expect(page.get_by_text("correct: false")).to_be_visible()
+    answers = [page.locator("h5").first.inner_text() for page in (first, second)]
+    assert answers[0] == answers[1]
+
+
+def test_a_hostile_address_is_refused_and_asks_nobody_else(tiny: str, opened: Any) -> None:
+    problems: list[str] = []
+    text = "%5Bx%5D(https%3A%2F%2Fexample.org).is.%3Cimg%20src%3Dhttps%3A%2F%2Fexample.org%3E"
+    page = opened(f"{tiny}/?f={text}", problems=problems)
+    expect(page.get_by_test_id("stToast")).to_contain_text("filter was ignored")
+    expect(page.locator("h1")).to_have_text("Overview")
+    assert page.locator('a[href*="example.org"], img[src*="example.org"]').count() == 0
+    assert unexpected(problems) == []
+
+
+def test_an_empty_lake_shows_the_command(empty_lake: str, opened: Any) -> None:
+    with serve(empty_lake) as address:
+        page = opened(f"{address}/confusion", drawn=False)
+        expect(page.get_by_text("latentlake refresh --preset quick")).to_be_visible(timeout=30_000)
+        assert page.get_by_text("Page not found").count() == 0
+
+
+# --- thumbnails
+
+
+def get(url: str) -> tuple[int, str, bytes]:
+    """Status, Cache-Control and body; the path is sent as it is written."""
+    try:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return answer.status, answer.headers.get("Cache-Control", ""), answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, "", error.read()
+
+
+def test_a_thumbnail_is_a_png_that_browsers_keep_for_ever(tiny: str) -> None:
+    status, cached, body = get(f"{tiny}/thumbnails/tiny-240-0/0.png")
+    assert status == 200
+    assert body.startswith(b"\x89PNG")
+    assert "immutable" in cached
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tiny-240-0/999999.png",
+        "tiny-240-0/-1.png",
+        "tiny-240-0/99999999999999999999999999.png",
+        "tiny-240-0/x.png",
+        "no-such-dataset/0.png",
+        "TINY'%20OR%20'1'='1/0.png",
+        "../0.png",
+        "..%2f..%2fetc%2fpasswd/0.png",
+        "tiny-240-0/../../../../etc/passwd",
+        "tiny-240-0/%2e%2e/%2e%2e/runs/0.png",
+        "%00/0.png",
+    ],
+)
+def test_no_other_path_under_thumbnails_gives_a_file(path: str, tiny: str) -> None:
+    status, _, body = get(f"{tiny}/thumbnails/{path}")
+    assert status in (400, 404), body[:200]
+    assert not body.startswith((b"\x89PNG", b"root:"))

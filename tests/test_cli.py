@@ -1,0 +1,71 @@
+"""The command: designed exit codes, one clear message, no traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def latentlake(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_config_prints_every_setting_as_json():
+    result = latentlake("config", "--preset", "smoke", LATENTLAKE_SEED="5")
+    assert result.returncode == 0, result.stderr
+    settings = json.loads(result.stdout)
+    assert (settings["preset"], settings["seed"], settings["samples"]) == ("smoke", 5, 2000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["refresh", "--preset", "huge"], 2, "preset = 'huge'"),
+        (["refresh", "--set", "nonsense"], 2, "--set nonsense: expected name=value"),
+        (["refresh", "--set", "seed=-1"], 2, "seed = '-1'"),
+        (["status", "--config", "nowhere.toml"], 2, "nowhere.toml does not exist"),
+        (["refresh", "--no-such-flag"], 2, "No such option"),
+        (["refresh", "--data-dir", "/nowhere"], 1, "/nowhere is not a folder"),
+    ],
+)
+def test_wrong_calls_get_one_message_and_the_designed_exit_code(arguments, code, sentence, tmp_path):
+    result = latentlake(*arguments, LATENTLAKE_LAKE=str(tmp_path / "lake"))
+    assert result.returncode == code, result.stderr
+    assert sentence in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    result = latentlake("--debug", "status", "--lake", str(tmp_path))
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+
+
+def test_status_and_runs_tell_what_readers_see(tiny_lake):
+    status = latentlake("status", "--lake", tiny_lake)
+    assert status.returncode == 0, status.stderr
+    assert "20260101-000000-aaaaaa" in status.stdout
+    assert "20260101-000000-aaaaaa" in latentlake("runs", "--lake", tiny_lake).stdout
+
+
+def test_an_empty_lake_says_what_to_do(empty_lake):
+    status = latentlake("status", "--lake", empty_lake)
+    assert status.returncode == 1
+    assert "no published run yet: run `latentlake refresh`" in status.stderr
+    runs = latentlake("runs", "--lake", empty_lake)
+    assert runs.returncode == 0
+    assert "No run has been published yet" in runs.stdout
+
+
+def test_doctor_finds_this_machine_fit(tiny_lake):
+    result = latentlake("doctor", "--lake", tiny_lake)
+    assert result.returncode == 0, result.stdout
+    assert "has 1 published runs" in result.stdout

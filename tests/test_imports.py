@@ -1,0 +1,65 @@
+"""Who may import whom: the lake knows nobody, pages and pipeline know the lake and not each other."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+LAKE = [f"lake.{path.stem}" for path in sorted((REPOSITORY / "lake").glob("*.py")) if path.stem != "__init__"]
+SHARED = [f"pages.ui.{path.stem}" for path in sorted((REPOSITORY / "pages" / "ui").glob("*.py")) if path.stem[0] != "_"]
+HEAVY = {"torch", "torchvision", "timm", "sklearn", "umap", "hdbscan", "scipy", "pytorch_grad_cam"}
+
+
+def loaded_after(modules: list[str]) -> set[str]:
+    """Top-level packages loaded in a fresh process by importing the modules."""
+    program = f"import sys\nimport {', '.join(modules)}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(done.stdout.split())
+
+
+def test_the_lake_loads_neither_torch_nor_streamlit() -> None:
+    assert len(LAKE) >= 5
+    assert not loaded_after(LAKE) & {*HEAVY, "streamlit", "altair", "pages", "pipeline"}
+
+
+def test_the_app_loads_neither_torch_nor_the_pipeline() -> None:
+    assert len(SHARED) >= 8
+    loaded = loaded_after([*SHARED, "streamlit_app"])
+    assert "streamlit" in loaded
+    assert not loaded & {*HEAVY, "pipeline"}
+
+
+@pytest.mark.parametrize("module", SHARED)
+def test_every_shared_module_of_the_pages_can_be_imported_first(module: str) -> None:
+    loaded_after([module])
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("lake", {"pages", "pipeline", "streamlit", "streamlit_app"}),
+        ("pages", {"pipeline", *HEAVY}),
+        ("pipeline", {"pages", "streamlit", "streamlit_app"}),
+    ],
+)
+def test_a_folder_imports_none_of_those_it_must_not_know(folder: str, forbidden: set[str]) -> None:
+    files = [*(REPOSITORY / folder).rglob("*.py")]
+    assert files
+    for file in files:
+        assert not forbidden & set(imported(file)), file
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Top-level packages that the file imports anywhere, also inside functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            yield str(node.module).split(".")[0]

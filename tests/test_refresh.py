@@ -1,0 +1,170 @@
+"""The refresh: real stages on drawn images, resumable, idempotent, and nothing visible until it is published."""
+
+import io
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+from lake import queries
+from lake.contracts import TABLES
+from lake.errors import RetryLater, UserError
+from lake.store import Lake
+from pipeline import refresh as refreshing
+from pipeline.progress import Progress
+from pipeline.refresh import refresh
+from tests.drawn import drawn_dataset, tiny_settings
+
+QUIET = Progress(quiet=True)
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def folder(drawn_folder, tmp_path):
+    """A copy of the refreshed folder to write to."""
+    return Path(shutil.copytree(drawn_folder, tmp_path / "drawn"))
+
+
+@pytest.fixture(scope="module")
+def run(drawn_folder):
+    return Lake(drawn_folder / "lake").run()
+
+
+def again(folder, **options):
+    return refresh(tiny_settings(folder, **options.pop("settings", {})), QUIET, dataset=drawn_dataset(), **options)
+
+
+def test_every_table_is_published_and_counts_are_pinned(run):
+    pinned = {table["name"]: table["rows"] for table in run.facts["tables"]}
+    assert pinned.keys() == TABLES.keys() - {"runs"}
+    assert all(run.scan(name).select(pl.len()).collect().item() == rows for name, rows in pinned.items())
+    assert pinned["predictions"] == pinned["samples"] == 600
+    assert pinned["clusters"] == 3 * 600
+    held_out = run.scan("samples").filter(pl.col("split") != "train").select(pl.len()).collect().item()
+    assert pinned["loss_maps"] == 2 * held_out
+
+
+def test_the_model_learns_the_drawn_shapes(run):
+    test = queries.scan_samples(run).filter(pl.col("split") == "test")
+    n, hits = queries.accuracy(test).select("n", "hits").collect().row(0)
+    assert hits / n > 0.9
+    assert queries.metric(run, "score", "test_accuracy") == pytest.approx(hits / n)
+
+
+def test_withheld_labels_reach_no_table(run):
+    samples = queries.scan_samples(run).filter(pl.col("split") == "unlabeled").collect()
+    assert len(samples) > 0
+    assert (
+        samples["label"].null_count()
+        == samples["loss"].null_count()
+        == samples["superclass"].null_count()
+        == len(samples)
+    )
+    maps = run.scan("loss_maps").join(samples.lazy().select("sample_id", "predicted"), on="sample_id").collect()
+    assert (maps["target"] == maps["predicted"]).all()
+
+
+def test_the_thumbnail_is_the_image(run):
+    png = run.scan("images").filter(pl.col("sample_id") == 7).select("png").collect().item()
+    with Image.open(io.BytesIO(png)) as image:
+        assert np.array_equal(np.asarray(image), drawn_dataset().images_NHWC[7])
+
+
+def test_stages_tell_their_seconds_and_memory(run):
+    costs = queries.stage_costs(run).collect()
+    assert {
+        "data",
+        "properties",
+        "train",
+        "score",
+        "neighbors",
+        "project",
+        "cluster",
+        "explain",
+        "describe",
+        "write",
+    } == set(costs["stage"])
+    assert (costs["seconds"] > 0).all() and (costs["peak_memory_mib"] > 50).all()
+
+
+def test_nothing_new_publishes_nothing(folder):
+    outcome = again(folder)
+    assert not outcome.published
+    assert outcome.run_id == Lake(folder / "lake").runs()["run_id"].item()
+
+
+def test_a_changed_setting_redoes_only_what_depends_on_it(folder):
+    before = {path.name: path.stat().st_mtime for path in (folder / "work").iterdir()}
+    assert again(folder, settings={"kmeans_clusters": 5}).published
+    new = {path.name.rsplit("-", 1)[0] for path in (folder / "work").iterdir() if path.name not in before}
+    assert new == {"cluster", "describe"}
+    assert len(Lake(folder / "lake").runs()) == 2
+
+
+def test_equal_inputs_give_equal_measurements(folder, run):
+    shutil.rmtree(folder / "work")
+    outcome = again(folder, force=True)
+    other = Lake(folder / "lake").run(outcome.run_id)
+    for name in ("predictions", "embeddings", "projection", "clusters", "neighbors", "loss_maps", "findings"):
+        first, second = (r.scan(name).drop("run_id").collect() for r in (run, other))
+        key = [c for c in TABLES[name].primary_key() if c != "run_id"]
+        assert first.sort(key).equals(second.sort(key)), name
+
+
+@pytest.mark.parametrize("moment", ["_append_run", "publish", "stage"])
+def test_a_refresh_killed_while_publishing_changes_nothing_and_the_next_one_succeeds(folder, moment):
+    before = Lake(folder / "lake").runs()["run_id"].to_list()
+    program = f"""
+import os, signal
+from lake.store import Lake
+from pipeline.progress import Progress
+from pipeline.refresh import refresh
+from tests.drawn import drawn_dataset, tiny_settings
+original = Lake.{moment}
+def die(self, *arguments, **options):
+    if {moment!r} != "stage" or arguments[0] == "neighbors":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(self, *arguments, **options)
+Lake.{moment} = die
+refresh(tiny_settings({str(folder)!r}), Progress(quiet=True), dataset=drawn_dataset(), force=True)
+"""
+    result = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, check=False)
+    assert result.returncode == -signal.SIGKILL, result.stderr.decode()
+    lake = Lake(folder / "lake")
+    assert lake.runs()["run_id"].to_list() == before
+    assert lake.run().scan("predictions").select(pl.len()).collect().item() == 600
+    assert again(folder, force=True).published
+    assert len(Lake(folder / "lake").runs()) == 2
+
+
+def test_an_interrupted_stage_leaves_nothing_that_looks_finished(folder, monkeypatch):
+    shutil.rmtree(next((folder / "work").glob("cluster-*")))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(refreshing.cluster, "compute_clusterings", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        again(folder, force=True)
+    assert [p.name.endswith(".part") for p in (folder / "work").glob("cluster-*")] == [True]
+    monkeypatch.undo()
+    assert again(folder, force=True).published
+
+
+def test_two_refreshes_at_once_are_one_too_many(folder):
+    with FileLock(folder / "lake" / "refresh.lock"), pytest.raises(RetryLater, match="is running: try again") as caught:
+        again(folder)
+    assert caught.value.exit_code == 75
+
+
+def test_a_lake_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"The lake .*file/lake cannot be written .* --lake"):
+        refresh(tiny_settings(tmp_path / "file"), QUIET, dataset=drawn_dataset())

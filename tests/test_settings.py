@@ -1,0 +1,61 @@
+"""Settings: flags over environment over file over preset over defaults; wrong values are named."""
+
+import pytest
+
+from lake.errors import UsageError
+from pipeline.settings import PRESETS, Settings, load_settings
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "latentlake.toml"
+    path.write_text('preset = "smoke"\nseed = 3\nneighbors = 7\n')
+    return path
+
+
+def test_each_source_overrides_the_weaker_ones(file, monkeypatch):
+    assert load_settings().neighbors == Settings.model_fields["neighbors"].default
+    assert load_settings(file).neighbors == 7
+    monkeypatch.setenv("LATENTLAKE_NEIGHBORS", "8")
+    assert load_settings(file).neighbors == 8
+    assert load_settings(file, neighbors=9).neighbors == 9
+
+
+def test_a_preset_gives_way_to_everything_that_is_named(file):
+    assert load_settings(file).samples == PRESETS["smoke"]["samples"]
+    assert load_settings(file, samples=700).samples == 700
+    assert load_settings(file, preset="standard").samples is None
+    assert load_settings(file, preset="standard").seed == 3
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_valid_and_trains(preset):
+    settings = load_settings(preset=preset)
+    assert settings.preset == preset
+    assert settings.phases
+    sizes = [phase.resolution for phase in settings.phases]
+    assert sizes == sorted(sizes)
+
+
+def test_wrong_values_are_named_with_what_was_given(file, tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match=r"preset = 'huge'"):
+        load_settings(preset="huge")
+    with pytest.raises(UsageError, match=r"neighbors = 0: .*greater than or equal to 1"):
+        load_settings(neighbors=0)
+    monkeypatch.setenv("LATENTLAKE_SEED", "minus one")
+    with pytest.raises(UsageError, match=r"seed = 'minus one'"):
+        load_settings()
+    monkeypatch.delenv("LATENTLAKE_SEED")
+    with pytest.raises(UsageError, match=r"nowhere\.toml does not exist"):
+        load_settings(tmp_path / "nowhere.toml")
+    file.write_text("preset = [")
+    with pytest.raises(UsageError, match="is not valid TOML"):
+        load_settings(file)
+    file.write_text("colour = 3")
+    with pytest.raises(UsageError, match="colour = 3"):
+        load_settings(file)
+
+
+def test_every_setting_is_described():
+    undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
+    assert undescribed == []
