@@ -18,7 +18,8 @@ RAISED = 0.05
 def show_answer(summaries: pl.DataFrame, noise: int) -> None:
     """How many groups there are, how many are harder than chance, and the hardest."""
     raised = summaries.filter(pl.col("adjusted_p") < RAISED).sort("lift", descending=True)
-    sentence = f"{len(summaries)} groups; {len(raised)} have a raised loss (adjusted p < .05)"
+    have = "has" if len(raised) == 1 else "have"
+    sentence = f"{len(summaries)} groups; {len(raised)} {have} a raised loss (adjusted p < .05)"
     if len(raised):
         worst = raised.row(0, named=True)
         sentence += (
@@ -58,7 +59,7 @@ def pick_group(summaries: pl.DataFrame) -> int:
             "lift": column.NumberColumn("Lift", format="%.2f", help=GLOSSARY["lift"]),
             "lift_low": column.NumberColumn("95 % from", format="%.2f"),
             "lift_high": column.NumberColumn("to", format="%.2f"),
-            "adjusted_p": column.NumberColumn("Adjusted p", format="%.3f", help=GLOSSARY["adjusted p"]),
+            "adjusted_p": column.NumberColumn("Adjusted p", format="%.2g", help=GLOSSARY["adjusted p"]),
             "description": column.TextColumn("What sets it apart", width="large"),
         },
     )
@@ -71,7 +72,8 @@ def show_group(run: Run, method: str, summary: dict[str, object]) -> None:
     column = queries.cluster_column(method)
     members = filters.filtered(run).filter(pl.col(column) == summary["cluster"])
     st.subheader(f"Group {summary['cluster']}: {mix_text(summary['class_mix'])}")  # type: ignore[arg-type]
-    st.markdown(str(summary["description"])[:1].upper() + str(summary["description"])[1:] + ".")
+    description = str(summary["description"]).rstrip(".")
+    st.markdown(f"{description[:1].upper()}{description[1:]}.")
     left, right = st.columns([1, 2], gap="large")
     with left:
         mix = pl.DataFrame(summary["class_mix"])

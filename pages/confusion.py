@@ -52,21 +52,16 @@ def pick_cell(run: Run, held_out: pl.LazyFrame) -> dict[str, object] | None:
 def show_classes(held_out: pl.LazyFrame) -> None:
     """Recall, precision and loss by class, worst first."""
     report = queries.class_report(held_out).collect()
-    intervals = [wilson_interval(hits, n) for hits, n in report.select("hits", "n").iter_rows()]
-    low = pl.Series("low", [low for low, _ in intervals], dtype=pl.Float64)
-    high = pl.Series("high", [high for _, high in intervals], dtype=pl.Float64)
-    share = st.column_config.NumberColumn
+    recall = [share_with_interval(hits, n) for hits, n in report.select("hits", "n").iter_rows()]
+    number = st.column_config.NumberColumn
     st.dataframe(
-        report.with_columns(low, high).select("label", "n", "recall", "low", "high", "precision", "mean_loss"),
+        report.with_columns(pl.Series("recall", recall)).select("label", "recall", "precision", "mean_loss"),
         hide_index=True,
         column_config={
             "label": "Class",
-            "n": "Samples",
-            "recall": share("Recall", format="percent"),
-            "low": share("95 % from", format="percent"),
-            "high": share("to", format="percent"),
-            "precision": share("Precision", format="percent"),
-            "mean_loss": share("Mean loss (nats)", format="%.2f"),
+            "recall": st.column_config.TextColumn("Recall (95 % interval)"),
+            "precision": number("Precision", format="percent", width="small"),
+            "mean_loss": number("Loss", format="%.2f", width="small", help="Mean cross-entropy in nats."),
         },
     )
 

@@ -9,6 +9,7 @@ from lake import queries
 from lake.contracts import LAYERS
 from lake.store import Run
 from pages.ui import charts, data, filters
+from pages.ui.palette import LOWERS, NEUTRAL, RAISES
 from pages.ui.routes import thumbnail
 from pages.ui.sample_panel import choose_sample, show_image
 from pages.ui.words import number
@@ -35,6 +36,16 @@ def border_and_centre(cells: pl.DataFrame) -> tuple[float, float]:
 def effect(nats: float) -> str:
     """ "raises the loss by 0.8 nats"."""
     return f"{'raises' if nats > 0 else 'lowers'} the loss by **{number(abs(nats))} nats**"
+
+
+def show_color_bar(limit: float) -> None:
+    """The scale under a map, from what lowers to what raises the loss, as wide as the map."""
+    gradient = f"linear-gradient(to right, {LOWERS}, {NEUTRAL}, {RAISES})"
+    ends = f"<span>−{number(limit)}</span><span>0</span><span>+{number(limit)} nats</span>"
+    st.html(
+        f'<div style="width:{MAP_SIDE}px"><div style="height:10px;border-radius:5px;background:{gradient}"></div>'
+        f'<div style="display:flex;justify-content:space-between;font-size:12px;opacity:.8">{ends}</div></div>'
+    )
 
 
 def show_sample_map(run: Run, sample_id: int, sample: dict[str, object], layer: str, opacity: float) -> None:
@@ -64,6 +75,8 @@ def show_sample_map(run: Run, sample_id: int, sample: dict[str, object], layer: 
         width="content",
         alt="Signed loss map: red raises the loss, blue lowers it",
     )
+    with middle:
+        show_color_bar(max(row["max_abs"], FLOOR_NATS))
     right.markdown("**Probabilities**")
     right.altair_chart(
         charts.probability_bars(queries.probabilities(run, sample_id).collect(), sample["label"]),
@@ -98,6 +111,7 @@ def show_pooled(run: Run, layer: str) -> None:
                 key=f"pooled-{title}",
                 alt=f"Mean loss map, {title}",
             )
+            show_color_bar(limit)
             st.caption(f"Border {effect(border)}, centre {effect(centre)}. Each map has its own scale.")
 
 

@@ -42,7 +42,7 @@ def show_metrics(run: Run, total: dict[str, float]) -> None:
     calibration = queries.metric(run, "score", "calibration_error")
     columns = st.columns(5)
     columns[0].metric("Accuracy, test", percent(total["hits"] / total["n"]), border=True)
-    columns[1].metric("Mean loss", f"{number(total['mean_loss'])} nats", border=True, help=GLOSSARY["loss"])
+    columns[1].metric("Mean loss (nats)", number(total["mean_loss"]), border=True, help=GLOSSARY["loss"])
     columns[2].metric(
         "Calibration error",
         percent(calibration or 0),

@@ -87,15 +87,15 @@ def show_composition(selected: pl.DataFrame, everything: pl.DataFrame, column: s
 
     table = shares(selected, "selection").join(shares(everything, "all"), on=column)
     table = table.with_columns((pl.col("selection") / pl.col("all")).alias("lift")).sort("selection", descending=True)
-    share = st.column_config.NumberColumn(format="percent")
+    number = st.column_config.NumberColumn
     st.dataframe(
         table.head(10),
         hide_index=True,
         column_config={
-            "selection": share,
-            "all": share,
-            "lift": st.column_config.NumberColumn(format="%.1f x"),
             column: name(column),
+            "selection": number("Here", format="percent"),
+            "all": number("All", format="percent"),
+            "lift": number("Lift", format="%.1f x"),
         },
     )
 
@@ -106,7 +106,7 @@ def explore(run: Run, points: pl.DataFrame) -> None:
     first, second, _ = st.columns([1, 1, 2])
     color = first.selectbox("Colour", color_choices(run), format_func=name, key="map-color")
     size = second.selectbox("Size", SIZES, format_func=name, key="map-size")
-    left, right = st.columns([5, 2], gap="medium")
+    left, right = st.columns([9, 5], gap="medium")
     with left:
         selection = draw_map(run, points, color, size)
         st.caption(
@@ -124,10 +124,10 @@ def explore(run: Run, points: pl.DataFrame) -> None:
                 selected, points, "label" if selected["label"].null_count() < len(selected) else "predicted"
             )
     if len(selected) > 1:
-        st.markdown("**Highest loss first**")
-        show_gallery(
-            run, selected.sort("loss", descending=True, nulls_last=True).head(IN_THE_GALLERY), key="map-gallery"
-        )
+        held_out = selected.filter(pl.col("out_of_sample"))
+        st.markdown(f"**Highest loss first**, of the {len(held_out):,} held-out samples shown")
+        shown = held_out.sort("loss", descending=True, nulls_last=True).head(IN_THE_GALLERY)
+        show_gallery(run, shown, key="map-gallery")
 
 
 def main() -> None:

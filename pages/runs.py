@@ -58,7 +58,7 @@ def show_training(run: Run) -> None:
     training = data.table(run, "training").sort("step")
     left, right = st.columns(2, gap="large")
     left.altair_chart(
-        charts.lines(training, x="epoch:Q", y="loss:Q", x_title="Epoch", y_title="Training loss (nats, smoothed)"),
+        charts.lines(training, x="epoch:Q", y="loss:Q", x_title="Epoch", y_title="Training loss (nats)"),
         key="training-loss",
         alt="Training loss by epoch",
     )

@@ -167,7 +167,7 @@ def _settings(config_file: Path | None, overrides: list[str] | None, **flags: An
     wrong = [name for name, equals, _ in pairs if not equals or name not in Settings.model_fields]
     if wrong:
         raise UsageError(f"--set {wrong[0]}: expected name=value with a name that `latentlake config` lists.")
-    return load_settings(config_file, **flags, **{name: value for name, _, value in pairs})
+    return load_settings(config_file, **{**flags, **{name: value for name, _, value in pairs}})
 
 
 def _absolute(root: str) -> str:

@@ -102,7 +102,7 @@ def refresh(settings: Settings, progress: Progress, *, force: bool = False, data
         with measure_cost() as data_cost:
             dataset = dataset or load_dataset(settings, progress)
         stages = _run_stages(dataset, settings, progress)
-        fingerprint = hash_facts([lake.root, *(stage.fingerprint for stage in stages.values())])
+        fingerprint = hash_facts([stage.fingerprint for stage in stages.values()])
         same = published.filter(pl.col("fingerprint") == fingerprint)
         if len(same) and not force:
             progress.say(f"Nothing new: data, settings and code are those of {same['run_id'][0]}.")

@@ -30,7 +30,7 @@ def draw_shape(name: str, background: int, rng: np.random.Generator) -> NDArray[
     return (image + rng.normal(0, 6, image.shape)).clip(0, 255).astype(np.uint8)
 
 
-def drawn_dataset(size: int = 600, *, seed: int = 0) -> Dataset:
+def drawn_dataset(size: int = 400, *, seed: int = 0) -> Dataset:
     """Images of the four classes in turn: 60 % train, 15 % validation, 20 % test, 5 % unlabeled."""
     rng = np.random.default_rng(seed)
     label = np.arange(size) % len(CLASSES)
@@ -55,11 +55,11 @@ def tiny_settings(folder: object, **changes: object) -> Settings:
     return load_settings(
         **{
             "preset": "smoke",
-            "threads": 1,
+            "threads": 2,
             "lake": f"{folder}/lake",
             "work_dir": f"{folder}/work",
-            "phases": [{"resolution": 16, "epochs": 4}],
-            "batch_size": 32,
+            "phases": [{"resolution": 32, "epochs": 6}],
+            "batch_size": 48,
             "pca_dims": 10,
             "kmeans_clusters": 4,
             "hdbscan_min_cluster_size": 10,

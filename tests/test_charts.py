@@ -1,5 +1,6 @@
 """Charts as dictionaries: what is on which channel, in which colour, on which scale."""
 
+import re
 from typing import Any
 
 import polars as pl
@@ -104,6 +105,14 @@ def test_the_matrix_puts_label_on_rows_and_prediction_on_columns_in_class_order(
     assert encoding(text, "text")["field"] == "n"
     cell = next(param for param in chart["params"] if param["name"] == "cell")
     assert cell["select"]["fields"] == ["label", "predicted"]
+
+
+@pytest.mark.parametrize("tile", [charts.CORRECT, charts.FEW, charts.MANY])
+def test_black_numbers_are_readable_on_every_tile_of_the_matrix(tile: str) -> None:
+    assert re.fullmatch("#[0-9a-f]{6}", tile), "a translucent tile is dark in dark mode"
+    linear = [(int(tile[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5)]
+    luminance = sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    assert (luminance + 0.05) / 0.05 >= 4.5  # contrast as in WCAG 2.2, 1.4.3
 
 
 def test_a_signed_map_is_symmetric_with_red_above_zero_and_fills_the_square() -> None:

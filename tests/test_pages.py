@@ -13,11 +13,13 @@ import numpy as np
 import polars as pl
 import pytest
 from deltalake import write_deltalake
+from starlette.requests import Request
 from streamlit.testing.v1 import AppTest
 
 from lake.contracts import FORMAT_VERSION
 from lake.store import Lake
 from pages.ui.navigation import ENTRIES
+from pages.ui.routes import serve_thumbnail
 from tests.tiny_lake import build_tiny_lake
 
 REPOSITORY = Path(__file__).parent.parent
@@ -132,7 +134,7 @@ def test_overview_shows_headline_numbers(tiny_lake: str, rows: pl.DataFrame, ope
     test = rows.filter(pl.col("split") == "test")
     values = {metric.label: metric.value for metric in open_page(tiny_lake).metric}
     assert values["Accuracy, test"] == percent(test["correct"].mean())
-    assert values["Mean loss"] == f"{test['loss'].mean():.3g} nats"
+    assert values["Mean loss (nats)"] == f"{test['loss'].mean():.3g}"
     assert values["Samples scored"] == str(len(rows))
 
 
@@ -408,6 +410,16 @@ def test_a_lake_of_a_newer_format_says_which_and_what_to_do(lake_copy: Path, ope
     newer = pl.read_delta(str(lake_copy / "runs")).with_columns(format_version=pl.lit(FORMAT_VERSION + 1))
     write_deltalake(str(lake_copy / "runs"), newer, mode="overwrite")
     _expect_a_sentence(open_page(str(lake_copy)), f"has runs of format {FORMAT_VERSION + 1}")
+
+
+def test_thumbnails_of_a_damaged_lake_are_refused_without_an_exception(
+    lake_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in (lake_copy / "images").rglob("*.parquet"):
+        file.write_bytes(file.read_bytes()[:40])
+    monkeypatch.setenv("LATENTLAKE_LAKE", str(lake_copy))
+    asked = Request({"type": "http", "path_params": {"dataset_id": "tiny-240-0", "sample_id": 0}})
+    assert serve_thumbnail(asked).status_code == 503
 
 
 def _expect_a_sentence(app: AppTest, text: str) -> None:

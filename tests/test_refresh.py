@@ -45,8 +45,8 @@ def test_every_table_is_published_and_counts_are_pinned(run):
     pinned = {table["name"]: table["rows"] for table in run.facts["tables"]}
     assert pinned.keys() == TABLES.keys() - {"runs"}
     assert all(run.scan(name).select(pl.len()).collect().item() == rows for name, rows in pinned.items())
-    assert pinned["predictions"] == pinned["samples"] == 600
-    assert pinned["clusters"] == 3 * 600
+    assert pinned["predictions"] == pinned["samples"] == 400
+    assert pinned["clusters"] == 3 * 400
     held_out = run.scan("samples").filter(pl.col("split") != "train").select(pl.len()).collect().item()
     assert pinned["loss_maps"] == 2 * held_out
 
@@ -139,7 +139,7 @@ refresh(tiny_settings({str(folder)!r}), Progress(quiet=True), dataset=drawn_data
     assert result.returncode == -signal.SIGKILL, result.stderr.decode()
     lake = Lake(folder / "lake")
     assert lake.runs()["run_id"].to_list() == before
-    assert lake.run().scan("predictions").select(pl.len()).collect().item() == 600
+    assert lake.run().scan("predictions").select(pl.len()).collect().item() == 400
     assert again(folder, force=True).published
     assert len(Lake(folder / "lake").runs()) == 2
 

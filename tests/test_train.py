@@ -47,7 +47,7 @@ def test_the_rate_rises_then_falls_to_zero():
 
 
 def test_augmented_images_are_shifted_by_at_most_an_eighth(tmp_path):
-    batch = plan_batches(64, tiny_settings(tmp_path))[0]
+    batch = plan_batches(64, tiny_settings(tmp_path, batch_size=32))[0]
     images = torch.arange(32 * 16 * 16 * 3).reshape(32, 16, 16, 3).remainder(251).to(torch.uint8)
     shown = augment(images, batch, seed=0)
     assert shown.shape == images.shape and shown.dtype == torch.uint8

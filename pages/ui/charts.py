@@ -10,6 +10,8 @@ from pages.ui.words import name
 
 Colors = tuple[list[str], dict[str, dict[str, str]]]
 LOSS_DOMAIN = [0.01, 10]
+FEW_POINTS = 5000
+CORRECT, FEW, MANY = "#cfd3d8", "#fdebe4", "#f46036"  # opaque: the numbers on them are black in dark mode too
 EVERY_LABEL = alt.Axis(labelOverlap=False, labelLimit=160)
 
 
@@ -28,7 +30,7 @@ def population_map(
             x=_place("x"),
             y=_place("y"),
             color=_color(points, color, colors),
-            size=_size(size),
+            size=_size(size, few=len(points) <= FEW_POINTS),
             tooltip=_tooltip(points, color),
         )
         .add_params(pick, box)
@@ -45,7 +47,7 @@ def probability_bars(frame: pl.DataFrame, label: object) -> alt.Chart:
         .encode(
             x=alt.X(
                 "probability:Q",
-                title="Probability (orange: the given label)",
+                title="Probability (label orange)",
                 scale=alt.Scale(domain=[0, 1]),
                 axis=alt.Axis(format="%", tickCount=4),
             ),
@@ -75,8 +77,8 @@ def signed_map(
     color = alt.Color(
         "value:Q",
         title="nats",
-        scale=alt.Scale(domain=[-limit, 0, limit], range=[LOWERS, NEUTRAL, RAISES], clamp=True),
-        legend=alt.Legend(orient="bottom", gradientLength=side - 20, format=".2~g", tickCount=4),
+        scale=alt.Scale(domain=[-limit, 0, limit], range=[LOWERS, NEUTRAL, RAISES], clamp=True, interpolate="lab"),
+        legend=None,
     )
     place: dict[str, Any] = {"scale": alt.Scale(domain=[0, 1]), "axis": None}
     overlay = (
@@ -98,7 +100,7 @@ def signed_map(
     layers = [overlay]
     if url:
         base: Any = alt.Chart(pl.DataFrame({"url": [url], "left": [0.5], "top": [0.5]}))
-        image = base.mark_image(width=side, height=side, smooth=False).encode(
+        image = base.mark_image(width=alt.ExprRef("width"), height=alt.ExprRef("height"), smooth=False).encode(
             x=alt.X("left:Q", **place), y=alt.Y("top:Q", scale=alt.Scale(domain=[1, 0]), axis=None), url="url:N"
         )
         layers = [image, overlay]
@@ -129,8 +131,8 @@ def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> 
     tiles = base.mark_rect(cornerRadius=3).encode(
         color=alt.condition(
             right,
-            alt.value("#9aa0a64d"),
-            alt.Color("share:Q", scale=alt.Scale(range=["#f460360d", "#f46036"], domain=[0, wrong]), legend=None),
+            alt.value(CORRECT),
+            alt.Color("share:Q", scale=alt.Scale(range=[FEW, MANY], domain=[0, wrong]), legend=None),
         )
     )
     text = base.mark_text(fontSize=12).encode(text=alt.Text(f"{value}:Q", format="," if value == "n" else ".0%"))
@@ -201,10 +203,12 @@ def _nominal(points: pl.DataFrame, column: str, colors: Colors, *, legend: bool)
     return alt.Color(f"{column}:N", scale=scale, legend=shown)
 
 
-def _size(column: str | None) -> Any:
+def _size(column: str | None, *, few: bool) -> Any:
     if column is None:
         return alt.value(22)
-    return alt.Size(f"{column}:Q", scale=alt.Scale(type="sqrt", range=[6, 160]), title=name(column), legend=None)
+    return alt.Size(
+        f"{column}:Q", scale=alt.Scale(type="sqrt", range=[4, 150 if few else 60]), title=name(column), legend=None
+    )
 
 
 def _tooltip(points: pl.DataFrame, color: str) -> list[alt.Tooltip]:

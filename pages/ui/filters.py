@@ -24,7 +24,9 @@ def filtered(run: Run) -> pl.LazyFrame:
 def accept(text: str, run: Run) -> None:
     """Take filters from the address; what this run cannot answer is refused in words and left out."""
     try:
-        st.session_state["filters"] = Filters.from_text(text).checked(_schema(run)).to_text()
+        filters = Filters.from_text(text).checked(_schema(run))
+        _refuse_unknown_values(filters, run)
+        st.session_state["filters"] = filters.to_text()
     except FilterError as error:
         st.session_state["filters"] = ""
         st.toast(f"The address's filter was ignored: {plain(str(error))}", icon=":material/filter_alt_off:")
@@ -80,6 +82,15 @@ def _add(run: Run, filters: Filters) -> None:
             on_click=_set,
             args=(filters.with_clause(Clause(column=column, op="null")),),
         )
+
+
+def _refuse_unknown_values(filters: Filters, run: Run) -> None:
+    """Raise `FilterError` where a clause names a text that the run does not have."""
+    for clause in filters.clauses:
+        if clause.op in ("is", "not") and _schema(run)[clause.column] == pl.String:
+            known = data.samples(run).select(pl.col(clause.column).unique()).collect()[clause.column].to_list()
+            if unknown := set(clause.values) - set(known):
+                raise FilterError(f"{clause.column} is never {min(unknown)[:60]!r} in this run.")
 
 
 def _set(filters: Filters) -> None:

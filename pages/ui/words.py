@@ -4,6 +4,8 @@ import re
 
 from lake.statistics import wilson_interval
 
+WORD_JOINER = "\u2060"  # has no width and keeps an address from becoming a link, which no escape does
+
 
 def percent(share: float) -> str:
     """0.924 -> "92.4 %"."""
@@ -29,7 +31,8 @@ def name(column: str) -> str:
 
 def plain(text: str) -> str:
     """Text of an address or a lake, escaped so that Markdown makes no link, image or formula of it."""
-    return re.sub(r"([\\`*_\[\]()<>!$#~|:])", r"\\\1", text)
+    broken = re.sub(r"://|www\.", lambda found: f"{found[0][0]}{WORD_JOINER}{found[0][1:]}", text)
+    return re.sub(r"([\\`*_\[\]()<>!$#~|])", r"\\\1", broken)
 
 
 GLOSSARY = {
