@@ -38,8 +38,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "permutations": 2000,
     },
     "quick": {
-        "scored_train": 5000,
-        "phases": [{"resolution": 16, "epochs": 2.0}, {"resolution": 32, "epochs": 0.35}],
+        "scored_train": 3000,
+        "phases": [{"resolution": 16, "epochs": 1.6}, {"resolution": 32, "epochs": 0.28}],
     },
     "standard": {
         "phases": [

@@ -5,6 +5,7 @@
 
 import os
 import re
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ FILTER = "label.is.cat;correct.is.false"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    if shutil.which("chromium") is None:
+        pytest.skip("the browser tests need Chromium: apt-get install chromium")
     with chromium() as opened:
         yield opened
 

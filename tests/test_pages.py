@@ -43,6 +43,7 @@ REFUSED = [
     "label.is." + ",".join(["cat"] * 500),
     ";".join(["label.is.cat"] * 50),
     "~~~...,,,;;;",
+    "label.is.unicorn",
 ]
 
 Open = Callable[..., AppTest]
@@ -317,6 +318,20 @@ def test_the_form_adds_a_filter(tiny_lake: str, rows: pl.DataFrame, open_page: O
     assert app.query_params["f"] == "label.is.ship,truck"
     vehicles = rows.filter(pl.col("label").is_in(["ship", "truck"])).height
     assert f"{vehicles} samples pass the filters" in answer(app)
+
+
+def test_a_link_to_another_group_is_followed_within_the_session(
+    tiny_lake: str, rows: pl.DataFrame, open_page: Open
+) -> None:
+    app = open_page(tiny_lake, "samples", f="label.is.cat")
+    finding = Lake(tiny_lake).run().scan("findings").sort("finding_id").collect().row(1, named=True)
+    app.query_params["f"] = finding["filter"]
+    app.run()
+    assert f"{finding['n']} samples pass the filters" in answer(app)
+    assert app.query_params["f"] == finding["filter"]
+    app.query_params.clear()
+    app.run()
+    assert app.query_params["f"] == finding["filter"]
 
 
 @pytest.mark.parametrize("text", REFUSED, ids=[text[:24] for text in REFUSED])

@@ -17,7 +17,7 @@ from lake import queries
 from lake.contracts import TABLES
 from lake.errors import RetryLater, UserError
 from lake.store import Lake
-from pipeline import refresh as refreshing
+from pipeline import cluster
 from pipeline.progress import Progress
 from pipeline.refresh import refresh
 from tests.drawn import drawn_dataset, tiny_settings
@@ -150,7 +150,7 @@ def test_an_interrupted_stage_leaves_nothing_that_looks_finished(folder, monkeyp
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(refreshing.cluster, "compute_clusterings", interrupt)
+    monkeypatch.setattr(cluster, "compute_clusterings", interrupt)
     with pytest.raises(KeyboardInterrupt):
         again(folder, force=True)
     assert [p.name.endswith(".part") for p in (folder / "work").glob("cluster-*")] == [True]

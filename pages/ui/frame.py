@@ -34,6 +34,7 @@ def _show_run(navigation: st.Page) -> None:
     with st.sidebar:
         filters.show_filters(run)
     st.query_params.from_dict({**_own_parameters(), **address()})
+    st.session_state["address"] = (st.session_state["run_id"], st.session_state["filters"])
     navigation.run()
     _footer(run)
 
@@ -47,8 +48,7 @@ def _choose_run() -> Run | None:
         st.code("latentlake refresh --preset quick", language="sh")
         return None
     ids = runs["run_id"].to_list()
-    if "run_id" not in st.session_state:
-        _start_session(ids)
+    followed = _follow_address(ids[0])
     wanted = st.session_state["run_id"]
     if wanted not in ids:
         raise LakeError(
@@ -62,15 +62,24 @@ def _choose_run() -> Run | None:
         }
         st.selectbox("Run", ids, format_func=names.__getitem__, key="run_picker", on_change=_pick_run)
     run = data.current_run()
-    if "filters" not in st.session_state:
+    if followed:
         filters.accept(st.query_params.get("f", ""), run)
     if wanted != ids[0]:
         st.caption(f":material/update: A newer run is published: {names[ids[0]]}.")
     return run
 
 
-def _start_session(ids: list[str]) -> None:
-    st.session_state["run_id"] = st.query_params.get("run", ids[0])
+def _follow_address(latest: str) -> bool:
+    """Whether the address asks for something new: a session begins, or a link or the back button changed it.
+
+    The navigation in the sidebar opens pages without parameters, and then the session's run and filters stay.
+    """
+    asked = (st.query_params.get("run", latest), st.query_params.get("f", ""))
+    known = st.session_state.get("address")
+    if known is not None and ("run" not in st.query_params or asked == known):
+        return False
+    st.session_state["run_id"] = asked[0]
+    return True
 
 
 def _pick_run() -> None:
