@@ -190,7 +190,8 @@ def _measure_properties(dataset: Dataset, progress: Progress) -> pl.DataFrame:
     return measured.with_columns(sample_id=pl.Series(dataset.sample_id))
 
 
-def _train(folder: Path, dataset: Dataset, rows: NDArray[np.int64], settings: Settings, progress: Progress) -> Frames:
+def _train(folder: Path, dataset: Dataset, settings: Settings, progress: Progress) -> Frames:
+    rows = dataset.rows("train")
     classifier, telemetry = train.train(
         dataset.images_NHWC[rows],
         dataset.label[rows],
