@@ -16,6 +16,7 @@ import polars as pl
 import structlog
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lake import queries
@@ -45,7 +46,7 @@ def main() -> None:
     except UserError as error:
         if debug:
             raise
-        Console(stderr=True).print(f"[bold red]latentlake:[/] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"[bold red]latentlake:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         message = "Interrupted: finished stages are kept, run the same command to go on."
@@ -131,7 +132,8 @@ def doctor(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     settings = _settings(config, None, lake=lake)
     checks = list(_diagnose(settings))
     for good, what in checks:
-        Console().print(f"{'[green]ok[/]' if good else '[red]no[/]'}  {what}", highlight=False, soft_wrap=True)
+        mark = "[green]ok[/]" if good else "[red]no[/]"
+        Console().print(f"{mark}  {escape(what)}", highlight=False, soft_wrap=True)
     raise SystemExit(0 if all(good for good, _ in checks) else 1)
 
 
