@@ -1,6 +1,6 @@
 """A small drawn dataset with known properties: shapes on backgrounds, learnable in seconds, no download.
 
-Discs are animals, squares and bars vehicles; the class decides shape and colour, so a classifier can learn it.
+Discs and rings are round, bars and squares angular; the class decides shape and colour, so it can be learnt.
 """
 
 import numpy as np
