@@ -136,7 +136,11 @@ class Predictions(dy.Schema):
     expected_loss = _float("Entropy of the probabilities in nats: the loss to expect without a label.", min=0)
     margin = _float("Probability of the first class minus that of the second.", min=0, max=1.0001)
     correct = dy.Bool(nullable=True, description="Whether the prediction equals the label; null if unlabeled.")
-    out_of_sample = dy.Bool(description="False for the training split, whose losses are in-sample.")
+    out_of_sample = dy.Bool(description="False where the scoring model was trained on the sample.")
+    fold = dy.Int64(
+        nullable=True, min=1, description="Model that scored a training sample it never saw; null for the main model."
+    )
+    temperature = _float("What the logits are divided by before the softmax.", min=0)
 
 
 class Embeddings(dy.Schema):
@@ -252,6 +256,18 @@ class Training(dy.Schema):
     images_per_second = _float("Training speed since the last row.", min=0)
 
 
+class Dynamics(dy.Schema):
+    """How each training sample was learnt, over every time training showed it (augmented)."""
+
+    run_id = _run_id()
+    sample_id = _sample_id()
+    times_seen = dy.Int64(min=1, description="How often training showed it.")
+    aum = _float("Area under the margin: mean logit of the label minus the largest other one.")
+    confidence = _float("Mean probability of the label.", min=0, max=1.0001)
+    variability = _float("Standard deviation of that probability.", min=0)
+    times_forgotten = dy.Int64(min=0, description="How often it was wrong right after having been right.")
+
+
 class Metrics(dy.Schema):
     """One number a row: headline figures, seconds and peak memory of each stage."""
 
@@ -275,6 +291,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "loss_maps": LossMaps,
     "findings": Findings,
     "training": Training,
+    "dynamics": Dynamics,
     "metrics": Metrics,
 }
 DATASET_TABLES = ("samples", "images", "properties")

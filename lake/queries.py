@@ -24,7 +24,8 @@ class Tables(Protocol):
 def scan_samples(run: Tables) -> pl.LazyFrame:
     """One row a scored sample with everything measured of it but vectors: the table analysts filter."""
     samples = run.scan("samples").select("sample_id", "split", "label", *_group_columns(run), "source_name")
-    predictions = run.scan("predictions").drop("run_id", "probabilities", "logits", "raw_loss", strict=False)
+    inner = ("run_id", "probabilities", "logits", "raw_loss", "fold", "temperature")
+    predictions = run.scan("predictions").drop(inner, strict=False)
     projection = run.scan("projection").drop("run_id", strict=False)
     properties = run.scan("properties").drop("dataset_id", strict=False)
     frame = predictions.join(samples, on="sample_id").join(projection, on="sample_id")

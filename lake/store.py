@@ -79,6 +79,7 @@ class Lake:
                 ordered,
                 mode="overwrite",
                 predicate=f"{column} = '{key}'" if table_exists else None,
+                schema_mode="merge" if table_exists else None,
                 partition_by=[column],
                 storage_options=self._options,
                 writer_properties=WriterProperties(
@@ -167,7 +168,9 @@ class Run:
         self._versions = {table["name"]: table["version"] for table in facts["tables"]}
 
     def scan(self, name: str) -> pl.LazyFrame:
-        """The rows of this run in a table."""
+        """The rows of this run in a table; what the run is older than is null, a whole table empty."""
+        if name not in self._versions:
+            return TABLES[name].create_empty().lazy()
         key = self.dataset_id if name in DATASET_TABLES else self.run_id
         with reading(self.lake.root):
             return _select(self.lake._table(name, self._versions[name]), name, key)
@@ -222,7 +225,9 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
 
 
 def _select(table: DeltaTable, name: str, key: str) -> pl.LazyFrame:
-    return pl.scan_delta(table).filter(pl.col(key_column(name)) == key)
+    stored = {field.name for field in table.schema().fields}
+    absent = {c: pl.lit(None, dtype) for c, dtype in _polars_schema(name).items() if c not in stored}
+    return pl.scan_delta(table).filter(pl.col(key_column(name)) == key).with_columns(**absent)
 
 
 def _only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:

@@ -60,18 +60,28 @@ def refresh(
     lake: LakeRoot = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with the official CIFAR-10 files.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Train the best schedule that fits here.")] = None,
+    pretrained: Annotated[
+        bool | None, typer.Option("--pretrained", help="Start from timm's published weights.")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Models that score training samples they never saw.")] = None,
     config: ConfigFile = None,
     override: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Publish even when nothing is new.")] = False,
 ) -> None:
     """Compute what is missing and publish one run; interrupted, it goes on where it was."""
-    settings = _settings(config, override, preset=preset, lake=lake, data_dir=data_dir, seed=seed)
+    training = {"seed": seed, "minutes": minutes, "pretrained": pretrained, "folds": folds}
+    settings = _settings(config, override, preset=preset, lake=lake, data_dir=data_dir, **training)
     if importlib.util.find_spec("torch") is None:
         raise UserError("refresh needs the training packages, which are not installed: pip install '.[train]'.")
+    from pipeline.distributed import this_rank
+    from pipeline.refresh import help_refresh
     from pipeline.refresh import refresh as run_refresh
 
-    outcome = run_refresh(settings, Progress(), force=force)
-    typer.echo(outcome.run_id)
+    if this_rank() > 0:
+        help_refresh(settings, Progress(quiet=True))
+    else:
+        typer.echo(run_refresh(settings, Progress(), force=force).run_id)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lake.contracts import LAYERS
-from pipeline.model import autocast, normalize
+from pipeline.model import autocast, device_of, normalize
 from pipeline.progress import Progress
 from pipeline.score import list_column
 from pipeline.settings import Settings
@@ -32,7 +32,7 @@ class SignedCAM(HiResCAM):
     ) -> list[NDArray[np.float32]]:
         hooks = self.activations_and_grads
         pairs = zip(hooks.activations, hooks.gradients, strict=True)
-        return [(activation * gradient).sum(1).numpy() for activation, gradient in pairs]
+        return [(activation * gradient).sum(1).cpu().numpy() for activation, gradient in pairs]
 
     def aggregate_multi_layers(self, cam_per_target_layer: list[NDArray[np.float32]]) -> Any:
         return cam_per_target_layer
@@ -45,7 +45,7 @@ class LossTarget:
         self._label = torch.tensor(label)
 
     def __call__(self, logits_K: Tensor) -> Tensor:
-        return functional.cross_entropy(logits_K, self._label)
+        return functional.cross_entropy(logits_K, self._label.to(logits_K.device))
 
 
 class ExplainedModel(nn.Module):
@@ -62,7 +62,7 @@ class ExplainedModel(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         model = self._model
-        with torch.no_grad(), autocast():
+        with torch.no_grad(), autocast(images_NCHW.device):
             stem = model.maxpool(model.act1(model.bn1(model.conv1(images_NCHW))))
             activations = model.layer3(model.layer2(model.layer1(stem)))
         logits: Tensor = model.forward_head(self.layer4(self.layer3(activations.float().requires_grad_())))
@@ -73,11 +73,11 @@ class Explainer:
     """Signed maps of a batch at every layer; the callable contract of Ray Data's `map_batches`."""
 
     def __init__(self, model: nn.Module) -> None:
-        explained = ExplainedModel(model)
+        explained, self._device = ExplainedModel(model), device_of(model)
         self._cam = SignedCAM(explained, [getattr(explained, layer) for layer in LAYERS])
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        images = normalize(torch.from_numpy(batch["images_NHWC"]))
+        images = normalize(torch.from_numpy(batch["images_NHWC"]).to(self._device))
         maps = self._cam(images, [LossTarget(int(label)) for label in batch["target"]])
         return {"sample_id": batch["sample_id"], **dict(zip(LAYERS, maps, strict=True))}
 

@@ -21,11 +21,13 @@ from PIL import Image
 from lake.contracts import DATASET_TABLES, TABLES, key_column
 from lake.errors import LakeError, RetryLater
 from lake.store import Lake
+from pipeline.budget import fit_schedule
 from pipeline.datasets import Dataset, load_dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.stages import Stages, package_versions
-from pipeline.workspace import Finished, hash_facts, measure_cost
+from pipeline.stages import Stages
+from pipeline.train import training_set
+from pipeline.workspace import Finished, hash_facts, measure_cost, package_versions
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def refresh(settings: Settings, progress: Progress, *, force: bool = False, data
         started = dt.datetime.now(dt.UTC)
         with measure_cost() as data_cost:
             dataset = dataset or load_dataset(settings, progress)
+        settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
         stages = Stages(dataset, settings, progress).run()
         fingerprint = hash_facts([stage.fingerprint for stage in stages.values()])
         same = published.filter(pl.col("fingerprint") == fingerprint)
@@ -62,6 +65,11 @@ def refresh(settings: Settings, progress: Progress, *, force: bool = False, data
         return Outcome(run_id, published=True)
 
 
+def help_refresh(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> None:
+    """What a process of `torchrun` other than the first does: its part of each training of `refresh`."""
+    Stages(dataset or load_dataset(settings, progress), settings, progress).help_training()
+
+
 def _stage_tables(
     lake: Lake,
     run_id: str,
@@ -71,7 +79,8 @@ def _stage_tables(
     progress: Progress,
 ) -> None:
     """Write every table under the run's id (or the dataset's), invisible until published."""
-    frames = {name: frame for stage in stages.values() for name, frame in stage.frames.items() if name in TABLES}
+    published = [stage for name, stage in stages.items() if not name.startswith("fold-")]
+    frames = {name: frame for stage in published for name, frame in stage.frames.items() if name in TABLES}
     with measure_cost() as cost, progress.task("write", len(frames) + 2) as task:
         if not lake.has("images", dataset.dataset_id):
             lake.stage("images", _images_frame(dataset))

@@ -3,6 +3,7 @@
 Shapes: N samples, K classes, D = 512 features.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lake.statistics import calibration_error
+from pipeline import folds
 from pipeline.datasets import HELD_OUT, Dataset
-from pipeline.model import forward, normalize
+from pipeline.model import device_of, forward, normalize
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 
@@ -26,8 +29,49 @@ class Scorer:
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
-            embedding, logits = forward(self._model, normalize(torch.from_numpy(batch["images_NHWC"])))
-        return {"sample_id": batch["sample_id"], "embedding": embedding.numpy(), "logits": logits.numpy()}
+            images = torch.from_numpy(batch["images_NHWC"]).to(device_of(self._model))
+            embedding, logits = forward(self._model, normalize(images))
+        return {"sample_id": batch["sample_id"], "embedding": embedding.cpu().numpy(), "logits": logits.cpu().numpy()}
+
+
+@dataclass
+class Scores:
+    """What models say of the samples at `rows` of a dataset, and which model said it."""
+
+    rows: NDArray[np.int64]
+    embedding_ND: NDArray[np.float32]
+    logits_NK: NDArray[np.float32]
+    temperature_N: NDArray[np.float64]
+    fold_N: NDArray[np.int64]
+    """0 for the main model, else the fold whose model was trained without the sample."""
+
+    def take_over(self, other: "Scores", *, held_out: NDArray[np.int64], own: NDArray[np.int64], fold: int) -> float:
+        """Take the rows `own` from the fold's model, its features rotated onto ours; returns how well they agree.
+
+        The rotation is fitted on the rows `held_out`, which both models scored and neither was trained on; the
+        agreement is the mean cosine there, each half rotated as the other half says.
+        """
+        theirs, ours = other._at(held_out), self._at(held_out)
+        source, target = other.embedding_ND[theirs], self.embedding_ND[ours]
+        here, there = self._at(own), other._at(own)
+        self.embedding_ND[here] = other.embedding_ND[there] @ folds.fit_rotation(source, target)
+        self.logits_NK[here] = other.logits_NK[there]
+        self.temperature_N[here] = other.temperature_N[there]
+        self.fold_N[here] = fold
+        return folds.alignment(source, target)
+
+    def _at(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self.rows, rows)
+
+
+def measure(
+    model: nn.Module, *, rows: NDArray[np.int64], dataset: Dataset, settings: Settings, progress: Progress
+) -> Scores:
+    """Scores of the rows, ascending, by one model, with the temperature its validation samples ask for."""
+    embedding, logits = score(Scorer(model), dataset, rows, settings, progress)
+    validation = dataset.split[rows] == "validation"
+    temperature = fit_temperature(logits[validation], dataset.label[rows][validation])
+    return Scores(rows, embedding, logits, np.full(len(rows), temperature), np.zeros(len(rows), dtype=np.int64))
 
 
 def choose_scored(dataset: Dataset, settings: Settings) -> NDArray[np.int64]:
@@ -73,13 +117,11 @@ def fit_temperature(logits_NK: NDArray[np.float32], label: NDArray[np.int64]) ->
     return float(log_temperature.detach().exp())
 
 
-def predictions_frame(
-    logits_NK: NDArray[np.float32], dataset: Dataset, rows: NDArray[np.int64], temperature: float
-) -> pl.DataFrame:
+def predictions_frame(scores: Scores, dataset: Dataset) -> pl.DataFrame:
     """The `predictions` table but for its run_id. Loss is -log p(label) in nats, null where unlabeled."""
+    rows = scores.rows
     label = dataset.label[rows]
-    log_p = _log_softmax(logits_NK.astype(np.float64) / temperature)
-    raw_log_p = _log_softmax(logits_NK.astype(np.float64))
+    log_p, raw_log_p = _log_probabilities(scores)
     probabilities = np.exp(log_p)
     ranked = np.sort(probabilities, axis=1)
     predicted = probabilities.argmax(1)
@@ -91,15 +133,52 @@ def predictions_frame(
             "predicted": names[predicted].tolist(),
             "confidence": ranked[:, -1],
             "probabilities": list_column(probabilities),
-            "logits": list_column(logits_NK),
+            "logits": list_column(scores.logits_NK),
             "loss": _where(labelled, -np.take_along_axis(log_p, index, 1)[:, 0]),
             "raw_loss": _where(labelled, -np.take_along_axis(raw_log_p, index, 1)[:, 0]),
             "expected_loss": -(probabilities * log_p).sum(1).clip(max=0),
             "margin": ranked[:, -1] - ranked[:, -2],
             "correct": _where(labelled, predicted == label),
-            "out_of_sample": dataset.split[rows] != "train",
+            "out_of_sample": (dataset.split[rows] != "train") | (scores.fold_N > 0),
+            "fold": _where(scores.fold_N > 0, scores.fold_N),
+            "temperature": scores.temperature_N,
         }
     )
+
+
+def embeddings_frame(scores: Scores, dataset: Dataset) -> pl.DataFrame:
+    """The `embeddings` table but for its run_id."""
+    return pl.DataFrame({"sample_id": dataset.sample_id[scores.rows], "embedding": list_column(scores.embedding_ND)})
+
+
+def headline(scores: Scores, dataset: Dataset) -> dict[str, float]:
+    """Accuracy and calibration on the test split, by name; `_before` is before temperature scaling.
+
+    Loss is the mean cross-entropy in nats, the Brier score the squared distance of the probabilities from the
+    label's (0 to 2), the calibration error that of 15 bins of equal counts.
+    """
+    test = dataset.split[scores.rows] == "test"
+    label = dataset.label[scores.rows][test]
+    scaled, raw = (_quality(log_p[test], label) for log_p in _log_probabilities(scores))
+    before = {f"{name}_before": value for name, value in raw.items() if name != "test_accuracy"}
+    return scaled | before | {"temperature": float(scores.temperature_N[test][0])}
+
+
+def _quality(log_p_NK: NDArray[np.float64], label: NDArray[np.int64]) -> dict[str, float]:
+    p_NK = np.exp(log_p_NK)
+    correct, own = p_NK.argmax(1) == label, np.take_along_axis(log_p_NK, label[:, None], 1)[:, 0]
+    return {
+        "test_accuracy": correct.mean(),
+        "test_loss": -own.mean(),
+        "brier_score": ((p_NK**2).sum(1) - 2 * np.exp(own) + 1).mean(),
+        "calibration_error": calibration_error(p_NK.max(1), correct),
+    }
+
+
+def _log_probabilities(scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log-probabilities [N, K] after temperature scaling, and before."""
+    logits = scores.logits_NK.astype(np.float64)
+    return _log_softmax(logits / scores.temperature_N[:, None]), _log_softmax(logits)
 
 
 def list_column(values_ND: NDArray[Any]) -> pl.Series:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -78,10 +78,22 @@ class Settings(BaseSettings):
     split_seed: int = Field(0, ge=0, description="Seed of the splits.")
     scored_train: int | None = Field(None, ge=0, description="Training images to score; all when empty.")
 
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")
+    pretrained: bool = Field(False, description="Start from timm's published weights.")
+    minutes: float | None = Field(None, gt=0, description="Train the schedule that takes this long on this machine.")
+    folds: int = Field(
+        0, ge=0, le=20, description="Train so many more models, each without a part of the training split; 0 for none."
+    )
     phases: list[Phase] = Field(default_factory=list, description="Training schedule, small to large images.")
     batch_size: int = Field(256, ge=8, description="Images per step.")
-    learning_rate: float = Field(0.05, gt=0, description="Peak rate of Muon on the convolutions.")
-    other_rate_scale: float = Field(1.0, gt=0, description="Rate of AdamW (norms, classifier) over Muon's.")
+    crop_padding: float = Field(
+        0.125, ge=0, le=0.5, description="Share of the side an image may be shifted by in training."
+    )
+    optimizer: Literal["muon", "sgd"] = Field("muon", description="Muon with AdamW, or nesterov SGD.")
+    momentum: float = Field(0.6, ge=0, lt=1, description="Of the optimiser, with Nesterov's look ahead.")
+    ns_steps: int = Field(3, ge=1, le=10, description="Newton-Schulz steps of Muon.")
+    learning_rate: float = Field(0.05, gt=0, description="Peak rate on the convolutions.")
+    other_rate_scale: float = Field(1.0, gt=0, description="Rate of norms, biases and classifier over that.")
     weight_decay: float = Field(0.01, ge=0, description="On the convolutions only.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Of the training targets; stored losses have none.")
     warmup: float = Field(0.2, ge=0, lt=1, description="Share of steps with a rising rate.")
@@ -96,6 +108,12 @@ class Settings(BaseSettings):
     permutations: int = Field(10_000, ge=100, description="Random subsets behind each p value.")
     false_discovery_rate: float = Field(0.05, gt=0, lt=1, description="Of all groups called out.")
     min_group_size: int = Field(20, ge=5, description="Smaller groups are not judged.")
+
+    @model_validator(mode="after")
+    def _has_folds_of_two(self) -> "Settings":
+        if self.folds == 1:
+            raise ValueError("folds = 1 leaves nothing to train on: choose 0 for none, or at least 2")
+        return self
 
     @classmethod
     def settings_customise_sources(

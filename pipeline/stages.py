@@ -3,58 +3,59 @@
 `Stages(...).run()` finds or computes them in order; `pipeline.refresh` publishes what they leave.
 """
 
-import importlib.metadata
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from torch import nn
 
 from lake import queries
-from lake.statistics import calibration_error
 from pipeline import (
+    augment,
     cifar10,
     cluster,
     datasets,
     describe,
+    distributed,
+    dynamics,
     explain,
     findings,
+    folds,
     model,
     neighbors,
     project,
     properties,
+    schedule,
     score,
     train,
+    whitening,
 )
 from pipeline.datasets import HELD_OUT, Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.workspace import Finished, Frames, Workspace
+from pipeline.workspace import Finished, Frames, Workspace, package_versions
 
-PACKAGES = (
-    "torch",
-    "timm",
-    "scikit-learn",
-    "hdbscan",
-    "umap-learn",
-    "grad-cam",
-    "polars",
-    "deltalake",
-    "numpy",
-)
 TRAIN_SETTINGS = (
     "seed",
     "threads",
+    "device",
+    "pretrained",
     "phases",
     "batch_size",
+    "crop_padding",
+    "optimizer",
+    "momentum",
+    "ns_steps",
     "learning_rate",
     "other_rate_scale",
     "weight_decay",
     "label_smoothing",
     "warmup",
 )
+TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, model, cifar10, datasets)
 MAP_SETTINGS = ("seed", "pca_dims", "umap_neighbors", "umap_min_dist")
 CLUSTER_SETTINGS = ("seed", "kmeans_clusters", "hdbscan_min_cluster_size")
 TEST_SETTINGS = ("seed", "permutations", "false_discovery_rate", "min_group_size")
@@ -76,14 +77,20 @@ class Stages:
 
     def __init__(self, dataset: Dataset, settings: Settings, progress: Progress) -> None:
         self._dataset, self._settings, self._progress = dataset, settings, progress
-        self._work = Workspace(settings.work_dir, settings, progress)
+        self._work = Workspace(settings.work_dir, settings, progress, stores=distributed.this_rank() == 0)
         self._rows = score.choose_scored(dataset, settings)
         self._sample_id = dataset.sample_id[self._rows]
 
     def run(self) -> dict[str, Finished]:
         """Every stage by name, in the order they run."""
-        names = ("properties", "train", "score", "neighbors", "project", "cluster", "explain", "describe")
-        return {name: getattr(self, name) for name in names}
+        folds = {f"fold-{number}": fold for number, fold in enumerate(self.folds, start=1)}
+        names = ("score", "neighbors", "project", "cluster", "explain", "describe")
+        first = {"properties": self.properties, "train": self.train, **folds}
+        return first | {name: getattr(self, name) for name in names}
+
+    def help_training(self) -> None:
+        """What a process of `torchrun` other than the first does: its part of every training."""
+        _ = self.train, self.folds
 
     @cached_property
     def properties(self) -> Finished:
@@ -97,22 +104,24 @@ class Stages:
 
     @cached_property
     def train(self) -> Finished:
-        return self._work.stage(
-            "train",
-            lambda folder: _train(folder, self._dataset, self._settings, self._progress),
-            settings=TRAIN_SETTINGS,
-            code=(train, model, cifar10, datasets),
-            inputs=(self._dataset.dataset_id,),
-        )
+        return self._training("train", self._dataset.rows("train"), inputs=())
+
+    @cached_property
+    def folds(self) -> list[Finished]:
+        """The models of the folds: number k never saw the training samples of fold k."""
+        rows, count = self._dataset.rows("train"), self._settings.folds
+        return [
+            self._training(f"fold-{k}", rows[self._fold != k], inputs=(f"{k} of {count}",)) for k in range(1, count + 1)
+        ]
 
     @cached_property
     def score(self) -> Finished:
         return self._work.stage(
             "score",
-            lambda _: _score(self._checkpoint, self._dataset, self._rows, self._settings, self._progress),
+            lambda _: self._score(),
             settings=("scored_train",),
-            code=(score, model),
-            inputs=(self.train.fingerprint,),
+            code=(score, folds, model),
+            inputs=(self.train.fingerprint, *(fold.fingerprint for fold in self.folds)),
         )
 
     @cached_property
@@ -151,7 +160,9 @@ class Stages:
         return self._work.stage(
             "explain",
             lambda _: {
-                "loss_maps": _explain(self._checkpoint, self._dataset, predictions, self._settings, self._progress)
+                "loss_maps": _explain(
+                    self._classifier(self.train), self._dataset, predictions, self._settings, self._progress
+                )
             },
             settings=(),
             code=(explain, model),
@@ -172,17 +183,47 @@ class Stages:
         )
 
     @cached_property
-    def _checkpoint(self) -> Path:
-        return self.train.folder / "model.safetensors"
-
-    @cached_property
     def _embedding(self) -> NDArray[np.float32]:
         return _matrix(self.score.frames["embeddings"]["embedding"])
 
+    @cached_property
+    def _fold(self) -> NDArray[np.int64]:
+        """The fold of each training sample, in the order of the dataset."""
+        label = self._dataset.label[self._dataset.rows("train")]
+        return folds.assign_folds(label, self._settings.folds, seed=self._settings.seed)
 
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that compute, stored with every run and checkpoint."""
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
+    def _training(self, name: str, rows: NDArray[np.int64], *, inputs: tuple[str, ...]) -> Finished:
+        return self._work.stage(
+            name,
+            lambda folder: _train(folder, self._dataset, rows, self._settings, self._progress),
+            settings=TRAIN_SETTINGS,
+            code=TRAIN_CODE,
+            inputs=(self._dataset.dataset_id, *inputs),
+        )
+
+    def _classifier(self, training: Finished) -> nn.Module:
+        classifier, _ = model.load_checkpoint(
+            training.folder / "model.safetensors", classes=self._dataset.classes, dataset_id=self._dataset.dataset_id
+        )
+        return classifier.to(model.choose_device(self._settings.device))
+
+    def _score(self) -> Frames:
+        dataset, rows = self._dataset, self._rows
+        fold = np.zeros(len(dataset), dtype=np.int64)
+        fold[dataset.rows("train")] = self._fold
+        measure = partial(score.measure, dataset=dataset, settings=self._settings, progress=self._progress)
+        scores, quality = measure(self._classifier(self.train), rows=rows), {}
+        for number, finished in enumerate(self.folds, start=1):
+            held_out = dataset.rows(*HELD_OUT)
+            own = rows[fold[rows] == number]
+            ours = measure(self._classifier(finished), rows=np.union1d(held_out, own))
+            quality[f"fold_{number}_alignment"] = scores.take_over(ours, held_out=held_out, own=own, fold=number)
+        headline = score.headline(scores, dataset) | quality
+        return {
+            "predictions": score.predictions_frame(scores, dataset),
+            "embeddings": score.embeddings_frame(scores, dataset),
+            "headline": pl.DataFrame({"name": list(headline), "value": [float(value) for value in headline.values()]}),
+        }
 
 
 def _measure_properties(dataset: Dataset, progress: Progress) -> pl.DataFrame:
@@ -190,57 +231,18 @@ def _measure_properties(dataset: Dataset, progress: Progress) -> pl.DataFrame:
     return measured.with_columns(sample_id=pl.Series(dataset.sample_id))
 
 
-def _train(folder: Path, dataset: Dataset, settings: Settings, progress: Progress) -> Frames:
-    rows = dataset.rows("train")
-    classifier, telemetry = train.train(
-        dataset.images_NHWC[rows],
-        dataset.label[rows],
-        len(dataset.classes),
-        settings,
-        progress,
-        folder / "training.safetensors",
-    )
-    facts = {
-        "classes": dataset.classes,
-        "dataset_id": dataset.dataset_id,
-        "config": settings.model_dump(mode="json"),
-        "packages": package_versions(),
-    }
-    model.save_checkpoint(classifier, folder / "model.safetensors", facts)
-    return {"training": telemetry}
-
-
-def _score(
-    checkpoint: Path, dataset: Dataset, rows: NDArray[np.int64], settings: Settings, progress: Progress
-) -> Frames:
-    classifier, _ = model.load_checkpoint(checkpoint, len(dataset.classes))
-    embedding, logits = score.score(score.Scorer(classifier), dataset, rows, settings, progress)
-    held_out = dataset.split[rows] == "validation"
-    temperature = score.fit_temperature(logits[held_out], dataset.label[rows][held_out])
-    predictions = score.predictions_frame(logits, dataset, rows, temperature)
-    embeddings = pl.DataFrame({"sample_id": dataset.sample_id[rows], "embedding": score.list_column(embedding)})
-    return {
-        "predictions": predictions,
-        "embeddings": embeddings,
-        "headline": _headline(predictions, dataset, rows, temperature),
-    }
-
-
-def _headline(predictions: pl.DataFrame, dataset: Dataset, rows: NDArray[np.int64], temperature: float) -> pl.DataFrame:
-    """Accuracy, loss and calibration on the test split, as rows of `metrics`."""
-    test = predictions.filter(pl.Series(dataset.split[rows] == "test"))
-    confidence, correct = test["confidence"].to_numpy(), test["correct"].to_numpy()
-    raw = (
-        test["logits"].list.eval((pl.element() - pl.element().max()).exp()).list.eval(pl.element() / pl.element().sum())
-    )
-    values = {
-        "test_accuracy": correct.mean(),
-        "test_loss": test["loss"].mean(),
-        "temperature": temperature,
-        "calibration_error": calibration_error(confidence, correct),
-        "calibration_error_before": calibration_error(raw.list.max().to_numpy(), correct),
-    }
-    return pl.DataFrame({"name": list(values), "value": [float(value) for value in values.values()]})
+def _train(folder: Path, dataset: Dataset, rows: NDArray[np.int64], settings: Settings, progress: Progress) -> Frames:
+    data = train.training_set(dataset, rows)
+    versions = {"packages": package_versions()}
+    trained = train.train(data, settings, progress, snapshot=folder / "training.safetensors", facts=versions)
+    if distributed.this_rank() == 0:
+        facts = {
+            "classes": dataset.classes,
+            "dataset_id": dataset.dataset_id,
+            "config": settings.model_dump(mode="json"),
+        }
+        model.save_checkpoint(trained.model, folder / "model.safetensors", facts | versions)
+    return {"training": trained.telemetry, "dynamics": trained.dynamics.frame(dataset.sample_id[rows])}
 
 
 def _neighbors(
@@ -274,12 +276,11 @@ def _cluster(sample_id: NDArray[np.int64], components: pl.DataFrame, settings: S
 
 
 def _explain(
-    checkpoint: Path, dataset: Dataset, predictions: pl.DataFrame, settings: Settings, progress: Progress
+    classifier: nn.Module, dataset: Dataset, predictions: pl.DataFrame, settings: Settings, progress: Progress
 ) -> pl.DataFrame:
-    classifier, _ = model.load_checkpoint(checkpoint, len(dataset.classes))
     rows = dataset.rows(*HELD_OUT)
-    predicted = predictions.filter(pl.col("out_of_sample"))["predicted"].to_list()
-    fallback = np.array([dataset.classes.index(name) for name in predicted])
+    held_out = predictions.filter(pl.col("sample_id").is_in(dataset.sample_id[rows]))
+    fallback = np.array([dataset.classes.index(name) for name in held_out["predicted"]])
     target = np.where(dataset.label[rows] >= 0, dataset.label[rows], fallback)
     return explain.compute_loss_maps(
         explain.Explainer(classifier),

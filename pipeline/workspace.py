@@ -4,6 +4,7 @@ A repeated or interrupted refresh finds what it already computed and redoes only
 """
 
 import hashlib
+import importlib.metadata
 import inspect
 import json
 import shutil
@@ -22,6 +23,17 @@ import psutil
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 
+PACKAGES = (
+    "torch",
+    "timm",
+    "scikit-learn",
+    "hdbscan",
+    "umap-learn",
+    "grad-cam",
+    "polars",
+    "deltalake",
+    "numpy",
+)
 Frames = dict[str, pl.DataFrame]
 
 
@@ -36,10 +48,13 @@ class Finished:
 
 
 class Workspace:
-    """One folder a stage and fingerprint; complete or absent, as the folder is renamed when it is done."""
+    """One folder a stage and fingerprint; complete or absent, as the folder is renamed when it is done.
 
-    def __init__(self, root: Path, settings: Settings, progress: Progress) -> None:
-        self._root, self._settings, self._progress = root, settings, progress
+    One that does not store computes along with the process that does, and leaves nothing.
+    """
+
+    def __init__(self, root: Path, settings: Settings, progress: Progress, *, stores: bool = True) -> None:
+        self._root, self._settings, self._progress, self._stores = root, settings, progress, stores
 
     def stage(
         self,
@@ -58,6 +73,8 @@ class Workspace:
         reused = (folder / "cost.json").exists()
         if reused:
             self._progress.say(f"{name}: done before, reused")
+        elif not self._stores:
+            return Finished(fingerprint, folder, compute(_partial(folder)), {})
         else:
             self._compute(name, folder, compute)
         cost = json.loads((folder / "cost.json").read_text())
@@ -66,7 +83,7 @@ class Workspace:
 
     def _compute(self, name: str, folder: Path, compute: Callable[[Path], Frames]) -> None:
         self._progress.say(f"{name} ...")
-        partial = folder.with_name(f"{folder.name}.part")
+        partial = _partial(folder)
         partial.mkdir(parents=True, exist_ok=True)
         with measure_cost() as cost:
             frames = compute(partial)
@@ -76,6 +93,15 @@ class Workspace:
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
         self._progress.say(f"{name}: {cost['seconds']:.1f} s, peak {cost['peak_memory_mib']:,.0f} MiB")
+
+
+def _partial(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.part")
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that compute, stored with every run and checkpoint."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def hash_facts(facts: Any) -> str:

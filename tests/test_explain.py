@@ -7,14 +7,14 @@ from torch.nn import functional
 
 from pipeline.explain import ExplainedModel, Explainer
 from pipeline.model import load_checkpoint, normalize
-from tests.drawn import drawn_dataset
+from tests.drawn import CLASSES, drawn_dataset
 
 
 @pytest.fixture(scope="module")
 def model(drawn_folder):
     """The classifier trained on the drawn dataset."""
     (checkpoint,) = (drawn_folder / "work").glob("train-*/model.safetensors")
-    return load_checkpoint(checkpoint, 4)[0]
+    return load_checkpoint(checkpoint, classes=CLASSES, dataset_id=drawn_dataset().dataset_id)[0]
 
 
 @pytest.fixture(scope="module")

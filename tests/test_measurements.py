@@ -21,14 +21,20 @@ def blobs():
     return (centres[number] + rng.normal(0, 1, (300, 16))).astype(np.float32), number
 
 
+def scores_of(logits: np.ndarray, *, temperature: float = 1.0) -> score.Scores:
+    """What a model says whose features are its logits."""
+    size = len(logits)
+    rows = np.arange(size)
+    return score.Scores(rows, logits.copy(), logits.copy(), np.full(size, temperature), np.zeros(size, dtype=np.int64))
+
+
 def test_stored_logits_reproduce_the_stored_loss():
     dataset = drawn_dataset(80)
-    rows = np.arange(80)
     logits = np.random.default_rng(0).normal(0, 3, (80, 4)).astype(np.float32)
-    frame = score.predictions_frame(logits, dataset, rows, 1.7)
+    frame = score.predictions_frame(scores_of(logits, temperature=1.7), dataset)
     Predictions.validate(frame.with_columns(run_id=pl.lit("r")).select(Predictions.column_names()))
     for row in frame.iter_rows(named=True):
-        scaled = np.array(row["logits"]) / 1.7
+        scaled = np.array(row["logits"]) / row["temperature"]
         p = np.exp(scaled) / np.exp(scaled).sum()
         label = dataset.label[row["sample_id"]]
         assert row["predicted"] == dataset.classes[int(p.argmax())]
@@ -42,8 +48,40 @@ def test_stored_logits_reproduce_the_stored_loss():
 
 def test_only_the_training_split_is_in_sample():
     dataset = drawn_dataset(80)
-    frame = score.predictions_frame(np.zeros((80, 4), np.float32), dataset, np.arange(80), 1.0)
+    frame = score.predictions_frame(scores_of(np.zeros((80, 4), np.float32)), dataset)
     assert (~frame["out_of_sample"]).to_numpy().tolist() == (dataset.split == "train").tolist()
+
+
+def test_the_headline_is_what_the_test_split_gives_by_hand():
+    dataset = drawn_dataset(80)
+    logits = np.random.default_rng(1).normal(0, 2, (80, 4)).astype(np.float32)
+    found = score.headline(scores_of(logits, temperature=2.0), dataset)
+    test = dataset.split == "test"
+    label = dataset.label[test]
+    for temperature, suffix in ((2.0, ""), (1.0, "_before")):
+        p = np.exp(logits[test].astype(float) / temperature)
+        p /= p.sum(1, keepdims=True)
+        own = p[np.arange(len(p)), label]
+        assert found[f"test_loss{suffix}"] == pytest.approx(-np.log(own).mean())
+        assert found[f"brier_score{suffix}"] == pytest.approx(((p - np.eye(4)[label]) ** 2).sum(1).mean())
+    assert found["test_accuracy"] == (logits[test].argmax(1) == label).mean()
+    assert found["temperature"] == 2.0
+
+
+def test_a_fold_takes_over_its_own_rows_turned_into_the_main_model_s_axes():
+    rng = np.random.default_rng(0)
+    rotation, _ = np.linalg.qr(rng.normal(size=(4, 4)))
+    features = rng.normal(size=(80, 4)).astype(np.float32)
+    main, other = scores_of(features), scores_of((features @ rotation.T).astype(np.float32), temperature=3.0)
+    own, held_out = np.array([1, 5]), np.arange(20, 80)
+    main.embedding_ND[own] = 0
+    agreement = main.take_over(other, held_out=held_out, own=own, fold=2)
+    assert agreement == pytest.approx(1, abs=1e-5)
+    assert main.embedding_ND == pytest.approx(features, abs=1e-4)
+    assert np.flatnonzero(main.fold_N == 2).tolist() == own.tolist()
+    assert main.temperature_N[own].tolist() == [3, 3]
+    frame = score.predictions_frame(main, drawn_dataset(80))
+    assert frame.filter(pl.col("fold") == 2)["out_of_sample"].all()
 
 
 def test_temperature_finds_back_how_overconfident_logits_are():

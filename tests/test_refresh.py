@@ -168,3 +168,57 @@ def test_a_lake_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"The lake .*file/lake cannot be written .* --lake"):
         refresh(tiny_settings(tmp_path / "file"), QUIET, dataset=drawn_dataset())
+
+
+@pytest.fixture(scope="module")
+def folded(drawn_folder, tmp_path_factory):
+    """The lake once more, with three more models that each leave out a third of the training split."""
+    folder = Path(shutil.copytree(drawn_folder, tmp_path_factory.mktemp("folds") / "drawn"))
+    outcome = again(folder, settings={"folds": 3})
+    return Lake(folder / "lake").run(outcome.run_id)
+
+
+def test_with_folds_every_training_sample_is_measured_by_a_model_that_never_saw_it(folded, run):
+    samples = queries.scan_samples(folded).collect()
+    assert samples["out_of_sample"].all()
+    fold = folded.scan("predictions").collect()["fold"].value_counts().sort("fold", nulls_last=True)
+    assert fold.rows() == [(1, 80), (2, 80), (3, 80), (None, 160)]
+    before = queries.scan_samples(run).filter(pl.col("split") != "train").collect()
+    held_out = samples.filter(pl.col("split") != "train")
+    assert held_out["loss"].equals(before["loss"])
+
+
+def test_features_of_the_folds_lie_in_the_space_of_the_main_model(folded):
+    """Aligned, a training sample's nearest held-out samples share its class; unaligned axes would mix them."""
+    alignment = queries.metric(folded, "score", "fold_1_alignment")
+    assert alignment is not None and alignment > 0.8
+    samples = queries.scan_samples(folded).collect().select("sample_id", "split", "predicted")
+    features = folded.scan("embeddings").collect().join(samples, on="sample_id")
+    train, other = features.filter(pl.col("split") == "train"), features.filter(pl.col("split") != "train")
+    ours, theirs = (f["embedding"].explode().to_numpy().reshape(len(f), -1) for f in (train, other))
+    cosine = (ours / np.linalg.norm(ours, axis=1)[:, None]) @ (theirs / np.linalg.norm(theirs, axis=1)[:, None]).T
+    nearest = other["predicted"].to_numpy()[cosine.argmax(1)]
+    assert (nearest == train["predicted"].to_numpy()).mean() > 0.9
+
+
+def test_the_models_of_the_folds_cost_and_are_not_published_as_the_training(folded, run):
+    costs = queries.stage_costs(folded).collect()
+    assert {"fold-1", "fold-2", "fold-3"} <= set(costs["stage"])
+    for name in ("training", "dynamics"):
+        assert folded.scan(name).drop("run_id").collect().equals(run.scan(name).drop("run_id").collect())
+
+
+def test_every_training_sample_tells_how_it_was_learnt(run):
+    trained = queries.scan_samples(run).filter(pl.col("split") == "train").select("sample_id").collect()
+    dynamics = run.scan("dynamics").sort("sample_id").collect()
+    assert dynamics["sample_id"].equals(trained.sort("sample_id")["sample_id"])
+    assert dynamics["times_seen"].min() >= 5 and dynamics["confidence"].mean() > 0.5
+
+
+def test_stored_logits_reproduce_stored_losses(folded):
+    label = folded.scan("samples").select("sample_id", "label")
+    labelled = folded.scan("predictions").join(label, on="sample_id").filter(pl.col("label").is_not_null())
+    for row in labelled.collect().iter_rows(named=True):
+        scaled = np.array(row["logits"]) / row["temperature"]
+        loss = np.logaddexp.reduce(scaled) - scaled[folded.classes.index(row["label"])]
+        assert row["loss"] == pytest.approx(loss, abs=1e-5)

@@ -258,6 +258,23 @@ def test_a_table_never_staged_publishes_nothing(tmp_path: Path, tables: dict[str
     assert lake.runs().is_empty()
 
 
+def test_a_run_older_than_a_column_or_a_table_is_read_and_written_beside(tmp_path: Path) -> None:
+    """As a lake of the previous version looks: no `temperature`, no `dynamics`; the new run has both."""
+    root = tmp_path / "lake"
+    build_tiny_lake(root, run_id=FIRST, samples=SAMPLES)
+    older = tiny_tables(run_id=FIRST, samples=SAMPLES)["predictions"].drop("temperature")
+    write_deltalake(root / "predictions", older, mode="overwrite", schema_mode="overwrite", partition_by=["run_id"])
+    lake = Lake(root)
+    facts = lake.run(FIRST).facts
+    version = DeltaTable(root / "predictions").version()
+    pinned = [t | ({"version": version} if t["name"] == "predictions" else {}) for t in facts["tables"]]
+    old = Run(lake, facts | {"tables": [t for t in pinned if t["name"] != "dynamics"]})
+    build_tiny_lake(root, run_id=SECOND, samples=SAMPLES)
+    assert old.scan("predictions").collect()["temperature"].null_count() == SAMPLES
+    assert old.scan("dynamics").collect().is_empty()
+    assert lake.run(SECOND).scan("predictions").collect()["temperature"].null_count() == 0
+
+
 def test_a_run_id_that_does_not_exist_is_answered_with_the_latest(lake: Lake) -> None:
     with pytest.raises(LakeError, match=f"no run 'nonsense': the latest is {FIRST}"):
         lake.run("nonsense")

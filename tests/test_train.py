@@ -1,112 +1,145 @@
-"""Training: planned beforehand, reproducible, and equal to itself after an interruption."""
+"""Training: reproducible, equal to itself after an interruption, and the same in two processes as in one."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
-from lake.errors import UserError
+from lake.errors import UsageError, UserError
 from pipeline import train as training
-from pipeline.model import create_model, load_checkpoint, save_checkpoint
+from pipeline.distributed import joined
 from pipeline.progress import Progress
-from pipeline.train import augment, one_cycle, plan_batches
-from tests.drawn import CLASSES, drawn_dataset, tiny_settings
+from pipeline.train import TrainingSet, create_optimizer, start, training_set
+from tests.drawn import drawn_dataset, tiny_settings
 
 QUIET = Progress(quiet=True)
+FACTS = {"packages": {"torch": "1"}}
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def data():
+def data() -> TrainingSet:
     dataset = drawn_dataset(160)
-    rows = dataset.rows("train")
-    return dataset.images_NHWC[rows], dataset.label[rows]
+    return training_set(dataset, dataset.rows("train"))
 
 
-def fit(data, folder, **changes):
+def fit(data, folder, facts=FACTS, progress=QUIET, **changes):
     folder.mkdir(exist_ok=True)
     settings = tiny_settings(
         folder, **{"phases": [{"resolution": 8, "epochs": 1}, {"resolution": 16, "epochs": 1}]} | changes
     )
-    return training.train(*data, len(CLASSES), settings, QUIET, folder / "training.safetensors")
+    return training.train(data, settings, progress, snapshot=folder / "training.safetensors", facts=facts)
 
 
-def test_each_pass_shows_every_image_once_and_flips_alternate(tmp_path):
-    settings = tiny_settings(tmp_path, phases=[{"resolution": 16, "epochs": 2}], batch_size=10)
-    batches = plan_batches(100, settings)
-    first, second = batches[:10], batches[10:]
-    assert sorted(np.concatenate([b.rows for b in first])) == list(range(100))
-    flips = {int(r): bool(f) for b in first for r, f in zip(b.rows, b.flip, strict=True)}
-    assert all(bool(f) != flips[int(r)] for b in second for r, f in zip(b.rows, b.flip, strict=True))
+def assert_equal_weights(one, other):
+    pairs = zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_the_rate_rises_then_falls_to_zero():
-    rates = [one_cycle(p, warmup=0.2) for p in np.linspace(0.01, 0.99, 99)]
-    assert max(rates) == pytest.approx(1, abs=0.02)
-    assert rates.index(max(rates)) == pytest.approx(19, abs=1)
-    assert rates[0] < 0.1 and rates[-1] < 0.02
-
-
-def test_augmented_images_are_shifted_by_at_most_an_eighth(tmp_path):
-    batch = plan_batches(64, tiny_settings(tmp_path, batch_size=32))[0]
-    images = torch.arange(32 * 16 * 16 * 3).reshape(32, 16, 16, 3).remainder(251).to(torch.uint8)
-    shown = augment(images, batch, seed=0)
-    assert shown.shape == images.shape and shown.dtype == torch.uint8
-    assert torch.equal(shown, augment(images, batch, seed=0))
-    assert not torch.equal(shown, augment(images, batch, seed=1))
-
-
-def test_equal_seeds_give_equal_weights(data, tmp_path):
-    first, _ = fit(data, tmp_path / "a")
-    again, _ = fit(data, tmp_path / "b")
-    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
-
-
-def test_a_resumed_training_equals_an_uninterrupted_one(data, tmp_path, monkeypatch):
-    whole, telemetry = fit(data, tmp_path / "whole")
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0)
-    save, steps = training._save, []
+@pytest.fixture
+def dies_at_third_save(monkeypatch):
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_SNAPSHOTS", 0)
+    save, taken = training.save_snapshot, []
 
     def save_then_die(*arguments):
         save(*arguments)
-        steps.append(arguments[3])
-        if len(steps) == 3:
+        taken.append(arguments)
+        if len(taken) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_save", save_then_die)
+    monkeypatch.setattr(training, "save_snapshot", save_then_die)
+
+
+def test_equal_seeds_give_equal_weights(data, tmp_path):
+    assert_equal_weights(fit(data, tmp_path / "a"), fit(data, tmp_path / "b"))
+
+
+def test_another_seed_gives_another_model(data, tmp_path):
+    one, other = fit(data, tmp_path / "a"), fit(data, tmp_path / "b", seed=1)
+    assert not torch.equal(one.model.fc.weight, other.model.fc.weight)
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(data, tmp_path, dies_at_third_save):
     with pytest.raises(KeyboardInterrupt):
         fit(data, tmp_path / "cut")
-    resumed, rows = fit(data, tmp_path / "cut")
-    pairs = zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
-    assert all(torch.equal(a, b) for a, b in pairs)
+    resumed = fit(data, tmp_path / "cut")
+    whole = fit(data, tmp_path / "whole", batch_size=48)
+    assert_equal_weights(whole, resumed)
     timing = pl.exclude("images_per_second")
-    assert rows.select(timing).equals(telemetry.select(timing))
+    assert resumed.telemetry.select(timing).equals(whole.telemetry.select(timing))
+    sample_id = np.arange(len(data.label_N))
+    assert resumed.dynamics.frame(sample_id).equals(whole.dynamics.frame(sample_id))
+
+
+def said_when_resumed(data, folder, capsys, facts=FACTS) -> str:
+    fit(data, folder, facts=facts, progress=Progress())
+    return capsys.readouterr().out
+
+
+def test_a_training_interrupted_under_other_packages_starts_again(data, tmp_path, dies_at_third_save, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        fit(data, tmp_path)
+    said = said_when_resumed(data, tmp_path, capsys, facts={"packages": {"torch": "2"}})
+    assert "The interrupted training had another packages: training starts again" in said
+
+
+def test_a_damaged_snapshot_starts_again(data, tmp_path, capsys):
+    (tmp_path / "training.safetensors").write_bytes(b"\x00" * 100)
+    assert "cannot be read" in said_when_resumed(data, tmp_path, capsys)
+
+
+def test_a_finished_training_leaves_no_snapshot(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_SNAPSHOTS", 0)
+    fit(data, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_diverging_training_stops_in_words(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "normalize", lambda images: images.permute(0, 3, 1, 2).float() * float("nan"))
+    nan = lambda images: images.permute(0, 3, 1, 2).float() * float("nan")  # noqa: E731
+    start_with = training.start(data, tiny_settings(tmp_path), CPU)
+    monkeypatch.setattr(training, "start", lambda *_: start_with)
+    monkeypatch.setattr(training, "normalize", nan)
     with pytest.raises(UserError, match=r"Training diverged: the loss is nan at step 0\. Lower learning_rate"):
         fit(data, tmp_path / "nan")
 
 
-def test_a_checkpoint_comes_back_with_its_facts_and_a_damaged_one_is_refused(tmp_path):
-    model, path = create_model(4), tmp_path / "model.safetensors"
-    save_checkpoint(model, path, {"classes": CLASSES})
-    loaded, facts = load_checkpoint(path, 4)
-    assert facts == {"classes": CLASSES}
-    assert all(
-        torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True)
-    )
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match="cannot be loaded"):
-        load_checkpoint(path, 4)
+@pytest.mark.parametrize("optimizer", ["muon", "sgd"])
+def test_both_optimizers_learn_and_decay_convolutions_only(data, tmp_path, optimizer):
+    settings = tiny_settings(tmp_path, optimizer=optimizer)
+    groups = create_optimizer(start(data, settings, CPU).model, settings).param_groups
+    assert [group["weight_decay"] > 0 for group in groups] == [True, False]
+    assert {p.ndim for p in groups[0]["params"]} == {4}
+    rows = fit(data, tmp_path, optimizer=optimizer, phases=[{"resolution": 16, "epochs": 8}]).telemetry
+    assert rows["loss"][-1] < rows["loss"][0]
 
 
-def test_the_classifier_keeps_the_resolution_of_small_images():
-    model = create_model(10)
-    x = torch.zeros(1, 3, 32, 32)
-    x = model.layer1(model.maxpool(model.act1(model.bn1(model.conv1(x)))))
-    sizes = [x.shape[-1]]
-    for layer in (model.layer2, model.layer3, model.layer4):
-        x = layer(x)
-        sizes.append(x.shape[-1])
-    assert sizes == [32, 16, 8, 4]
+def test_two_processes_learn_what_one_learns(tmp_path):
+    """Same plan, same parts; batch statistics are of half a batch, so weights differ and accuracy agrees in noise."""
+    root = Path(__file__).parent.parent
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+    accuracy = {}
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        command = [*torchrun, str(processes), "--module", "tests.train_together", str(folder)]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+        ranks = [np.load(folder / f"rank{rank}.npz") for rank in range(processes)]
+        assert all(np.array_equal(ranks[0]["weights"], rank["weights"]) for rank in ranks)
+        assert all(np.array_equal(ranks[0]["aum"], rank["aum"]) for rank in ranks)
+        assert ranks[0]["times_seen"].tolist() == [6] * len(ranks[0]["times_seen"])
+        accuracy[processes] = float(ranks[0]["accuracy"])
+        assert not list(folder.glob("*.safetensors"))
+    assert accuracy[1] > 0.9 and accuracy[2] > 0.9
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with (
+        pytest.raises(UsageError, match="batch_size = 32 cannot be shared by 3 processes: choose a multiple of 3"),
+        joined(CPU, batch_size=32),
+    ):
+        pass

@@ -111,6 +111,7 @@ def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> d
         "loss_maps": _loss_maps(drawn, rows),
         "findings": _findings(rows),
         "training": _training(),
+        "dynamics": _dynamics(drawn),
         "metrics": _metrics(rows),
     }
     keys = {n: ("dataset_id", drawn.dataset_id) if n in DATASET_TABLES else ("run_id", run_id) for n in tables}
@@ -240,6 +241,8 @@ def _predictions(drawn: Drawn) -> pl.DataFrame:
             "margin": ranked[:, -1] - ranked[:, -2],
             "correct": predicted == drawn.truth,
             "out_of_sample": drawn.split != "train",
+            "fold": pl.Series([None] * len(rows), dtype=pl.Int64),
+            "temperature": TEMPERATURE,
         }
     )
     labelled = pl.lit(pl.Series(drawn.split != "unlabeled"))
@@ -431,6 +434,21 @@ def _training() -> pl.DataFrame:
             "images_per_second": np.where(step < 6, 2400.0, 700.0),
         }
     )
+
+
+def _dynamics(drawn: Drawn) -> pl.DataFrame:
+    """Training samples, the confused ones with a negative margin."""
+    margin = np.where(drawn.confused, -1.0, 3.0)
+    return pl.DataFrame(
+        {
+            "sample_id": drawn.sample_id,
+            "times_seen": 4,
+            "aum": margin,
+            "confidence": 1 / (1 + np.exp(-margin)),
+            "variability": 0.1,
+            "times_forgotten": drawn.confused.astype(np.int64),
+        }
+    ).filter(pl.Series(drawn.split == "train"))
 
 
 def _metrics(rows: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,50 @@
+"""Training images as tensors: resized once a phase, flipped and shifted each time they are shown.
+
+Shapes: B images of H x W pixels, uint8 in and out, on the device of the training.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+
+class SizedImages:
+    """The training images at the size of the current phase."""
+
+    def __init__(self, images_NHWC: Tensor) -> None:
+        self._original = self._current = images_NHWC
+
+    def at(self, side: int) -> Tensor:
+        """All images as uint8 [N, side, side, 3], averaged over area where they shrink."""
+        if self._current.shape[1] != side:
+            self._current = torch.cat([_resize(part, side) for part in self._original.split(5000)])
+        return self._current
+
+
+def augment(images_BHWC: Tensor, flip: NDArray[np.bool_], shift: NDArray[np.int64]) -> Tensor:
+    """Mirrored where asked, then moved by `shift` [B, 2] pixels (down, right); what comes in is the mirrored border."""
+    side, device = images_BHWC.shape[1], images_BHWC.device
+    mirrored = torch.from_numpy(flip).to(device)[:, None, None, None]
+    flipped = torch.where(mirrored, images_BHWC.flip(2), images_BHWC)
+    pad = int(np.abs(shift).max(initial=0))
+    if pad == 0:
+        return flipped
+    padded = functional.pad(flipped.permute(0, 3, 1, 2), [pad] * 4, mode="reflect").permute(0, 2, 3, 1)
+    rows, columns = torch.from_numpy((pad - shift)[:, :, None] + np.arange(side)).to(device).unbind(1)
+    return padded[torch.arange(len(shift), device=device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def draw_shifts(size: int, side: int, padding: float, *, seed: int, step: int) -> NDArray[np.int64]:
+    """How far each image of a batch moves, [size, 2] pixels, by up to `padding` of the side in each direction."""
+    furthest = round(side * padding)
+    return np.random.default_rng([seed, 3, step]).integers(-furthest, furthest + 1, (size, 2))
+
+
+def _resize(images_NHWC: Tensor, side: int) -> Tensor:
+    if images_NHWC.shape[1] == side:
+        return images_NHWC
+    images = images_NHWC.permute(0, 3, 1, 2).float()
+    sized = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
+    return sized.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -1,0 +1,34 @@
+"""Out-of-sample measurements of training samples: each by a model that was trained without it.
+
+Features of different models have no common axes. A rotation brings each model's features into those of the main
+model: orthogonal Procrustes (Schönemann 1966, scipy) on samples that neither was trained on.
+Shapes: N samples, D features.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import orthogonal_procrustes
+from sklearn.model_selection import StratifiedKFold
+
+
+def assign_folds(label_N: NDArray[np.int64], folds: int, *, seed: int) -> NDArray[np.int64]:
+    """The fold of each training sample, 1 to `folds`, every class shared out evenly; 0 for all without folds."""
+    fold = np.zeros(len(label_N), dtype=np.int64)
+    if folds:
+        splits = StratifiedKFold(folds, shuffle=True, random_state=seed).split(label_N, label_N)
+        for number, (_, held_out) in enumerate(splits, start=1):
+            fold[held_out] = number
+    return fold
+
+
+def fit_rotation(source_ND: NDArray[np.float32], target_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rotation [D, D] that brings `source_ND @ rotation` nearest to `target_ND`, row by row."""
+    rotation, _ = orthogonal_procrustes(source_ND, target_ND)
+    return np.asarray(rotation, dtype=np.float32)
+
+
+def alignment(source_ND: NDArray[np.float32], target_ND: NDArray[np.float32]) -> float:
+    """Mean cosine of rotated and target features over half of the rows, the rotation fitted on the other half."""
+    rotated, target = source_ND[1::2] @ fit_rotation(source_ND[::2], target_ND[::2]), target_ND[1::2]
+    norms = np.linalg.norm(rotated, axis=1) * np.linalg.norm(target, axis=1)
+    return float(((rotated * target).sum(1) / norms).mean())

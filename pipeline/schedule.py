@@ -1,0 +1,49 @@
+"""The plan of a training, known before it starts: which images at which size, with which rate, in which order.
+
+Everything depends on (seed, step) only, so a resumed training equals an uninterrupted one, and several processes
+agree without talking. Alternating flip: Jordan, "94 % on CIFAR-10 in 3.29 seconds", 2024.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.settings import Phase, Settings
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step of the plan: which images, at which size, with which share of the peak rate."""
+
+    step: int
+    epoch: float
+    resolution: int
+    rate: float
+    rows: NDArray[np.int64]
+    flip: NDArray[np.bool_]
+
+
+def plan_batches(size: int, settings: Settings) -> list[Batch]:
+    """Every step of the training: shuffled passes, flips that alternate from pass to pass."""
+    resolutions = [phase.resolution for phase in settings.phases for _ in range(count_steps(phase, size, settings))]
+    first_flip = np.random.default_rng([settings.seed, 1]).random(size) < 0.5
+    per_pass = max(1, size // settings.batch_size)
+    batches = []
+    for step, resolution in enumerate(resolutions):
+        number, offset = divmod(step, per_pass)
+        order = np.random.default_rng([settings.seed, 2, number]).permutation(size)
+        rows = order[offset * settings.batch_size : (offset + 1) * settings.batch_size]
+        rate = one_cycle((step + 1) / (len(resolutions) + 1), warmup=settings.warmup)
+        batches.append(Batch(step, step / per_pass, resolution, rate, rows, first_flip[rows] ^ bool(number % 2)))
+    return batches
+
+
+def count_steps(phase: Phase, size: int, settings: Settings) -> int:
+    """Steps of a phase over `size` training images."""
+    return max(1, round(phase.epochs * size / settings.batch_size))
+
+
+def one_cycle(progress: float, *, warmup: float) -> float:
+    """Share of the peak rate at `progress` in 0..1: a linear rise over `warmup`, then a linear fall to 0."""
+    return progress / warmup if progress < warmup else (1 - progress) / (1 - warmup)
