@@ -28,7 +28,9 @@ def fit_rotation(source_ND: NDArray[np.float32], target_ND: NDArray[np.float32])
 
 
 def alignment(source_ND: NDArray[np.float32], target_ND: NDArray[np.float32]) -> float:
-    """Mean cosine of rotated and target features over half of the rows, the rotation fitted on the other half."""
-    rotated, target = source_ND[1::2] @ fit_rotation(source_ND[::2], target_ND[::2]), target_ND[1::2]
+    """Mean cosine of rotated and target features over a random half, the rotation fitted on the other half."""
+    fitted, checked = np.array_split(np.random.default_rng(0).permutation(len(source_ND)), 2)
+    rotated = source_ND[checked] @ fit_rotation(source_ND[fitted], target_ND[fitted])
+    target = target_ND[checked]
     norms = np.linalg.norm(rotated, axis=1) * np.linalg.norm(target, axis=1)
     return float(((rotated * target).sum(1) / norms).mean())

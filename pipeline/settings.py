@@ -39,13 +39,22 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "quick": {
         "scored_train": 3000,
-        "phases": [{"resolution": 16, "epochs": 1.6}, {"resolution": 32, "epochs": 0.28}],
+        "warmup": 0.05,
+        "crop_padding": 0.0,
+        "phases": [
+            {"resolution": 12, "epochs": 0.45},
+            {"resolution": 16, "epochs": 0.8},
+            {"resolution": 24, "epochs": 0.4},
+            {"resolution": 32, "epochs": 0.16},
+        ],
     },
     "standard": {
+        "warmup": 0.1,
+        "crop_padding": 0.0625,
         "phases": [
-            {"resolution": 16, "epochs": 7},
+            {"resolution": 16, "epochs": 5},
             {"resolution": 24, "epochs": 4},
-            {"resolution": 32, "epochs": 2.4},
+            {"resolution": 32, "epochs": 3},
         ],
     },
     "full": {
