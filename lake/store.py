@@ -216,7 +216,9 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
         if count := absent.select(pl.len()).collect().item():
             raise LakeError(f"Nothing was published: {count} scored samples are not in {name}.")
     known = tables["samples"].select("sample_id")
-    foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in (*scored, "loss_maps")}
+    foreign = {
+        name: "neighbor_id" if name == "neighbors" else "sample_id" for name in (*scored, "loss_maps", "dynamics")
+    }
     for name, column in foreign.items():
         unknown = tables[name].join(known, left_on=column, right_on="sample_id", how="anti")
         if count := unknown.select(pl.len()).collect().item():

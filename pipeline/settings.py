@@ -99,7 +99,7 @@ class Settings(BaseSettings):
         0.125, ge=0, le=0.5, description="Share of the side an image may be shifted by in training."
     )
     optimizer: Literal["muon", "sgd"] = Field("muon", description="Muon with AdamW, or nesterov SGD.")
-    momentum: float = Field(0.6, ge=0, lt=1, description="Of the optimiser, with Nesterov's look ahead.")
+    momentum: float = Field(0.6, gt=0, lt=1, description="Of the optimiser, with Nesterov's look ahead.")
     ns_steps: int = Field(3, ge=1, le=10, description="Newton-Schulz steps of Muon.")
     learning_rate: float = Field(0.05, gt=0, description="Peak rate on the convolutions.")
     other_rate_scale: float = Field(1.0, gt=0, description="Rate of norms, biases and classifier over that.")

@@ -213,11 +213,11 @@ class Stages:
         fold[dataset.rows("train")] = self._fold
         measure = partial(score.measure, dataset=dataset, settings=self._settings, progress=self._progress)
         scores, quality = measure(self._classifier(self.train), rows=rows), {}
+        held_out = dataset.rows(*HELD_OUT)
         for number, finished in enumerate(self.folds, start=1):
-            held_out = dataset.rows(*HELD_OUT)
             own = rows[fold[rows] == number]
-            ours = measure(self._classifier(finished), rows=np.union1d(held_out, own))
-            quality[f"fold_{number}_alignment"] = scores.take_over(ours, held_out=held_out, own=own, fold=number)
+            other = measure(self._classifier(finished), rows=np.union1d(held_out, own))
+            quality[f"fold_{number}_alignment"] = scores.take_over(other, held_out=held_out, own=own, fold=number)
         headline = score.headline(scores, dataset) | quality
         return {
             "predictions": score.predictions_frame(scores, dataset),

@@ -250,6 +250,11 @@ def test_a_neighbor_that_is_not_a_sample_publishes_nothing(staged_lake: Lake, ta
     _assert_refused(staged_lake, "rows of neighbors have a neighbor_id that is not a sample")
 
 
+def test_dynamics_of_an_unknown_sample_publish_nothing(staged_lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
+    staged_lake.stage("dynamics", tables["dynamics"].with_columns(pl.col("sample_id") + 10_000))
+    _assert_refused(staged_lake, "rows of dynamics have a sample_id that is not a sample")
+
+
 def test_a_table_never_staged_publishes_nothing(tmp_path: Path, tables: dict[str, pl.DataFrame]) -> None:
     lake = Lake(tmp_path / "new")
     stage_all(lake, {name: frame for name, frame in tables.items() if name != "metrics"})
