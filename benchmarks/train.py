@@ -103,7 +103,7 @@ def show_scoring(dataset: Dataset, settings: Settings) -> None:
     images = dataset.images_NHWC[:4000]
     parts = np.split(images, range(settings.score_batch_size, len(images), settings.score_batch_size))
     model = create_model(10).eval().to(choose_device(settings.device))
-    scorer = Scorer(model)
+    scorer = Scorer(model, 32)
 
     def bare() -> None:
         with torch.inference_mode():
@@ -159,7 +159,7 @@ def _trained(name: str, dataset: Dataset, settings: Settings) -> tuple[float, fl
         started = time.perf_counter()
         trained = train(data, settings, Progress(), snapshot=Path(folder) / "snapshot.safetensors", facts={})
         seconds = time.perf_counter() - started
-    scorer = Scorer(trained.model)
+    scorer = Scorer(trained.model, settings.resolution)
     parts = np.array_split(test.images_NHWC, 20)
     logits = [scorer({"sample_id": np.arange(len(p)), "images_NHWC": p})["logits"] for p in parts]
     accuracy = float((np.concatenate(logits).argmax(1) == test.label_N).mean())

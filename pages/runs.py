@@ -69,7 +69,8 @@ def show_training(run: Run) -> None:
     )
     sizes = ", ".join(f"{r} px" for r in training["resolution"].unique(maintain_order=True))
     st.caption(
-        f"Image sizes in order: {sizes}. Larger images train slower; labels are smoothed, so the loss stays above 0."
+        f"Image sizes in order: {sizes}; samples are scored and explained at the last. "
+        "Larger images train slower; labels are smoothed, so the loss stays above 0."
     )
 
 

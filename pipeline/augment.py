@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.model import resize
+
 
 class SizedImages:
     """The training images at the size of the current phase."""
@@ -19,7 +21,7 @@ class SizedImages:
     def at(self, side: int) -> Tensor:
         """All images as uint8 [N, side, side, 3], averaged over area where they shrink."""
         if self._current.shape[1] != side:
-            self._current = torch.cat([_resize(part, side) for part in self._original.split(5000)])
+            self._current = torch.cat([resize(part, side) for part in self._original.split(5000)])
         return self._current
 
 
@@ -40,11 +42,3 @@ def draw_shifts(size: int, side: int, padding: float, *, seed: int, step: int) -
     """How far each image of a batch moves, [size, 2] pixels, by up to `padding` of the side in each direction."""
     furthest = round(side * padding)
     return np.random.default_rng([seed, 3, step]).integers(-furthest, furthest + 1, (size, 2))
-
-
-def _resize(images_NHWC: Tensor, side: int) -> Tensor:
-    if images_NHWC.shape[1] == side:
-        return images_NHWC
-    images = images_NHWC.permute(0, 3, 1, 2).float()
-    sized = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
-    return sized.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -1,10 +1,11 @@
-"""The schedule for a number of minutes: the mix of the presets, as long as this machine can train it.
+"""The schedule for a number of minutes: that of the preset nearest in length, stretched to the time there is.
 
-A short training spends its time on small images, a long one on larger ones; the presets say in which shares.
+A short training spends its time on small images and does without shifts, a long one wants larger images.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from pipeline.settings import PRESETS, Phase, Settings
 from pipeline.train import Trainer, TrainingSet, start
 from pipeline.workspace import hash_facts, package_versions
 
-MIXES = ("quick", "standard", "full")
+RECIPES = ("quick", "standard", "full")
 TIMED_STEPS = 4
 
 
@@ -29,25 +30,31 @@ def fit_schedule(settings: Settings, data: TrainingSet, progress: Progress) -> S
         return settings
     if world_size() > 1:
         raise UsageError("minutes is for one process: with torchrun, set phases.")
-    mixes = [[Phase(**phase) for phase in PRESETS[name]["phases"]] for name in MIXES]
-    speed = _known_speed(settings, data, sorted({p.resolution for mix in mixes for p in mix}), progress)
-    phases = fill(settings.minutes * 60, mixes, speed, size=len(data.label_N))
-    progress.say(f"{settings.minutes:g} minutes of training: {in_words(phases, speed, size=len(data.label_N))}.")
-    return settings.model_copy(update={"phases": phases})
+    size, seconds = len(data.label_N), settings.minutes * 60
+    recipes = {name: _recipe(name) for name in RECIPES}
+    schedules: dict[str, list[Phase]] = {name: recipe["phases"] for name, recipe in recipes.items()}
+    resolutions = sorted({phase.resolution for phases in schedules.values() for phase in phases})
+    speed = _known_speed(settings, data, resolutions, progress)
+    name = nearest(seconds, schedules, speed, size=size)
+    phases = stretch(seconds, schedules[name], speed, size=size)
+    progress.say(f"{settings.minutes:g} minutes of training as in {name}: {in_words(phases, speed, size=size)}.")
+    own = _recipe(settings.preset)
+    unsaid = {key: value for key, value in recipes[name].items() if getattr(settings, key) == own[key]}
+    return settings.model_copy(update=unsaid | {"phases": phases})
 
 
-def fill(seconds: float, mixes: list[list[Phase]], speed: dict[int, float], *, size: int) -> list[Phase]:
-    """Phases that take `seconds` at `speed` (images per second by resolution) over `size` training images.
+def nearest(seconds: float, schedules: dict[str, list[Phase]], speed: dict[int, float], *, size: int) -> str:
+    """The name of the schedule whose length is nearest to `seconds`, as a ratio."""
+    return min(schedules, key=lambda name: abs(np.log(_seconds(schedules[name], speed, size) / seconds)))
 
-    The share of time at each resolution lies between those of the next shorter and the next longer mix.
+
+def stretch(seconds: float, phases: list[Phase], speed: dict[int, float], *, size: int) -> list[Phase]:
+    """The phases, in equal shares of time, so long that they take `seconds` over `size` training images.
+
+    `speed` is in images per second by resolution.
     """
-    spent = np.array(
-        [[sum(p.epochs for p in mix if p.resolution == r) * size / speed[r] for r in speed] for mix in mixes]
-    )
-    total = spent.sum(1)
-    shares = [np.interp(np.log(seconds), np.log(total), share) for share in (spent / total[:, None]).T]
-    epochs = {r: round(float(share * seconds * speed[r] / size), 3) for r, share in zip(speed, shares, strict=True)}
-    return [Phase(resolution=r, epochs=e) for r, e in epochs.items() if e > 0]
+    factor = seconds / _seconds(phases, speed, size)
+    return [Phase(resolution=p.resolution, epochs=round(p.epochs * factor, 4)) for p in phases]
 
 
 def in_words(phases: list[Phase], speed: dict[int, float], *, size: int) -> str:
@@ -68,6 +75,17 @@ def measure_speed(settings: Settings, data: TrainingSet, resolution: int) -> flo
     with Progress(quiet=True).task("speed", TIMED_STEPS) as task:
         Trainer(data, trial, state, World(), device).run(task, save=lambda: None)
     return float(np.median([row["images_per_second"] for row in state.telemetry[1:]]))
+
+
+def _seconds(phases: list[Phase], speed: dict[int, float], size: int) -> float:
+    return sum(p.epochs * size / speed[p.resolution] for p in phases)
+
+
+def _recipe(preset: str) -> dict[str, Any]:
+    """What a preset says of training, with the defaults of what it leaves open."""
+    said, names = PRESETS[preset], ("phases", "warmup", "crop_padding")
+    recipe = {name: said.get(name, Settings.model_fields[name].default) for name in names}
+    return recipe | {"phases": [Phase(**phase) for phase in said["phases"]]}
 
 
 def _known_speed(settings: Settings, data: TrainingSet, resolutions: list[int], progress: Progress) -> dict[int, float]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lake.contracts import LAYERS
-from pipeline.model import autocast, device_of, normalize
+from pipeline.model import autocast, device_of, normalize, resize
 from pipeline.progress import Progress
 from pipeline.score import list_column
 from pipeline.settings import Settings
@@ -70,15 +70,18 @@ class ExplainedModel(nn.Module):
 
 
 class Explainer:
-    """Signed maps of a batch at every layer; the callable contract of Ray Data's `map_batches`."""
+    """Signed maps of a batch at every layer, of images shown to the model with sides of `resolution` pixels.
 
-    def __init__(self, model: nn.Module) -> None:
-        explained, self._device = ExplainedModel(model), device_of(model)
+    The callable contract of Ray Data's `map_batches`.
+    """
+
+    def __init__(self, model: nn.Module, resolution: int) -> None:
+        explained, self._device, self._resolution = ExplainedModel(model), device_of(model), resolution
         self._cam = SignedCAM(explained, [getattr(explained, layer) for layer in LAYERS])
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        images = normalize(torch.from_numpy(batch["images_NHWC"]).to(self._device))
-        maps = self._cam(images, [LossTarget(int(label)) for label in batch["target"]])
+        images = resize(torch.from_numpy(batch["images_NHWC"]).to(self._device), self._resolution)
+        maps = self._cam(normalize(images), [LossTarget(int(label)) for label in batch["target"]])
         return {"sample_id": batch["sample_id"], **dict(zip(LAYERS, maps, strict=True))}
 
 

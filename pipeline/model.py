@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lake.errors import UserError
 
@@ -62,6 +63,15 @@ def autocast(device: torch.device) -> torch.autocast:
     native = {"cpu": _cpu_has_bfloat16, "cuda": torch.cuda.is_bf16_supported}
     enabled = device.type in native and native[device.type]()
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+
+def resize(images_NHWC: Tensor, side: int) -> Tensor:
+    """uint8 [N, H, W, 3] -> uint8 [N, side, side, 3], averaged over area where they shrink."""
+    if images_NHWC.shape[1:3] == (side, side):
+        return images_NHWC
+    images = images_NHWC.permute(0, 3, 1, 2).float()
+    sized = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
+    return sized.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def normalize(images_NHWC: Tensor) -> Tensor:

@@ -16,21 +16,24 @@ from torch.nn import functional
 from lake.statistics import calibration_error
 from pipeline import folds
 from pipeline.datasets import HELD_OUT, Dataset
-from pipeline.model import device_of, forward, normalize
+from pipeline.model import device_of, forward, normalize, resize
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 
 
 class Scorer:
-    """Embeddings and logits of a batch of images; the callable contract of Ray Data's `map_batches`."""
+    """Embeddings and logits of a batch of images, shown to the model with sides of `resolution` pixels.
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model.eval()
+    The callable contract of Ray Data's `map_batches`.
+    """
+
+    def __init__(self, model: nn.Module, resolution: int) -> None:
+        self._model, self._resolution = model.eval(), resolution
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
             images = torch.from_numpy(batch["images_NHWC"]).to(device_of(self._model))
-            embedding, logits = forward(self._model, normalize(images))
+            embedding, logits = forward(self._model, normalize(resize(images, self._resolution)))
         return {"sample_id": batch["sample_id"], "embedding": embedding.cpu().numpy(), "logits": logits.cpu().numpy()}
 
 
@@ -68,7 +71,7 @@ def measure(
     model: nn.Module, *, rows: NDArray[np.int64], dataset: Dataset, settings: Settings, progress: Progress
 ) -> Scores:
     """Scores of the rows, ascending, by one model, with the temperature its validation samples ask for."""
-    embedding, logits = score(Scorer(model), dataset, rows, settings, progress)
+    embedding, logits = score(Scorer(model, settings.resolution), dataset, rows, settings, progress)
     validation = dataset.split[rows] == "validation"
     temperature = fit_temperature(logits[validation], dataset.label[rows][validation])
     return Scores(rows, embedding, logits, np.full(len(rows), temperature), np.zeros(len(rows), dtype=np.int64))

@@ -43,9 +43,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "crop_padding": 0.0,
         "phases": [
             {"resolution": 12, "epochs": 0.45},
-            {"resolution": 16, "epochs": 0.8},
-            {"resolution": 24, "epochs": 0.4},
-            {"resolution": 32, "epochs": 0.16},
+            {"resolution": 16, "epochs": 0.9},
+            {"resolution": 24, "epochs": 0.67},
         ],
     },
     "standard": {
@@ -93,7 +92,11 @@ class Settings(BaseSettings):
     folds: int = Field(
         0, ge=0, le=20, description="Train so many more models, each without a part of the training split; 0 for none."
     )
-    phases: list[Phase] = Field(default_factory=list, description="Training schedule, small to large images.")
+    phases: list[Phase] = Field(
+        default_factory=list,
+        min_length=1,
+        description="Training schedule, small to large images; scored at the last size.",
+    )
     batch_size: int = Field(256, ge=8, description="Images per step.")
     crop_padding: float = Field(
         0.125, ge=0, le=0.5, description="Share of the side an image may be shifted by in training."
@@ -117,6 +120,11 @@ class Settings(BaseSettings):
     permutations: int = Field(10_000, ge=100, description="Random subsets behind each p value.")
     false_discovery_rate: float = Field(0.05, gt=0, lt=1, description="Of all groups called out.")
     min_group_size: int = Field(20, ge=5, description="Smaller groups are not judged.")
+
+    @property
+    def resolution(self) -> int:
+        """Side in pixels of the images the model is shown: that of the last phase of its training."""
+        return self.phases[-1].resolution
 
     @model_validator(mode="after")
     def _has_folds_of_two(self) -> "Settings":

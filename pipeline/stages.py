@@ -283,7 +283,7 @@ def _explain(
     fallback = np.array([dataset.classes.index(name) for name in held_out["predicted"]])
     target = np.where(dataset.label[rows] >= 0, dataset.label[rows], fallback)
     return explain.compute_loss_maps(
-        explain.Explainer(classifier),
+        explain.Explainer(classifier, settings.resolution),
         dataset.sample_id[rows],
         dataset.images_NHWC[rows],
         target,

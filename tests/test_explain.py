@@ -6,7 +6,8 @@ import torch
 from torch.nn import functional
 
 from pipeline.explain import ExplainedModel, Explainer
-from pipeline.model import load_checkpoint, normalize
+from pipeline.model import load_checkpoint, normalize, resize
+from pipeline.score import Scorer
 from tests.drawn import CLASSES, drawn_dataset
 
 
@@ -25,7 +26,7 @@ def batch():
 
 @pytest.fixture(scope="module")
 def maps(model, batch):
-    return Explainer(model)(batch)
+    return Explainer(model, 32)(batch)
 
 
 def activations(model, batch):
@@ -80,11 +81,26 @@ def test_a_cell_equals_the_finite_difference_of_the_loss(model, batch, maps):
 
 
 def test_the_same_input_gives_the_same_bytes(model, batch, maps):
-    again = Explainer(model)(batch)
+    again = Explainer(model, 32)(batch)
     assert again["layer3"].tobytes() == maps["layer3"].tobytes()
     assert again["layer4"].tobytes() == maps["layer4"].tobytes()
 
 
 def test_a_map_depends_on_no_other_sample_of_the_batch(model, batch, maps):
-    alone = Explainer(model)({key: values[3:4] for key, values in batch.items()})
+    alone = Explainer(model, 32)({key: values[3:4] for key, values in batch.items()})
     assert np.allclose(alone["layer4"][0], maps["layer4"][3], rtol=0.05, atol=1e-3)
+
+
+def test_images_are_scored_and_explained_at_the_asked_resolution(model, batch):
+    small = batch | {"images_NHWC": resize(torch.from_numpy(batch["images_NHWC"]), 16).numpy()}
+    shown, expected = Explainer(model, 16)(batch), Explainer(model, 16)(small)
+    assert shown["layer3"].shape == (24, 4, 4) and shown["layer4"].shape == (24, 2, 2)
+    assert (shown["layer4"] == expected["layer4"]).all()
+    assert (Scorer(model, 16)(batch)["logits"] == Scorer(model, 16)(small)["logits"]).all()
+    assert (Scorer(model, 16)(batch)["logits"] != Scorer(model, 32)(batch)["logits"]).any()
+
+
+def test_resizing_averages_over_area():
+    stripes = (torch.arange(32) % 2 * 200).to(torch.uint8).reshape(1, 1, 32, 1).expand(1, 32, 32, 3)
+    assert resize(stripes, 32) is stripes
+    assert resize(stripes, 16)[:, :, 1:-1].unique().tolist() == [100]

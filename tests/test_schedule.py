@@ -7,10 +7,10 @@ import torch
 from lake.errors import UsageError
 from pipeline import budget
 from pipeline.augment import augment, draw_shifts
-from pipeline.budget import fill, fit_schedule, in_words
+from pipeline.budget import fit_schedule, in_words, nearest, stretch
 from pipeline.progress import Progress
 from pipeline.schedule import one_cycle, plan_batches
-from pipeline.settings import Phase
+from pipeline.settings import PRESETS, Phase
 from pipeline.train import training_set
 from tests.drawn import drawn_dataset, tiny_settings
 
@@ -58,22 +58,22 @@ def test_shifts_stay_within_the_padding_and_depend_on_seed_and_step():
     assert not draw_shifts(10, 32, 0.0, seed=0, step=0).any()
 
 
-@pytest.mark.parametrize("minutes", [1, 3, 5, 12, 40, 200])
-def test_the_phases_take_the_minutes_asked_for(minutes):
-    assert seconds(fill(minutes * 60, [SHORT, LONG], SPEED, size=SIZE)) == pytest.approx(minutes * 60, rel=0.01)
+@pytest.mark.parametrize("minutes", [1, 3, 12, 40, 200])
+def test_the_phases_take_the_minutes_asked_for_in_equal_shares(minutes):
+    phases = stretch(minutes * 60, LONG, SPEED, size=SIZE)
+    assert seconds(phases) == pytest.approx(minutes * 60, rel=0.01)
+    assert phases[0].epochs / phases[1].epochs == pytest.approx(2, rel=0.01)
 
 
 def test_a_budget_of_a_preset_is_the_preset():
     for mix in (SHORT, LONG):
-        assert fill(seconds(mix), [SHORT, LONG], SPEED, size=SIZE) == mix
+        assert stretch(seconds(mix), mix, SPEED, size=SIZE) == mix
 
 
-def test_more_minutes_bring_larger_images():
-    def share(minutes: float) -> float:
-        phases = fill(minutes * 60, [SHORT, LONG], SPEED, size=SIZE)
-        return seconds([p for p in phases if p.resolution == 32]) / (minutes * 60)
-
-    assert share(2) == 0 < share(8) < share(16) < share(60) == pytest.approx(share(100), abs=0.01)
+def test_the_schedule_nearest_in_length_is_taken():
+    schedules = {"short": SHORT, "long": LONG}  # 200 s and 2,400 s, as far from 693 s
+    lengths = (20, 600, 800, 9000)
+    assert [nearest(s, schedules, SPEED, size=SIZE) for s in lengths] == ["short", "short", "long", "long"]
 
 
 def test_the_plan_is_said_in_minutes():
@@ -85,9 +85,12 @@ def test_the_plan_is_said_in_minutes():
 def test_the_speed_is_measured_once_so_that_the_next_refresh_plans_the_same(tmp_path, monkeypatch):
     dataset = drawn_dataset(400)
     data = training_set(dataset, dataset.rows("train"))
-    settings = tiny_settings(tmp_path, minutes=2)
+    settings = tiny_settings(tmp_path, minutes=0.02)
     planned = fit_schedule(settings, data, Progress(quiet=True))
-    assert planned.phases != settings.phases and planned.minutes == 2
+    assert planned.phases != settings.phases and planned.minutes == 0.02
+    assert planned.crop_padding == PRESETS["quick"]["crop_padding"], "the recipe of a short training"
+    asked = fit_schedule(settings.model_copy(update={"crop_padding": 0.2}), data, Progress(quiet=True))
+    assert asked.crop_padding == 0.2, "what a person sets stays"
     monkeypatch.setattr(budget, "measure_speed", lambda *_: pytest.fail("measured again"))
     assert fit_schedule(settings, data, Progress(quiet=True)).phases == planned.phases
 
