@@ -144,6 +144,11 @@ def loss_map(run: Run, sample_id: int, layer: str) -> pl.LazyFrame:
     return run.scan("loss_maps").filter(pl.col("sample_id") == sample_id, pl.col("layer") == layer)
 
 
+def map_sizes(run: Run) -> pl.LazyFrame:
+    """Cells of the loss maps of each layer: layer, height and width."""
+    return run.scan("loss_maps").select("layer", "height", "width").unique().sort("layer")
+
+
 def mean_loss_map(run: Run, sample_ids: pl.LazyFrame, layer: str) -> pl.LazyFrame:
     """Mean signed map over the samples that have one: row, column, value and n."""
     maps = run.scan("loss_maps").filter(pl.col("layer") == layer).join(sample_ids.select("sample_id"), on="sample_id")

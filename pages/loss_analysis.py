@@ -16,7 +16,6 @@ from pages.ui.words import number
 
 FLOOR_NATS = 0.02
 MAP_SIDE = 280
-LAYER_NAMES = {"layer3": "8 x 8 cells (layer 3)", "layer4": "4 x 4 cells (layer 4)"}
 
 
 def to_cells(values: list[float], height: int, width: int) -> pl.DataFrame:
@@ -115,18 +114,31 @@ def show_pooled(run: Run, layer: str) -> None:
             st.caption(f"Border {effect(border)}, centre {effect(centre)}. Each map has its own scale.")
 
 
+def pick_layer(run: Run) -> str:
+    """The layer whose maps are shown, named by the cells it has."""
+    cells = {row["layer"]: row for row in queries.map_sizes(run).collect().iter_rows(named=True)}
+
+    def grid(layer: str) -> str:
+        number = layer.removeprefix("layer")
+        return f"{cells[layer]['height']} x {cells[layer]['width']} cells (layer {number})"
+
+    picked = st.segmented_control(
+        "Grid", sorted(cells), default=LAYERS[0], required=True, format_func=grid, key="layer"
+    )
+    return picked or LAYERS[0]
+
+
 def main() -> None:
     run = data.current_run()
     st.title("Why")
     sample_id, sample = choose_sample(run)
     first, second = st.columns([2, 1])
-    layer = first.segmented_control(
-        "Grid", LAYERS, default=LAYERS[0], required=True, format_func=LAYER_NAMES.__getitem__, key="layer"
-    )
+    with first:
+        layer = pick_layer(run)
     opacity = second.slider("Opacity of the map", 0.0, 1.0, 0.6, 0.05, key="opacity")
-    show_sample_map(run, sample_id, sample, layer or LAYERS[0], opacity)
+    show_sample_map(run, sample_id, sample, layer, opacity)
     st.subheader("Pooled over the samples that pass the filters")
-    show_pooled(run, layer or LAYERS[0])
+    show_pooled(run, layer)
 
 
 main()

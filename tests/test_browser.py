@@ -172,6 +172,15 @@ def test_a_box_dragged_on_the_map_selects_what_is_inside(tiny: str, opened: Any)
     expect(page.get_by_text(re.compile(r"Selection: 120 samples"))).to_be_visible()  # the vehicles, on the left
 
 
+def test_a_loss_map_covers_its_image_as_large_as_it_is_shown_beside_it(tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/loss_analysis")
+    beside, below = page.locator('img[alt^="Sample"]').first, chart(page).locator("image")
+    cells = chart(page).locator(".mark-rect")
+    boxes = [found.bounding_box() for found in (beside, below, cells)]
+    for side in ("width", "height"):
+        assert [box[side] for box in boxes] == pytest.approx([280] * 3, abs=2)
+
+
 def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/samples")
     page.get_by_role("button", name="Add filter").click()

@@ -184,9 +184,11 @@ def test_why_sums_the_loss_map_of_the_hardest_sample(tiny_lake: str, rows: pl.Da
     row = maps.filter(pl.col("sample_id") == worst["sample_id"], pl.col("layer") == "layer3").collect()
     grid = np.array(row["values"][0]).reshape(row["height"][0], row["width"][0])
     centre, border = grid[1:-1, 1:-1].sum(), grid.sum() - grid[1:-1, 1:-1].sum()
-    sentence = answer(open_page(tiny_lake, "loss_analysis"))
+    app = open_page(tiny_lake, "loss_analysis")
+    sentence = answer(app)
     for place, nats in {"border": border, "centre": centre}.items():
         assert f"{place} {'raises' if nats > 0 else 'lowers'} the loss by {abs(nats):.3g} nats" in sentence
+    assert f"{len(grid)} x {len(grid)} cells (layer 3)" in app.get("button_group")[0].options
 
 
 def test_similar_counts_the_labels_of_the_nearest(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:

@@ -236,6 +236,11 @@ def test_the_mean_loss_map_is_the_mean_of_each_cell(run: Run, frame: pl.LazyFram
     assert set(found["n"]) == {len(maps)}
 
 
+def test_the_sizes_of_maps_are_those_stored(run: Run) -> None:
+    stored = {(r["layer"], r["height"], r["width"]) for r in _rows(run, "loss_maps")}
+    assert queries.map_sizes(run).collect().rows() == sorted(stored)
+
+
 def test_the_mean_loss_map_of_samples_without_one_is_empty(run: Run, frame: pl.LazyFrame) -> None:
     trained_on = frame.filter(~pl.col("out_of_sample"))
     assert queries.mean_loss_map(run, trained_on, "layer4").collect().is_empty()

@@ -104,7 +104,8 @@ def signed_map(
             x=alt.X("left:Q", **place), y=alt.Y("top:Q", scale=alt.Scale(domain=[1, 0]), axis=None), url="url:N"
         )
         layers = [image, overlay]
-    return alt.layer(*layers).properties(width=side, height=side).configure_view(strokeWidth=0)
+    whole = {"left": 0, "top": 0, "right": 0, "bottom": 0}  # Streamlit would keep 20 px below and squeeze the cells
+    return alt.layer(*layers).properties(width=side, height=side, padding=whole).configure_view(strokeWidth=0)
 
 
 def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> alt.LayerChart:
