@@ -53,7 +53,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "phases": [
             {"resolution": 16, "epochs": 5},
             {"resolution": 24, "epochs": 4},
-            {"resolution": 32, "epochs": 3},
+            {"resolution": 32, "epochs": 2.7},
         ],
     },
     "full": {
