@@ -76,8 +76,8 @@ def train(
         if said := load_snapshot(snapshot, state, facts):
             progress.say(said)
         trainer = Trainer(data, settings, state, world, device)
-        with progress.task("train", len(trainer.batches)) as task:
-            task.advance(state.step)
+        work = [batch.work for batch in trainer.batches]
+        with progress.task("train", len(work), done=state.step, work=work) as task:
             trainer.run(task, lambda: save_snapshot(snapshot, state, facts))
         if world.rank == 0:
             snapshot.unlink(missing_ok=True)
