@@ -8,7 +8,7 @@ from lake.statistics import wilson_interval
 from lake.store import Run
 from pages.ui import charts, data, filters
 from pages.ui.gallery import show_gallery
-from pages.ui.words import GLOSSARY, share_with_interval
+from pages.ui.words import GLOSSARY, PERCENT, share_with_interval
 
 IN_THE_GALLERY = 32
 
@@ -55,13 +55,13 @@ def show_classes(held_out: pl.LazyFrame) -> None:
     recall = [share_with_interval(hits, n) for hits, n in report.select("hits", "n").iter_rows()]
     number = st.column_config.NumberColumn
     st.dataframe(
-        report.with_columns(pl.Series("recall", recall)).select("label", "recall", "precision", "mean_loss"),
+        report.select("label", pl.Series("recall", recall), pl.col("precision") * 100, "mean_loss"),
         hide_index=True,
         column_config={
-            "label": "Class",
-            "recall": st.column_config.TextColumn("Recall (95 % interval)"),
-            "precision": number("Precision", format="percent", width="small"),
-            "mean_loss": number("Loss", format="%.2f", width="small", help="Mean cross-entropy in nats."),
+            "label": st.column_config.TextColumn("Class", width=80),
+            "recall": st.column_config.TextColumn("Recall (95 % interval)", width=140),
+            "precision": number("Precision", format=PERCENT, width=70),
+            "mean_loss": number("Loss", format="%.2f", width=50, help="Mean cross-entropy in nats."),
         },
     )
 

@@ -10,7 +10,7 @@ from pages.ui import charts, data, filters
 from pages.ui.gallery import show_gallery
 from pages.ui.routes import thumbnail_folder
 from pages.ui.sample_panel import draw_sample
-from pages.ui.words import name, percent
+from pages.ui.words import PERCENT, name, percent
 
 IN_THE_GALLERY = 24
 SIZES = ["loss", "expected_loss", "confidence"]
@@ -89,12 +89,12 @@ def show_composition(selected: pl.DataFrame, everything: pl.DataFrame, column: s
     table = table.with_columns((pl.col("selection") / pl.col("all")).alias("lift")).sort("selection", descending=True)
     number = st.column_config.NumberColumn
     st.dataframe(
-        table.head(10),
+        table.head(10).with_columns(pl.col("selection", "all") * 100),
         hide_index=True,
         column_config={
             column: name(column),
-            "selection": number("Here", format="percent"),
-            "all": number("All", format="percent"),
+            "selection": number("Here", format=PERCENT),
+            "all": number("All", format=PERCENT),
             "lift": number("Lift", format="%.1f x"),
         },
     )

@@ -8,7 +8,7 @@ import streamlit as st
 from lake import queries
 from lake.store import Run, default_root
 from pages.ui import charts, data
-from pages.ui.words import percent
+from pages.ui.words import PERCENT, percent
 
 
 def history() -> pl.DataFrame:
@@ -33,14 +33,14 @@ def show_history(found: pl.DataFrame) -> None:
     """The runs as a table, and as a line when there are several."""
     column = st.column_config
     st.dataframe(
-        found,
+        found.with_columns(pl.col("test_accuracy") * 100),
         hide_index=True,
         column_config={
             "run_id": "Run",
             "published_at": column.DatetimeColumn("Published (UTC)", format="YYYY-MM-DD HH:mm"),
             "preset": "Preset",
             "dataset_name": "Data",
-            "test_accuracy": column.NumberColumn("Accuracy, test", format="percent"),
+            "test_accuracy": column.NumberColumn("Accuracy, test", format=PERCENT),
             "test_loss": column.NumberColumn("Mean loss, test (nats)", format="%.3f"),
             "scored": column.NumberColumn("Samples scored", format="localized"),
         },

@@ -12,6 +12,10 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
+PERCENT = "%.1f %%"
+"""Format of a table's column of shares, given in hundredths, so that it reads as `percent` writes."""
+
+
 def share_with_interval(hits: int, n: int) -> str:
     """ "92.4 % (91.9 to 92.9)": a share with its 95 % Wilson interval."""
     low, high = wilson_interval(hits, n)
