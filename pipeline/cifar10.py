@@ -202,11 +202,13 @@ def _verified(source: str, batches: Batches) -> Batches:
 
 
 def _store(batches: Batches, cached: Path) -> None:
+    """Each file appears whole, also where several processes fill the cache at once."""
     cached.mkdir(parents=True, exist_ok=True)
-    for name, content in batches.items():
-        partial = cached / f"{name}.bin.part"
-        partial.write_bytes(content)
-        partial.replace(cached / f"{name}.bin")
+    with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
+        for name, content in batches.items():
+            partial = Path(folder) / f"{name}.bin"
+            partial.write_bytes(content)
+            partial.replace(cached / partial.name)
 
 
 def _decode(batches: Batches) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,12 @@ def test_a_source_that_verified_is_kept_in_the_cache(small, tmp_path, monkeypatc
     monkeypatch.setattr(cifar10, "fetch_official", pytest.fail)
     again = cifar10.load(None, tmp_path, QUIET)
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_processes_that_fill_the_cache_at_once_leave_it_whole(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar10, "fetch_official", lambda: small)
+    with ThreadPoolExecutor(8) as pool:
+        loaded = list(pool.map(lambda _: cifar10.load(None, tmp_path, QUIET), range(8)))
+    assert all(np.array_equal(images, loaded[0][0]) for images, _ in loaded)
+    assert sorted(path.name for path in tmp_path.rglob("*.bin*")) == sorted(f"{name}.bin" for name in small)
+    assert [path.name for path in tmp_path.iterdir()] == ["cifar10"]
