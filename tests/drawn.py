@@ -60,6 +60,7 @@ def tiny_settings(folder: object, **changes: object) -> Settings:
             "work_dir": f"{folder}/work",
             "phases": [{"resolution": 32, "epochs": 6}],
             "batch_size": 48,
+            "ns_steps": 1,
             "pca_dims": 10,
             "kmeans_clusters": 4,
             "hdbscan_min_cluster_size": 10,

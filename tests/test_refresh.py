@@ -174,7 +174,7 @@ def test_a_lake_that_cannot_be_written_is_named(tmp_path):
 def folded(tmp_path_factory):
     """The same data twice: measured by one model, and with two more that each leave out half of the training split."""
     folder = tmp_path_factory.mktemp("folds")
-    phases = [{"resolution": 16, "epochs": 6}, {"resolution": 32, "epochs": 2}]
+    phases = [{"resolution": 16, "epochs": 8}]
     settings = [tiny_settings(folder, phases=phases, folds=folds) for folds in (0, 2)]
     runs = [refresh(s, QUIET, dataset=drawn_dataset(800)).run_id for s in settings]
     return [Lake(folder / "lake").run(run_id) for run_id in runs]
