@@ -25,3 +25,7 @@ class RetryLater(UserError):
 
 class LakeError(UserError):
     """The lake cannot be read or written as asked."""
+
+
+class FilterError(UsageError):
+    """A filter that this run cannot answer."""

@@ -1,29 +1,30 @@
 """One filter model for every page: chips on screen <-> the page's address <-> a polars expression.
 
 A clause reads `column.op.value,value`, each part percent-encoded; a leading `~` keeps it but switches it off.
-Clauses are joined by `;`. Addresses are untrusted: `Filters.checked` refuses what the run does not have.
+Clauses are joined by `;`; `.where.<line>` is a line of `lake.expressions`. Addresses are untrusted: `Filters.checked`
+refuses what the run does not have.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Literal, get_args
 from urllib.parse import quote, unquote
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from lake.errors import UsageError
+from lake import expressions
+from lake.errors import FilterError
 
-Operator = Literal["is", "not", "between", "null", "present"]
+Operator = Literal["is", "not", "between", "null", "present", "where"]
+Schema = Mapping[str, pl.DataType]
 MAX_CLAUSES, MAX_VALUES = 20, 200
+NUMBER_OF_VALUES = {"between": 2, "null": 0, "present": 0, "where": 1}
 OFF = "~"
 
 
-class FilterError(UsageError):
-    """A filter that this run cannot answer."""
-
-
 class Clause(BaseModel):
-    """One condition on one column; `values` are texts as in the address."""
+    """One condition on one column, or on any by an expression; `values` are texts as in the address."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,6 +32,11 @@ class Clause(BaseModel):
     op: Operator
     values: tuple[str, ...] = ()
     enabled: bool = True
+
+    @classmethod
+    def where(cls, expression: str) -> "Clause":
+        """A line of `lake.expressions` as a condition."""
+        return cls(column="", op="where", values=(expression,))
 
     def to_text(self) -> str:
         parts = [_quote(self.column), self.op]
@@ -52,10 +58,14 @@ class Clause(BaseModel):
                 return f"{column}: empty"
             case "present":
                 return f"{column}: not empty"
+            case "where":
+                return self.values[0]
 
-    def to_expr(self, dtype: pl.DataType) -> pl.Expr:
+    def to_expr(self, schema: Schema) -> pl.Expr:
         """The condition as polars sees it; `FilterError` where a value does not fit the column's type."""
-        column = pl.col(self.column)
+        if self.op == "where":
+            return expressions.parse(self.values[0], schema)
+        column, dtype = pl.col(self.column), schema[self.column]
         if self.op in ("null", "present"):
             return column.is_null() if self.op == "null" else column.is_not_null()
         if self.op == "between":
@@ -64,17 +74,17 @@ class Clause(BaseModel):
         found = column.is_in(self._typed(dtype))
         return found if self.op == "is" else ~found
 
-    def check(self, schema: dict[str, pl.DataType]) -> None:
+    def check(self, schema: Schema) -> None:
         """Raise `FilterError` where the run has no such column or the values do not fit it."""
-        dtype = schema.get(self.column)
-        if dtype is None:
+        wanted = NUMBER_OF_VALUES.get(self.op)
+        if self.op != "where" and self.column not in schema:
             raise FilterError(f"There is no column {self.column[:60]!r} to filter by.")
-        wanted = {"between": 2, "null": 0, "present": 0}.get(self.op)
         if (wanted is None and not self.values) or (wanted is not None and len(self.values) != wanted):
-            raise FilterError(f"The filter on {self.column} has {len(self.values)} values, which {self.op} cannot use.")
-        if self.op == "between" and not dtype.is_numeric():
+            subject = f"on {self.column} " if self.column else ""
+            raise FilterError(f"The filter {subject[:60]}has {len(self.values)} values, which {self.op} cannot use.")
+        if self.op == "between" and not schema[self.column].is_numeric():
             raise FilterError(f"{self.column} is not a number and has no range.")
-        self.to_expr(dtype)
+        self.to_expr(schema)
 
     def _typed(self, dtype: pl.DataType) -> list[str] | list[float] | list[bool] | list[int]:
         if dtype == pl.Boolean:
@@ -130,17 +140,20 @@ class Filters(BaseModel):
     def to_text(self) -> str:
         return ";".join(clause.to_text() for clause in self.clauses)
 
-    def checked(self, schema: dict[str, pl.DataType]) -> "Filters":
+    def checked(self, schema: Schema) -> "Filters":
         """Itself, after every clause was checked against the columns of the run; raises `FilterError`."""
         for clause in self.clauses:
             clause.check(schema)
         return self
 
+    def to_expr(self, schema: Schema) -> pl.Expr:
+        """Whether every enabled clause holds; never null."""
+        enabled = [clause.to_expr(schema) for clause in self.clauses if clause.enabled]
+        return pl.all_horizontal(pl.lit(value=True), *enabled).fill_null(value=False)
+
     def apply(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """The rows on which every enabled clause holds."""
-        schema = frame.collect_schema()
-        enabled = [clause.to_expr(schema[clause.column]) for clause in self.clauses if clause.enabled]
-        return frame.filter(*enabled) if enabled else frame
+        return frame.filter(self.to_expr(frame.collect_schema()))
 
     def with_clause(self, clause: Clause) -> "Filters":
         """With the clause in place of any other on its column."""

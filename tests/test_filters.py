@@ -1,13 +1,15 @@
 """Filters: text and model are two forms of one thing, hostile text is refused, clauses keep what they say."""
 
 import string
+from typing import get_args
 
 import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lake.filters import MAX_CLAUSES, MAX_VALUES, Clause, FilterError, Filters
+from lake.errors import FilterError
+from lake.filters import MAX_CLAUSES, MAX_VALUES, Clause, Filters, Operator
 
 ROWS = pl.LazyFrame(
     {
@@ -25,12 +27,12 @@ CAT, DOG, SHIP = "cat", "dog", "ship; a.b,c~"
 
 columns = st.sampled_from(sorted(SCHEMA)) | st.text(max_size=20)
 values = st.lists(st.text(max_size=20) | st.floats().map(str) | st.integers().map(str), max_size=4).map(tuple)
-operators = st.sampled_from(["is", "not", "between", "null", "present"])
+operators = st.sampled_from(get_args(Operator))
 clauses = st.builds(Clause, column=columns, op=operators, values=values, enabled=st.booleans())
 filters = st.builds(Filters, clauses=st.lists(clauses, max_size=MAX_CLAUSES).map(tuple))
 signs = [".", ",", ";", "~", "%", "%2E", "%00", "%ZZ", "%ff", "\x00", "^.*$", "*"]
 odd_values = ["cat", "1", "1.5", "-0", "1e400", "nan", "inf", "true", "9" * 400, "'; drop table runs"]
-fragments = st.sampled_from([*SCHEMA, "is", "not", "between", "null", "present", *signs, *odd_values])
+fragments = st.sampled_from([*SCHEMA, *get_args(Operator), *signs, *odd_values])
 hostile = st.lists(fragments | st.text(max_size=8), max_size=30).map("".join)
 
 
@@ -60,6 +62,11 @@ def test_the_text_of_a_filter_is_plain_enough_for_an_address(given_filters: Filt
 @example(";" * 1000)
 @example("label.is." + "," * 1000)
 @example("label.is.\ud800")
+@example(".where.loss > 1")
+@example(".where." + "-" * 390 + "1")
+@example("label.where.loss")
+@example(".where")
+@example(".is.cat")
 def test_hostile_text_is_answered_or_refused_but_never_breaks(text: str) -> None:
     try:
         checked = Filters.from_text(text).checked(SCHEMA)
@@ -97,6 +104,8 @@ def test_a_model_of_anything_is_answered_or_refused_but_never_breaks(given_filte
         ("label.is.cat;correct.is.false", [1]),
         ("label.is.cat;~correct.is.false", [0, 1]),
         ("label.is.cat;label.is.dog", []),
+        (".where.loss%20%3E%201", [1]),
+        ("label.is.cat;~.where.loss%20%3E%201", [0, 1]),
     ],
 )
 def test_clauses_keep_the_rows_they_say(text: str, kept: list[int]) -> None:
@@ -136,6 +145,8 @@ def test_an_empty_value_is_neither_like_a_value_nor_unlike_it(text: str, kept: l
         ("correct.is.yes", "correct is true or false, not 'yes'"),
         ("probabilities.is.1", "probabilities cannot be filtered by its values"),
         ("~loss.is.much", "'much' is not a number"),
+        (".where", "0 values, which where cannot use"),
+        (".where.purity%3E1", "There is no column 'purity'"),
         (";".join(["label.is.cat"] * (MAX_CLAUSES + 1)), f"More than {MAX_CLAUSES} filters"),
         ("label.is." + ",".join(["cat"] * (MAX_VALUES + 1)), f"More than {MAX_VALUES} values"),
     ],
@@ -177,6 +188,7 @@ def test_a_clause_can_be_taken_away() -> None:
         ("loss.between.1,2", "loss: 1 to 2"),
         ("cluster.null", "cluster: empty"),
         ("cluster.present", "cluster: not empty"),
+        (".where.loss%20%3E%201", "loss > 1"),
     ],
 )
 def test_a_clause_describes_itself_in_words(text: str, words: str) -> None:

@@ -3,7 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake.filters import Clause, FilterError, Filters
+from lake.errors import FilterError
+from lake.filters import Clause, Filters
 from lake.store import Run
 from pages.ui import data
 from pages.ui.words import name, plain
@@ -57,6 +58,7 @@ def show_filters(run: Run) -> None:
         )
     with st.popover("Add filter", icon=":material/add:", width="stretch"):
         _add(run, filters)
+        _add_expression(run, filters)
 
 
 def _add(run: Run, filters: Filters) -> None:
@@ -82,6 +84,24 @@ def _add(run: Run, filters: Filters) -> None:
             on_click=_set,
             args=(filters.with_clause(Clause(column=column, op="null")),),
         )
+
+
+def _add_expression(run: Run, filters: Filters) -> None:
+    line = st.text_input(
+        "Or an expression",
+        key="filter-expression",
+        placeholder="label == 'cat' and loss > 2",
+        help=f"Columns: {', '.join(_schema(run))}. Comparisons, and, or, not, in (...), + - * /, abs(), null.",
+    )
+    if st.button("Add expression", disabled=not line):
+        clause = Clause.where(line)
+        try:
+            clause.check(_schema(run))
+        except FilterError as error:
+            st.error(plain(str(error)))
+            return
+        _set(filters.with_clause(clause))
+        st.rerun()
 
 
 def _refuse_unknown_values(filters: Filters, run: Run) -> None:

@@ -1,0 +1,132 @@
+"""One line of an analyst, `loss > 2 and label != predicted`, as a polars expression.
+
+The line is parsed and read, never run: columns, numbers, texts, comparison, `and or not in`, `+ - * /`, `abs()`;
+everything else is refused with what it was.
+"""
+
+import ast
+import operator
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import polars as pl
+
+from lake.errors import FilterError
+
+MAX_LENGTH, MAX_DEPTH = 400, 30
+WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+COMPARISONS: dict[type, Callable[[Any, Any], pl.Expr]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+ARITHMETIC: dict[type, Callable[[Any, Any], pl.Expr]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+def parse(text: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """The condition a line states over the columns of `schema`.
+
+    Raises `FilterError` where the line cannot be read, names no column, mixes types or states no condition.
+    """
+    if len(text) > MAX_LENGTH:
+        raise FilterError(f"The expression is longer than {MAX_LENGTH} characters.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # python's advice on the spelling of literals
+            tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise FilterError(
+            f"The expression {text[:60]!r} cannot be read: write for example label == 'cat' and loss > 2."
+        ) from None
+    expression = _read(tree.body, schema, depth=0)
+    _check_types(expression, schema)
+    return expression
+
+
+def _check_types(expression: pl.Expr, schema: Mapping[str, pl.DataType]) -> None:
+    try:
+        found = pl.DataFrame(schema=dict(schema)).lazy().select(expression.alias("kept")).collect()
+    except pl.exceptions.PolarsError:
+        raise FilterError("The expression compares what cannot be compared: texts go in quotes, numbers do not.") from (
+            None
+        )
+    if found.schema["kept"] != pl.Boolean:
+        raise FilterError("The expression states no condition: compare something, as in loss > 2.")
+
+
+def _read(node: ast.expr, schema: Mapping[str, pl.DataType], *, depth: int) -> pl.Expr:
+    if depth > MAX_DEPTH:
+        raise FilterError(f"The expression is nested more than {MAX_DEPTH} deep.")
+
+    def read(inner: ast.expr) -> pl.Expr:
+        return _read(inner, schema, depth=depth + 1)
+
+    match node:
+        case ast.Name(id=name):
+            return _column(name, schema)
+        case ast.Constant():
+            return pl.lit(_value(node))
+        case ast.BoolOp(op=op, values=values):
+            combine = pl.all_horizontal if isinstance(op, ast.And) else pl.any_horizontal
+            return combine(*map(read, values))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return ~read(operand)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -read(operand)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
+            return ARITHMETIC[type(op)](read(left), read(right))
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            sides = [left, *others]
+            pairs = zip(sides, ops, others, strict=False)
+            return pl.all_horizontal(*(_compare(a, op, b, read) for a, op, b in pairs))
+        case ast.Call(func=ast.Name(id="abs"), args=[argument], keywords=[]):
+            return read(argument).abs()
+    raise FilterError(f"The expression cannot use {ast.unparse(node)[:60]!r}.")
+
+
+def _compare(left: ast.expr, op: ast.cmpop, right: ast.expr, read: Callable[[ast.expr], pl.Expr]) -> pl.Expr:
+    if isinstance(op, ast.In | ast.NotIn):
+        if not isinstance(right, ast.Tuple | ast.List):
+            raise FilterError("After `in` comes a list, as in label in ('cat', 'dog').")
+        found = pl.any_horizontal(pl.lit(value=False), *(read(left) == pl.lit(_value(item)) for item in right.elts))
+        return found if isinstance(op, ast.In) else ~found
+    if _is_null(right) and isinstance(op, ast.Eq | ast.Is | ast.NotEq | ast.IsNot):
+        empty = read(left).is_null()
+        return empty if isinstance(op, ast.Eq | ast.Is) else ~empty
+    if type(op) not in COMPARISONS:
+        raise FilterError("The expression cannot use `is` but for null.")
+    return COMPARISONS[type(op)](read(left), read(right))
+
+
+def _column(name: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    if name in schema:
+        return pl.col(name)
+    if name in WORDS:
+        return pl.lit(WORDS[name])
+    raise FilterError(f"There is no column {name[:60]!r}; texts go in quotes.")
+
+
+def _value(node: ast.expr) -> str | float | bool | None:
+    negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
+    constant, sign = (node.operand, -1) if negative else (node, 1)  # type: ignore[attr-defined]
+    if not isinstance(constant, ast.Constant):
+        raise FilterError("A list after `in` holds numbers or texts in quotes.")
+    value = constant.value
+    if isinstance(value, bool | None | str) and sign == 1:
+        return value
+    if isinstance(value, int | float) and abs(value) <= 2**53:
+        return sign * value
+    raise FilterError(f"The expression cannot use {ast.unparse(constant)[:60]!r}.")
+
+
+def _is_null(node: ast.expr) -> bool:
+    return (isinstance(node, ast.Name) and node.id == "null") or (isinstance(node, ast.Constant) and node.value is None)
