@@ -16,6 +16,10 @@ SPLITS = ["train", "validation", "test", "unlabeled"]
 METHODS = ["kmeans", "bisecting", "hdbscan"]
 KINDS = ["class", "cluster", "confusion"]
 LAYERS = ["layer3", "layer4"]
+SPACES = ["embedding", "umap"]
+SEPARATION_MEASURES = ["probe", "purity", "margin", "silhouette"]
+VIEWS = ["umap", "pca"]
+FIDELITY_MEASURES = ["trustworthiness", "continuity", "neighbors_kept"]
 
 
 def _run_id() -> dy.String:
@@ -159,6 +163,40 @@ class Projection(dy.Schema):
     x = _float("First UMAP coordinate; no unit.")
     y = _float("Second UMAP coordinate; no unit.")
     neighbors_kept = _float("Share of the 15 nearest in 512-d that are among the 15 nearest on the map.", min=0, max=1)
+    pca_x = _float("First principal component of the embeddings at unit length.", nullable=True)
+    pca_y = _float("Second principal component.", nullable=True)
+
+
+class MapQuality(dy.Schema):
+    """How far each two-dimensional view can be believed, with 95 % bootstrap intervals."""
+
+    run_id = _run_id()
+    view = _one_of(VIEWS, "View", primary_key=True)
+    measure = _one_of(FIDELITY_MEASURES, "What is measured at the 15 nearest; 1 is faithful", primary_key=True)
+    n = dy.Int64(min=1, description="Samples it is the mean of.")
+    value = _float("The mean.", max=1.0001)
+    low = _float("Lower end of the interval.", max=1.0001)
+    high = _float("Upper end of the interval.", max=1.0001)
+
+
+class Separation(dy.Schema):
+    """How far groups lie apart, on labelled held-out samples, with 95 % bootstrap intervals."""
+
+    run_id = _run_id()
+    grouping = dy.String(primary_key=True, description="What the classes are grouped by: superclass, or label itself.")
+    space = _one_of(SPACES, "Space: the 512 features or the map", primary_key=True)
+    measure = _one_of(SEPARATION_MEASURES, "What is measured", primary_key=True)
+    label = dy.String(primary_key=True, description="The class the row is of; empty for all samples.")
+    n = dy.Int64(min=1, description="Held-out samples it is the mean of.")
+    value = _float(
+        "Mean of: named right by a linear probe; share of the 15 nearest of the same group; "
+        "margin between the own and the nearest other centroid; silhouette.",
+        min=-1.0001,
+        max=1.0001,
+    )
+    low = _float("Lower end of the interval.", min=-1.0001, max=1.0001)
+    high = _float("Upper end of the interval.", min=-1.0001, max=1.0001)
+    chance = _float("The value with the groups shuffled; null for a class.", nullable=True, min=-1.0001, max=1.0001)
 
 
 class Clusters(dy.Schema):
@@ -285,6 +323,8 @@ TABLES: dict[str, type[dy.Schema]] = {
     "predictions": Predictions,
     "embeddings": Embeddings,
     "projection": Projection,
+    "map_quality": MapQuality,
+    "separation": Separation,
     "clusters": Clusters,
     "cluster_summaries": ClusterSummaries,
     "neighbors": Neighbors,

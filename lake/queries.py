@@ -122,6 +122,49 @@ def neighbor_purity(run: Run, group: str, *, nearest: int = 15) -> pl.LazyFrame:
     )
 
 
+def misplaced(run: Run, group: str, *, nearest: int = 15) -> pl.LazyFrame:
+    """Held-out samples fewer than half of whose labelled nearest are of their own `group`, the fewest first."""
+    held_out = run.scan("predictions").filter("out_of_sample").select("sample_id")
+    purity = neighbor_purity(run, group, nearest=nearest).filter(pl.col("purity") < 0.5)
+    return purity.join(held_out, on="sample_id").sort("purity", "sample_id")
+
+
+def composition(selected: pl.LazyFrame, everything: pl.LazyFrame, column: str) -> pl.LazyFrame:
+    """n and share of each value of a column in a selection, its share in all, and the lift, largest share first."""
+
+    def shares(frame: pl.LazyFrame, suffix: str) -> pl.LazyFrame:
+        counted = frame.drop_nulls(column).group_by(column).agg(pl.len().cast(pl.Int64).alias(f"n{suffix}"))
+        return counted.with_columns((pl.col(f"n{suffix}") / pl.col(f"n{suffix}").sum()).alias(f"share{suffix}"))
+
+    joined = shares(selected, "").join(shares(everything, "_all"), on=column)
+    return joined.with_columns((pl.col("share") / pl.col("share_all")).alias("lift")).sort(
+        "share", column, descending=[True, False]
+    )
+
+
+def property_shifts(selected: pl.LazyFrame, everything: pl.LazyFrame) -> pl.LazyFrame:
+    """Median of each image property in a selection and in all, and Cliff's delta against the rest, strongest first.
+
+    Delta is the share of pairs in which the selected sample is higher minus that in which it is lower (Cliff 1993).
+    """
+    marked = everything.join(selected.select("sample_id", pl.lit(value=True).alias("in")), on="sample_id", how="left")
+    long = marked.unpivot(PROPERTIES, index=["sample_id", "in"], variable_name="property").drop_nulls("value")
+    inside, rank = pl.col("in").fill_null(value=False), pl.col("value").rank().over("property")
+    n, rest = inside.sum(), (~inside).sum()
+    higher = (pl.col("rank").filter(inside).sum() - n * (n + 1) / 2) / (n * rest)
+    return (
+        long.with_columns(rank.alias("rank"))
+        .group_by("property")
+        .agg(
+            pl.col("value").filter(inside).median().alias("median"),
+            pl.col("value").median().alias("median_all"),
+            (2 * higher - 1).fill_nan(0).alias("delta"),
+        )
+        .drop_nulls("median")
+        .sort(pl.col("delta").abs(), "property", descending=[True, False])
+    )
+
+
 def similar(run: Run, frame: pl.LazyFrame, sample_id: int) -> pl.LazyFrame:
     """The nearest neighbours of a sample with their rows of `frame`, most similar first."""
     close = run.scan("neighbors").filter(pl.col("sample_id") == sample_id)

@@ -10,11 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestNeighbors
 
 from pipeline.settings import Settings
-
-KEPT_NEIGHBORS = 15
 
 
 def reduce_dimensions(embedding_ND: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
@@ -25,19 +22,16 @@ def reduce_dimensions(embedding_ND: NDArray[np.float32], settings: Settings) -> 
     return np.asarray(components, dtype=np.float32)
 
 
+def first_two(components_NP: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The first two principal components [N, 2], 0 where there is but one."""
+    return np.pad(components_NP[:, :2], ((0, 0), (0, max(0, 2 - components_NP.shape[1]))))
+
+
 def project(components_NP: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
     """UMAP coordinates [N, 2]; equal input and seed give equal bytes."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_fit_umap, components_NP, settings).result()
-
-
-def share_of_neighbors_kept(map_N2: NDArray[np.float32], nearest_NR: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Per sample the share [N] of its 15 nearest in embedding space that are among its 15 nearest on the map."""
-    count = min(KEPT_NEIGHBORS, nearest_NR.shape[1])
-    on_map = NearestNeighbors(n_neighbors=count).fit(map_N2).kneighbors(return_distance=False)
-    kept = (nearest_NR[:, :count, None] == on_map[:, None, :]).any(2)
-    return np.asarray(kept.mean(1))
 
 
 def _fit_umap(components_NP: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from pipeline import (
     distributed,
     dynamics,
     explain,
+    fidelity,
     findings,
     folds,
     model,
@@ -30,6 +31,7 @@ from pipeline import (
     properties,
     schedule,
     score,
+    separation,
     train,
     whitening,
 )
@@ -84,7 +86,7 @@ class Stages:
     def run(self) -> dict[str, Finished]:
         """Every stage by name, in the order they run."""
         folds = {f"fold-{number}": fold for number, fold in enumerate(self.folds, start=1)}
-        names = ("score", "neighbors", "project", "cluster", "explain", "describe")
+        names = ("score", "neighbors", "project", "separate", "cluster", "explain", "describe")
         first = {"properties": self.properties, "train": self.train, **folds}
         return first | {name: getattr(self, name) for name in names}
 
@@ -138,10 +140,20 @@ class Stages:
     def project(self) -> Finished:
         return self._work.stage(
             "project",
-            lambda _: _project(self._sample_id, self._embedding, self.neighbors.frames["neighbors"], self._settings),
+            lambda _: _project(self._sample_id, self._embedding, self.neighbors, self._settings),
             settings=MAP_SETTINGS,
-            code=(project,),
+            code=(project, fidelity),
             inputs=(self.neighbors.fingerprint,),
+        )
+
+    @cached_property
+    def separate(self) -> Finished:
+        return self._work.stage(
+            "separate",
+            lambda _: {"separation": self._separation()},
+            settings=("seed",),
+            code=(separation,),
+            inputs=(self.project.fingerprint,),
         )
 
     @cached_property
@@ -207,6 +219,17 @@ class Stages:
         )
         return classifier.to(model.choose_device(self._settings.device))
 
+    def _separation(self) -> pl.DataFrame:
+        label, groupings = _groupings(self._dataset, self._rows)
+        nearest = _rows_of_neighbors(self._sample_id, self.neighbors)
+        position = self.project.frames["projection"].select("x", "y").to_numpy().astype(np.float32)
+        spaces = {
+            "embedding": separation.Space(self._embedding, nearest[:, : separation.NEAREST]),
+            "umap": separation.Space(position, fidelity.nearest_on_map(position)),
+        }
+        held_out = self.score.frames["predictions"]["out_of_sample"].to_numpy()
+        return separation.measure_separation(spaces, groupings, label, held_out, seed=self._settings.seed)
+
     def _score(self) -> Frames:
         dataset, rows = self._dataset, self._rows
         fold = np.zeros(len(dataset), dtype=np.int64)
@@ -253,20 +276,40 @@ def _neighbors(
 
 
 def _project(
-    sample_id: NDArray[np.int64], embedding: NDArray[np.float32], near: pl.DataFrame, settings: Settings
+    sample_id: NDArray[np.int64], embedding: NDArray[np.float32], near: Finished, settings: Settings
 ) -> Frames:
     components = project.reduce_dimensions(embedding, settings)
     position = project.project(components, settings)
-    nearest = np.searchsorted(sample_id, near["neighbor_id"].to_numpy().reshape(len(sample_id), -1))
+    nearest = _rows_of_neighbors(sample_id, near)
+    views = {"umap": position, "pca": project.first_two(components)}
     columns = {
         "sample_id": sample_id,
         "x": position[:, 0].astype(np.float64),
         "y": position[:, 1].astype(np.float64),
-        "neighbors_kept": project.share_of_neighbors_kept(position, nearest),
+        "neighbors_kept": fidelity.share_of_neighbors_kept(position, nearest),
+        "pca_x": views["pca"][:, 0].astype(np.float64),
+        "pca_y": views["pca"][:, 1].astype(np.float64),
     }
     return {
         "projection": pl.DataFrame(columns),
+        "map_quality": fidelity.measure_maps(embedding, views, nearest, seed=settings.seed),
         "components": pl.DataFrame({"component": score.list_column(components)}),
+    }
+
+
+def _rows_of_neighbors(sample_id: NDArray[np.int64], near: Finished) -> NDArray[np.int64]:
+    """The row of each neighbour [N, R], most similar first."""
+    return np.searchsorted(sample_id, near.frames["neighbors"]["neighbor_id"].to_numpy().reshape(len(sample_id), -1))
+
+
+def _groupings(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | None], dict[str, NDArray[np.int64]]]:
+    """The label of each row, and its group by every grouping and by the label itself; -1 where it is withheld."""
+    label = [dataset.classes[i] if i >= 0 else None for i in dataset.label[rows]]
+    named = {**dataset.groups, "label": {name: name for name in dataset.classes}}
+    codes = {name: {v: i for i, v in enumerate(sorted(set(values.values())))} for name, values in named.items()}
+    return label, {
+        name: np.array([codes[name].get(values.get(text or "", ""), -1) for text in label])
+        for name, values in named.items()
     }
 
 

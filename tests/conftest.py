@@ -1,12 +1,19 @@
 """What every test may ask for: lakes with one run, with one run and another staged, and with none."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from playwright.sync_api import Browser, Page
+from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
+from tests.apps import FRAME, NAMES, Open
+from tests.browser import chromium, serve
+from tests.browser import open_page as open_in_browser
 from tests.tiny_lake import build_tiny_lake, stage_all, tiny_tables
 from tests.two_runs import FIRST, SAMPLES, SECOND
 
@@ -17,6 +24,35 @@ def tiny_lake(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = str(tmp_path_factory.mktemp("tiny") / "lake")
     build_tiny_lake(root)
     return root
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if shutil.which("chromium") is None:
+        pytest.skip("the browser tests need Chromium: apt-get install chromium")
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_lake: str) -> Iterator[str]:
+    """Address of the app on the tiny lake."""
+    with serve(tiny_lake) as address:
+        yield address
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Any]:
+    """`opened(url)` is a page in a browser of its own, closed after the test."""
+    pages: list[Page] = []
+
+    def open_(url: str, **options: Any) -> Page:
+        pages.append(open_in_browser(browser, url, **options))
+        return pages[-1]
+
+    yield open_
+    for page in pages:
+        page.context.close()
 
 
 @pytest.fixture
@@ -70,3 +106,32 @@ def staged_lake(built_and_staged: str, tmp_path: Path) -> Lake:
 def tables() -> dict[str, pl.DataFrame]:
     """The tables of a second run on the same dataset."""
     return tiny_tables(run_id=SECOND, samples=SAMPLES)
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """`open_page(root, name, **query)` is the app on that page of that lake, run once."""
+
+    def opened(root: str, name: str = NAMES[0], **query: str) -> AppTest:
+        monkeypatch.setenv("LATENTLAKE_LAKE", root)
+        app = AppTest.from_file(FRAME, default_timeout=60)
+        for key, value in query.items():
+            app.query_params[key] = value
+        app.run()
+        return app if name == NAMES[0] else app.switch_page(f"../{name}.py").run()
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def rows(tiny_lake: str) -> pl.DataFrame:
+    """Label, prediction, loss and split of every sample of the tiny lake, joined by hand."""
+    run = Lake(tiny_lake).run()
+    samples = run.scan("samples").select("sample_id", "split", "label", "groups")
+    return run.scan("predictions").join(samples, on="sample_id").sort("sample_id").collect()
+
+
+@pytest.fixture
+def lake_copy(tiny_lake: str, tmp_path: Path) -> Path:
+    """A copy of the tiny lake that a test may break."""
+    return Path(shutil.copytree(tiny_lake, tmp_path / "copy"))

@@ -123,16 +123,6 @@ def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(blobs, tmp_path)
     assert (number[on_map] == number[:, None]).mean() > 0.9
 
 
-def test_share_of_neighbours_kept_is_one_for_the_identity_and_chance_for_noise(blobs):
-    plane = blobs[0][:, :2]
-    distance = np.linalg.norm(plane[:, None] - plane[None], axis=2)
-    np.fill_diagonal(distance, np.inf)
-    nearest = np.argsort(distance, axis=1)[:, :15]
-    assert project.share_of_neighbors_kept(plane, nearest).mean() == 1
-    noise = np.random.default_rng(1).normal(size=(300, 2)).astype(np.float32)
-    assert project.share_of_neighbors_kept(noise, nearest).mean() < 0.12
-
-
 def test_every_method_finds_planted_groups_and_noise_stays_noise(blobs, tmp_path):
     points, number = blobs
     rng = np.random.default_rng(2)

@@ -14,7 +14,8 @@ from lake.contracts import METHODS
 from lake.filters import Filters
 from lake.queries import HELD_OUT
 from lake.store import Lake, Run
-from tests.tiny_lake import CLASSES, GROUPS, STAGES
+from tests.tiny_data import CLASSES, GROUPS
+from tests.tiny_lake import STAGES
 
 Row = dict[str, Any]
 about = pytest.approx
@@ -176,6 +177,49 @@ def test_neighbor_purity_is_the_share_of_labelled_neighbors_of_the_same_group(ru
     found = queries.neighbor_purity(run, group).collect()
     assert dict(found.select("sample_id", "purity").rows()) == about({i: mean(hits) for i, hits in same.items()})
     assert all(value[i] == named for i, named in found.select("sample_id", group).rows())
+
+
+def test_the_misplaced_are_held_out_and_most_of_their_nearest_are_of_another_group(run: Run) -> None:
+    purity = dict(queries.neighbor_purity(run, "superclass").select("sample_id", "purity").collect().rows())
+    held_out = {row["sample_id"] for row in _rows(run, "predictions") if row["out_of_sample"]}
+    found = queries.misplaced(run, "superclass").collect()["sample_id"].to_list()
+    assert set(found) == {i for i, share in purity.items() if share < 0.5 and i in held_out}
+    assert [purity[i] for i in found] == sorted(purity[i] for i in found)
+
+
+def test_composition_counts_a_selection_against_all(frame: pl.LazyFrame) -> None:
+    everything = frame.collect().to_dicts()
+    selected = [row for row in everything if row["predicted"] == "dog"]
+    found = queries.composition(frame.filter(pl.col("predicted") == "dog"), frame, "label").collect().to_dicts()
+    labelled = [row["label"] for row in selected if row["label"]]
+    all_labels = [row["label"] for row in everything if row["label"]]
+    for row in found:
+        n, n_all = labelled.count(row["label"]), all_labels.count(row["label"])
+        assert (row["n"], row["n_all"]) == (n, n_all)
+        assert row["share"] == about(n / len(labelled))
+        assert row["lift"] == about((n / len(labelled)) / (n_all / len(all_labels)))
+    assert {row["label"] for row in found} == set(labelled)
+    assert [row["share"] for row in found] == sorted((row["share"] for row in found), reverse=True)
+
+
+def test_property_shifts_compare_every_pair_of_a_selected_and_another_sample(frame: pl.LazyFrame) -> None:
+    everything = frame.collect().to_dicts()
+    found = queries.property_shifts(frame.filter(pl.col("label") == "ship"), frame).collect()
+    for row in found.to_dicts():
+        values = [(r[row["property"]], r["label"] == "ship") for r in everything if r[row["property"]] is not None]
+        own, rest = ([v for v, inside in values if inside is wanted] for wanted in (True, False))
+        pairs = [np.sign(a - b) for a in own for b in rest]
+        assert row["delta"] == about(np.mean(pairs), abs=1e-9)
+        assert (row["median"], row["median_all"]) == (about(median(own)), about(median(v for v, _ in values)))
+    strength = found["delta"].abs().to_list()
+    assert strength == sorted(strength, reverse=True)
+    assert set(found["property"]) == set(queries.PROPERTIES)
+
+
+def test_a_selection_of_everything_or_nothing_shifts_no_property(frame: pl.LazyFrame) -> None:
+    assert queries.property_shifts(frame, frame).collect()["delta"].abs().max() == 0
+    assert queries.property_shifts(frame.head(0), frame).collect().is_empty()
+    assert queries.composition(frame.head(0), frame, "label").collect().is_empty()
 
 
 def test_similar_samples_are_the_nearest_by_cosine_nearest_first(run: Run, frame: pl.LazyFrame) -> None:

@@ -86,6 +86,7 @@ def test_stages_tell_their_seconds_and_memory(run):
         "score",
         "neighbors",
         "project",
+        "separate",
         "cluster",
         "explain",
         "describe",

@@ -6,54 +6,34 @@ Shapes: N samples, K classes, D features.
 
 import datetime as dt
 import hashlib
-import io
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from PIL import Image
 
-from lake.contracts import DATASET_TABLES
+from lake.contracts import DATASET_TABLES, FIDELITY_MEASURES, SEPARATION_MEASURES
 from lake.filters import Filters
 from lake.statistics import bootstrap_mean_interval, calibration_error
 from lake.store import Lake
+from tests.tiny_data import (
+    CLASSES,
+    DOG,
+    GROUPS,
+    TEMPERATURE,
+    Drawn,
+    dataset_id_of,
+    draw,
+    images_frame,
+    lists,
+    properties_frame,
+    samples_frame,
+)
 
 RUN_ID = "20260101-000000-aaaaaa"
-CLASSES = ["cat", "dog", "ship", "truck"]
-GROUPS = {"superclass": {"cat": "animal", "dog": "animal", "ship": "vehicle", "truck": "vehicle"}}
-BACKGROUNDS = {"cat": (196, 84, 60), "dog": (86, 152, 74), "ship": (66, 118, 200), "truck": (150, 150, 150)}
-SPLIT_SHARES = {"train": 0.4, "validation": 0.1, "test": 0.4, "unlabeled": 0.1}
 STAGES = ["train", "score", "project", "cluster", "neighbors", "properties", "explain", "findings"]
-CAT, DOG = 0, 1
-SIDE, FEATURES, TEMPERATURE, PERMUTATIONS = 32, 8, 1.25, 400
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What the tables are computed from; row i of every array is the sample `sample_id[i]`."""
-
-    run_id: str
-    dataset_id: str
-    sample_id: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    """Class index, known even where the label is withheld."""
-    split: NDArray[np.str_]
-    confused: NDArray[np.bool_]
-    """Cats that look like dogs."""
-    images: NDArray[np.uint8]
-    """[N, 32, 32, 3]."""
-    embedding: NDArray[np.float64]
-    """[N, D]."""
-    logits: NDArray[np.float64]
-    """[N, K], before temperature scaling."""
-
-    @property
-    def labels(self) -> list[str | None]:
-        named = zip(self.truth, self.split, strict=True)
-        return [None if split == "unlabeled" else CLASSES[i] for i, split in named]
+PERMUTATIONS = 400
 
 
 def build_tiny_lake(root: str, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
@@ -63,7 +43,7 @@ def build_tiny_lake(root: str, *, run_id: str = RUN_ID, samples: int = 240, seed
     """
     lake = Lake(root)
     stage_all(lake, tiny_tables(run_id=run_id, samples=samples, seed=seed))
-    lake.publish(run_facts(run_id=run_id, dataset_id=_dataset_id(samples, seed), samples=samples, seed=seed))
+    lake.publish(run_facts(run_id=run_id, dataset_id=dataset_id_of(samples, seed), samples=samples, seed=seed))
     return lake
 
 
@@ -96,15 +76,17 @@ def run_facts(
 def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> dict[str, pl.DataFrame]:
     """Every table of the run but `runs`, by name, in the order to stage them."""
     drawn = draw(run_id=run_id, samples=samples, seed=seed)
-    samples_frame, predictions, clusters = _samples(drawn), _predictions(drawn), _clusters(drawn)
-    rows = predictions.join(samples_frame.select("sample_id", "split", "label"), on="sample_id")
+    known, predictions, clusters = samples_frame(drawn), _predictions(drawn), _clusters(drawn)
+    rows = predictions.join(known.select("sample_id", "split", "label"), on="sample_id")
     tables = {
-        "samples": samples_frame,
-        "images": _images(drawn),
-        "properties": _properties(drawn),
+        "samples": known,
+        "images": images_frame(drawn),
+        "properties": properties_frame(drawn),
         "predictions": predictions,
-        "embeddings": pl.DataFrame({"sample_id": drawn.sample_id, "embedding": _lists(drawn.embedding)}),
+        "embeddings": pl.DataFrame({"sample_id": drawn.sample_id, "embedding": lists(drawn.embedding)}),
         "projection": _projection(drawn),
+        "map_quality": _map_quality(),
+        "separation": _separation(),
         "clusters": clusters,
         "cluster_summaries": _cluster_summaries(rows, clusters),
         "neighbors": _neighbors(drawn),
@@ -118,112 +100,6 @@ def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> d
     return {n: frame.with_columns(pl.lit(keys[n][1]).alias(keys[n][0])) for n, frame in tables.items()}
 
 
-def draw(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Drawn:
-    """Images, features and logits; sample i is of class i mod 4, so every class is in every split."""
-    rng = np.random.default_rng(seed)
-    truth = np.arange(samples) % len(CLASSES)
-    confused = (truth == CAT) & (rng.random(samples) < 0.5)
-    seen_as = np.where(confused, DOG, truth)
-    centres_KD = np.array([[4, 2, 0, 0], [4, -2, 0, 0], [-4, 0, 2, 0], [-4, 0, -2, 0]]) @ np.eye(4, FEATURES)
-    embedding_ND = centres_KD[seen_as] + rng.normal(0, 0.9, (samples, FEATURES))
-    logits_NK = 3.5 * np.eye(len(CLASSES))[seen_as] + rng.normal(0, 0.9, (samples, len(CLASSES)))
-    return Drawn(
-        run_id=run_id,
-        dataset_id=_dataset_id(samples, seed),
-        sample_id=np.arange(samples),
-        truth=truth,
-        split=_splits(samples, rng),
-        confused=confused,
-        images=np.stack([_draw_image(CLASSES[i], rng) for i in truth]),
-        embedding=embedding_ND,
-        logits=logits_NK,
-    )
-
-
-def _dataset_id(samples: int, seed: int) -> str:
-    return f"tiny-{samples}-{seed}"
-
-
-def _splits(samples: int, rng: np.random.Generator) -> NDArray[np.str_]:
-    """Whole rounds of the four classes, so that every split holds as many of each."""
-    rounds = -(-samples // len(CLASSES))
-    edges = np.cumsum(list(SPLIT_SHARES.values()))[:-1] * rounds
-    names = np.array(list(SPLIT_SHARES))[np.searchsorted(edges, np.arange(rounds), side="right")]
-    return np.repeat(rng.permutation(names), len(CLASSES))[:samples]
-
-
-def _draw_image(name: str, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A dark shape of the class on its background: disc, square, triangle or bar."""
-    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2 + rng.integers(-3, 4, (2, 1, 1))
-    shapes = {
-        "cat": x**2 + y**2 < 64,
-        "dog": np.maximum(abs(x), abs(y)) < 8,
-        "ship": (y < 8) & (2 * abs(x) < y + 8),
-        "truck": (abs(x) < 12) & (abs(y) < 4),
-    }
-    image = np.where(shapes[name][..., None], 40, np.array(BACKGROUNDS[name]))
-    return (image + rng.normal(0, 8, image.shape)).clip(0, 255).astype(np.uint8)
-
-
-def _samples(drawn: Drawn) -> pl.DataFrame:
-    groups = [
-        [{"name": name, "value": values[label] if label else None} for name, values in GROUPS.items()]
-        for label in drawn.labels
-    ]
-    return pl.DataFrame(
-        {
-            "sample_id": drawn.sample_id,
-            "split": drawn.split.tolist(),
-            "label": pl.Series(drawn.labels, dtype=pl.String),
-            "groups": pl.Series(groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))),
-            "source_name": [f"{split}/{i}" for i, split in zip(drawn.sample_id, drawn.split, strict=True)],
-            "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in drawn.images],
-        }
-    )
-
-
-def _images(drawn: Drawn) -> pl.DataFrame:
-    return pl.DataFrame({"sample_id": drawn.sample_id, "png": [_png(image) for image in drawn.images]}).with_columns(
-        width=SIDE, height=SIDE
-    )
-
-
-def _png(image: NDArray[np.uint8]) -> bytes:
-    encoded = io.BytesIO()
-    Image.fromarray(image).save(encoded, format="PNG")
-    return encoded.getvalue()
-
-
-def _properties(drawn: Drawn) -> pl.DataFrame:
-    """Greys and ranges in place of CIELAB: in the right units, not to be read as colour science."""
-    images = drawn.images.astype(float)
-    light = images.mean(3) / 255 * 100
-    ring, centre = _ring(light), light[:, 10:22, 10:22].reshape(len(light), -1)
-    chroma = np.ptp(images[:, 10:22, 10:22].mean((1, 2)), axis=1)
-    hue = pl.Series(images[:, 16, 16, 0] * 360 / 255)
-    return pl.DataFrame(
-        {
-            "sample_id": drawn.sample_id,
-            "bg_lightness": np.median(ring, axis=1),
-            "bg_plainness": ring.std(1),
-            "bg_chroma": np.ptp(images[:, 0].mean(1), axis=1),
-            "object_lightness": np.median(centre, axis=1),
-            "shade": np.median(centre, axis=1) - np.median(ring, axis=1),
-            "object_chroma": chroma,
-            "object_hue": hue.set(pl.Series(chroma < 10), None),
-            "contrast": light.std((1, 2)),
-            "sharpness": np.diff(light, axis=1).var((1, 2)),
-            "edge_density": (abs(np.diff(light, axis=2)) > 15).mean((1, 2)),
-        }
-    )
-
-
-def _ring(light_NHW: NDArray[np.float64]) -> NDArray[np.float64]:
-    border = np.ones((SIDE, SIDE), bool)
-    border[3:-3, 3:-3] = False
-    return light_NHW[:, border]
-
-
 def _predictions(drawn: Drawn) -> pl.DataFrame:
     log_p, raw_log_p = _log_softmax(drawn.logits / TEMPERATURE), _log_softmax(drawn.logits)
     probabilities, rows = np.exp(log_p), np.arange(len(log_p))
@@ -233,8 +109,8 @@ def _predictions(drawn: Drawn) -> pl.DataFrame:
             "sample_id": drawn.sample_id,
             "predicted": [CLASSES[i] for i in predicted],
             "confidence": ranked[:, -1],
-            "probabilities": _lists(probabilities),
-            "logits": _lists(drawn.logits),
+            "probabilities": lists(probabilities),
+            "logits": lists(drawn.logits),
             "loss": -log_p[rows, drawn.truth],
             "raw_loss": -raw_log_p[rows, drawn.truth],
             "expected_loss": -(probabilities * log_p).sum(1),
@@ -260,7 +136,32 @@ def _projection(drawn: Drawn) -> pl.DataFrame:
     before = _nearest(_cosine(drawn.embedding), nearest)
     after = _nearest(-np.hypot(x[:, None] - x, y[:, None] - y), nearest)
     kept = [np.isin(a, b).mean() for a, b in zip(before, after, strict=True)]
-    return pl.DataFrame({"sample_id": drawn.sample_id, "x": x, "y": y, "neighbors_kept": kept})
+    components = {"pca_x": drawn.embedding[:, 0], "pca_y": drawn.embedding[:, 1]}
+    return pl.DataFrame({"sample_id": drawn.sample_id, "x": x, "y": y, "neighbors_kept": kept, **components})
+
+
+def _map_quality() -> pl.DataFrame:
+    """A map that is better than principal components."""
+    values = {"umap": 0.95, "pca": 0.80}
+    rows = [
+        {"view": view, "measure": measure, "n": 240, "value": value, "low": value - 0.01, "high": value + 0.01}
+        for view, value in values.items()
+        for measure in FIDELITY_MEASURES
+    ]
+    return pl.DataFrame(rows)
+
+
+def _separation() -> pl.DataFrame:
+    """Superclasses farther apart than classes, in the features farther than on the map; ships as all others."""
+    rows = [
+        {"grouping": grouping, "space": space, "measure": measure, "label": label, "n": 30 if label else 120}
+        | {"value": value, "low": value - 0.02, "high": value + 0.01, "chance": None if label else 0.5}
+        for grouping, apart in (("superclass", 0.97), ("label", 0.80))
+        for space, value in (("embedding", apart), ("umap", apart - 0.04))
+        for measure in SEPARATION_MEASURES
+        for label in ("", *CLASSES)
+    ]
+    return pl.DataFrame(rows)
 
 
 def _cosine(embedding_ND: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -366,7 +267,7 @@ def _loss_maps(drawn: Drawn, rows: pl.DataFrame) -> pl.DataFrame:
                 layer=pl.lit(layer),
                 height=side,
                 width=side,
-                values=_lists(maps.reshape(len(maps), -1)),
+                values=lists(maps.reshape(len(maps), -1)),
                 max_abs=pl.Series(abs(maps).max((1, 2))),
             )
         )
@@ -472,7 +373,3 @@ def _metrics(rows: pl.DataFrame) -> pl.DataFrame:
     }
     named = [{"stage": "score", "name": name, "value": value} for name, value in headline.items()]
     return pl.DataFrame([*costs, *named])
-
-
-def _lists(values_ND: NDArray[np.float64]) -> pl.Series:
-    return pl.Series(values_ND.astype(np.float32)).cast(pl.List(pl.Float32))

@@ -1,0 +1,82 @@
+"""How far a two-dimensional map can be believed: trustworthiness, continuity, and the share of true neighbours kept.
+
+Venna & Kaski, "Local multidimensional scaling", 2006. Each is 1 where the nearest are the same in both spaces.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from lake.statistics import bootstrap_mean_interval
+
+NEAREST = 15
+ANCHORS, BLOCK = 2000, 64
+
+
+def share_of_neighbors_kept(map_N2: NDArray[np.float32], nearest_NR: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Per sample the share [N] of its 15 nearest in embedding space that are among its 15 nearest on the map."""
+    on_map = nearest_on_map(map_N2)
+    kept = (nearest_NR[:, : on_map.shape[1], None] == on_map[:, None, :]).any(2)
+    return np.asarray(kept.mean(1))
+
+
+def nearest_on_map(map_N2: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Rows [N, 15] of the nearest of each point, itself left out."""
+    count = min(NEAREST, len(map_N2) - 1)
+    return np.asarray(NearestNeighbors(n_neighbors=count).fit(map_N2).kneighbors(return_distance=False))
+
+
+def trustworthiness(
+    truth_ND: NDArray[np.float32], seen_NE: NDArray[np.float32], anchors_A: NDArray[np.int64], *, nearest: int = NEAREST
+) -> NDArray[np.float64]:
+    """Per anchor [A], up to 1: how near in truth its nearest in what is seen are; the mean is the trustworthiness.
+
+    With the spaces exchanged it is the continuity. Euclidean distances; `nearest` is below N / 2.
+    """
+    size = len(truth_ND)
+    worst = nearest * (2 * size - 3 * nearest - 1) / 2
+    penalties = []
+    for start in range(0, len(anchors_A), BLOCK):
+        block = anchors_A[start : start + BLOCK]
+        near = np.argpartition(_distances(seen_NE, block), nearest, axis=1)[:, :nearest]
+        distance = _distances(truth_ND, block)
+        limit = np.take_along_axis(distance, near, axis=1)
+        rank = (distance[:, None, :] < limit[:, :, None]).sum(2) + 1
+        penalties.append(np.maximum(rank - nearest, 0).sum(1))
+    return 1 - np.concatenate(penalties) / worst
+
+
+def measure_maps(
+    embedding_ND: NDArray[np.float32],
+    maps: dict[str, NDArray[np.float32]],
+    nearest_NR: NDArray[np.int64],
+    *,
+    seed: int,
+) -> pl.DataFrame:
+    """The table `map_quality` of each map [N, 2] by name, over up to 2,000 samples, with bootstrap intervals."""
+    unit_ND = embedding_ND / np.linalg.norm(embedding_ND, axis=1, keepdims=True).clip(1e-12)
+    size = len(unit_ND)
+    nearest = min(NEAREST, max(1, (size - 1) // 2 - 1))
+    anchors = np.sort(np.random.default_rng(seed).permutation(size)[:ANCHORS])
+    rows = []
+    for view, map_N2 in maps.items():
+        measured = {
+            "trustworthiness": trustworthiness(unit_ND, map_N2, anchors, nearest=nearest),
+            "continuity": trustworthiness(map_N2, unit_ND, anchors, nearest=nearest),
+            "neighbors_kept": share_of_neighbors_kept(map_N2, nearest_NR),
+        }
+        for measure, values in measured.items():
+            low, high = bootstrap_mean_interval(values, seed=seed)
+            rows.append(
+                {"view": view, "measure": measure, "n": len(values), "value": values.mean(), "low": low, "high": high}
+            )
+    return pl.DataFrame(rows)
+
+
+def _distances(points_ND: NDArray[np.float32], anchors_A: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Squared distances [A, N] of anchors to every point; infinite to themselves."""
+    own = points_ND[anchors_A]
+    squared = (own**2).sum(1)[:, None] + (points_ND**2).sum(1)[None] - 2 * own @ points_ND.T
+    squared[np.arange(len(anchors_A)), anchors_A] = np.inf
+    return squared
