@@ -1,17 +1,19 @@
 """A real Chromium on a served lake: start the app, open a page, wait until it is drawn."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 REPOSITORY = Path(__file__).parent.parent
 PATHS = ["", "population_map", "confusion", "clusters", "loss_analysis", "similar", "samples", "runs"]
@@ -26,14 +28,20 @@ ARGUMENTS = [
 ]
 
 
+# Below the root Streamlit's client looks for the server's base path: it asks /page/_stcore/... first, gets 404, and
+# then asks /_stcore/... Chromium logs each 404 without its address.
+PROBE = re.compile(r"404: http://127\.0\.0\.1:\d+/\w+/_stcore/(health|host-config)")
+ECHO = "console: Failed to load resource: the server responded with a status of 404 (Not Found)"
+
+
 @contextmanager
-def serve(lake: str) -> Iterator[str]:
-    """The app on a free port of loopback; yields its address."""
+def serve(lake: str, *, script: str = "streamlit_app.py") -> Iterator[str]:
+    """The app, or another script, on a free port of loopback; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", f"--server.port={port}"]
-    environment = os.environ | {"LATENTLAKE_LAKE": lake}
+    command = [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}"]
+    environment = os.environ | {"LATENTLAKE_LAKE": lake, "PYTHONPATH": str(REPOSITORY)}
     process = subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -110,6 +118,34 @@ def _wait_until_up(address: str, process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.2)
     raise RuntimeError("the app did not come up in 40 s")
+
+
+def unexpected(problems: list[str]) -> list[str]:
+    """What went wrong, without the probes for a base path and as many echoes of them."""
+    probes = sum(1 for problem in problems if PROBE.fullmatch(problem))
+    kept = [problem for problem in problems if not PROBE.fullmatch(problem)]
+    for _ in range(min(probes, kept.count(ECHO))):
+        kept.remove(ECHO)
+    return kept
+
+
+def chart(page: Page) -> Locator:
+    return page.get_by_test_id("stVegaLiteChart").first
+
+
+def mark(page: Page, label: str) -> Locator:
+    """The marks of the first chart whose description matches."""
+    return chart(page).locator("[aria-roledescription]").and_(page.locator(f'[aria-label*="{label}"]'))
+
+
+def get(url: str) -> tuple[int, str, bytes]:
+    """Status, Cache-Control and body; the path is sent as it is written."""
+    try:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return answer.status, answer.headers.get("Cache-Control", ""), answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, "", error.read()
 
 
 def take_screenshots(lake: str, folder: Path) -> None:

@@ -1,0 +1,26 @@
+"""The plain way to the same map, for `app.py` to compare with: every sample a mark of altair, and a box over them."""
+
+import altair as alt
+import polars as pl
+import streamlit as st
+
+from lake import queries
+from lake.store import Lake, default_root
+
+
+@st.cache_data
+def samples() -> pl.DataFrame:
+    """What a dot needs of every sample of the latest run."""
+    columns = ["sample_id", "x", "y", "label", "predicted", "loss"]
+    return queries.scan_samples(Lake(default_root()).run()).select(columns).collect()
+
+
+st.set_page_config(layout="wide")
+chart = (
+    alt.Chart(samples())
+    .mark_circle()
+    .encode(x="x:Q", y="y:Q", color="label:N", size="loss:Q", tooltip=["sample_id", "label", "predicted", "loss"])
+    .add_params(alt.selection_interval(name="box"))
+    .properties(height=600)
+)
+st.altair_chart(chart, on_select="rerun", key="map")
