@@ -3,146 +3,114 @@
 import polars as pl
 import streamlit as st
 
-from lake import queries
-from lake.contracts import METHODS
 from lake.store import Run
-from pages.ui import charts, data, filters
-from pages.ui.gallery import show_gallery
-from pages.ui.routes import thumbnail_folder
+from pages.ui import charts, data, filters, map_layers, map_session, map_state
+from pages.ui.composition import show_composition
+from pages.ui.gallery import show_paged_gallery
+from pages.ui.map_state import MapState
+from pages.ui.routes import map_picture, thumbnail_folder
 from pages.ui.sample_panel import draw_sample
-from pages.ui.words import PERCENT, name, percent
+from pages.ui.separation import show_answer, show_fidelity, show_separation
+from pages.ui.words import name
 
-IN_THE_GALLERY = 24
-SIZES = ["loss", "expected_loss", "confidence"]
-
-
-def color_choices(run: Run) -> list[str]:
-    """Columns a reader may colour by."""
-    clusters = [queries.cluster_column(method) for method in METHODS]
-    return [
-        *run.groups,
-        "label",
-        "predicted",
-        "split",
-        "correct",
-        *clusters,
-        "loss",
-        "expected_loss",
-        "confidence",
-        "neighbors_kept",
-        *queries.PROPERTIES,
-    ]
+LAYOUTS = {"umap": "UMAP", "pca": "PCA"}
+SHOWN = {"dots": "Dots", "images": "Images"}
+CONTROL_WIDTH = 190
 
 
-def show_answer(run: Run) -> list[int]:
-    """How well the first grouping separates, in one sentence; returns the samples that sit among others."""
-    group = next(iter(run.groups), None)
-    if group is None:
-        return []
-    mean, low, high, misplaced = data.purity(run, group)
-    kinds = " and ".join(f"{value}s" for value in sorted(set(run.groups[group].values())))
-    st.markdown(
-        f"##### {kinds.capitalize()} separate: on average **{percent(mean)}** of the 15 nearest images in the 512-d "
-        f"latent space are of the same kind ({low * 100:.1f} to {high * 100:.1f}). "
-        f"{len(misplaced):,} samples have mostly the other kind around them."
+def show_controls(run: Run) -> None:
+    """What to colour and size by, and how to draw."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox("Colour", data.color_columns(run), format_func=name, key="map-color", width=CONTROL_WIDTH)
+        st.selectbox("Size", map_state.SIZES, format_func=name, key="map-size", width=CONTROL_WIDTH)
+        for label, key, choices in (("View", "map-layout", LAYOUTS), ("Show", "map-show", SHOWN)):
+            st.segmented_control(label, list(choices), format_func=choices.get, key=key, required=True, width="content")
+    map_session.take_controls()
+
+
+def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> map_layers.Layers:
+    """The map itself; a selection changes the state before the fragment runs again."""
+    folder = thumbnail_folder(run)
+    neighbors = data.neighbors(run, state.sample)
+    layers = map_layers.lay_out(
+        samples, filters.current(), state, neighbors=neighbors, folder=folder, picture_url=map_picture(run)
     )
-    return misplaced
-
-
-def draw_map(run: Run, points: pl.DataFrame, color: str, size: str) -> dict[str, object]:
-    """The map with its selections."""
-    columns = {"sample_id", "x", "y", "label", "predicted", "loss", color}
-    folder = pl.lit(thumbnail_folder(run)) + pl.col("sample_id").cast(pl.String) + ".png"
-    sized = points.with_columns(pl.coalesce(size, "expected_loss").alias("size"), folder.alias("image"))
-    sized = sized.select(*sorted(columns), "size", "image").sort("size", nulls_last=False)
-    rest = data.samples(run).join(points.lazy().select("sample_id"), on="sample_id", how="anti")
-    chart = charts.population_map(
-        sized, rest.select("x", "y").collect(), color=color, size="size", colors=(run.classes, run.groups)
-    )
-    state = st.altair_chart(
+    scale = data.color_scale(run, state.color)
+    sizes = data.size_domain(run, state.size)
+    chart = charts.population_map(layers, scale, sizes=sizes, folder=folder, start=map_session.at_start())
+    st.altair_chart(
         chart,
-        on_select="rerun",
-        selection_mode=["pick", "box"],
-        key="map",
-        alt=f"{len(points):,} samples on a two-dimensional map, coloured by {name(color)}",
+        on_select=map_session.take_selection,
+        key=map_session.chart_key(),
+        alt=f"{layers.in_view:,} samples on a two-dimensional map, coloured by {name(state.color)}",
     )
-    return dict(state["selection"])
+    return layers
 
 
-def chosen(points: pl.DataFrame, selection: dict[str, object]) -> pl.DataFrame:
-    """The samples the reader picked or boxed; all of them before that."""
-    picked, box = selection.get("pick") or [], selection.get("box") or {}
-    if picked:
-        return points.filter(pl.col("sample_id").is_in([int(p["sample_id"]) for p in picked if "sample_id" in p]))
-    if {"x", "y"} <= set(box):
-        return points.filter(pl.col("x").is_between(*box["x"]), pl.col("y").is_between(*box["y"]))
-    return points
-
-
-def show_composition(selected: pl.DataFrame, everything: pl.DataFrame, column: str) -> None:
-    """Share of each value in the selection against all, with its lift."""
-
-    def shares(frame: pl.DataFrame, alias: str) -> pl.DataFrame:
-        return frame[column].drop_nulls().value_counts(normalize=True, name=alias)
-
-    table = shares(selected, "selection").join(shares(everything, "all"), on=column)
-    table = table.with_columns((pl.col("selection") / pl.col("all")).alias("lift")).sort("selection", descending=True)
-    number = st.column_config.NumberColumn
-    st.dataframe(
-        table.head(10).with_columns(pl.col("selection", "all") * 100),
-        hide_index=True,
-        column_config={
-            column: name(column),
-            "selection": number("Here", format=PERCENT),
-            "all": number("All", format=PERCENT),
-            "lift": number("Lift", format="%.1f x"),
-        },
+def show_legend(layers: map_layers.Layers, state: MapState) -> None:
+    """How to read and use the map."""
+    drawn = (
+        f"Colour shows where {layers.in_view:,} samples lie densest, dots the {map_layers.DOTS_OVER_DENSITY:,} of the "
+        f"highest {name(state.size).lower()}; zoom in to see more"
+        if layers.dense
+        else f"{layers.in_view:,} samples, larger where the {name(state.size).lower()} is higher"
     )
+    st.caption(
+        f"{drawn}. Click a dot for its sample, drag a box for a group, turn the wheel to zoom, click the legend to "
+        "isolate a value, double-click for the whole. Distances between far groups mean nothing on such a map."
+    )
+
+
+def chosen_samples(samples: pl.DataFrame, state: MapState) -> pl.DataFrame:
+    """The samples in the box, or all that are shown."""
+    kept = samples.filter(map_layers.keeps(samples, filters.current(), state))
+    return kept.filter(state.within(state.box if state.box else state.view))
 
 
 @st.fragment
-def explore(run: Run, points: pl.DataFrame) -> None:
-    """Map, selection and gallery; a click reruns only these."""
-    first, second, _ = st.columns([1, 1, 2])
-    color = first.selectbox("Colour", color_choices(run), format_func=name, key="map-color")
-    size = second.selectbox("Size", SIZES, format_func=name, key="map-size")
-    left, right = st.columns([9, 5], gap="medium")
+def explore(run: Run) -> None:
+    """Controls, map, selection and gallery; a click reruns only these."""
+    samples = data.samples(run).collect()
+    show_controls(run)
+    state = map_session.current()
+    panes, below = st.container(key="map-panes"), st.container()
+    left, right = panes.columns([8, 5], gap="medium")
+    group = chosen_samples(samples, state)
+    with below:  # sent first: its images load while the map, which takes the browser longest, is drawn
+        show_group(run, group, state)
     with left:
-        selection = draw_map(run, points, color, size)
-        st.caption(
-            "Click a dot for its sample, drag a box for a group, double-click to let go. Dot size shows "
-            f"{name(size).lower()}. Distances between far groups mean nothing on such a map; "
-            f"{percent(float(points['neighbors_kept'].mean() or 0))} of true near neighbours are kept."  # type: ignore[arg-type]
-        )
-    selected = chosen(points, selection)
+        show_legend(draw_map(run, samples, state), state)
     with right:
-        if len(selected) == 1:
-            draw_sample(run, int(selected["sample_id"][0]))
+        if state.sample is not None:
+            draw_sample(run, state.sample, on_map=True)
         else:
-            st.markdown(f"**{'Selection' if len(selected) < len(points) else 'All shown'}: {len(selected):,} samples**")
-            show_composition(
-                selected, points, "label" if selected["label"].null_count() < len(selected) else "predicted"
-            )
-    if len(selected) > 1:
-        held_out = selected.filter(pl.col("out_of_sample"))
-        st.markdown(f"**Highest loss first**, of the {len(held_out):,} held-out samples shown")
-        shown = held_out.sort("loss", descending=True, nulls_last=True).head(IN_THE_GALLERY)
-        show_gallery(run, shown, key="map-gallery")
+            show_composition(group, samples, whole=not state.box)
+    map_session.keep_address()
+
+
+def show_group(run: Run, group: pl.DataFrame, state: MapState) -> None:
+    """The gallery of what is selected, highest loss first, and its table to take away."""
+    held_out = group.filter(pl.col("out_of_sample")).sort("loss", descending=True, nulls_last=True)
+    what = "in the box" if state.box else "shown"
+    st.markdown(f"**Highest loss first**, of the {len(held_out):,} held-out samples {what}")
+    show_paged_gallery(run, held_out, key="map-gallery")
+    with st.expander(f"Table of the {len(group):,} samples {what}", on_change="rerun", key="map-table") as table:
+        if table.open:
+            st.dataframe(group, hide_index=True, height=320)
+            st.download_button("Download as CSV", group.write_csv, "selection.csv", "text/csv")
 
 
 def main() -> None:
     run = data.current_run()
     st.title("Population map")
-    misplaced = show_answer(run)
-    points = filters.filtered(run).collect()
-    if points.is_empty():
-        st.info("No sample passes the filters: loosen them in the sidebar.")
-        st.stop()
-    explore(run, points)
-    if misplaced:
-        with st.expander(f"{len(misplaced):,} samples among the other kind"):
-            rows = data.samples(run).filter(pl.col("sample_id").is_in(misplaced[:IN_THE_GALLERY])).collect()
-            show_gallery(run, rows, key="misplaced")
+    show_answer(run)
+    map_session.start(run)
+    explore(run)
+    left, right = st.columns([6, 5], gap="large")
+    with left:
+        show_separation(run)
+    with right:
+        show_fidelity(run)
 
 
 main()

@@ -6,12 +6,16 @@ from typing import Any
 import polars as pl
 import pytest
 
+from lake.filters import Filters
 from pages.ui import charts
+from pages.ui.map_layers import lay_out
+from pages.ui.map_state import MapState
 from pages.ui.palette import BAD, COOL, LOWERS, RAISES, WARM, class_colors
+from pages.ui.scales import color_scale, size_domain
 
 CLASSES = ["cat", "dog", "ship", "truck"]
 GROUPS = {"superclass": {"cat": "animal", "dog": "animal", "ship": "vehicle", "truck": "vehicle"}}
-POINTS = pl.DataFrame(
+SAMPLES = pl.DataFrame(
     {
         "sample_id": [1, 2, 3],
         "x": [0.0, 1.0, 2.0],
@@ -21,16 +25,20 @@ POINTS = pl.DataFrame(
         "superclass": ["vehicle", "animal", None],
         "correct": [True, False, None],
         "loss": [0.1, 3.0, None],
+        "expected_loss": [0.1, 0.5, 0.4],
         "contrast": [10.0, 20.0, 30.0],
-        "size": [0.1, 3.0, 0.4],
-        "image": ["/1.png", "/2.png", "/3.png"],
     }
 )
-NOTHING = POINTS.select("x", "y").clear()
+DOTS = 3
+"""The number of the layer of dots on the map."""
 
 
-def population(color: str = "label", points: pl.DataFrame = POINTS) -> dict[str, Any]:
-    chart = charts.population_map(points, NOTHING, color=color, size="size", colors=(CLASSES, GROUPS))
+def population(color: str = "label", size: str = "loss", **options: Any) -> dict[str, Any]:
+    state = MapState(color=color, size=size, **options)
+    near = pl.DataFrame({"neighbor_id": [2]})
+    layers = lay_out(SAMPLES, Filters(), state, neighbors=near, folder="/t/", picture_url="/p.png")
+    scale = color_scale(SAMPLES[color], CLASSES, GROUPS)
+    chart = charts.population_map(layers, scale, sizes=size_domain(SAMPLES[size]), folder="/t/", start=state)
     return dict(chart.to_dict())
 
 
@@ -39,51 +47,70 @@ def encoding(layer: dict[str, Any], channel: str) -> dict[str, Any]:
 
 
 def test_the_map_draws_a_larger_dot_for_a_higher_value() -> None:
-    dots = population()["layer"][1]
+    dots = population()["layer"][DOTS]
     assert encoding(dots, "size")["field"] == "size"
     smallest, largest = encoding(dots, "size")["scale"]["range"]
     assert 0 < smallest < largest
-    assert {channel: encoding(dots, channel)["field"] for channel in "xy"} == {"x": "x", "y": "y"}
+    assert {channel: encoding(dots, channel)["field"] for channel in "xy"} == {"x": "at_x", "y": "at_y"}
 
 
-def test_the_map_can_be_picked_and_boxed() -> None:
-    params = {param["name"]: param["select"] for param in population()["params"]}
-    assert params["pick"]["type"] == "point"
-    assert params["pick"]["fields"] == ["sample_id"]
-    assert params["box"]["type"] == "interval"
-    assert params["box"]["encodings"] == ["x", "y"]
+def test_the_size_of_a_loss_is_the_same_in_every_run_and_that_of_a_property_spans_its_values() -> None:
+    assert encoding(population()["layer"][DOTS], "size")["scale"]["domain"] == [0.0, 8.0]
+    dots = population(size="contrast")["layer"][DOTS]
+    assert encoding(dots, "size")["scale"]["domain"] == [10.0, 30.0]
+    assert "Contrast" in [row["title"] for row in dots["encoding"]["tooltip"]]
+
+
+def test_the_map_can_be_picked_boxed_zoomed_and_isolated_without_drawing_its_marks_anew() -> None:
+    chart = population()
+    params = {param["name"]: param["select"] | {"bind": param.get("bind")} for param in chart["params"]}
+    assert set(params) == {"pick", "box", "zoom", "only"}
+    assert (params["pick"]["type"], params["pick"]["fields"]) == ("point", ["sample_id"])
+    assert (params["box"]["type"], params["box"]["encodings"]) == ("interval", ["x", "y"])
+    assert params["zoom"]["bind"] == "scales"
+    assert params["only"]["bind"] == "legend"
+    assert not any("condition" in channel for layer in chart["layer"] for channel in layer["encoding"].values())
+
+
+def test_numbers_have_no_legend_to_isolate_by() -> None:
+    assert {param["name"] for param in population("loss")["params"]} == {"pick", "box", "zoom"}
+
+
+def test_the_map_begins_with_the_view_and_the_box_of_its_address() -> None:
+    chart = population(view=(0.0, 1.0, 2.0, 3.0), box=(0.1, 0.2, 2.1, 2.2))
+    values = {param["name"]: param.get("value") for param in chart["params"]}
+    assert values["zoom"] == {"x": [0, 1], "y": [2, 3]}
+    assert values["box"] == {"x": [0.1, 0.2], "y": [2.1, 2.2]}
 
 
 def test_the_map_shows_image_label_and_loss_on_hover() -> None:
-    shown = [tooltip["field"] for tooltip in population("contrast")["layer"][1]["encoding"]["tooltip"]]
+    dots = population("contrast")["layer"][DOTS]
+    shown = [tooltip["field"] for tooltip in dots["encoding"]["tooltip"]]
     assert shown == ["image", "sample_id", "label", "predicted", "loss", "contrast"]
+    (image,) = dots["transform"]
+    assert image == {"calculate": "\"/t/\" + datum.sample_id + '.png'", "as": "image"}
 
 
-def test_a_class_has_its_colour_whatever_else_is_shown() -> None:
+def test_dots_give_way_to_images_but_can_still_be_picked() -> None:
+    opacity = [population(show=show)["layer"][DOTS]["mark"]["opacity"] for show in ("dots", "images")]
+    assert opacity[0] > 0.5
+    assert 0 < opacity[1] < 0.05
+
+
+def test_a_class_has_its_colour_in_the_legend() -> None:
     colors = class_colors(CLASSES, GROUPS)
-    for points in (POINTS, POINTS.filter(pl.col("label") == "ship")):
-        scale = encoding(population(points=points)["layer"][1], "color")["scale"]
-        assert scale["range"] == [colors[value] for value in scale["domain"]]
+    scale = encoding(population()["layer"][DOTS], "color")["scale"]
+    assert scale["range"] == [colors[value] for value in scale["domain"]]
     assert colors["cat"] in WARM
     assert colors["ship"] in COOL
     assert len(set(colors.values())) == len(CLASSES)
 
 
 def test_loss_is_coloured_on_a_log_scale_in_nats() -> None:
-    color = encoding(population("loss")["layer"][1], "color")
+    color = encoding(population("loss")["layer"][DOTS], "color")
     assert color["scale"]["type"] == "log"
     assert color["scale"]["domain"][0] > 0
-    assert "nats" in color["title"]
-
-
-@pytest.mark.parametrize(
-    ("color", "domain"), [("superclass", ["animal", "vehicle"]), ("correct", [False, True]), ("label", ["cat", "ship"])]
-)
-def test_named_values_are_nominal_and_keep_their_type(color: str, domain: list[Any]) -> None:
-    found = encoding(population(color)["layer"][1], "color")
-    assert found["type"] == "nominal"
-    assert found["scale"]["domain"] == domain
-    assert len(set(found["scale"]["range"])) == len(domain)
+    assert "nats" in color["legend"]["title"]
 
 
 def test_the_matrix_puts_label_on_rows_and_prediction_on_columns_in_class_order() -> None:

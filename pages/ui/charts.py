@@ -1,41 +1,74 @@
 """Charts: a frame in, an `alt.Chart` out; nothing here knows streamlit."""
 
+import json
 from typing import Any
 
 import altair as alt
 import polars as pl
 
-from pages.ui.palette import BAD, CONTEXT, GOOD, LOWERS, NEUTRAL, RAISES, value_colors
+from pages.ui.map_layers import PLACE, Layers
+from pages.ui.map_state import MapState
+from pages.ui.palette import BAD, CHOSEN, CONTEXT, GOOD, LOWERS, NEUTRAL, RAISES
+from pages.ui.raster import Extent
+from pages.ui.scales import ColorScale, color_scale
 from pages.ui.words import name
 
 Colors = tuple[list[str], dict[str, dict[str, str]]]
-LOSS_DOMAIN = [0.01, 10]
 FEW_POINTS = 5000
 CORRECT, FEW, MANY = "#cfd3d8", "#fdebe4", "#f46036"  # opaque: the numbers on them are black in dark mode too
 EVERY_LABEL = alt.Axis(labelOverlap=False, labelLimit=160)
 
 
 def population_map(
-    points: pl.DataFrame, context: pl.DataFrame, *, color: str, size: str | None, colors: Colors, height: int = 560
+    layers: Layers, scale: ColorScale, *, sizes: tuple[float, float], folder: str, start: MapState, height: int = 600
 ) -> alt.LayerChart:
-    """A dot a sample, larger where `size` is larger; `context` in grey beneath. Click picks, drag draws a box."""
-    # Selection parameters stand alone: a conditional encoding would redraw every mark on each mouse move.
-    pick = alt.selection_point(name="pick", fields=["sample_id"], on="click", clear="dblclick")
-    box = alt.selection_interval(name="box", encodings=["x", "y"])
-    grey = alt.Chart(context).mark_circle(color=CONTEXT, opacity=0.15, size=8).encode(x=_place("x"), y=_place("y"))
-    dots = (
-        alt.Chart(points)
-        .mark_circle(opacity=0.65, strokeWidth=0)
-        .encode(
-            x=_place("x"),
-            y=_place("y"),
-            color=_color(points, color, colors),
-            size=_size(size, few=len(points) <= FEW_POINTS),
-            tooltip=_tooltip(points, color),
-        )
-        .add_params(pick, box)
+    """Dots over what else lies on the map; click picks, drag draws a box, the wheel zooms, the legend isolates.
+
+    `sizes` are the values of the smallest and the largest dot, `start` is the view and the box to begin with, `folder`
+    is where the thumbnails of the hover card lie.
+    """
+    left, right, bottom, top = layers.extent
+    x: dict[str, Any] = {"axis": None, "scale": alt.Scale(domain=[left, right], nice=False)}
+    y: dict[str, Any] = {"axis": None, "scale": alt.Scale(domain=[bottom, top], nice=False)}
+    at = {"x": alt.X("at_x:Q", **x), "y": alt.Y("at_y:Q", **y)}
+    picture = (
+        alt.Chart(layers.picture)
+        .mark_image(aspect=False)
+        .encode(x=alt.X("left:Q", **x), x2="right", y=alt.Y("bottom:Q", **y), y2="top", url="url:N")
     )
-    return alt.layer(grey, dots).properties(height=height).configure_view(strokeWidth=0)
+    rays = alt.Chart(layers.rays).mark_rule(color=CHOSEN, opacity=0.6).encode(**at, x2="to_x", y2="to_y")
+    images = alt.Chart(layers.images).mark_image(width=34, height=34).encode(**at, url="url:N")
+    ring = alt.Chart(layers.chosen).mark_point(color=CHOSEN, size=260, strokeWidth=2.5, opacity=1).encode(**at)
+    dots = (
+        alt.Chart(layers.dots)
+        .transform_calculate(image=f"{json.dumps(folder)} + datum.sample_id + '.png'")
+        .mark_circle(opacity=0.01 if len(layers.images) else 0.7, strokeWidth=0)
+        .encode(
+            **at,
+            color=scale.to_altair(),
+            size=_size(sizes, few=len(layers.dots) <= FEW_POINTS and not layers.dense),
+            tooltip=_tooltip(layers.dots),
+        )
+        .add_params(*_selections(start, scale))
+    )
+    # The dots are the last but one, so that they and not what they lie on are picked and named.
+    return alt.layer(picture, rays, images, dots, ring).properties(height=height).configure_view(strokeWidth=0)
+
+
+def _selections(start: MapState, scale: ColorScale) -> list[alt.Parameter]:
+    """What a reader can do. No mark depends on them: one that does is drawn anew on each move of the mouse."""
+    parameters = [
+        alt.selection_point(name="pick", fields=["sample_id"], on="click", clear="dblclick"),
+        alt.selection_interval(name="box", encodings=["x", "y"], zoom=False, **_interval(start.box)),
+        alt.selection_interval(name="zoom", bind="scales", translate=False, **_interval(start.view)),
+    ]
+    if scale.kind == "nominal":
+        parameters.append(alt.selection_point(name="only", fields=[scale.column], bind="legend"))
+    return parameters
+
+
+def _interval(extent: Extent | None) -> dict[str, Any]:
+    return {"value": {"x": list(extent[:2]), "y": list(extent[2:])}} if extent else {}
 
 
 def probability_bars(frame: pl.DataFrame, label: object) -> alt.Chart:
@@ -47,7 +80,7 @@ def probability_bars(frame: pl.DataFrame, label: object) -> alt.Chart:
         .encode(
             x=alt.X(
                 "probability:Q",
-                title="Probability (label orange)",
+                title=["Probability", "(label orange)"],
                 scale=alt.Scale(domain=[0, 1]),
                 axis=alt.Axis(format="%", tickCount=4),
             ),
@@ -173,52 +206,20 @@ def lines(frame: pl.DataFrame, *, x: str, y: str, x_title: str, y_title: str, he
 def bars(frame: pl.DataFrame, *, x: str, y: str, x_title: str, colors: Colors | None = None) -> Any:
     """Horizontal bars, longest first."""
     mark = alt.Chart(frame).mark_bar(cornerRadiusEnd=3, color=GOOD)
-    color = {"color": _nominal(frame, y, colors, legend=False)} if colors else {}
+    color = {"color": color_scale(frame[y], *colors).to_altair(legend=False)} if colors else {}
     chart: Any = mark.encode(
         x=alt.X(f"{x}:Q", title=x_title), y=alt.Y(f"{y}:N", sort="-x", title=None, axis=EVERY_LABEL), **color
     )
     return chart.properties(height=alt.Step(21))
 
 
-def _place(axis: str) -> Any:
-    channel = alt.X if axis == "x" else alt.Y
-    return channel(f"{axis}:Q", axis=None, scale=alt.Scale(zero=False, padding=12))
+def _size(domain: tuple[float, float], *, few: bool) -> alt.Size:
+    scale = alt.Scale(type="sqrt", domain=domain, range=[5, 160 if few else 60], clamp=True)
+    return alt.Size("size:Q", scale=scale, legend=None)
 
 
-def _color(points: pl.DataFrame, column: str, colors: Colors) -> alt.Color:
-    dtype = points.schema[column]
-    if column in ("loss", "expected_loss"):
-        scale = alt.Scale(type="log", domain=LOSS_DOMAIN, clamp=True, scheme="viridis", reverse=True)
-        return alt.Color(f"{column}:Q", scale=scale, title=f"{name(column)} (nats)")
-    if dtype.is_float():
-        return alt.Color(f"{column}:Q", scale=alt.Scale(scheme="viridis"), title=name(column))
-    return _nominal(points, column, colors, legend=True)
-
-
-def _nominal(points: pl.DataFrame, column: str, colors: Colors, *, legend: bool) -> alt.Color:
-    values = [str(v).lower() if isinstance(v, bool) else str(v) for v in points[column].drop_nulls().unique().sort()]
-    ordered = [c for c in colors[0] if c in values] if set(values) <= set(colors[0]) else values
-    typed: list[Any] = points[column].drop_nulls().unique().sort().to_list() if ordered == values else list(ordered)
-    scale = alt.Scale(domain=typed, range=value_colors(ordered, *colors))
-    shown = alt.Legend(title=name(column), symbolLimit=60, orient="right") if legend else None
-    return alt.Color(f"{column}:N", scale=scale, legend=shown)
-
-
-def _size(column: str | None, *, few: bool) -> Any:
-    if column is None:
-        return alt.value(22)
-    return alt.Size(
-        f"{column}:Q", scale=alt.Scale(type="sqrt", range=[4, 150 if few else 60]), title=name(column), legend=None
-    )
-
-
-def _tooltip(points: pl.DataFrame, color: str) -> list[alt.Tooltip]:
-    shown = ["image", "sample_id", "label", "predicted", "loss"]
-    extra = [] if color in shown else [color]
-    return [
-        alt.Tooltip(
-            c, title="image" if c == "image" else name(c), **({"format": ".3f"} if points.schema[c].is_float() else {})
-        )
-        for c in [*shown, *extra]
-        if c in points.columns
-    ]
+def _tooltip(dots: pl.DataFrame) -> list[alt.Tooltip]:
+    """The hover card: vega shows a value titled image as one."""
+    shown = [column for column in dots.columns if column not in (*PLACE, "size")]
+    rows = [alt.Tooltip(c, title=name(c), **({"format": ".3f"} if dots.schema[c].is_float() else {})) for c in shown]
+    return [alt.Tooltip("image:N", title="image"), *rows]

@@ -4,8 +4,9 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
-from lake.statistics import bootstrap_mean_interval
+from lake.contracts import METHODS
 from lake.store import Lake, Run, default_root
+from pages.ui import scales
 
 SECONDS_UNTIL_NEW_RUNS_SHOW = 10
 
@@ -52,14 +53,45 @@ def table(run: Run, name: str) -> pl.DataFrame:
     return _table(run.lake.root, run.run_id, name)
 
 
+def color_columns(run: Run) -> list[str]:
+    """Columns a reader may colour by, the first grouping first."""
+    clusters = [queries.cluster_column(method) for method in METHODS]
+    said = ["label", "predicted", "split", "correct"]
+    measured = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept"]
+    return [*run.groups, *said, *clusters, *measured, *queries.PROPERTIES]
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _color_scale(root: str, run_id: str, column: str) -> scales.ColorScale:
+    run = open_run(root, run_id)
+    return scales.color_scale(_samples(root, run_id)[column], run.classes, run.groups)
+
+
+def color_scale(run: Run, column: str) -> scales.ColorScale:
+    """The colours of a column over the whole run, whatever the filters leave of it."""
+    return _color_scale(run.lake.root, run.run_id, column)
+
+
+def size_domain(run: Run, column: str) -> tuple[float, float]:
+    """The values of the smallest and the largest dot of a column over the whole run."""
+    return scales.size_domain(_samples(run.lake.root, run.run_id)[column])
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
-def _purity(root: str, run_id: str, group: str) -> tuple[float, float, float, list[int]]:
-    frame = queries.neighbor_purity(open_run(root, run_id), group).collect()
-    low, high = bootstrap_mean_interval(frame["purity"].to_numpy(), resamples=200)
-    misplaced = frame.filter(pl.col("purity") < 0.5).sort("purity", "sample_id")
-    return float(frame["purity"].mean()), low, high, misplaced["sample_id"].to_list()  # type: ignore[arg-type]
+def _misplaced(root: str, run_id: str, group: str) -> list[int]:
+    return queries.misplaced(open_run(root, run_id), group).collect()["sample_id"].to_list()
 
 
-def purity(run: Run, group: str) -> tuple[float, float, float, list[int]]:
-    """Mean share of the 15 nearest that are of the same group, its interval, and the samples in a minority."""
-    return _purity(run.lake.root, run.run_id, group)
+def misplaced(run: Run, group: str) -> list[int]:
+    """Held-out samples most of whose 15 nearest are of another group, the deepest among others first."""
+    return _misplaced(run.lake.root, run.run_id, group)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _neighbors(root: str, run_id: str, sample_id: int) -> pl.DataFrame:
+    return open_run(root, run_id).scan("neighbors").filter(pl.col("sample_id") == sample_id).sort("rank").collect()
+
+
+def neighbors(run: Run, sample_id: int | None) -> pl.DataFrame:
+    """The nearest of a sample in latent space, most similar first; none of no sample."""
+    return _neighbors(run.lake.root, run.run_id, -1 if sample_id is None else sample_id)

@@ -11,6 +11,7 @@ from pages.ui.sample_panel import show_sample
 from pages.ui.words import number
 
 HERE = Path(__file__).parent
+TILES = 24
 
 
 def show_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str = "loss", open_sample: bool = True) -> None:
@@ -28,6 +29,16 @@ def show_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str = "los
     result = component(data={"items": items}, key=key, on_chosen_change=lambda: None)
     if open_sample and result.chosen is not None:
         show_sample(run, int(result.chosen))
+
+
+def show_paged_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str = "loss") -> None:
+    """The gallery of a frame of any length, a page at a time."""
+    pages = max(1, -(-len(frame) // TILES))
+    page = 1
+    if pages > 1:
+        box, _ = st.columns([1, 6])
+        page = box.number_input(f"Page of {pages:,}", 1, pages, key=f"{key}-page-of-{pages}")
+    show_gallery(run, frame.slice((page - 1) * TILES, TILES), key=key, caption=caption)
 
 
 def _item(run: Run, row: dict[str, object], caption: str) -> dict[str, object]:

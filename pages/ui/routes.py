@@ -1,6 +1,6 @@
-"""Thumbnails over HTTP, cached for ever by the browser: an image of a dataset never changes.
+"""Images over HTTP, cached for ever by the browser: thumbnails of a dataset and pictures of a run never change.
 
-Images are read a thousand at a time, so that a gallery costs one read of the lake.
+Thumbnails are read a thousand at a time, so that a gallery costs one read of the lake.
 """
 
 from functools import lru_cache
@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lake.errors import LakeError
+from lake.errors import LakeError, UserError
+from lake.filters import Filters
 from lake.store import RUN_ID, Lake, Run, default_root, reading
+from pages.ui import data, map_layers, map_state
 
 BLOCK = 1000
 FOREVER = "private, max-age=31536000, immutable"
@@ -25,8 +27,28 @@ def thumbnail(run: Run, sample_id: int) -> str:
 
 def thumbnail_folder(run: Run) -> str:
     """The address that the images of the run's dataset share, up to the number of the sample."""
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
-    return (f"/{base}" if base else "") + f"/thumbnails/{run.dataset_id}/"
+    return f"{_base()}/thumbnails/{run.dataset_id}/"
+
+
+def map_picture(run: Run) -> str:
+    """The address of the pictures under the map of a run, without parameters."""
+    return f"{_base()}/pictures/{run.run_id}.png"
+
+
+def serve_picture(request: Request) -> Response:
+    """What lies under the dots of the map, as its parameters say; 404 where the run cannot answer them."""
+    try:
+        with reading(default_root()):
+            run = data.open_run(default_root(), request.path_params["run_id"])
+            samples = data.samples(run).collect()
+            state, refused = map_state.from_query(dict(request.query_params), data.color_columns(run))
+            filters = Filters.from_text(request.query_params.get("f", "")).checked(samples.schema)
+            png = map_layers.draw(samples, filters, state, data.color_scale(run, state.color))
+    except UserError:
+        return Response("no such picture", status_code=404)
+    if refused:
+        return Response("no such picture", status_code=404)
+    return Response(png, media_type="image/png", headers={"Cache-Control": FOREVER})
 
 
 def serve_thumbnail(request: Request) -> Response:
@@ -51,12 +73,19 @@ def _read_block(root: str, dataset_id: str, block: int) -> dict[int, bytes]:
     return dict(rows.iter_rows())
 
 
+def _base() -> str:
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{base}" if base else ""
+
+
 def _no_such_image(request: Request) -> Response:  # noqa: ARG001
     return Response("no such image", status_code=404)
 
 
-# Without the second route Streamlit would answer any other address here with the app's own page.
+# Without the last routes Streamlit would answer any other address here with the app's own page.
 ROUTES = [
+    Route("/pictures/{run_id}.png", serve_picture),
+    Route("/pictures/{rest:path}", _no_such_image),
     Route("/thumbnails/{dataset_id}/{sample_id:int}.png", serve_thumbnail),
     Route("/thumbnails/{rest:path}", _no_such_image),
 ]

@@ -14,6 +14,8 @@ from pages.ui.routes import thumbnail
 from pages.ui.words import number, percent
 
 LOSS = pl.coalesce("loss", "expected_loss")
+FINE_LAYER, SMALL_MAP, NEAREST = "layer3", 120, 6
+NEAREST_STYLE = "width:30%;margin:1%;aspect-ratio:1;image-rendering:pixelated;border-radius:6px"
 
 
 @st.dialog("Sample", width="large")
@@ -22,8 +24,8 @@ def show_sample(run: Run, sample_id: int) -> None:
     draw_sample(run, sample_id)
 
 
-def draw_sample(run: Run, sample_id: int) -> None:
-    """Image, probabilities and facts of a sample, with links to similar samples and its loss analysis."""
+def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
+    """Image, probabilities, loss map, nearest and facts of a sample, with links to where it can be looked at."""
     row = find_sample(run, sample_id)
     if row is None:
         st.info(f"Sample {sample_id} was not scored in this run.")
@@ -37,14 +39,47 @@ def draw_sample(run: Run, sample_id: int) -> None:
         key=f"bars-{sample_id}",
         alt="Probability of each class",
     )
-    first, second = st.columns(2)
-    with first:
-        link("similar", "Fetch similar", sample=sample_id)
-    with second:
-        link("loss_analysis", "Analyse its loss", sample=sample_id)
+    _show_why_and_nearest(run, sample_id)
+    targets = {"similar": "Fetch similar", "loss_analysis": "Analyse its loss", "population_map": "Show on the map"}
+    if on_map:
+        del targets["population_map"]
+    for place, (page, label) in zip(st.columns(len(targets)), targets.items(), strict=True):
+        with place:
+            link(page, label, sample=sample_id)
     with st.expander("All that was measured"):
         facts = [{"what": name, "value": _show(value)} for name, value in row.items()]
         st.dataframe(pl.DataFrame(facts), hide_index=True, height=280)
+
+
+def _show_why_and_nearest(run: Run, sample_id: int) -> None:
+    """The signed loss map where there is one, and beside it the nearest in latent space."""
+    one = pl.LazyFrame({"sample_id": [sample_id]})
+    cells = queries.mean_loss_map(run, one, FINE_LAYER).collect()
+    if cells.is_empty():
+        _show_nearest(run, sample_id)
+        return
+    limit = float(cells["value"].abs().max() or 0) or 1.0  # type: ignore[arg-type]
+    left, right = st.columns([1, 2])
+    with left:
+        st.altair_chart(
+            charts.signed_map(cells, limit=limit, url=thumbnail(run, sample_id), side=SMALL_MAP),
+            width="content",
+            key=f"why-{sample_id}",
+            alt="What raises (red) and lowers (blue) the loss",
+        )
+        st.caption("Red raises the loss, blue lowers it.")
+    with right:
+        _show_nearest(run, sample_id)
+
+
+def _show_nearest(run: Run, sample_id: int) -> None:
+    nearest = data.neighbors(run, sample_id).head(NEAREST)["neighbor_id"].to_list()
+    st.caption(f"The {len(nearest)} nearest in latent space")
+    pictures = "".join(
+        f'<img src="{escape(thumbnail(run, i))}" alt="Sample {i}" title="Sample {i}" style="{NEAREST_STYLE}">'
+        for i in nearest
+    )
+    st.html(f"<div>{pictures}</div>")
 
 
 def show_image(run: Run, sample_id: int) -> None:

@@ -4,12 +4,13 @@ import re
 
 from lake.statistics import wilson_interval
 
+NO_BREAK = "\u00a0"
 WORD_JOINER = "\u2060"  # has no width and keeps an address from becoming a link, which no escape does
 
 
 def percent(share: float) -> str:
-    """0.924 -> "92.4 %"."""
-    return f"{share * 100:.1f} %"
+    """0.924 -> "92.4 %", never broken over two lines."""
+    return f"{share * 100:.1f}{NO_BREAK}%"
 
 
 PERCENT = "%.1f %%"
@@ -20,6 +21,11 @@ def share_with_interval(hits: int, n: int) -> str:
     """ "92.4 % (91.9 to 92.9)": a share with its 95 % Wilson interval."""
     low, high = wilson_interval(hits, n)
     return f"{percent(hits / n)} ({low * 100:.1f} to {high * 100:.1f})"
+
+
+def estimate(row: dict[str, float]) -> str:
+    """ "0.988 (0.987–0.990)": a `value` with the ends `low` and `high` of its 95 % interval."""
+    return f"{row['value']:.3f} ({row['low']:.3f}–{row['high']:.3f})"
 
 
 def number(value: float) -> str:

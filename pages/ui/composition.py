@@ -1,0 +1,67 @@
+"""What a selection is made of, against all: shares with their lift, and the image properties that differ most."""
+
+import polars as pl
+import streamlit as st
+
+from lake import queries
+from lake.contracts import METHODS
+from lake.statistics import wilson_interval
+from pages.ui.words import PERCENT, name, percent
+
+PROPERTIES = "image properties"
+ROWS = 12
+
+
+def show_composition(group: pl.DataFrame, samples: pl.DataFrame, *, whole: bool) -> None:
+    """The table of what a group is made of by a column the reader picks."""
+    st.markdown(f"**{'All shown' if whole else 'Selection'}: {len(group):,} of {len(samples):,} samples**")
+    clusters = [queries.cluster_column(method) for method in METHODS]
+    columns = ["label", "predicted", "split", *clusters, PROPERTIES]
+    column = st.selectbox("Made of", columns, format_func=name, key="map-composition")
+    if group.is_empty():
+        st.info("No sample passes the filters: loosen them in the sidebar.")
+    elif column == PROPERTIES:
+        _show_properties(group, samples)
+    else:
+        _show_shares(group, samples, column)
+
+
+def _show_shares(group: pl.DataFrame, samples: pl.DataFrame, column: str) -> None:
+    table = queries.composition(group.lazy(), samples.lazy(), column).head(ROWS).collect()
+    total = int(group[column].len() - group[column].null_count())
+    intervals = [wilson_interval(n, total) for n in table["n"]]
+    here = [
+        f"{percent(share)} ({low * 100:.1f}–{high * 100:.1f})"
+        for share, (low, high) in zip(table["share"], intervals, strict=True)
+    ]
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table.select(column, "n", pl.Series("here", here, dtype=pl.String), pl.col("share_all") * 100, "lift"),
+        hide_index=True,
+        column_config={
+            column: name(column),
+            "n": number("n", format="localized"),
+            "here": st.column_config.TextColumn("Here (95 %)"),
+            "share_all": number("All", format=PERCENT),
+            "lift": number("Lift", format="%.1f x", help="Share here over share in all samples."),
+        },
+    )
+
+
+def _show_properties(group: pl.DataFrame, samples: pl.DataFrame) -> None:
+    table = queries.property_shifts(group.lazy(), samples.lazy()).collect()
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table.with_columns(pl.col("property").map_elements(name, return_dtype=pl.String)),
+        hide_index=True,
+        column_config={
+            "property": "Property",
+            "median": number("Median here", format="%.1f"),
+            "median_all": number("Median of all", format="%.1f"),
+            "delta": number(
+                "Cliff's delta",
+                format="%+.2f",
+                help="1: every sample here is higher than every other one; -1: lower; 0: no difference.",
+            ),
+        },
+    )

@@ -1,0 +1,121 @@
+"""The state of the map through a session: from the address, from the controls, from the chart, and back.
+
+Streamlit keeps the zoom and the box of a chart under its key, so a view that is set from outside takes a new key.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from lake.store import Run
+from pages.ui import data, map_state
+from pages.ui.map_state import MapState
+from pages.ui.raster import Extent
+
+CONTROLS = ("color", "size", "layout", "show")
+STATE, START, GENERATION, SELECTION, ADDRESS, RUN = (
+    f"map-{part}" for part in ("state", "start", "generation", "selection", "address", "run")
+)
+
+
+def current() -> MapState:
+    """What the map shows now."""
+    state: MapState = st.session_state[STATE]
+    return state
+
+
+def at_start() -> MapState:
+    """The view and the box that the present chart began with."""
+    state: MapState = st.session_state[START]
+    return state
+
+
+def chart_key() -> str:
+    """The key of the chart."""
+    return f"map-chart-{st.session_state[GENERATION]}"
+
+
+def start(run: Run) -> None:
+    """Take the state from the address when a link opened the page, else keep that of the session."""
+    asked = {name: st.query_params[name] for name in map_state.PARAMETERS if name in st.query_params}
+    if STATE not in st.session_state or (asked and asked != st.session_state[ADDRESS]):
+        _begin(_follow(asked, run))
+    elif st.session_state[RUN] != run.run_id:
+        colors = data.color_columns(run)
+        color = current().color if current().color in colors else colors[0]
+        _begin(current().changed(color=color, view=None, box=None, only=()))
+    st.session_state[RUN] = run.run_id
+    for name in CONTROLS:
+        st.session_state[f"map-{name}"] = getattr(current(), name)
+
+
+def take_controls() -> None:
+    """Change the state to what the controls say; another layout begins anew."""
+    state = current()
+    changed = state.changed(**{name: st.session_state[f"map-{name}"] for name in CONTROLS})
+    if changed.layout != state.layout:
+        _begin(changed)
+    st.session_state[STATE] = changed
+
+
+def take_selection() -> None:
+    """Change the state by what the reader did to the chart: a pick, a box, a zoom, a click on the legend."""
+    before, now = st.session_state[SELECTION], dict(st.session_state[chart_key()]["selection"])
+    changes = {
+        field: read(now.get(name)) for name, (field, read) in READERS.items() if now.get(name) != before.get(name)
+    }
+    st.session_state[SELECTION] = now
+    st.session_state[STATE] = current().changed(**changes)
+
+
+def keep_address() -> None:
+    """Write the state into the address, so that a copied link shows the same."""
+    query = current().to_query()
+    for name in map_state.PARAMETERS:
+        if name in query:
+            st.query_params[name] = query[name]
+        elif name in st.query_params:
+            del st.query_params[name]
+    st.session_state[ADDRESS] = query
+
+
+def _begin(state: MapState) -> None:
+    st.session_state[STATE] = st.session_state[START] = state
+    st.session_state[GENERATION] = st.session_state.get(GENERATION, 0) + 1
+    st.session_state[SELECTION] = {}
+
+
+def _follow(asked: dict[str, str], run: Run) -> MapState:
+    """The state that a link asks for; one that names no colour changes only what it names."""
+    found, refused = map_state.from_query(asked, data.color_columns(run))
+    if refused:
+        st.toast(f"The address's {' and '.join(refused)} was ignored: this run has nothing like it.")
+    if STATE not in st.session_state or "color" in asked:
+        return found
+    return current().changed(**{name: getattr(found, name) for name in asked})
+
+
+def _picked(value: Any) -> int | None:
+    return int(value[-1]["sample_id"]) if value else None
+
+
+def _extent(value: Any) -> Extent | None:
+    if not value:
+        return None
+    (left, right), (bottom, top) = sorted(value["at_x"]), sorted(value["at_y"])
+    return (left, right, bottom, top) if left < right and bottom < top else None
+
+
+def _values(value: Any) -> tuple[str, ...]:
+    found = [part for item in value or [] for part in item.values()]
+    return tuple(str(part).lower() if isinstance(part, bool) else str(part) for part in found)
+
+
+READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "pick": ("sample", _picked),
+    "box": ("box", _extent),
+    "zoom": ("view", _extent),
+    "only": ("only", _values),
+}
+"""The chart's parameters: which part of the state each one is, and how to read it."""

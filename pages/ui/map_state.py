@@ -1,0 +1,126 @@
+"""What the map shows, kept in the session and in the address: colour, size, view and selection.
+
+Addresses are untrusted: what this run does not have is left out, and said.
+"""
+
+import math
+from typing import Literal
+from urllib.parse import quote, unquote
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from lake.queries import PROPERTIES
+from pages.ui.raster import Extent
+
+PARAMETERS = ("color", "size", "layout", "show", "view", "box", "sample", "only")
+SIZES = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept", *PROPERTIES]
+MAX_ONLY = 60
+Layout = Literal["umap", "pca"]
+Show = Literal["dots", "images"]
+
+
+class MapState(BaseModel):
+    """One view of the map; equal states look equal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    color: str
+    size: str = SIZES[0]
+    layout: Layout = "umap"
+    show: Show = "dots"
+    view: Extent | None = None
+    """What the reader zoomed to; all of the map where None."""
+    box: Extent | None = None
+    sample: int | None = None
+    only: tuple[str, ...] = ()
+    """Values of the colour's column that the reader isolated."""
+
+    def to_query(self) -> dict[str, str]:
+        """The parameters of the address; what is as at first is left out."""
+        first = MapState(color=self.color)
+        said = {"color": self.color} | {
+            name: value for name in PARAMETERS[1:] if (value := getattr(self, name)) != getattr(first, name)
+        }
+        return {name: _text(value) for name, value in said.items()}
+
+    def changed(self, **values: object) -> "MapState":
+        """With other values; another layout has another view, another colour no isolated values."""
+        updated = dict(values)
+        if values.get("layout", self.layout) != self.layout:
+            updated |= {"view": None, "box": None}
+        if values.get("color", self.color) != self.color:
+            updated |= {"only": ()}
+        return self.model_copy(update=updated)
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """The columns of the coordinates."""
+        return ("x", "y") if self.layout == "umap" else ("pca_x", "pca_y")
+
+    def within(self, extent: Extent | None) -> pl.Expr:
+        """Whether a sample lies in an extent of the map; all do where it is None."""
+        if extent is None:
+            return pl.lit(value=True)
+        x, y = self.axes
+        return pl.col(x).is_between(extent[0], extent[1]) & pl.col(y).is_between(extent[2], extent[3])
+
+    def isolated(self) -> pl.Expr:
+        """Whether a sample has one of the isolated values; all have where none is."""
+        return pl.col(self.color).cast(pl.String).is_in(self.only) if self.only else pl.lit(value=True)
+
+
+def from_query(query: dict[str, str], colors: list[str]) -> tuple[MapState, list[str]]:
+    """The state an address asks for, and the parameters that were refused."""
+    readers = {
+        "color": lambda text: _one_of(text, colors),
+        "size": lambda text: _one_of(text, SIZES),
+        "layout": lambda text: _one_of(text, ["umap", "pca"]),
+        "show": lambda text: _one_of(text, ["dots", "images"]),
+        "view": _extent,
+        "box": _extent,
+        "sample": _sample_id,
+        "only": _values,
+    }
+    found: dict[str, object] = {}
+    refused = []
+    for name, read in readers.items():
+        if query.get(name, "") == "":
+            continue
+        try:
+            found[name] = read(query[name])
+        except ValueError:
+            refused.append(name)
+    return MapState.model_validate({"color": colors[0], **found}), refused
+
+
+def _one_of(text: str, allowed: list[str]) -> str:
+    if text not in allowed:
+        raise ValueError(text)
+    return text
+
+
+def _extent(text: str) -> Extent:
+    left, right, bottom, top = (float(part) for part in text.split(","))
+    if not all(map(math.isfinite, (left, right, bottom, top))) or not (left < right and bottom < top):
+        raise ValueError(text)
+    return left, right, bottom, top
+
+
+def _sample_id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise ValueError(text)
+    return int(text)
+
+
+def _values(text: str) -> tuple[str, ...]:
+    values = tuple(unquote(part) for part in text.encode(errors="replace").decode().split(","))
+    if len(values) > MAX_ONLY:
+        raise ValueError(text)
+    return values
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(quote(part, safe=" ") if isinstance(part, str) else f"{part:.5g}" for part in value)
+    return str(value)

@@ -1,0 +1,92 @@
+"""The colour of a value: one scale for a column of a run, the same in a chart, its legend and a picture of dots."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from pages.ui.palette import CONTEXT, LOSS_RAMP, RAMP, value_colors
+from pages.ui.words import name
+
+LOSSES = ("loss", "expected_loss")
+LOSS_DOMAIN = (0.01, 10.0)
+SIZE_DOMAINS = {"loss": (0.0, 8.0), "expected_loss": (0.0, 2.3), "confidence": (0.0, 1.0)}
+"""Values of the smallest and the largest dot that are the same in every run."""
+SYMBOLS_IN_LEGEND, COLUMNS = 60, 5
+
+
+@dataclass(frozen=True)
+class ColorScale:
+    """Colours `range_` at the values `domain`; between them where the values are numbers on a scale."""
+
+    column: str
+    domain: list[Any]
+    range_: list[str]
+    kind: str
+
+    def to_altair(self, *, legend: bool = True) -> alt.Color:
+        """The channel that colours by the column."""
+        title = f"{name(self.column)} (nats)" if self.column in LOSSES else name(self.column)
+        if self.kind == "nominal":
+            shown = {"symbolLimit": SYMBOLS_IN_LEGEND, "symbolOpacity": 1, "columns": min(len(self.domain), COLUMNS)}
+            channel, scale = "N", alt.Scale(domain=self.domain, range=self.range_)
+        else:
+            shown = {"gradientOpacity": 1}
+            ends = {"domain": self.domain, "range": self.range_}
+            channel, scale = "Q", alt.Scale(type=self.kind, clamp=True, interpolate="rgb", **ends)
+        drawn = alt.Legend(title=title, orient="top", **shown) if legend else None
+        return alt.Color(f"{self.column}:{channel}", scale=scale, legend=drawn)
+
+    def rgb(self, values: pl.Series) -> NDArray[np.float64]:
+        """The colours [N, 3] of the values, 0 to 255; grey where there is none."""
+        stops = np.array([hex_to_rgb(color) for color in self.range_], dtype=float)
+        if self.kind == "nominal":
+            return self._nominal_rgb(values, stops)
+        number, domain = values.cast(pl.Float64).to_numpy(), np.array(self.domain, dtype=float)
+        if self.kind == "log":
+            number, domain = np.log(np.maximum(number, self.domain[0])), np.log(domain)
+        known = ~np.isnan(number)
+        found = np.full((len(number), 3), hex_to_rgb(CONTEXT), dtype=float)
+        found[known] = np.stack([np.interp(number[known], domain, stops[:, i]) for i in range(3)], axis=1)
+        return found
+
+    def _nominal_rgb(self, values: pl.Series, stops: NDArray[np.float64]) -> NDArray[np.float64]:
+        place = {value: i for i, value in enumerate(self.domain)}
+        distinct = values.unique()
+        index = values.replace_strict(distinct, [place.get(v, len(stops)) for v in distinct], return_dtype=pl.Int64)
+        return np.vstack([stops, hex_to_rgb(CONTEXT)])[index.to_numpy()]
+
+
+def color_scale(values: pl.Series, classes: list[str], groups: dict[str, dict[str, str]]) -> ColorScale:
+    """The scale of a column from all its values in the run; a loss has the same scale in every run."""
+    column = values.name
+    if column in LOSSES:
+        low, high = (math.log(end) for end in LOSS_DOMAIN)
+        stops = [round(float(v), 6) for v in np.exp(np.linspace(low, high, len(LOSS_RAMP)))]
+        return ColorScale(column, stops, LOSS_RAMP, "log")
+    if values.dtype.is_float():
+        return ColorScale(column, np.linspace(*_bulk(values), len(RAMP)).tolist(), RAMP, "linear")
+    found = values.drop_nulls().unique().sort().to_list()
+    ordered = [c for c in classes if c in found] if set(found) <= set(classes) else found
+    texts = [str(v).lower() if isinstance(v, bool) else str(v) for v in ordered]
+    return ColorScale(column, ordered, value_colors(texts, classes, groups), "nominal")
+
+
+def size_domain(values: pl.Series) -> tuple[float, float]:
+    """The values of the smallest and the largest dot of a column, from all its values in the run."""
+    return SIZE_DOMAINS.get(values.name) or _bulk(values)
+
+
+def _bulk(values: pl.Series) -> tuple[float, float]:
+    """Between which all but the lowest and the highest hundredth lie."""
+    low, high = (float(values.quantile(q) or 0) for q in (0.01, 0.99))
+    return low, max(high, low + 1e-9)
+
+
+def hex_to_rgb(color: str) -> tuple[int, int, int]:
+    """ "#f46036" -> (244, 96, 54)."""
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)

@@ -1,0 +1,115 @@
+"""How far groups lie apart and how far the map can be believed: the sentence, the figures, and who sits elsewhere."""
+
+import polars as pl
+import streamlit as st
+
+from lake.contracts import SEPARATION_MEASURES
+from lake.store import Run
+from pages.ui import data
+from pages.ui.gallery import show_paged_gallery
+from pages.ui.words import estimate, name, percent
+
+SPACE_NAMES = {"embedding": "512-d", "umap": "Map"}
+MEASURE_NAMES = {
+    "probe": "Linear probe: named right",
+    "purity": "15 nearest of the same kind",
+    "margin": "Margin of centroids",
+    "silhouette": "Silhouette",
+}
+FIDELITY_NAMES = {
+    "trustworthiness": "Trustworthiness",
+    "continuity": "Continuity",
+    "neighbors_kept": "Share of the 15 nearest kept",
+}
+ESTIMATE = pl.struct("value", "low", "high").map_elements(estimate, return_dtype=pl.String).alias("value")
+FIDELITY_HELP = (
+    "Trustworthiness: what is near on the map is near in 512-d. Continuity: what is near in 512-d is near on the map."
+)
+VIEW_NAMES = {"umap": "UMAP", "pca": "PCA"}
+ONLY_NEAR = "Distances between far groups mean nothing on such a map, in either view."
+
+
+def show_answer(run: Run) -> None:
+    """How well the first grouping separates, in one sentence."""
+    rows = data.table(run, "separation")
+    group = next(iter(run.groups), "label")
+    purity = rows.filter(grouping=group, space="embedding", measure="purity", label="")
+    if purity.is_empty():
+        st.markdown("##### This run has no figures of how far its groups lie apart: refresh to measure them.")
+        return
+    found, away = purity.row(0, named=True), data.misplaced(run, group)
+    kinds = sorted(set(run.groups[group].values())) if group in run.groups else run.classes
+    named = f"{' and '.join(f'{kind}s' for kind in kinds)} separate" if len(kinds) == 2 else "The groups separate"
+    st.markdown(
+        f"##### {named[:1].upper() + named[1:]}: on average **{percent(found['value'])}** of the 15 nearest images in "
+        f"the 512-d latent space are of the same kind ({found['low'] * 100:.1f} to {found['high'] * 100:.1f}; "
+        f"by chance {percent(found['chance'])}). {len(away):,} of {found['n']:,} held-out samples sit among the other "
+        "kind."
+    )
+
+
+def show_separation(run: Run) -> None:
+    """Every measure of a grouping in latent space and on the map, by class, and the samples among the others."""
+    rows = data.table(run, "separation")
+    st.subheader("How well they separate")
+    if rows.is_empty():
+        st.caption("Not measured in this run.")
+        return
+    groupings = [group for group in (*run.groups, "label") if group in rows["grouping"]]
+    left, right = st.columns(2, vertical_alignment="bottom")
+    grouping = left.selectbox("Groups", groupings, format_func=name, key="separation-grouping")
+    label = right.selectbox("Of", ["", *run.classes], format_func=lambda v: v or "All classes", key="separation-label")
+    found = rows.filter(grouping=grouping, label=label)
+    order = pl.col("measure").cast(pl.Enum(SEPARATION_MEASURES))
+    table = found.sort(order, "space").select(
+        pl.col("measure").replace_strict(MEASURE_NAMES),
+        pl.col("space").replace_strict(SPACE_NAMES),
+        "n",
+        ESTIMATE,
+        "chance",
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "measure": "Measure",
+            "space": st.column_config.TextColumn("In", width="small"),
+            "n": number("Samples", format="localized"),
+            "value": "Value (95 %)",
+            "chance": number("Chance", format="%.3f", help="The same with the groups shuffled among the samples."),
+        },
+    )
+    away = data.misplaced(run, grouping)
+    members = data.samples(run).filter(pl.col("sample_id").is_in(away)).collect()
+    of_class = members.filter(pl.col("label") == label) if label else members
+    with st.expander(f"{len(of_class):,} held-out samples among the other kind", on_change="rerun") as expander:
+        if expander.open:
+            show_paged_gallery(run, of_class.sort("loss", descending=True), key="misplaced")
+
+
+def show_fidelity(run: Run) -> None:
+    """How many near neighbours the map keeps, against the plain alternative."""
+    rows = data.table(run, "map_quality")
+    st.subheader("How far to believe the map")
+    if rows.is_empty():
+        st.caption(f"Not measured in this run. {ONLY_NEAR}")
+        return
+    kept = {r["view"]: r["value"] for r in rows.filter(measure="neighbors_kept").iter_rows(named=True)}
+    st.markdown(
+        f"{ONLY_NEAR} Of the 15 nearest in 512-d, **{percent(kept['umap'])}** are among the 15 nearest on the UMAP "
+        f"map, {percent(kept['pca'])} on the two principal components. Colour by *Neighbors kept* to see where."
+    )
+    st.dataframe(
+        rows.sort("measure", "view", descending=[True, True]).select(
+            pl.col("measure").replace_strict(FIDELITY_NAMES),
+            pl.col("view").replace_strict(VIEW_NAMES),
+            ESTIMATE,
+        ),
+        hide_index=True,
+        column_config={
+            "measure": st.column_config.TextColumn("Measure", help=FIDELITY_HELP),
+            "view": st.column_config.TextColumn("View", width="small"),
+            "value": "Value (95 %)",
+        },
+    )

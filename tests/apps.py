@@ -1,0 +1,38 @@
+"""The app in this process through Streamlit's `AppTest`, and what is read off its pages."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from streamlit.testing.v1 import AppTest
+
+from pages.ui.navigation import ENTRIES
+
+REPOSITORY = Path(__file__).parent.parent
+FRAME = REPOSITORY / "pages" / "ui" / "frame.py"  # what `streamlit_app.app` serves
+NAMES = [entry.name for entry in ENTRIES]
+VEHICLES = ["ship", "truck"]
+HELD_OUT = pl.col("out_of_sample") & pl.col("label").is_not_null()
+Open = Callable[..., AppTest]
+
+
+def answer(app: AppTest) -> str:
+    """The one sentence under the title, without its stars."""
+    return next(m.value for m in app.main.markdown if m.value.startswith("#####")).replace("**", "")
+
+
+def shown(app: AppTest) -> str:
+    """Everything the app says in words."""
+    kinds = (app.title, app.markdown, app.caption, app.error, app.info, app.warning, app.toast, app.code)
+    return "\n".join(str(element.value) for kind in kinds for element in kind)
+
+
+def tiles(app: AppTest) -> list[dict[str, Any]]:
+    """Every tile of every gallery."""
+    return [tile for part in app.get("bidi_component") for tile in json.loads(part.proto.json)["items"]]
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.1f}\u00a0%"
