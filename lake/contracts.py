@@ -9,47 +9,24 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from lake.columns import counts_of, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
+
 FORMAT_VERSION = 1
 """Raised when a reader of the previous version would misread the lake."""
 
 SPLITS = ["train", "validation", "test", "unlabeled"]
 METHODS = ["kmeans", "bisecting", "hdbscan"]
-KINDS = ["class", "cluster", "confusion"]
+LOSS_KINDS = ["class", "cluster", "confusion", "slice", "unlabeled"]
+DATA_KINDS = ["mislabeled", "leakage", "duplicate", "domain gap", "under-represented"]
+TIERS = ["exact", "near"]
+REASONS = ["doubtful label", "image quality", "far from others", "look-alike class", "unsure"]
 LAYERS = ["layer3", "layer4"]
 SPACES = ["embedding", "umap"]
 SEPARATION_MEASURES = ["probe", "purity", "margin", "silhouette"]
+QUALITY_MEASURES = ["silhouette", "half_agreement", "seed_agreement", "agreement", "noise"]
+SWEEP_MEASURES = ["sweep_silhouette", "sweep_half_agreement"]
 VIEWS = ["umap", "pca"]
 FIDELITY_MEASURES = ["trustworthiness", "continuity", "neighbors_kept"]
-
-
-def _run_id() -> dy.String:
-    return dy.String(primary_key=True, description="The run this row belongs to.")
-
-
-def _dataset_id() -> dy.String:
-    return dy.String(primary_key=True, description="The dataset and its split, shared by runs.")
-
-
-def _sample_id() -> dy.Int64:
-    return dy.Int64(primary_key=True, min=0, description="Stable number of the sample within the dataset.")
-
-
-def _float(description: str, **options: Any) -> dy.Float64:
-    return dy.Float64(allow_inf=False, allow_nan=False, description=description, **options)
-
-
-def _one_of(values: list[str], description: str, *, primary_key: bool = False) -> dy.String:
-    return dy.String(
-        primary_key=primary_key,
-        check=lambda column: column.is_in(values),
-        description=f"{description}: {', '.join(values)}.",
-    )
-
-
-def _label_counts(*names: str) -> dy.List:
-    counted: dict[str, dy.Column] = {name: dy.String() for name in names}
-    counted["n"] = dy.Int64(min=1)
-    return dy.List(dy.Struct(counted), description=f"Counts by {' and '.join(names)}, largest first.")
 
 
 class Runs(dy.Schema):
@@ -81,9 +58,9 @@ class Runs(dy.Schema):
 class Samples(dy.Schema):
     """Every image of a dataset with its split, label and groups."""
 
-    dataset_id = _dataset_id()
-    sample_id = _sample_id()
-    split = _one_of(SPLITS, "Part of the dataset")
+    dataset_id = dataset_id_column()
+    sample_id = sample_id_column()
+    split = one_of(SPLITS, "Part of the dataset")
     label = dy.String(nullable=True, description="Given class; null where the label is withheld.")
     groups = dy.List(
         dy.Struct({"name": dy.String(), "value": dy.String(nullable=True)}),
@@ -96,8 +73,8 @@ class Samples(dy.Schema):
 class Images(dy.Schema):
     """The encoded image of every sample."""
 
-    dataset_id = _dataset_id()
-    sample_id = _sample_id()
+    dataset_id = dataset_id_column()
+    sample_id = sample_id_column()
     png = dy.Binary(description="The image as PNG.")
     width = dy.Int64(min=1, description="Pixels.")
     height = dy.Int64(min=1, description="Pixels.")
@@ -106,124 +83,154 @@ class Images(dy.Schema):
 class Properties(dy.Schema):
     """Measured image properties in CIELAB (sRGB, D65); background = border ring, object = centre: a proxy."""
 
-    dataset_id = _dataset_id()
-    sample_id = _sample_id()
-    bg_lightness = _float("Median L* of the border ring, 0 black to 100 white.", min=0, max=101)
-    bg_plainness = _float("Standard deviation of L* in the ring; 0 is one flat tone.", min=0)
-    bg_chroma = _float("Mean chroma of the ring; 0 is grey.", min=0)
-    object_lightness = _float("Median L* of the centre.", min=0, max=101)
-    shade = _float("Lightness of the centre minus that of the ring; negative is a darker object.")
-    object_chroma = _float("Mean chroma of the centre; 0 is grey.", min=0)
-    object_hue = _float(
+    dataset_id = dataset_id_column()
+    sample_id = sample_id_column()
+    bg_lightness = float_column("Median L* of the border ring, 0 black to 100 white.", min=0, max=101)
+    bg_plainness = float_column("Standard deviation of L* in the ring; 0 is one flat tone.", min=0)
+    bg_chroma = float_column("Mean chroma of the ring; 0 is grey.", min=0)
+    object_lightness = float_column("Median L* of the centre.", min=0, max=101)
+    shade = float_column("Lightness of the centre minus that of the ring; negative is a darker object.")
+    object_chroma = float_column("Mean chroma of the centre; 0 is grey.", min=0)
+    object_hue = float_column(
         "Hue of the centre in degrees; null where its chroma is below 10.", nullable=True, min=0, max=360
     )
-    contrast = _float("Standard deviation of L* over the image.", min=0)
-    sharpness = _float("Variance of the Laplacian of L*; low is blurred.", min=0)
-    edge_density = _float("Share of pixels with a strong lightness gradient.", min=0, max=1)
+    contrast = float_column("Standard deviation of L* over the image.", min=0)
+    sharpness = float_column("Variance of the Laplacian of L*; low is blurred.", min=0)
+    edge_density = float_column("Share of pixels with a strong lightness gradient.", min=0, max=1)
 
 
 class Predictions(dy.Schema):
     """What the classifier says of each scored sample, after temperature scaling."""
 
-    run_id = _run_id()
-    sample_id = _sample_id()
+    run_id = run_id_column()
+    sample_id = sample_id_column()
     predicted = dy.String(description="Most probable class.")
-    confidence = _float("Probability of the predicted class.", min=0, max=1.0001)
+    confidence = float_column("Probability of the predicted class.", min=0, max=1.0001)
     probabilities = dy.List(dy.Float32(), description="Calibrated probability of each class of `runs.classes`.")
     logits = dy.List(dy.Float32(), description="Raw outputs of the classifier, before temperature scaling.")
-    loss = _float(
+    loss = float_column(
         "Cross-entropy of the given label in nats; 0 is certain and right; null if unlabeled.",
         nullable=True,
         min=0,
     )
-    raw_loss = _float("The same before temperature scaling.", nullable=True, min=0)
-    expected_loss = _float("Entropy of the probabilities in nats: the loss to expect without a label.", min=0)
-    margin = _float("Probability of the first class minus that of the second.", min=0, max=1.0001)
+    raw_loss = float_column("The same before temperature scaling.", nullable=True, min=0)
+    expected_loss = float_column("Entropy of the probabilities in nats: the loss to expect without a label.", min=0)
+    margin = float_column("Probability of the first class minus that of the second.", min=0, max=1.0001)
     correct = dy.Bool(nullable=True, description="Whether the prediction equals the label; null if unlabeled.")
     out_of_sample = dy.Bool(description="False where the scoring model was trained on the sample.")
     fold = dy.Int64(
         nullable=True, min=1, description="Model that scored a training sample it never saw; null for the main model."
     )
-    temperature = _float("What the logits are divided by before the softmax.", min=0)
+    temperature = float_column("What the logits are divided by before the softmax.", min=0)
 
 
 class Embeddings(dy.Schema):
     """The features before the classifier."""
 
-    run_id = _run_id()
-    sample_id = _sample_id()
+    run_id = run_id_column()
+    sample_id = sample_id_column()
     embedding = dy.List(dy.Float32(), description="512 features of timm's forward_head(pre_logits=True).")
 
 
 class Projection(dy.Schema):
     """Where each sample lies on the 2-D map."""
 
-    run_id = _run_id()
-    sample_id = _sample_id()
-    x = _float("First UMAP coordinate; no unit.")
-    y = _float("Second UMAP coordinate; no unit.")
-    neighbors_kept = _float("Share of the 15 nearest in 512-d that are among the 15 nearest on the map.", min=0, max=1)
-    pca_x = _float("First principal component of the embeddings at unit length.", nullable=True)
-    pca_y = _float("Second principal component.", nullable=True)
+    run_id = run_id_column()
+    sample_id = sample_id_column()
+    x = float_column("First UMAP coordinate; no unit.")
+    y = float_column("Second UMAP coordinate; no unit.")
+    neighbors_kept = float_column(
+        "Share of the 15 nearest in 512-d that are among the 15 nearest on the map.", min=0, max=1
+    )
+    pca_x = float_column("First principal component of the embeddings at unit length.", nullable=True)
+    pca_y = float_column("Second principal component.", nullable=True)
 
 
 class MapQuality(dy.Schema):
     """How far each two-dimensional view can be believed, with 95 % bootstrap intervals."""
 
-    run_id = _run_id()
-    view = _one_of(VIEWS, "View", primary_key=True)
-    measure = _one_of(FIDELITY_MEASURES, "What is measured at the 15 nearest; 1 is faithful", primary_key=True)
+    run_id = run_id_column()
+    view = one_of(VIEWS, "View", primary_key=True)
+    measure = one_of(FIDELITY_MEASURES, "What is measured at the 15 nearest; 1 is faithful", primary_key=True)
     n = dy.Int64(min=1, description="Samples it is the mean of.")
-    value = _float("The mean.", max=1.0001)
-    low = _float("Lower end of the interval.", max=1.0001)
-    high = _float("Upper end of the interval.", max=1.0001)
+    value = float_column("The mean.", max=1.0001)
+    low = float_column("Lower end of the interval.", max=1.0001)
+    high = float_column("Upper end of the interval.", max=1.0001)
 
 
 class Separation(dy.Schema):
     """How far groups lie apart, on labelled held-out samples, with 95 % bootstrap intervals."""
 
-    run_id = _run_id()
+    run_id = run_id_column()
     grouping = dy.String(primary_key=True, description="What the classes are grouped by: superclass, or label itself.")
-    space = _one_of(SPACES, "Space: the 512 features or the map", primary_key=True)
-    measure = _one_of(SEPARATION_MEASURES, "What is measured", primary_key=True)
+    space = one_of(SPACES, "Space: the 512 features or the map", primary_key=True)
+    measure = one_of(SEPARATION_MEASURES, "What is measured", primary_key=True)
     label = dy.String(primary_key=True, description="The class the row is of; empty for all samples.")
     n = dy.Int64(min=1, description="Held-out samples it is the mean of.")
-    value = _float(
+    value = float_column(
         "Mean of: named right by a linear probe; share of the 15 nearest of the same group; "
         "margin between the own and the nearest other centroid; silhouette.",
         min=-1.0001,
         max=1.0001,
     )
-    low = _float("Lower end of the interval.", min=-1.0001, max=1.0001)
-    high = _float("Upper end of the interval.", min=-1.0001, max=1.0001)
-    chance = _float("The value with the groups shuffled; null for a class.", nullable=True, min=-1.0001, max=1.0001)
+    low = float_column("Lower end of the interval.", min=-1.0001, max=1.0001)
+    high = float_column("Upper end of the interval.", min=-1.0001, max=1.0001)
+    chance = float_column(
+        "The value with the groups shuffled; null for a class.", nullable=True, min=-1.0001, max=1.0001
+    )
 
 
 class Clusters(dy.Schema):
     """Which cluster each sample belongs to, by method."""
 
-    run_id = _run_id()
-    method = _one_of(METHODS, "Clustering", primary_key=True)
-    sample_id = _sample_id()
+    run_id = run_id_column()
+    method = one_of(METHODS, "Clustering", primary_key=True)
+    sample_id = sample_id_column()
     cluster = dy.Int64(nullable=True, min=0, description="Cluster number; null is noise, never merged.")
-    distance = _float("Distance to the cluster's centre in normalised PCA space; null for noise.", nullable=True, min=0)
-    strength = _float("Membership strength, 1 for methods without one.", min=0, max=1)
+    distance = float_column(
+        "Distance to the cluster's centre in normalised PCA space; null for noise.", nullable=True, min=0
+    )
+    strength = float_column("Membership strength, 1 for methods without one.", min=0, max=1)
+
+
+class ClusterQuality(dy.Schema):
+    """How good and how stable each clustering is, and others with fewer or more clusters would be."""
+
+    run_id = run_id_column()
+    method = one_of(METHODS, "Clustering", primary_key=True)
+    clusters = dy.Int64(primary_key=True, min=0, description="Number of clusters.")
+    measure = one_of(
+        [*QUALITY_MEASURES, *SWEEP_MEASURES],
+        "What is measured: mean silhouette, adjusted Rand index with fits to halves of the samples, to another seed or "
+        "of another method, share of noise; the sweep is over a part of the samples",
+        primary_key=True,
+    )
+    of = dy.String(primary_key=True, description="The other method of an agreement; else empty.")
+    value = float_column("The value; 1 is best, of noise 0.", min=-1.0001, max=1.0001)
 
 
 class ClusterSummaries(dy.Schema):
     """What each cluster is, in counts and measured words."""
 
-    run_id = _run_id()
-    method = _one_of(METHODS, "Clustering", primary_key=True)
+    run_id = run_id_column()
+    method = one_of(METHODS, "Clustering", primary_key=True)
     cluster = dy.Int64(primary_key=True, min=0, description="Cluster number within the method.")
     n = dy.Int64(min=1, description="Samples in the cluster.")
     n_held_out = dy.Int64(min=0, description="Of them labelled and out of sample; losses use these only.")
-    class_mix = _label_counts("label")
-    mean_loss = _float("Mean loss of the held-out members in nats.", nullable=True)
-    lift = _float("Their mean loss over that of all held-out samples.", nullable=True)
-    lift_low = _float("Lower end of the 95 % bootstrap interval of the lift.", nullable=True)
-    lift_high = _float("Upper end of it.", nullable=True)
-    adjusted_p = _float("Benjamini-Hochberg adjusted p of a raised loss; null if too few.", nullable=True, min=0, max=1)
+    class_mix = counts_of("label")
+    mean_loss = float_column("Mean loss of the held-out members in nats.", nullable=True)
+    lift = float_column("Their mean loss over that of all held-out samples.", nullable=True)
+    lift_low = float_column("Lower end of the 95 % bootstrap interval of the lift.", nullable=True)
+    lift_high = float_column("Upper end of it.", nullable=True)
+    adjusted_p = float_column(
+        "Benjamini-Hochberg adjusted p of a raised loss; null if too few.", nullable=True, min=0, max=1
+    )
+    stability = float_column(
+        "Mean largest Jaccard index with clusters found in halves of the samples; above .75 stable, below .6 doubtful.",
+        nullable=True,
+        min=0,
+        max=1.0001,
+    )
     description = dy.String(description="Measured properties that set it apart, with numbers.")
     medoids = dy.List(dy.Int64(), description="Samples nearest to the centre, nearest first.")
 
@@ -231,88 +238,137 @@ class ClusterSummaries(dy.Schema):
 class Neighbors(dy.Schema):
     """The most similar samples of each sample, itself left out."""
 
-    run_id = _run_id()
-    sample_id = _sample_id()
+    run_id = run_id_column()
+    sample_id = sample_id_column()
     rank = dy.Int64(primary_key=True, min=1, description="1 is the most similar.")
     neighbor_id = dy.Int64(min=0, description="The similar sample.")
-    similarity = _float("Cosine of the two embeddings.", min=-1.001, max=1.001)
+    similarity = float_column("Cosine of the two embeddings.", min=-1.001, max=1.001)
 
 
 class LossMaps(dy.Schema):
     """Signed maps of what raises and lowers the loss (HiResCAM on the loss), held-out samples."""
 
-    run_id = _run_id()
-    sample_id = _sample_id()
-    layer = _one_of(LAYERS, "Block whose output is explained", primary_key=True)
+    run_id = run_id_column()
+    sample_id = sample_id_column()
+    layer = one_of(LAYERS, "Block whose output is explained", primary_key=True)
     target = dy.String(description="Class whose cross-entropy is explained: the label, else the prediction.")
     height = dy.Int64(min=1, description="Cells.")
     width = dy.Int64(min=1, description="Cells.")
     values = dy.List(dy.Float32(), description="Row by row in nats: above 0 raises the loss, below 0 lowers it.")
-    max_abs = _float("Largest absolute value of the map.", min=0)
+    max_abs = float_column("Largest absolute value of the map.", min=0)
+
+
+class Triage(dy.Schema):
+    """Why the loss of a held-out sample is high, where it is: the label has less than even odds."""
+
+    run_id = run_id_column()
+    sample_id = sample_id_column()
+    reason = one_of(REASONS, "The first rule that fits")
+    label_share = float_column("Share of its labelled neighbours that have its label.", nullable=True, min=0, max=1)
+    predicted_share = float_column("Share of them that have its prediction as label.", nullable=True, min=0, max=1)
+    similarity = float_column("Cosine to its nearest neighbour.", nullable=True, min=-1.001, max=1.001)
+
+
+class Duplicates(dy.Schema):
+    """Samples that are in the data twice, each with the copy that is most like it, one across the training first."""
+
+    run_id = run_id_column()
+    sample_id = sample_id_column()
+    duplicate_id = dy.Int64(min=0, description="The copy.")
+    tier = one_of(TIERS, "The same bytes, or alike but for a mirror image and a small shift")
+    correlation = float_column("Of their lightness.", min=-1.001, max=1.001)
+    leak = dy.Bool(description="One of the two was trained on and the other was not.")
 
 
 class Findings(dy.Schema):
-    """Ranked, tested statements about groups whose loss is raised."""
+    """Ranked, tested statements: groups whose loss is raised, unlabeled ones to label first, faults of the data."""
 
-    run_id = _run_id()
-    finding_id = dy.Int64(primary_key=True, min=1, description="Rank: 1 is the worst.")
-    kind = _one_of(KINDS, "What makes the group")
+    run_id = run_id_column()
+    finding_id = dy.Int64(primary_key=True, min=1, description="Rank: 1 is the worst, confirmed ones first.")
+    kind = one_of([*LOSS_KINDS, *DATA_KINDS], "What makes the group")
     name = dy.String(description="The group in words.")
     sentence = dy.String(description="The statement shown to people.")
-    n = dy.Int64(min=1, description="Held-out samples in the group.")
-    population = dy.Int64(min=1, description="Held-out samples it is a part of.")
-    mean_loss = _float("Mean loss of the group in nats.", min=0)
-    lift = _float("Mean loss of the group over that of all held-out samples.", min=0)
-    lift_low = _float("Lower end of the 95 % bootstrap interval.", min=0)
-    lift_high = _float("Upper end of it.", min=0)
-    errors = dy.Int64(min=0, description="Wrong predictions in the group.")
-    p = _float("One-sided permutation p against random groups of equal size.", min=0, max=1)
-    adjusted_p = _float("After Benjamini-Hochberg over every group tested.", min=0, max=1)
-    class_matched_p = _float(
-        "Permutation p against groups of the same class mix; null for classes.", nullable=True, min=0, max=1
+    n = dy.Int64(min=1, description="Samples in the group; held-out ones where labelled.")
+    population = dy.Int64(min=1, description="Samples it is a part of: its class where it has one, else all.")
+    mean_loss = float_column(
+        "Mean loss of the group in nats; of unlabeled samples the expected one.", nullable=True, min=0
     )
-    confirmed = dy.Bool(description="Found on one half and again, below .05, on the other.")
-    severity = _float("Loss above expectation summed over the group, in nats: the order of the list.")
-    confusion = _label_counts("label", "predicted")
+    median_loss = float_column("Median of it.", nullable=True, min=0)
+    lift = float_column(
+        "Mean loss of the group over that of all such samples; of a fault of the data what was counted over what "
+        "chance gives, null where there is nothing to compare with.",
+        nullable=True,
+        min=0,
+    )
+    lift_low = float_column("Lower end of its 95 % interval.", nullable=True, min=0)
+    lift_high = float_column("Upper end of it.", nullable=True, min=0)
+    errors = dy.Int64(nullable=True, min=0, description="Wrong predictions in the group; null if not about them.")
+    p = float_column(
+        "One-sided p on the half of the samples it was found on; null if counted only.", nullable=True, min=0, max=1
+    )
+    adjusted_p = float_column("After Benjamini-Hochberg over everything tested.", nullable=True, min=0, max=1)
+    class_matched_p = float_column(
+        "Permutation p against groups of the same class mix; null for classes and faults of the data.",
+        nullable=True,
+        min=0,
+        max=1,
+    )
+    confirmed = dy.Bool(
+        nullable=True, description="Again below .05 on the other half of the samples; null where that has too few."
+    )
+    covered_by = dy.Int64(nullable=True, min=1, description="The worse finding that is about the same samples.")
+    severity = float_column(
+        "Loss above expectation summed over the group, in nats: the order of the list; null for faults of the data.",
+        nullable=True,
+    )
+    confusion = counts_of("label", "predicted")
+    reasons = counts_of("reason")
+    splits = counts_of("split")
     example_ids = dy.List(dy.Int64(), description="Its samples of highest loss.")
     filter_ = dy.String(  # a class attribute `filter` would hide `Schema.filter`, which validates
         alias="filter", description="The filter that reproduces the group, as in a page's address."
     )
     action = dy.String(description="What to do about it.")
+    more_images = dy.Int64(nullable=True, min=1, description="How many to collect, or to label, first.")
+    more_label = dy.String(nullable=True, description="Of which class to collect.")
+    near_own = dy.Int64(
+        nullable=True, min=0, description="Training images of that class among the nearest of its members of high loss."
+    )
+    near_other = dy.Int64(nullable=True, min=0, description="Those of other classes.")
 
 
 class Training(dy.Schema):
     """Telemetry of the training, a row every few steps; epochs are fractional as image sizes grow."""
 
-    run_id = _run_id()
+    run_id = run_id_column()
     step = dy.Int64(primary_key=True, min=1, description="Optimiser steps done.")
-    epoch = _float("Passes over the training split.", min=0)
+    epoch = float_column("Passes over the training split.", min=0)
     resolution = dy.Int64(min=8, description="Side of the training images in pixels.")
-    loss = _float("Mean smoothed cross-entropy since the last row, in nats.", min=0)
-    accuracy = _float("Share right on augmented training images since the last row.", min=0, max=1)
-    learning_rate = _float("Rate of the convolutions.", min=0)
-    images_per_second = _float("Training speed since the last row.", min=0)
+    loss = float_column("Mean smoothed cross-entropy since the last row, in nats.", min=0)
+    accuracy = float_column("Share right on augmented training images since the last row.", min=0, max=1)
+    learning_rate = float_column("Rate of the convolutions.", min=0)
+    images_per_second = float_column("Training speed since the last row.", min=0)
 
 
 class Dynamics(dy.Schema):
     """How each training sample was learnt, over every time training showed it (augmented)."""
 
-    run_id = _run_id()
-    sample_id = _sample_id()
+    run_id = run_id_column()
+    sample_id = sample_id_column()
     times_seen = dy.Int64(min=1, description="How often training showed it.")
-    aum = _float("Area under the margin: mean logit of the label minus the largest other one.")
-    confidence = _float("Mean probability of the label.", min=0, max=1.0001)
-    variability = _float("Standard deviation of that probability.", min=0)
+    aum = float_column("Area under the margin: mean logit of the label minus the largest other one.")
+    confidence = float_column("Mean probability of the label.", min=0, max=1.0001)
+    variability = float_column("Standard deviation of that probability.", min=0)
     times_forgotten = dy.Int64(min=0, description="How often it was wrong right after having been right.")
 
 
 class Metrics(dy.Schema):
     """One number a row: headline figures, seconds and peak memory of each stage."""
 
-    run_id = _run_id()
+    run_id = run_id_column()
     stage = dy.String(primary_key=True, description="Stage that measured it.")
     name = dy.String(primary_key=True, description="What is measured, with its unit.")
-    value = _float("The number.")
+    value = float_column("The number.")
 
 
 TABLES: dict[str, type[dy.Schema]] = {
@@ -326,9 +382,12 @@ TABLES: dict[str, type[dy.Schema]] = {
     "map_quality": MapQuality,
     "separation": Separation,
     "clusters": Clusters,
+    "cluster_quality": ClusterQuality,
     "cluster_summaries": ClusterSummaries,
     "neighbors": Neighbors,
     "loss_maps": LossMaps,
+    "triage": Triage,
+    "duplicates": Duplicates,
     "findings": Findings,
     "training": Training,
     "dynamics": Dynamics,

@@ -33,6 +33,9 @@ def scan_samples(run: Tables) -> pl.LazyFrame:
     for method in METHODS:
         members = run.scan("clusters").filter(pl.col("method") == method)
         frame = frame.join(members.select("sample_id", pl.col("cluster").alias(cluster_column(method))), on="sample_id")
+    frame = frame.join(run.scan("triage").select("sample_id", "reason"), on="sample_id", how="left")
+    copies = run.scan("duplicates").select("sample_id", pl.col("tier").alias("duplicate"), "leak")
+    frame = frame.join(copies, on="sample_id", how="left").with_columns(pl.col("leak").fill_null(value=False))
     return frame.select(
         "sample_id",
         "split",
@@ -95,6 +98,18 @@ def class_report(frame: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def class_calibration(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """By prediction: n, hits, mean confidence and by how much that is above the share right, furthest first."""
+    labelled = frame.filter(LABELLED)
+    counted = labelled.group_by("predicted").agg(
+        pl.len().cast(pl.Int64).alias("n"),
+        pl.col("correct").sum().cast(pl.Int64).alias("hits"),
+        pl.col("confidence").mean(),
+    )
+    gap = (pl.col("confidence") - pl.col("hits") / pl.col("n")).alias("gap")
+    return counted.with_columns(gap).sort(pl.col("gap").abs(), "predicted", descending=[True, False])
+
+
 def reliability(frame: pl.LazyFrame, *, bins: int = 15) -> pl.LazyFrame:
     """Mean confidence and share right in bins of equal mass, with n and hits."""
     order = pl.col("confidence").rank("ordinal") - 1
@@ -142,26 +157,34 @@ def composition(selected: pl.LazyFrame, everything: pl.LazyFrame, column: str) -
     )
 
 
-def property_shifts(selected: pl.LazyFrame, everything: pl.LazyFrame) -> pl.LazyFrame:
-    """Median of each image property in a selection and in all, and Cliff's delta against the rest, strongest first.
+def changes(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
+    """Each held-out sample of both: sample_id and change, one of fixed, broken, right and wrong."""
+    was = before.filter(HELD_OUT).select("sample_id", was=pl.col("correct"))
+    both = now.filter(HELD_OUT).select("sample_id", "correct").join(was, on="sample_id")
+    change = (
+        pl.when(pl.col("correct") & ~pl.col("was"))
+        .then(pl.lit("fixed"))
+        .when(~pl.col("correct") & pl.col("was"))
+        .then(pl.lit("broken"))
+        .when("correct")
+        .then(pl.lit("right"))
+        .otherwise(pl.lit("wrong"))
+    )
+    return both.select("sample_id", change=change).sort("sample_id")
 
-    Delta is the share of pairs in which the selected sample is higher minus that in which it is lower (Cliff 1993).
-    """
-    marked = everything.join(selected.select("sample_id", pl.lit(value=True).alias("in")), on="sample_id", how="left")
-    long = marked.unpivot(PROPERTIES, index=["sample_id", "in"], variable_name="property").drop_nulls("value")
-    inside, rank = pl.col("in").fill_null(value=False), pl.col("value").rank().over("property")
-    n, rest = inside.sum(), (~inside).sum()
-    higher = (pl.col("rank").filter(inside).sum() - n * (n + 1) / 2) / (n * rest)
+
+def confusion_difference(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
+    """The cells of `confusion` on the held-out samples of two runs: n, n_before, share and the difference of shares."""
+    shared = now.filter(HELD_OUT).join(before.filter(HELD_OUT), on="sample_id", how="semi")
+    earlier = before.filter(HELD_OUT).join(shared, on="sample_id", how="semi")
+    keys = ["label", "predicted"]
+    cells = confusion(shared).join(confusion(earlier), on=keys, how="full", coalesce=True, suffix="_before")
     return (
-        long.with_columns(rank.alias("rank"))
-        .group_by("property")
-        .agg(
-            pl.col("value").filter(inside).median().alias("median"),
-            pl.col("value").median().alias("median_all"),
-            (2 * higher - 1).fill_nan(0).alias("delta"),
+        cells.with_columns(pl.col("n", "n_before", "share", "share_before").fill_null(0))
+        .select(
+            *keys, "n", "n_before", "share", "mean_loss", (pl.col("share") - pl.col("share_before")).alias("difference")
         )
-        .drop_nulls("median")
-        .sort(pl.col("delta").abs(), "property", descending=[True, False])
+        .sort(keys)
     )
 
 

@@ -18,6 +18,12 @@ def wilson_interval(hits: int, n: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def mcnemar_p(fixed: int, broken: int) -> float:
+    """Two-sided exact p that as many were fixed as broken; 1 where nothing changed. McNemar 1947."""
+    n, fewer = fixed + broken, min(fixed, broken)
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n) if n else 1.0
+
+
 def bootstrap_mean_interval(
     values: NDArray[np.float64], *, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
@@ -28,6 +34,15 @@ def bootstrap_mean_interval(
     means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
+
+
+def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjusted p values (q) that hold the false discovery rate. Benjamini & Hochberg 1995."""
+    order = np.argsort(p)[::-1]
+    scaled = p[order] * len(p) / np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum.accumulate(scaled).clip(max=1)
+    return adjusted
 
 
 def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_], *, bins: int = 15) -> float:

@@ -9,6 +9,7 @@ from hdbscan import HDBSCAN
 from numpy.typing import NDArray
 from sklearn.cluster import BisectingKMeans, KMeans
 
+from lake.contracts import METHODS
 from pipeline.settings import Settings
 
 MEDOIDS = 12
@@ -39,23 +40,38 @@ def normalize_rows(components_NP: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def compute_clusterings(points_NP: NDArray[np.float32], settings: Settings) -> list[Clustering]:
     """The three clusterings, each numbered from its largest cluster down."""
-    k, seed = min(settings.kmeans_clusters, len(points_NP) // 2), settings.seed
-    kmeans = KMeans(k, n_init=4, random_state=seed).fit_predict(points_NP)
-    bisecting = BisectingKMeans(k, n_init=4, random_state=seed, bisecting_strategy="largest_cluster").fit_predict(
-        points_NP
+    fitted = {method: fit(method, points_NP, settings) for method in METHODS}
+    return [Clustering(method, _by_size(cluster), strength) for method, (cluster, strength) in fitted.items()]
+
+
+def fit(
+    method: str,
+    points_NP: NDArray[np.float32],
+    settings: Settings,
+    *,
+    clusters: int | None = None,
+    seed: int | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Cluster of each row, -1 for noise, and its strength, by one method; HDBSCAN chooses its number of clusters."""
+    if method == "hdbscan":
+        return _by_density(points_NP, settings)
+    k = min(clusters or settings.kmeans_clusters, len(points_NP) // 2)
+    seeded = {"n_init": 4, "random_state": settings.seed if seed is None else seed}
+    model = (
+        KMeans(k, **seeded)
+        if method == "kmeans"
+        else BisectingKMeans(k, bisecting_strategy="largest_cluster", **seeded)
     )
-    density = HDBSCAN(
-        min_cluster_size=settings.hdbscan_min_cluster_size, min_samples=10, core_dist_n_jobs=settings.threads
-    )
+    return model.fit_predict(points_NP).astype(np.int64), np.ones(len(points_NP))
+
+
+def _by_density(points_NP: NDArray[np.float32], settings: Settings) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    size, neighbors = settings.hdbscan_min_cluster_size, min(10, len(points_NP) - 1)
+    density = HDBSCAN(min_cluster_size=size, min_samples=neighbors, core_dist_n_jobs=settings.threads)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         density.fit(points_NP)
-    certain = np.ones(len(points_NP))
-    return [
-        Clustering("kmeans", _by_size(kmeans), certain),
-        Clustering("bisecting", _by_size(bisecting), certain),
-        Clustering("hdbscan", _by_size(density.labels_), density.probabilities_.clip(0, 1).astype(np.float64)),
-    ]
+    return density.labels_.astype(np.int64), density.probabilities_.clip(0, 1).astype(np.float64)
 
 
 def clusters_frame(

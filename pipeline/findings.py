@@ -2,118 +2,105 @@
 
 Out-of-sample losses only. A group is found on one half of the samples (one-sided permutation test of its mean
 loss against random groups of equal size, Benjamini-Hochberg over everything tested) and confirmed on the other.
+A slice must also be harder than others of its classes, a confusion more frequent than its class's errors spread evenly.
+Unlabeled samples are searched in the same way by their expected loss.
 """
 
 import hashlib
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.stats import binom
 
-from lake.contracts import METHODS, make_frame
+from lake.contracts import make_frame
 from lake.filters import Clause, Filters
-from lake.queries import HELD_OUT, cluster_column
+from lake.queries import HELD_OUT
+from lake.statistics import benjamini_hochberg
+from pipeline.groups import Group, all_groups, cluster_groups
+from pipeline.permutation import raised_p, to_matrix
 from pipeline.progress import Progress
 from pipeline.settings import Settings
+from pipeline.statements import Density, to_row
 
-BOOTSTRAP_RESAMPLES = 1000
-EXAMPLES = 12
 CONFIRMED_BELOW = 0.05
+SAME, WITHIN = 0.5, 0.8
+"""Share of the union that makes two groups one finding, and of a group that makes it a part of another."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """The held-out samples on which every column of `where` has its value; `members` is their mask."""
+class Population:
+    """Samples whose groups are searched, by the number that stands for how hard they are."""
 
-    kind: str
-    where: dict[str, str | int]
-    members: NDArray[np.bool_]
-
-    @property
-    def filters(self) -> Filters:
-        """The filter that reproduces the group from `scan_samples`."""
-        chosen = Filters.of(**{column: str(value) for column, value in self.where.items()}, out_of_sample="true")
-        return chosen if "label" in self.where else chosen.with_clause(Clause(column="label", op="present"))
-
-
-@dataclass(frozen=True)
-class Partition:
-    """Groups that do not overlap, as one number a sample (-1: in none), so that one permutation tests them all."""
-
+    samples: pl.DataFrame
     groups: list[Group]
-    number: NDArray[np.int64]
+    value: str
+    given: str
+    """The class a sample counts as: its label, else its prediction."""
+    filters: Filters
+
+    def halves(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Where groups are found and where they are confirmed."""
+        half = split_in_half(self.samples["sample_id"].to_numpy())
+        return half, ~half
 
 
-def find(samples: pl.DataFrame, settings: Settings, progress: Progress) -> pl.DataFrame:
-    """The `findings` table but for its run_id, worst first; `samples` as from `lake.queries.scan_samples`."""
-    held_out = samples.filter(HELD_OUT)
-    loss = held_out["loss"].to_numpy()
-    partitions = _partitions(held_out, settings.min_group_size)
-    half = split_in_half(held_out["sample_id"].to_numpy())
-    with progress.task("findings", 3) as task:
-        found = permutation_p(loss, partitions, settings, only=half)
-        task.advance()
-        again = permutation_p(loss, partitions, settings, only=~half)
-        task.advance()
-        matched = permutation_p(loss, partitions, settings, within=held_out["label"].to_numpy())
-        task.advance()
-    adjusted = benjamini_hochberg(found)
-    groups = [group for partition in partitions for group in partition.groups]
-    rows = [
-        _describe(group, held_out, found[i], adjusted[i], matched[i], confirmed=bool(again[i] < CONFIRMED_BELOW))
-        for i, group in enumerate(groups)
-        if adjusted[i] < settings.false_discovery_rate
-    ]
-    rows.sort(key=lambda row: -float(row["severity"]))  # type: ignore[arg-type]
-    return make_frame("findings", [{"finding_id": rank, **row} for rank, row in enumerate(rows, 1)])
+@dataclass(frozen=True)
+class Found:
+    """A group whose loss is raised, with its p on the half it was found on."""
+
+    population: Population
+    group: Group
+    p: float
+    adjusted_p: float
+    matched_p: float
+    confirmed: bool | None
+    """None where the other half has too few of it."""
 
 
-def permutation_p(
-    loss: NDArray[np.float64],
-    partitions: list[Partition],
-    settings: Settings,
-    *,
-    only: NDArray[np.bool_] | None = None,
-    within: NDArray[np.object_] | None = None,
-) -> NDArray[np.float64]:
-    """One-sided p that the mean loss of each group is not raised; p = (1 + hits) / (1 + permutations).
+def find(samples: pl.DataFrame, density: Density, settings: Settings, progress: Progress) -> pl.DataFrame:
+    """The `findings` table but for its run_id: those that stand for themselves first, of them the confirmed, the worst.
 
-    Groups with fewer than `min_group_size` samples in `only` get p = 1. `within` permutes inside each of its
-    values: is the group hard even for its classes?
+    `samples` as from `lake.queries.scan_samples`.
     """
-    rng = np.random.default_rng([settings.seed, 5])
-    chosen = np.ones(len(loss), bool) if only is None else only
-    values = loss[chosen]
-    strata = None if within is None else np.unique(within[chosen].astype(str), return_inverse=True)[1]
-    numbers = [(partition.number[chosen] + 1, len(partition.groups) + 1) for partition in partitions]
-    sums = [np.bincount(number, values, size)[1:] for number, size in numbers]
-    sizes = np.concatenate([np.bincount(number, minlength=size)[1:] for number, size in numbers])
-    hits = np.zeros(len(sizes))
-    for _ in range(settings.permutations):
-        shuffled = _permute(values, strata, rng)
-        drawn = [np.bincount(number, shuffled, size)[1:] for number, size in numbers]
-        hits += np.concatenate(drawn) >= np.concatenate(sums) - 1e-9
-    p = (1 + hits) / (1 + settings.permutations)
-    return np.where(sizes >= settings.min_group_size, p, 1.0)
+    found = search(populations(samples, settings), settings, progress)
+    rows = [to_row(f.group, f.population.samples, f.population.value, density) | _tests(f) for f in found]
+    order = sorted(range(len(rows)), key=lambda i: (not found[i].confirmed, -float(rows[i]["severity"])))  # type: ignore[arg-type]
+    covered = _covered([found[i] for i in order])
+    places = sorted(range(len(order)), key=lambda place: covered[place] is not None)  # those that stand come first
+    rank = {place: number for number, place in enumerate(places, 1)}
+    ranked = [
+        {"finding_id": rank[p], "covered_by": rank.get(covered[p]), **rows[order[p]]}  # type: ignore[arg-type]
+        for p in places
+    ]
+    return make_frame("findings", ranked)
 
 
-def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjusted p values (q) that hold the false discovery rate. Benjamini & Hochberg 1995."""
-    order = np.argsort(p)[::-1]
-    scaled = p[order] * len(p) / np.arange(len(p), 0, -1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum.accumulate(scaled).clip(max=1)
-    return adjusted
+def populations(samples: pl.DataFrame, settings: Settings) -> list[Population]:
+    """The held-out samples and the unlabeled ones, where there are groups of them."""
+    return [p for p in (_labelled(samples, settings), _unlabeled(samples, settings)) if p.groups]
 
 
-def lift_interval(loss: NDArray[np.float64], members: NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Mean loss of the members over that of all, with a 95 % bootstrap interval over the members."""
-    inside, overall = loss[members], loss.mean()
-    rng = np.random.default_rng(0)
-    means = inside[rng.integers(0, len(inside), (BOOTSTRAP_RESAMPLES, len(inside)))].mean(1) / overall
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(inside.mean() / overall), float(low), float(high)
+def search(searched: list[Population], settings: Settings, progress: Progress) -> list[Found]:
+    """The groups that are raised on the first half, in no order."""
+    with progress.task("findings", 2 * len(searched)) as task:
+        p: list[NDArray[np.float64]] = []
+        for population in searched:
+            p.append(_p(population, population.groups, population.halves()[0], settings))
+            task.advance()
+        tested = [~np.isnan(part) for part in p]
+        adjusted = benjamini_hochberg(np.concatenate([*(part[t] for part, t in zip(p, tested, strict=True)), []]))
+        found, start = [], 0
+        for population, part, t in zip(searched, p, tested, strict=True):
+            q = np.ones(len(part))
+            q[t] = adjusted[start : start + t.sum()]
+            start += int(t.sum())
+            found += _confirm(population, part, q, settings)
+            task.advance()
+    return found
 
 
 def split_in_half(sample_id: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -121,109 +108,107 @@ def split_in_half(sample_id: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.array([hashlib.blake2b(str(i).encode(), digest_size=1).digest()[0] < 128 for i in sample_id])
 
 
-def _partitions(held_out: pl.DataFrame, min_group_size: int) -> list[Partition]:
-    """Classes, the clusters of each method, and wrong cells of the confusion matrix."""
-    rows = held_out.with_row_index("row")
-    wrong = rows.filter(~pl.col("correct"))
-    methods = [_partition("cluster", rows, [cluster_column(m)], len(rows), min_group_size) for m in METHODS]
+def _labelled(samples: pl.DataFrame, settings: Settings) -> Population:
+    held_out = samples.filter(HELD_OUT)
+    groups = all_groups(held_out, at_least=settings.min_group_size)
+    filters = Filters.of(out_of_sample="true").with_clause(Clause(column="label", op="present"))
+    return Population(held_out, groups, "loss", "label", filters)
+
+
+def _unlabeled(samples: pl.DataFrame, settings: Settings) -> Population:
+    unlabeled = samples.filter(pl.col("label").is_null())
+    rows = unlabeled.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    groups = [
+        Group("unlabeled", f"unlabeled images in {g.name}", g.rows, g.where)
+        for g in cluster_groups(rows)
+        if len(g.rows) >= settings.min_group_size
+    ]
+    filters = Filters(clauses=(Clause(column="label", op="null"),))
+    return Population(unlabeled, groups, "expected_loss", "predicted", filters)
+
+
+def _p(
+    population: Population, groups: list[Group], chosen: NDArray[np.bool_], settings: Settings
+) -> NDArray[np.float64]:
+    """p of each group among the chosen samples; nan where too few of it are."""
+    kinds = np.array([group.kind for group in groups])
+    members = to_matrix([group.rows for group in groups], len(chosen))[:, chosen]
+    p = _raised(population, members, chosen, settings)
+    slices = np.flatnonzero(kinds == "slice")
+    if len(slices):
+        p[slices] = np.maximum(p[slices], _raised(population, members[slices], chosen, settings, matched=True))
+    for i in np.flatnonzero(kinds == "confusion"):
+        p[i] = max(p[i], _more_than_even_p(groups[i], population.samples.filter(pl.Series(chosen))))
+    return np.where(members.sum(1) >= settings.min_group_size, p, np.nan)
+
+
+def _raised(
+    population: Population, members: csr_array, chosen: NDArray[np.bool_], settings: Settings, *, matched: bool = False
+) -> NDArray[np.float64]:
+    given = population.samples[population.given].rank("dense").cast(pl.Int64).to_numpy()
+    return raised_p(
+        population.samples[population.value].to_numpy()[chosen],
+        members,
+        permutations=settings.permutations,
+        seed=settings.seed,
+        within=given[chosen] if matched else None,
+    )
+
+
+def _more_than_even_p(group: Group, samples: pl.DataFrame) -> float:
+    """Binomial p that the class's errors fall on this prediction no more often than on each other class."""
+    classes = set(samples["label"]) | set(samples["predicted"])
+    wrong = samples.filter(pl.col("label") == group.where["label"], ~pl.col("correct"))
+    here = len(wrong.filter(pl.col("predicted") == group.where["predicted"]))
+    return float(binom.sf(here - 1, len(wrong), 1 / max(1, len(classes) - 1)))
+
+
+def _confirm(
+    population: Population, p: NDArray[np.float64], adjusted: NDArray[np.float64], settings: Settings
+) -> list[Found]:
+    """The groups that were found, tested on the other half and against others of their classes."""
+    chosen = adjusted < settings.false_discovery_rate
+    groups = list(compress(population.groups, chosen))
+    if not groups:
+        return []
+    again = _p(population, groups, population.halves()[1], settings)
+    everywhere = np.ones(len(population.samples), bool)
+    members = to_matrix([group.rows for group in groups], len(everywhere))
+    matched = _raised(population, members, everywhere, settings, matched=True)
     return [
-        _partition("class", rows, ["label"], len(rows), min_group_size),
-        *methods,
-        _partition("confusion", wrong, ["label", "predicted"], len(rows), min_group_size),
+        Found(population, group, float(a), float(b), float(c), None if np.isnan(d) else bool(d < CONFIRMED_BELOW))
+        for group, a, b, c, d in zip(groups, p[chosen], adjusted[chosen], matched, again, strict=True)
     ]
 
 
-def _partition(kind: str, rows: pl.DataFrame, keys: list[str], size: int, min_group_size: int) -> Partition:
-    grouped = rows.drop_nulls(keys).group_by(keys).agg("row").filter(pl.col("row").list.len() >= min_group_size)
-    number, groups = np.full(size, -1), []
-    for i, record in enumerate(grouped.sort(keys).iter_rows(named=True)):
-        members = np.zeros(size, bool)
-        members[record.pop("row")] = True
-        number[members] = i
-        groups.append(Group(kind, record, members))
-    return Partition(groups, number)
-
-
-def _permute(
-    values: NDArray[np.float64], strata: NDArray[np.int64] | None, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """The values in random order; inside each stratum where strata are given."""
-    if strata is None:
-        return rng.permutation(values)
-    ordered = np.argsort(strata, kind="stable")
-    shuffled = np.empty_like(values)
-    shuffled[ordered] = values[np.argsort(strata + rng.random(len(values)))]
-    return shuffled
-
-
-def _describe(
-    group: Group, held_out: pl.DataFrame, p: float, adjusted_p: float, matched_p: float, *, confirmed: bool
-) -> dict[str, object]:
-    loss = held_out["loss"].to_numpy()
-    inside = held_out.filter(pl.Series(group.members))
-    lift, low, high = lift_interval(loss, group.members)
-    wrong = inside.filter(~pl.col("correct"))
-    confusion = wrong.group_by("label", "predicted").agg(pl.len().cast(pl.Int64).alias("n"))
-    confusion = confusion.sort("n", "label", "predicted", descending=[True, False, False])
-    population = held_out.filter(pl.col("label") == group.where["label"]) if "label" in group.where else held_out
-    name = _name(group, inside)
-    top = confusion.row(0, named=True) if len(confusion) else None
+def _tests(found: Found) -> dict[str, object]:
+    clauses = (*found.group.filters.clauses, *found.population.filters.clauses)
     return {
-        "kind": group.kind,
-        "name": name,
-        "sentence": _sentence(group, name, lift, low, high, len(inside), len(population), len(wrong), top),
-        "n": len(inside),
-        "population": len(population),
-        "mean_loss": float(loss[group.members].mean()),
-        "lift": lift,
-        "lift_low": low,
-        "lift_high": high,
-        "errors": len(wrong),
-        "p": float(p),
-        "adjusted_p": float(adjusted_p),
-        "class_matched_p": None if group.kind == "class" else float(matched_p),
-        "confirmed": confirmed,
-        "severity": float((loss[group.members] - loss.mean()).sum()),
-        "confusion": confusion.to_dicts(),
-        "example_ids": inside.sort("loss", descending=True)["sample_id"].head(EXAMPLES).to_list(),
-        "filter": group.filters.to_text(),
-        "action": _action(group, top),
+        "p": found.p,
+        "adjusted_p": found.adjusted_p,
+        "class_matched_p": None if found.group.kind == "class" else found.matched_p,
+        "confirmed": found.confirmed,
+        "filter": Filters(clauses=_one_a_column(clauses)).to_text(),
     }
 
 
-def _name(group: Group, inside: pl.DataFrame) -> str:
-    if group.kind == "class":
-        return str(group.where["label"]).capitalize()
-    if group.kind == "confusion":
-        return f"{str(group.where['label']).capitalize()} called {group.where['predicted']}"
-    ((column, number),) = group.where.items()
-    mix = inside["label"].value_counts(sort=True).head(2)
-    shares = ", ".join(f"{label} {n / len(inside):.0%}" for label, n in mix.iter_rows())
-    return f"{column.removeprefix('cluster_').capitalize()} group {number} ({shares})"
+def _one_a_column(clauses: tuple[Clause, ...]) -> tuple[Clause, ...]:
+    """Without those on a column that an earlier one already holds to a value."""
+    first = {clause.column: clause for clause in reversed(clauses)}
+    return tuple(clause for clause in clauses if first[clause.column] is clause)
 
 
-def _sentence(
-    group: Group,
-    name: str,
-    lift: float,
-    low: float,
-    high: float,
-    n: int,
-    population: int,
-    errors: int,
-    top: dict[str, object] | None,
-) -> str:
-    raised = f"{lift:.1f} times the average loss ({low:.1f} to {high:.1f})"
-    if group.kind == "confusion":
-        where = group.where
-        return f"{n:,} of {population:,} {where['label']} images are called {where['predicted']}, at {raised}."
-    called = f", most often {top['label']} called {top['predicted']} ({top['n']})" if top else ""
-    return f"{name}: {errors:,} of {n:,} are wrong{called}, at {raised}."
+def _covered(found: list[Found]) -> list[int | None]:
+    """For each finding the place of a worse one that is about the same samples; None where it stands for itself."""
+    members = [set(f.population.samples["sample_id"].gather(f.group.rows).to_list()) for f in found]
+    covered: list[int | None] = []
+    for i, finding in enumerate(found):
+        standing = [j for j in range(i) if covered[j] is None]
+        covered.append(next((j for j in standing if _says_the_same(finding, members[i], found[j], members[j])), None))
+    return covered
 
 
-def _action(group: Group, top: dict[str, object] | None) -> str:
-    if group.kind == "confusion":
-        return f"Compare them with {group.where['predicted']} images: collect more like them or correct their labels."
-    if group.kind == "class":
-        return f"Collect more {group.where['label']} images like the examples."
-    return "Open the group, name what its members share, and collect more of it." if top else "Review the group."
+def _says_the_same(finding: Found, members: set[int], worse: Found, its_members: set[int]) -> bool:
+    shared = len(members & its_members)
+    no_harder = finding.group.kind == worse.group.kind or finding.matched_p >= CONFIRMED_BELOW
+    return shared >= SAME * len(members | its_members) or (no_harder and shared >= WITHIN * len(members))

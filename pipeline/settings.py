@@ -35,7 +35,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "phases": [{"resolution": 16, "epochs": 4}, {"resolution": 32, "epochs": 0.5}],
         "kmeans_clusters": 10,
         "hdbscan_min_cluster_size": 15,
-        "permutations": 2000,
     },
     "quick": {
         "scored_train": 3000,
@@ -117,7 +116,7 @@ class Settings(BaseSettings):
     kmeans_clusters: int = Field(20, ge=2, description="Clusters of k-means and bisecting k-means.")
     hdbscan_min_cluster_size: int = Field(60, ge=2, description="Smaller dense regions are noise.")
     neighbors: int = Field(20, ge=1, le=1000, description="Nearest neighbours kept per sample.")
-    permutations: int = Field(10_000, ge=100, description="Random subsets behind each p value.")
+    permutations: int = Field(20_000, ge=100, description="Random subsets behind each p value.")
     false_discovery_rate: float = Field(0.05, gt=0, lt=1, description="Of all groups called out.")
     min_group_size: int = Field(20, ge=5, description="Smaller groups are not judged.")
 

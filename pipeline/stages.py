@@ -12,27 +12,35 @@ import polars as pl
 from numpy.typing import NDArray
 from torch import nn
 
-from lake import queries
+from lake import differences, queries
+from lake.contracts import METHODS, make_frame
 from pipeline import (
     augment,
     cifar10,
     cluster,
+    cluster_quality,
+    data_findings,
     datasets,
     describe,
     distributed,
+    duplicates,
     dynamics,
     explain,
     fidelity,
     findings,
     folds,
+    groups,
     model,
     neighbors,
+    permutation,
     project,
     properties,
     schedule,
     score,
     separation,
+    statements,
     train,
+    triage,
     whitening,
 )
 from pipeline.datasets import HELD_OUT, Dataset
@@ -86,7 +94,7 @@ class Stages:
     def run(self) -> dict[str, Finished]:
         """Every stage by name, in the order they run."""
         folds = {f"fold-{number}": fold for number, fold in enumerate(self.folds, start=1)}
-        names = ("score", "neighbors", "project", "separate", "cluster", "explain", "describe")
+        names = ("score", "neighbors", "project", "separate", "cluster", "assess", "copies", "explain", "describe")
         first = {"properties": self.properties, "train": self.train, **folds}
         return first | {name: getattr(self, name) for name in names}
 
@@ -167,6 +175,28 @@ class Stages:
         )
 
     @cached_property
+    def assess(self) -> Finished:
+        return self._work.stage(
+            "assess",
+            lambda _: self._assess(),
+            settings=CLUSTER_SETTINGS,
+            code=(cluster, cluster_quality),
+            inputs=(self.cluster.fingerprint,),
+        )
+
+    @cached_property
+    def copies(self) -> Finished:
+        images, split = self._dataset.images_NHWC[self._rows], self._dataset.split[self._rows]
+        near = self.neighbors.frames["neighbors"]
+        return self._work.stage(
+            "copies",
+            lambda _: {"duplicates": duplicates.find_duplicates(self._sample_id, images, split, near, self._progress)},
+            settings=(),
+            code=(duplicates,),
+            inputs=(self.neighbors.fingerprint,),
+        )
+
+    @cached_property
     def explain(self) -> Finished:
         predictions = self.score.frames["predictions"]
         return self._work.stage(
@@ -183,15 +213,12 @@ class Stages:
 
     @cached_property
     def describe(self) -> Finished:
-        joined = Staged(self._dataset.groups, {"samples": self._dataset.to_frame()})
-        for stage in (self.properties, self.score, self.project, self.cluster):
-            joined.frames |= stage.frames
         return self._work.stage(
             "describe",
-            lambda _: _describe(joined, self._settings, self._progress),
+            lambda _: self._describe(),
             settings=TEST_SETTINGS,
-            code=(describe, findings, queries),
-            inputs=(self.cluster.fingerprint, self.properties.fingerprint),
+            code=(describe, findings, data_findings, groups, statements, triage, permutation, differences, queries),
+            inputs=(self.assess.fingerprint, self.properties.fingerprint, self.copies.fingerprint),
         )
 
     @cached_property
@@ -229,6 +256,30 @@ class Stages:
         }
         held_out = self.score.frames["predictions"]["out_of_sample"].to_numpy()
         return separation.measure_separation(spaces, groupings, label, held_out, seed=self._settings.seed)
+
+    def _assess(self) -> Frames:
+        members = self.cluster.frames["clusters"]
+        found = {m: members.filter(method=m)["cluster"].fill_null(-1).to_numpy() for m in METHODS}
+        points = cluster.normalize_rows(_matrix(self.project.frames["components"]["component"]))
+        return cluster_quality.assess(points, found, self._settings, self._progress)
+
+    def _describe(self) -> Frames:
+        """Why losses are high, what the clusters are, and which groups are hard."""
+        joined = Staged(self._dataset.groups, {"samples": self._dataset.to_frame(), "triage": make_frame("triage", [])})
+        for stage in (self.properties, self.score, self.project, self.cluster, self.copies):
+            joined.frames |= stage.frames
+        near = self.neighbors.frames["neighbors"]
+        joined.frames["triage"] = triage.sort_out(queries.scan_samples(joined).collect(), near)
+        samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
+        density = statements.Density.of(samples, near, training_images=len(self._dataset.rows("train")))
+        stability, common = self.assess.frames["cluster_stability"], (self._settings, self._progress)
+        found = findings.find(samples, density, *common)
+        of_data = data_findings.find_in_data(samples, self._embedding, *common)
+        return {
+            "triage": joined.frames["triage"],
+            "cluster_summaries": describe.summarize(samples, members, stability, *common),
+            "findings": pl.concat([found, of_data.with_columns(pl.col("finding_id") + len(found))]),
+        }
 
     def _score(self) -> Frames:
         dataset, rows = self._dataset, self._rows
@@ -334,14 +385,6 @@ def _explain(
         settings,
         progress,
     )
-
-
-def _describe(joined: Staged, settings: Settings, progress: Progress) -> Frames:
-    samples = queries.scan_samples(joined).collect()
-    return {
-        "cluster_summaries": describe.summarize(samples, joined.frames["clusters"], settings, progress),
-        "findings": findings.find(samples, settings, progress),
-    }
 
 
 def _matrix(column: pl.Series) -> NDArray[np.float32]:

@@ -88,6 +88,8 @@ def test_stages_tell_their_seconds_and_memory(run):
         "project",
         "separate",
         "cluster",
+        "assess",
+        "copies",
         "explain",
         "describe",
         "write",
@@ -105,7 +107,7 @@ def test_a_changed_setting_redoes_only_what_depends_on_it(folder):
     before = {path.name: path.stat().st_mtime for path in (folder / "work").iterdir()}
     assert again(folder, settings={"kmeans_clusters": 5}).published
     new = {path.name.rsplit("-", 1)[0] for path in (folder / "work").iterdir() if path.name not in before}
-    assert new == {"cluster", "describe"}
+    assert new == {"cluster", "assess", "describe"}
     assert len(Lake(folder / "lake").runs()) == 2
 
 

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import false_discovery_control
 
-from lake.statistics import bootstrap_mean_interval, calibration_error, wilson_interval
+from lake.statistics import benjamini_hochberg, bootstrap_mean_interval, calibration_error, wilson_interval
 
 
 def test_the_wilson_interval_is_that_of_the_textbook() -> None:
@@ -71,3 +72,9 @@ def test_an_honest_classifier_has_a_small_calibration_error_and_a_boastful_one_a
 def test_the_calibration_error_of_one_sample_and_of_none() -> None:
     assert calibration_error(np.array([0.7]), np.array([True])) == pytest.approx(0.3)
     assert calibration_error(np.array([]), np.array([], dtype=bool)) == 0.0
+
+
+def test_adjusted_p_equals_scipy() -> None:
+    p = np.random.default_rng(0).random(50)
+    assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p))
+    assert benjamini_hochberg(np.zeros(0)).tolist() == []

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import DATASET_TABLES, FIDELITY_MEASURES, SEPARATION_MEASURES
+from lake.contracts import DATASET_TABLES, FIDELITY_MEASURES, SEPARATION_MEASURES, SWEEP_MEASURES
 from lake.filters import Filters
 from lake.statistics import bootstrap_mean_interval, calibration_error
 from lake.store import Lake
@@ -88,9 +88,12 @@ def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> d
         "map_quality": _map_quality(),
         "separation": _separation(),
         "clusters": clusters,
+        "cluster_quality": _cluster_quality(clusters),
         "cluster_summaries": _cluster_summaries(rows, clusters),
         "neighbors": _neighbors(drawn),
         "loss_maps": _loss_maps(drawn, rows),
+        "triage": _triage(rows),
+        "duplicates": _duplicates(drawn),
         "findings": _findings(rows),
         "training": _training(),
         "dynamics": _dynamics(drawn),
@@ -211,6 +214,23 @@ def _distance(embedding_ND: NDArray[np.float64], cluster: NDArray[np.int64]) -> 
     return np.linalg.norm(embedding_ND - np.stack([centres[i] for i in cluster]), axis=1)
 
 
+def _cluster_quality(clusters: pl.DataFrame) -> pl.DataFrame:
+    """What is measured of each method, and k-means with fewer and more clusters."""
+    rows = []
+    for method, part in clusters.group_by("method", maintain_order=True):
+        number = part["cluster"].n_unique() - (part["cluster"].null_count() > 0)
+        values = {"silhouette": 0.6, "half_agreement": 0.9, "noise": part["cluster"].null_count() / len(part)}
+        rows += [
+            {"method": method[0], "clusters": number, "measure": name, "of": "", "value": value}
+            for name, value in values.items()
+        ]
+    for k, value in {2: 0.5, 4: 0.62, 8: 0.4}.items():
+        for measure in SWEEP_MEASURES:
+            rows.append({"method": "kmeans", "clusters": k, "measure": measure, "of": "", "value": value})
+    agreed = {"method": "kmeans", "clusters": 4, "measure": "agreement", "of": "bisecting", "value": 0.55}
+    return pl.DataFrame([*rows, agreed])
+
+
 def _cluster_summaries(rows: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
     held_out = _held_out(rows)
     members = clusters.drop_nulls("cluster").sort("method", "cluster", "distance")
@@ -225,7 +245,8 @@ def _cluster_summaries(rows: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFra
             {"method": method, "cluster": cluster, "n": group.height, "n_held_out": len(loss)}
             | {"class_mix": mix.to_dicts(), "mean_loss": float(loss.mean()) if len(loss) else None}
             | {name: facts.get(name) for name in ("lift", "lift_low", "lift_high")}
-            | {"adjusted_p": facts.get("p"), "description": f"Mostly {top}; its background is plain."}
+            | {"adjusted_p": facts.get("p"), "stability": 0.9 - 0.2 * cluster}
+            | {"description": f"Mostly {top}; its background is plain."}
             | {"medoids": part["sample_id"].head(12).to_list()}
         )
     return pl.DataFrame(summaries)
@@ -274,6 +295,21 @@ def _loss_maps(drawn: Drawn, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(frames)
 
 
+def _triage(rows: pl.DataFrame) -> pl.DataFrame:
+    """Every high loss, by how sure the model is."""
+    high = _held_out(rows).filter(pl.col("loss") > np.log(2))
+    reason = pl.when(pl.col("confidence") > 0.8).then(pl.lit("look-alike class")).otherwise(pl.lit("unsure"))
+    return high.select("sample_id", reason.alias("reason"), label_share=0.4, predicted_share=0.6, similarity=0.8)
+
+
+def _duplicates(drawn: Drawn) -> pl.DataFrame:
+    """The first training sample and the first test sample of its class are said to be copies."""
+    train = int(np.flatnonzero(drawn.split == "train")[0])
+    test = int(np.flatnonzero((drawn.split == "test") & (drawn.truth == drawn.truth[train]))[0])
+    pair = [{"sample_id": a, "duplicate_id": b} for a, b in ((train, test), (test, train))]
+    return pl.DataFrame(pair).sort("sample_id").with_columns(tier=pl.lit("near"), correlation=0.98, leak=True)
+
+
 def _findings(rows: pl.DataFrame) -> pl.DataFrame:
     """The class cat and the cats taken for dogs, with every number computed from the rows."""
     held_out = _held_out(rows)
@@ -292,7 +328,7 @@ def _findings(rows: pl.DataFrame) -> pl.DataFrame:
     worst_p = max(row["p"] for row in ranked)
     return pl.DataFrame(
         [{"finding_id": i, "adjusted_p": worst_p, **row} for i, row in enumerate(ranked, 1)],
-        schema_overrides={"class_matched_p": pl.Float64},
+        schema_overrides={"class_matched_p": pl.Float64, "covered_by": pl.Int64},
     )
 
 
@@ -312,13 +348,21 @@ def _finding(kind: str, name: str, filters: Filters, held_out: pl.DataFrame) -> 
         "n": group.height,
         "population": held_out.height,
         "mean_loss": float(loss.mean()),
+        "median_loss": float(np.median(loss)),
         "errors": int((~group["correct"]).sum()),
         "confirmed": True,
+        "covered_by": None,
         "severity": float(loss.sum() - len(loss) * all_loss.mean()),
         "confusion": cells.sort("n", "predicted", descending=[True, False]).to_dicts(),
+        "reasons": [{"reason": "unsure", "n": group.height}],
+        "splits": group["split"].value_counts(sort=True, name="n").cast({"n": pl.Int64}).to_dicts(),
         "example_ids": group.sort("loss", descending=True)["sample_id"].head(12).to_list(),
         "filter": filters.to_text(),
-        "action": "Look at the examples and check their labels; if they are right, add such images.",
+        "action": "Collect about 120 more cat images like the hard ones.",
+        "more_images": 120,
+        "more_label": "cat",
+        "near_own": 40,
+        "near_other": 90,
     }
 
 

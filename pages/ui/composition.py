@@ -5,7 +5,9 @@ import streamlit as st
 
 from lake import queries
 from lake.contracts import METHODS
+from lake.differences import measure
 from lake.statistics import wilson_interval
+from pages.ui.differences import show_differences
 from pages.ui.words import PERCENT, name, percent
 
 PROPERTIES = "image properties"
@@ -49,19 +51,5 @@ def _show_shares(group: pl.DataFrame, samples: pl.DataFrame, column: str) -> Non
 
 
 def _show_properties(group: pl.DataFrame, samples: pl.DataFrame) -> None:
-    table = queries.property_shifts(group.lazy(), samples.lazy()).collect()
-    number = st.column_config.NumberColumn
-    st.dataframe(
-        table.with_columns(pl.col("property").map_elements(name, return_dtype=pl.String)),
-        hide_index=True,
-        column_config={
-            "property": "Property",
-            "median": number("Median here", format="%.1f"),
-            "median_all": number("Median of all", format="%.1f"),
-            "delta": number(
-                "Cliff's delta",
-                format="%+.2f",
-                help="1: every sample here is higher than every other one; -1: lower; 0: no difference.",
-            ),
-        },
-    )
+    inside = samples["sample_id"].is_in(group["sample_id"].implode()).to_numpy()
+    show_differences(measure(samples, [inside]), "Here", "Others")

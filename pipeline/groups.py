@@ -1,0 +1,114 @@
+"""The groups of samples that are tested for a raised loss: classes, clusters, confusions and slices of them.
+
+A slice is a class, or all, with an image property at its lower or upper end, with a hue, or within a cluster.
+Which groups there are depends on what was measured, never on the loss.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.contracts import METHODS
+from lake.differences import HUES, WORDS
+from lake.filters import Clause, Filters
+from lake.queries import cluster_column
+
+ENDS = (0.02, 0.05, 0.2)
+"""Shares of the samples that the lower and the upper end of a property are cut at."""
+METHOD_NAMES = {"kmeans": "k-means", "bisecting": "bisecting k-means", "hdbscan": "HDBSCAN"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Samples on which every column of `where` has its value and every column of `between` lies in its range."""
+
+    kind: str
+    name: str
+    rows: NDArray[np.int64]
+    """Of the frame it was made from."""
+    where: dict[str, str | int] = field(default_factory=dict)
+    between: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def filters(self) -> Filters:
+        """The filter that reproduces the group among the samples it was made from."""
+        filters = Filters.of(**{column: str(value) for column, value in self.where.items()})
+        for column, ends in self.between.items():
+            filters = filters.with_clause(Clause(column=column, op="between", values=tuple(map(repr, ends))))
+        return filters
+
+
+def model_free_groups(samples: pl.DataFrame, *, at_least: int) -> list[Group]:
+    """The classes, and the slices of all images and of each class by image property."""
+    rows = samples.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    found = [*_classes(rows), *_slices(rows, {}, "Images")]
+    for label in rows["label"].unique().sort().to_list():
+        found += _slices(rows.filter(pl.col("label") == label), {"label": label}, f"{label.capitalize()} images")
+    return [group for group in found if len(group.rows) >= at_least]
+
+
+def all_groups(samples: pl.DataFrame, *, at_least: int) -> list[Group]:
+    """Every group of labelled samples that has so many members; `samples` as from `lake.queries.scan_samples`."""
+    rows = samples.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    labels = rows["label"].unique().sort().to_list()
+    found = [*cluster_groups(rows), *_confusions(rows)]
+    for label in labels:
+        found += _in_clusters(rows.filter(pl.col("label") == label), label)
+    return [*model_free_groups(samples, at_least=at_least), *(g for g in found if len(g.rows) >= at_least)]
+
+
+def cluster_groups(rows: pl.DataFrame) -> Iterator[Group]:
+    """Every cluster of every method; `rows` has a column `row`."""
+    for method in METHODS:
+        column = cluster_column(method)
+        for number, part in _parts(rows, column):
+            yield Group("cluster", f"{METHOD_NAMES[method]} group {number}", part, {column: number})
+
+
+def _classes(rows: pl.DataFrame) -> Iterator[Group]:
+    for label, part in _parts(rows, "label"):
+        yield Group("class", f"{label} images", part, {"label": label})
+
+
+def _confusions(rows: pl.DataFrame) -> Iterator[Group]:
+    for label, _ in _parts(rows, "label"):
+        wrong = rows.filter(pl.col("label") == label, pl.col("predicted") != label)
+        for predicted, part in _parts(wrong, "predicted"):
+            where: dict[str, str | int] = {"label": label, "predicted": predicted}
+            yield Group("confusion", f"{label} images called {predicted}", part, where)
+
+
+def _in_clusters(rows: pl.DataFrame, label: str) -> Iterator[Group]:
+    for group in cluster_groups(rows):
+        yield Group("slice", f"{label} images in {group.name}", group.rows, {"label": label, **group.where})
+
+
+def _slices(rows: pl.DataFrame, where: dict[str, str | int], subject: str) -> Iterator[Group]:
+    """The ends of every property and the hues."""
+    index = rows["row"].to_numpy()
+    for column in WORDS:
+        values = rows[column].to_numpy()
+        ordered = np.sort(values)
+        for share in ENDS:
+            count = max(1, round(share * len(ordered)))
+            tails = ((ordered[0], ordered[count - 1]), (ordered[-count], ordered[-1]))
+            for i, (low, high) in enumerate(tails):
+                inside = (values >= low) & (values <= high)
+                word, bound = WORDS[column][i], f"{'up to' if i == 0 else 'from'} {(high, low)[i]:.3g}"
+                name = f"{subject} with {word} (the {share:.0%} {('lowest', 'highest')[i]}, {bound})"
+                yield Group("slice", name, index[inside], where, {column: (float(low), float(high))})
+    for hue, (low, high) in HUES.items():
+        part = rows.filter(pl.col("object_hue").is_between(low, high, closed="left")).select("row", "object_hue")
+        if len(part):
+            hues = part["object_hue"].to_numpy()
+            ends = (float(hues.min()), float(hues.max()))
+            yield Group("slice", f"{subject} with {hue} objects", part["row"].to_numpy(), where, {"object_hue": ends})
+
+
+def _parts(rows: pl.DataFrame, column: str) -> Iterator[tuple[str | int, NDArray[np.int64]]]:
+    """Each value of a column with its rows, in order of the value."""
+    for value, part in rows.drop_nulls(column).group_by(column, maintain_order=True).agg("row").sort(column).rows():
+        yield value, np.array(part, dtype=np.int64)

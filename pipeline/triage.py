@@ -1,0 +1,54 @@
+"""Why the loss of a sample is high, by the first of five stated rules that fits.
+
+A loss is high above ln 2: the model gave the label less than even odds. Shares are of the labelled among the stored
+neighbours; quantiles are over the held-out samples.
+"""
+
+import math
+
+import polars as pl
+
+from lake.contracts import REASONS, make_frame
+from lake.queries import HELD_OUT
+
+HIGH_LOSS = math.log(2)
+CONFIDENT, NEIGHBORS_AGREE, TWO_CLASSES = 0.95, 0.95, 0.8
+FAR_QUANTILE, POOR_QUANTILE = 0.05, 0.02
+
+
+def sort_out(samples: pl.DataFrame, neighbors: pl.DataFrame) -> pl.DataFrame:
+    """The table `triage` but for its run_id: the reason of every held-out sample of high loss, with the evidence."""
+    held_out = samples.filter(HELD_OUT).join(_surroundings(samples, neighbors), on="sample_id", how="left")
+    reason = pl.coalesce(*(pl.when(rule).then(pl.lit(name)) for name, rule in _rules(held_out).items()))
+    high = held_out.with_columns(reason.alias("reason")).filter(pl.col("loss") > HIGH_LOSS)
+    assert set(high["reason"]) <= set(REASONS)
+    columns = make_frame("triage", []).columns
+    return high.select(columns).cast({"label_share": pl.Float64, "predicted_share": pl.Float64})
+
+
+def _rules(held_out: pl.DataFrame) -> dict[str, pl.Expr]:
+    """By reason, in the order they are tried."""
+    own, second = (-pl.col("loss")).exp(), pl.col("confidence") - pl.col("margin")
+    is_second = (own - second).abs() < 1e-3
+    poor = [pl.col(name) <= held_out[name].quantile(POOR_QUANTILE) for name in ("sharpness", "contrast")]
+    return {
+        "doubtful label": ~pl.col("correct")
+        & (pl.col("confidence") >= CONFIDENT)
+        & (pl.col("predicted_share") >= NEIGHBORS_AGREE),
+        "image quality": pl.any_horizontal(poor),
+        "far from others": pl.col("similarity") <= held_out["similarity"].quantile(FAR_QUANTILE),
+        "look-alike class": (pl.col("correct") | is_second) & (pl.col("confidence") + second >= TWO_CLASSES),
+        "unsure": pl.lit(value=True),
+    }
+
+
+def _surroundings(samples: pl.DataFrame, neighbors: pl.DataFrame) -> pl.DataFrame:
+    """Per sample the shares of its label and of its prediction among its neighbours, and the nearest similarity."""
+    known = samples.select("sample_id", "label")
+    near = neighbors.join(known.rename({"sample_id": "neighbor_id", "label": "near_label"}), on="neighbor_id")
+    near = near.join(samples.select("sample_id", "label", "predicted"), on="sample_id")
+    return near.group_by("sample_id").agg(
+        (pl.col("near_label") == pl.col("label")).mean().alias("label_share"),
+        (pl.col("near_label") == pl.col("predicted")).mean().alias("predicted_share"),
+        pl.col("similarity").max(),
+    )

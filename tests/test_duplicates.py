@@ -1,0 +1,74 @@
+"""Copies are found whether exact, mirrored, shifted or recoloured; different images are not; leaks are named."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipeline.duplicates import find_duplicates, likeness
+from pipeline.progress import Progress
+from tests.drawn import drawn_dataset
+
+QUIET = Progress(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def photos() -> np.ndarray:
+    """60 smooth random pictures [60, 32, 32, 3]."""
+    smooth = np.kron(np.random.default_rng(0).normal(size=(60, 4, 4, 3)), np.ones((1, 8, 8, 1)))
+    for step in (1, 2, 4):
+        smooth = (
+            smooth + np.roll(smooth, step, 1) + np.roll(smooth, step, 2) + np.roll(smooth, (step, step), (1, 2))
+        ) / 4
+    return (128 + 60 * smooth).clip(0, 255).astype(np.uint8)
+
+
+def shift(image: np.ndarray) -> np.ndarray:
+    return np.roll(image, (2, -1), (0, 1))
+
+
+CHANGES = {
+    "the same": lambda image: image,
+    "mirrored": lambda image: image[:, ::-1],
+    "shifted": shift,
+    "shifted and mirrored": lambda image: shift(image)[:, ::-1],
+    "darker": lambda image: (image * 0.6).astype(np.uint8),
+    "noisy": lambda image: (image + np.random.default_rng(1).normal(0, 3, image.shape)).clip(0, 255).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_copy_is_like_its_original(photos: np.ndarray, name: str) -> None:
+    copies = np.stack([CHANGES[name](image) for image in photos])
+    assert likeness(photos, copies).min() > 0.97
+
+
+def test_different_pictures_are_not_alike(photos: np.ndarray) -> None:
+    assert likeness(photos[:30], photos[30:]).max() < 0.9
+
+
+def test_plain_images_are_like_nothing() -> None:
+    plain = np.full((2, 32, 32, 3), 90, np.uint8)
+    assert likeness(plain, plain[::-1]).max() <= 0
+
+
+def test_copies_are_named_with_their_tier_and_a_leak_first(photos: np.ndarray) -> None:
+    images = photos.copy()
+    images[1] = images[0]  # exact, both in training
+    images[41] = images[40][:, ::-1]  # a mirror image of a test image in training
+    images[3] = CHANGES["noisy"](images[0])
+    split = np.array(["train"] * 30 + ["test"] * 30)
+    split[41] = "train"
+    everyone = [{"sample_id": 10 * i, "rank": 1, "neighbor_id": 10 * j} for i in range(60) for j in range(60) if i != j]
+    found = find_duplicates(np.arange(60) * 10, images, split, pl.DataFrame(everyone), QUIET)
+    assert found["sample_id"].to_list() == [0, 10, 30, 400, 410]
+    rows = {row["sample_id"]: row for row in found.iter_rows(named=True)}
+    assert (rows[0]["duplicate_id"], rows[0]["tier"], rows[0]["leak"]) == (10, "exact", False)
+    assert rows[30]["tier"] == "near"
+    assert (rows[400]["duplicate_id"], rows[410]["duplicate_id"]) == (410, 400)
+    assert rows[400]["leak"] and rows[410]["leak"]
+
+
+def test_no_pair_proposed_means_no_copy() -> None:
+    dataset = drawn_dataset(40)
+    none = pl.DataFrame(schema={"sample_id": pl.Int64, "rank": pl.Int64, "neighbor_id": pl.Int64})
+    assert find_duplicates(dataset.sample_id, dataset.images_NHWC, dataset.split, none, QUIET).is_empty()
