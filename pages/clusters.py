@@ -7,15 +7,16 @@ from lake import queries
 from lake.contracts import METHODS
 from lake.store import Run
 from pages.ui import charts, data, filters
-from pages.ui.gallery import show_gallery
+from pages.ui.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
+from pages.ui.gallery import show_gallery, show_paged_gallery
+from pages.ui.versus import ATTRIBUTES, show_versus
 from pages.ui.words import GLOSSARY, number
 
 IN_THE_GALLERY = 24
-METHOD_NAMES = {"kmeans": "k-means", "bisecting": "Bisecting k-means", "hdbscan": "HDBSCAN"}
 RAISED = 0.05
 
 
-def show_answer(summaries: pl.DataFrame, noise: int) -> None:
+def show_answer(summaries: pl.DataFrame) -> None:
     """How many groups there are, how many are harder than chance, and the hardest."""
     raised = summaries.filter(pl.col("adjusted_p") < RAISED).sort("lift", descending=True)
     have = "has" if len(raised) == 1 else "have"
@@ -27,22 +28,22 @@ def show_answer(summaries: pl.DataFrame, noise: int) -> None:
             f"the average loss ({worst['lift_low']:.1f} to {worst['lift_high']:.1f})"
         )
     st.markdown(f"##### {sentence}.")
-    if noise:
-        st.caption(f"{noise:,} samples are in no group: HDBSCAN calls them noise.")
 
 
 def mix_text(mix: list[dict[str, object]]) -> str:
-    """The two most frequent classes with their share."""
+    """The most frequent class with its share, and the next where it has a hundredth."""
     total = sum(int(str(part["n"])) for part in mix) or 1
-    return ", ".join(f"{part['label']} {int(str(part['n'])) / total:.0%}" for part in mix[:2])
+    shares = [(str(part["label"]), int(str(part["n"])) / total) for part in mix[:2]]
+    return ", ".join(f"{label} {share:.0%}" for i, (label, share) in enumerate(shares) if i == 0 or share >= 0.01)
 
 
 def pick_group(summaries: pl.DataFrame) -> int:
     """The table of groups; returns the number of the one the reader chose, at first the hardest."""
     ordered = summaries.sort("lift", descending=True, nulls_last=True)
     mixes = pl.Series("classes", [mix_text(mix) for mix in ordered["class_mix"]])
-    table = ordered.with_columns(mixes).select(
-        "cluster", "classes", "n", "lift", "lift_low", "lift_high", "adjusted_p", "description"
+    stability = pl.Series("stability", [stability_in_words(value) for value in ordered["stability"]])
+    table = ordered.with_columns(mixes, stability).select(
+        "cluster", "classes", "n", "lift", "lift_low", "lift_high", "adjusted_p", "stability", "description"
     )
     column = st.column_config
     state = st.dataframe(
@@ -60,6 +61,7 @@ def pick_group(summaries: pl.DataFrame) -> int:
             "lift_low": column.NumberColumn("95 % from", format="%.2f"),
             "lift_high": column.NumberColumn("to", format="%.2f"),
             "adjusted_p": column.NumberColumn("Adjusted p", format="%.2g", help=GLOSSARY["adjusted p"]),
+            "stability": column.TextColumn("Found again", help=GLOSSARY["stability"]),
             "description": column.TextColumn("What sets it apart", width="large"),
         },
     )
@@ -87,16 +89,52 @@ def show_group(run: Run, method: str, summary: dict[str, object]) -> None:
             mean = float(unlabeled["expected_loss"].mean() or 0)  # type: ignore[arg-type]
             st.caption(f"{len(unlabeled):,} unlabeled members, expected loss {number(mean)} nats.")
     with right:
-        tabs = st.tabs(["Most typical", "Highest loss", "Unlabeled"])
-        medoids = pl.DataFrame({"sample_id": summary["medoids"]}, schema={"sample_id": pl.Int64}).lazy()
-        views = [
-            medoids.join(data.samples(run), on="sample_id", how="left", maintain_order="left"),
-            members.filter(queries.HELD_OUT).sort("loss", descending=True),
-            members.filter(pl.col("label").is_null()).sort("expected_loss", descending=True),
-        ]
-        for i, (tab, view) in enumerate(zip(tabs, views, strict=True)):
-            with tab:
-                show_gallery(run, view.head(IN_THE_GALLERY).collect(), key=f"group-{i}", caption="loss")
+        show_galleries(run, members, data.distances(run, method))
+
+
+def show_galleries(run: Run, members: pl.LazyFrame, distances: pl.DataFrame) -> None:
+    """The members from both ends of their distance to the centre and of their loss, and those without a label."""
+    placed = members.join(distances.lazy(), on="sample_id")
+    views = {
+        "Most typical": placed.sort("distance", "sample_id"),
+        "Farthest": placed.sort("distance", "sample_id", descending=[True, False]),
+        "Highest loss": members.filter(queries.HELD_OUT).sort("loss", descending=True),
+        "Unlabeled": members.filter(pl.col("label").is_null()).sort("expected_loss", descending=True),
+    }
+    for i, (tab, view) in enumerate(zip(st.tabs(list(views)), views.values(), strict=True)):
+        with tab:
+            show_gallery(run, view.head(IN_THE_GALLERY).collect(), key=f"group-{i}", caption="loss")
+
+
+def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> None:
+    """The group against another one that the reader picks, at first the largest other."""
+    others = summaries.filter(pl.col("cluster") != cluster).sort("cluster")
+    if others.is_empty():
+        return
+    st.subheader("Against another group")
+    names = {
+        row["cluster"]: f"Group {row['cluster']}: {mix_text(row['class_mix'])}" for row in others.iter_rows(named=True)
+    }
+    other = st.selectbox("Other group", list(names), format_func=names.__getitem__, key=f"versus-{method}-{cluster}")
+    column = queries.cluster_column(method)
+    both = data.samples(run).filter(pl.col(column).is_in([cluster, other])).collect()
+    placed = both.join(data.distances(run, method), on="sample_id", maintain_order="left")
+    show_versus(run, placed, placed[column] == cluster, (f"Group {cluster}", f"Group {other}"), order="distance")
+
+
+def show_noise(run: Run, method: str) -> None:
+    """The samples that are in no group, hardest first."""
+    column = queries.cluster_column(method)
+    alone = (
+        filters.filtered(run).filter(pl.col(column).is_null()).sort("loss", descending=True, nulls_last=True).collect()
+    )
+    if alone.is_empty():
+        return
+    with st.expander(
+        f"{len(alone):,} samples are in no group: {METHOD_NAMES[method]} calls them noise", on_change="rerun"
+    ) as expander:
+        if expander.open:
+            show_paged_gallery(run, alone, key="noise")
 
 
 def main() -> None:
@@ -105,19 +143,21 @@ def main() -> None:
     method = st.segmented_control(
         "Method", METHODS, default="kmeans", required=True, format_func=METHOD_NAMES.__getitem__, key="method"
     )
+    method = method or "kmeans"
     summaries = data.table(run, "cluster_summaries").filter(pl.col("method") == method)
     if summaries.is_empty():
-        st.info(f"{METHOD_NAMES[method or 'kmeans']} found no groups in this run.")
+        st.info(f"{METHOD_NAMES[method]} found no groups in this run.")
         st.stop()
-    column = queries.cluster_column(method or "kmeans")
-    show_answer(summaries, data.samples(run).select(pl.col(column).null_count()).collect().item())
+    show_answer(summaries)
+    show_quality(run, method)
     cluster = pick_group(summaries)
     st.caption(
-        "Select a row to open its group. Background is the border ring and object the centre of the image: a proxy. "
-        "A property is named only if it differs from all other samples (adjusted p < .05) by a Cliff's delta of .33 "
-        "or more."
+        f"Select a row to open its group. {ATTRIBUTES} A property is named only if it differs from all other samples "
+        "(adjusted p < .05) by a Cliff's delta of .33 or more."
     )
-    show_group(run, method or "kmeans", summaries.filter(pl.col("cluster") == cluster).row(0, named=True))
+    show_group(run, method, summaries.filter(pl.col("cluster") == cluster).row(0, named=True))
+    show_other(run, method, cluster, summaries)
+    show_noise(run, method)
 
 
 main()

@@ -8,12 +8,14 @@ from lake.statistics import wilson_interval
 from lake.store import Run
 from pages.ui import charts, data, filters
 from pages.ui.gallery import show_gallery
+from pages.ui.versus import show_versus
 from pages.ui.words import GLOSSARY, PERCENT, share_with_interval
 
 IN_THE_GALLERY = 32
+Cell = dict[str, object]
 
 
-def show_answer(held_out: pl.LazyFrame) -> dict[str, object] | None:
+def show_answer(held_out: pl.LazyFrame) -> Cell | None:
     """The largest confusion in one sentence; None where nothing is wrong."""
     confusions = queries.top_confusions(held_out).collect()
     if confusions.is_empty():
@@ -28,25 +30,30 @@ def show_answer(held_out: pl.LazyFrame) -> dict[str, object] | None:
     return top
 
 
-def pick_cell(run: Run, held_out: pl.LazyFrame) -> dict[str, object] | None:
+def pick_cell(run: Run, held_out: pl.LazyFrame) -> Cell | None:
     """The matrix; returns the cell the reader clicked."""
+    others = data.other_runs(run)
+    shown = {"share": "Share of the label", "n": "Counts"} | ({"difference": "Difference to a run"} if others else {})
     value = st.segmented_control(
-        "Show",
-        ["share", "n"],
-        default="share",
-        required=True,
-        key="matrix-value",
-        format_func={"share": "Share of the label", "n": "Counts"}.__getitem__,
+        "Show", list(shown), default="share", required=True, key="matrix-value", format_func=shown.__getitem__
     )
+    cells = _difference(run, others) if value == "difference" else queries.confusion(held_out).collect()
     state = st.altair_chart(
-        charts.confusion_matrix(queries.confusion(held_out).collect(), run.classes, value=value or "share"),
+        charts.confusion_matrix(cells, run.classes, value=value or "share"),
         on_select="rerun",
         selection_mode="cell",
         key="matrix",
         alt="Confusion matrix of given label by prediction",
     )
-    cells = state["selection"].get("cell") or []
-    return dict(cells[0]) if cells and {"label", "predicted"} <= set(cells[0]) else None
+    picked = state["selection"].get("cell") or []
+    return dict(picked[0]) if picked and {"label", "predicted"} <= set(picked[0]) else None
+
+
+def _difference(run: Run, others: list[str]) -> pl.DataFrame:
+    """The cells of this run and of another one the reader picks, on the samples of both that pass the filters."""
+    other = data.open_run(run.lake.root, st.selectbox("Other run", others, key="matrix-run"))
+    st.caption("Percentage points of the label more (red off the diagonal is worse) or fewer than in that run.")
+    return queries.confusion_difference(filters.filtered(run), data.samples(other)).collect()
 
 
 def show_classes(held_out: pl.LazyFrame) -> None:
@@ -77,6 +84,36 @@ def show_reliability(held_out: pl.LazyFrame) -> None:
     )
     st.altair_chart(charts.reliability(frame), key="reliability", alt="Reliability diagram")
     st.caption("On the dashed line, confidence equals the share right. Bars are 95 % intervals.")
+    calibration = queries.class_calibration(held_out).collect()
+    right = [share_with_interval(hits, n) for hits, n in calibration.select("hits", "n").iter_rows()]
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        calibration.select("predicted", pl.col("confidence") * 100, pl.Series("right", right), pl.col("gap") * 100),
+        hide_index=True,
+        column_config={
+            "predicted": "Predicted",
+            "confidence": number("Confidence", format=PERCENT),
+            "right": "Right (95 % interval)",
+            "gap": number("Too confident by", format="%+.1f", help="Percentage points; negative is too modest."),
+        },
+    )
+
+
+def show_cell(run: Run, held_out: pl.LazyFrame, cell: Cell) -> None:
+    """The samples of a cell, and what sets them apart from the right ones of their class."""
+    label, predicted = str(cell["label"]), str(cell["predicted"])
+    of_class = held_out.filter(pl.col("label") == label).collect()
+    inside = of_class["predicted"] == predicted
+    shown = of_class.filter(inside).sort("loss", descending=True)
+    st.subheader(f"{label.capitalize()} called {predicted}: {len(shown):,} samples")
+    st.caption("Highest loss first. Click another cell of the matrix to see its samples.")
+    show_gallery(run, shown.head(IN_THE_GALLERY), key="cell-gallery")
+    compared = of_class.filter(inside | of_class["correct"])
+    if label == predicted or not 0 < len(shown) < len(compared):
+        return
+    st.subheader(f"What sets them apart from {label} images that are right")
+    names = (f"Called {predicted}", "Right")
+    show_versus(run, compared, compared["predicted"] == predicted, names, order="margin")
 
 
 def main() -> None:
@@ -97,11 +134,7 @@ def main() -> None:
         with honesty:
             show_reliability(held_out)
     if cell:
-        members = held_out.filter(pl.col("label") == cell["label"], pl.col("predicted") == cell["predicted"])
-        shown = members.sort("loss", descending=True).collect()
-        st.subheader(f"{str(cell['label']).capitalize()} called {cell['predicted']}: {len(shown):,} samples")
-        st.caption("Highest loss first. Click another cell of the matrix to see its samples.")
-        show_gallery(run, shown.head(IN_THE_GALLERY), key="cell-gallery")
+        show_cell(run, held_out, cell)
 
 
 main()

@@ -96,6 +96,15 @@ def test_a_click_on_a_cell_of_the_matrix_shows_its_samples(tiny: str, opened: An
     expect(page.locator(".gallery .tile").first).to_contain_text("dog")
 
 
+def test_a_card_leads_to_exactly_the_samples_it_counts(tiny: str, opened: Any) -> None:
+    page = opened(tiny)
+    said = page.get_by_text(re.compile(r"^n \d+ of")).first.inner_text()
+    page.get_by_role("link", name="As a table").first.click()
+    count = re.match(r"n (\d+) of", said)
+    assert count
+    expect(page.get_by_text(f"{count[1]} samples pass the filters")).to_be_visible()
+
+
 def test_a_loss_map_covers_its_image_as_large_as_it_is_shown_beside_it(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/loss_analysis")
     beside, below = page.locator('img[alt^="Sample"]').first, chart(page).locator("image")

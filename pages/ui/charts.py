@@ -15,7 +15,12 @@ from pages.ui.words import name
 
 Colors = tuple[list[str], dict[str, dict[str, str]]]
 FEW_POINTS = 5000
-CORRECT, FEW, MANY = "#cfd3d8", "#fdebe4", "#f46036"  # opaque: the numbers on them are black in dark mode too
+CORRECT, FEW, MANY, FEWER = (
+    "#cfd3d8",
+    "#fdebe4",
+    "#f46036",
+    "#6fa8f0",
+)  # opaque: the numbers on them are black in dark mode too
 EVERY_LABEL = alt.Axis(labelOverlap=False, labelLimit=160)
 
 
@@ -142,7 +147,10 @@ def signed_map(
 
 
 def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> alt.LayerChart:
-    """Label by prediction; `value` is n or share of the label; errors carry the colour, the diagonal is grey."""
+    """Label by prediction; `value` is n, share of the label or its difference to another run.
+
+    Errors carry the colour, the diagonal is grey; a difference is red where a cell holds more, blue where less.
+    """
     pick = alt.selection_point(name="cell", fields=["label", "predicted"], on="click", clear="dblclick")
     base = alt.Chart(frame).encode(
         x=alt.X(
@@ -160,17 +168,21 @@ def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> 
             alt.Tooltip("mean_loss:Q", title="Mean loss (nats)", format=".2f"),
         ],
     )
-    wrong = frame.filter(pl.col("label") != pl.col("predicted"))["share"].max() or 1.0
-    right = alt.datum.label == alt.datum.predicted
-    tiles = base.mark_rect(cornerRadius=3).encode(
-        color=alt.condition(
-            right,
-            alt.value(CORRECT),
-            alt.Color("share:Q", scale=alt.Scale(range=[FEW, MANY], domain=[0, wrong]), legend=None),
-        )
-    )
-    text = base.mark_text(fontSize=12).encode(text=alt.Text(f"{value}:Q", format="," if value == "n" else ".0%"))
+    tiles = base.mark_rect(cornerRadius=3).encode(color=_cell_color(frame, value))
+    written = {"n": ",", "share": ".0%", "difference": "+.1%"}[value]
+    text = base.mark_text(fontSize=12, color="black").encode(text=alt.Text(f"{value}:Q", format=written))
     return alt.layer(tiles.add_params(pick), text).properties(height=460)
+
+
+def _cell_color(frame: pl.DataFrame, value: str) -> Any:
+    if value == "difference":
+        most = float(frame["difference"].abs().max() or 0) or 1.0  # type: ignore[arg-type]
+        return alt.Color(
+            "difference:Q", scale=alt.Scale(range=[FEWER, CORRECT, MANY], domain=[-most, 0, most]), legend=None
+        )
+    wrong = frame.filter(pl.col("label") != pl.col("predicted"))["share"].max() or 1.0
+    share = alt.Color("share:Q", scale=alt.Scale(range=[FEW, MANY], domain=[0, wrong]), legend=None)
+    return alt.condition(alt.datum.label == alt.datum.predicted, alt.value(CORRECT), share)
 
 
 def reliability(frame: pl.DataFrame) -> alt.LayerChart:

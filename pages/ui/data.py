@@ -33,6 +33,18 @@ def current_run() -> Run:
     return open_run(default_root(), st.session_state["run_id"])
 
 
+def other_runs(run: Run) -> list[str]:
+    """The other runs of the same dataset, newest first."""
+    found = runs().filter(pl.col("dataset_id") == run.dataset_id, pl.col("run_id") != run.run_id)
+    return found["run_id"].to_list()
+
+
+def previous_run(run: Run) -> Run | None:
+    """The last run of the same dataset that was published before; None where there is none."""
+    earlier = runs().filter(pl.col("dataset_id") == run.dataset_id, pl.col("published_at") < run.facts["published_at"])
+    return open_run(run.lake.root, earlier["run_id"][0]) if len(earlier) else None
+
+
 @st.cache_resource(max_entries=4, show_spinner="Reading the run ...")
 def _samples(root: str, run_id: str) -> pl.DataFrame:
     return queries.scan_samples(open_run(root, run_id)).collect()
@@ -51,6 +63,17 @@ def _table(root: str, run_id: str, name: str) -> pl.DataFrame:
 def table(run: Run, name: str) -> pl.DataFrame:
     """A small table of the run: findings, cluster_summaries, training, metrics."""
     return _table(run.lake.root, run.run_id, name)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _distances(root: str, run_id: str, method: str) -> pl.DataFrame:
+    members = open_run(root, run_id).scan("clusters").filter(pl.col("method") == method)
+    return members.select("sample_id", "distance").collect()
+
+
+def distances(run: Run, method: str) -> pl.DataFrame:
+    """How far each sample is from the centre of its cluster; null for noise."""
+    return _distances(run.lake.root, run.run_id, method)
 
 
 def color_columns(run: Run) -> list[str]:

@@ -33,6 +33,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def p_value(p: float) -> str:
+    """ "p < .001", or "p .012": two significant digits, without an exponent."""
+    return "p < .001" if p < 0.001 else f"p {p:.2g}".replace("0.", ".", 1)
+
+
 def name(column: str) -> str:
     """A column for people: "bg_lightness" -> "Background lightness"."""
     words = column.replace("bg_", "background_").replace("kmeans", "k-means").replace("_", " ")
@@ -52,7 +57,12 @@ GLOSSARY = {
     "held-out": "Samples the model was not trained on. Only these are used for statements about loss.",
     "in-sample": "Samples the model was trained on: their loss is too low to judge by.",
     "confirmed": "Found on one half of the held-out samples and found again, below .05, on the other half.",
+    "calibration": "How far confidence is from the share right, over 15 bins of equal size.",
     "interval": "Where the true value lies in 95 of 100 repetitions of such a measurement.",
+    "stability": "How well the group is found again in random halves of the samples: mean Jaccard index, 1 is the same "
+    "members. Above .75 stable, below .6 doubtful.",
+    "agreement": "Agreement is the adjusted Rand index: 1 is the same groups, 0 what chance gives. The silhouette is 1 "
+    "where a sample is much nearer to its own group than to the next, 0 on the border.",
     "embedding": "The 512 numbers the model computes of an image just before it decides.",
     "adjusted p": "How often chance alone does as much, corrected for the number of groups tested.",
 }

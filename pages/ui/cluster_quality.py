@@ -1,0 +1,57 @@
+"""How far a clustering can be believed: one line of figures, and what other numbers of groups would give."""
+
+import polars as pl
+import streamlit as st
+
+from lake.contracts import SWEEP_MEASURES
+from lake.store import Run
+from pages.ui import charts, data
+from pages.ui.words import GLOSSARY, percent
+
+METHOD_NAMES = {"kmeans": "k-means", "bisecting": "Bisecting k-means", "hdbscan": "HDBSCAN"}
+SWEEP_TITLES = {"sweep_silhouette": "Silhouette", "sweep_half_agreement": "Agreement of halves"}
+STABLE, DOUBTFUL = 0.75, 0.6
+
+
+def show_quality(run: Run, method: str) -> None:
+    """Silhouette, agreement over halves, seeds and methods, and noise; the sweep over k behind a fold."""
+    quality = data.table(run, "cluster_quality")
+    values = {(r["measure"], r["of"]): r["value"] for r in quality.filter(method=method).iter_rows(named=True)}
+    if not values:
+        st.caption("How stable these groups are was not measured in this run.")
+        return
+    agreed = quality.filter(pl.col("measure") == "agreement", (pl.col("method") == method) | (pl.col("of") == method))
+    others = [
+        f"with {METHOD_NAMES[r['of'] if r['method'] == method else r['method']]} {r['value']:.2f}"
+        for r in agreed.iter_rows(named=True)
+    ]
+    said = [
+        f"silhouette {values['silhouette', '']:.2f}",
+        f"halves of the samples agree {values['half_agreement', '']:.2f}",
+        *([f"another seed {values['seed_agreement', '']:.2f}"] if ("seed_agreement", "") in values else []),
+        *([f"agrees {', '.join(others)}"] if others else []),
+        f"unclustered {percent(values['noise', ''])}",
+    ]
+    st.caption(" · ".join(said), help=GLOSSARY["agreement"])
+    _show_sweep(quality.filter(pl.col("method") == method, pl.col("measure").is_in(SWEEP_MEASURES)))
+
+
+def stability_in_words(value: float | None) -> str:
+    """ "stable .91": how well halves of the samples find a group again."""
+    if value is None:
+        return "not measured"
+    word = "stable" if value >= STABLE else "fair" if value >= DOUBTFUL else "doubtful"
+    return f"{word} {value:.2f}"
+
+
+def _show_sweep(sweep: pl.DataFrame) -> None:
+    if sweep.is_empty():
+        return
+    with st.expander("How many groups? Other numbers, on a part of the samples"):
+        for column, (measure, title) in zip(st.columns(2, gap="large"), SWEEP_TITLES.items(), strict=True):
+            part = sweep.filter(measure=measure).sort("clusters")
+            column.altair_chart(
+                charts.lines(part, x="clusters:Q", y="value:Q", x_title="Groups", y_title=title),
+                key=measure,
+                alt=f"{title} by number of groups",
+            )
