@@ -10,6 +10,7 @@ import dataframely as dy
 import polars as pl
 
 from lake.columns import counts_of, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
+from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs
 
 FORMAT_VERSION = 1
 """Raised when a reader of the previous version would misread the lake."""
@@ -20,7 +21,6 @@ LOSS_KINDS = ["class", "cluster", "confusion", "slice", "unlabeled"]
 DATA_KINDS = ["mislabeled", "leakage", "duplicate", "domain gap", "under-represented"]
 TIERS = ["exact", "near"]
 REASONS = ["doubtful label", "image quality", "far from others", "look-alike class", "unsure"]
-LAYERS = ["layer3", "layer4"]
 SPACES = ["embedding", "umap"]
 SEPARATION_MEASURES = ["probe", "purity", "margin", "silhouette"]
 QUALITY_MEASURES = ["silhouette", "half_agreement", "seed_agreement", "agreement", "noise"]
@@ -245,19 +245,6 @@ class Neighbors(dy.Schema):
     similarity = float_column("Cosine of the two embeddings.", min=-1.001, max=1.001)
 
 
-class LossMaps(dy.Schema):
-    """Signed maps of what raises and lowers the loss (HiResCAM on the loss), held-out samples."""
-
-    run_id = run_id_column()
-    sample_id = sample_id_column()
-    layer = one_of(LAYERS, "Block whose output is explained", primary_key=True)
-    target = dy.String(description="Class whose cross-entropy is explained: the label, else the prediction.")
-    height = dy.Int64(min=1, description="Cells.")
-    width = dy.Int64(min=1, description="Cells.")
-    values = dy.List(dy.Float32(), description="Row by row in nats: above 0 raises the loss, below 0 lowers it.")
-    max_abs = float_column("Largest absolute value of the map.", min=0)
-
-
 class Triage(dy.Schema):
     """Why the loss of a held-out sample is high, where it is: the label has less than even odds."""
 
@@ -386,11 +373,15 @@ TABLES: dict[str, type[dy.Schema]] = {
     "cluster_summaries": ClusterSummaries,
     "neighbors": Neighbors,
     "loss_maps": LossMaps,
+    "map_families": MapFamilies,
+    "pooled_maps": PooledMaps,
     "triage": Triage,
     "duplicates": Duplicates,
     "findings": Findings,
     "training": Training,
     "dynamics": Dynamics,
+    "models": Models,
+    "proofs": Proofs,
     "metrics": Metrics,
 }
 DATASET_TABLES = ("samples", "images", "properties")

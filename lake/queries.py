@@ -36,6 +36,8 @@ def scan_samples(run: Tables) -> pl.LazyFrame:
     frame = frame.join(run.scan("triage").select("sample_id", "reason"), on="sample_id", how="left")
     copies = run.scan("duplicates").select("sample_id", pl.col("tier").alias("duplicate"), "leak")
     frame = frame.join(copies, on="sample_id", how="left").with_columns(pl.col("leak").fill_null(value=False))
+    families = run.scan("map_families").select("sample_id", pl.col("family").alias("map_family"))
+    frame = frame.join(families, on="sample_id", how="left")
     return frame.select(
         "sample_id",
         "split",
@@ -203,30 +205,6 @@ def probabilities(run: Run, sample_id: int) -> pl.LazyFrame:
     row = run.scan("predictions").filter(pl.col("sample_id") == sample_id)
     named = row.select(pl.lit(pl.Series([run.classes])).alias("label"), pl.col("probabilities").alias("probability"))
     return named.explode("label", "probability").sort("probability", descending=True)
-
-
-def loss_map(run: Run, sample_id: int, layer: str) -> pl.LazyFrame:
-    """The signed loss map of a sample; no row where it was not computed."""
-    return run.scan("loss_maps").filter(pl.col("sample_id") == sample_id, pl.col("layer") == layer)
-
-
-def map_sizes(run: Run) -> pl.LazyFrame:
-    """Cells of the loss maps of each layer: layer, height and width."""
-    return run.scan("loss_maps").select("layer", "height", "width").unique().sort("layer")
-
-
-def mean_loss_map(run: Run, sample_ids: pl.LazyFrame, layer: str) -> pl.LazyFrame:
-    """Mean signed map over the samples that have one: row, column, value and n."""
-    maps = run.scan("loss_maps").filter(pl.col("layer") == layer).join(sample_ids.select("sample_id"), on="sample_id")
-    cells = maps.select("width", "values", pl.int_ranges(0, pl.col("height") * pl.col("width")).alias("cell"))
-    long = cells.explode("values", "cell").with_columns(
-        (pl.col("cell") // pl.col("width")).alias("row"), (pl.col("cell") % pl.col("width")).alias("column")
-    )
-    return (
-        long.group_by("row", "column")
-        .agg(pl.col("values").mean().alias("value"), pl.len().cast(pl.Int64).alias("n"))
-        .sort("row", "column")
-    )
 
 
 def metric(run: Run, stage: str, name: str) -> float | None:

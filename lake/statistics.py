@@ -1,6 +1,7 @@
 """Intervals for the numbers people read."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,3 +52,32 @@ def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_
     parts = np.array_split(order, min(bins, max(1, len(order))))
     gaps = [len(part) * abs(confidence[part].mean() - correct[part].mean()) for part in parts if len(part)]
     return float(sum(gaps) / max(1, len(order)))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two sums over n samples, with its standard error; nan where the second sum is 0."""
+
+    n: int
+    value: float
+    error: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval."""
+        return self.value - Z95 * self.error, self.value + Z95 * self.error
+
+    def differs_p(self, other: "Ratio") -> float:
+        """Two-sided p that this is the ratio of other samples too; 1 where either is unknown."""
+        error = math.hypot(self.error, other.error)
+        return math.erfc(abs(self.value - other.value) / error / math.sqrt(2)) if error > 0 else 1.0
+
+
+def pooled_ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Ratio:
+    """Sum of `part` over sum of `whole`, the samples being drawn at random (ratio estimator; Cochran 1977, ch. 6)."""
+    n, total = len(whole), float(whole.sum())
+    if n < 2 or total <= 0:
+        return Ratio(n, math.nan, math.nan)
+    value = float(part.sum()) / total
+    error = math.sqrt(n * float((part - value * whole).var(ddof=1))) / total
+    return Ratio(n, value, error)

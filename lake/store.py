@@ -23,6 +23,7 @@ from lake.errors import LakeError, RetryLater
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 IMAGE_ROWS_PER_GROUP = 1000
+OF_SOME_SAMPLES = ("loss_maps", "map_families", "dynamics")
 
 
 class Lake:
@@ -109,7 +110,10 @@ class Lake:
             versions = {name: self._newest(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
             keys = {name: dataset_id if name in DATASET_TABLES else run_id for name in versions}
             tables = {name: _select(self._table(name, versions[name]), name, keys[name]) for name in versions}
-            checks = validate(tables)
+            try:
+                checks = validate(tables)
+            except LakeError as error:
+                raise LakeError(f"Nothing was published: {error}") from None
             counts = {name: frame.select(pl.len()).collect().item() for name, frame in tables.items()}
         row = facts | {
             "format_version": FORMAT_VERSION,
@@ -175,6 +179,26 @@ class Run:
         with reading(self.lake.root):
             return _select(self.lake._table(name, self._versions[name]), name, key)
 
+    def verify(self) -> int:
+        """Read every table again against its contract, keys and pinned row count; returns how many checks passed.
+
+        Raises `LakeError` with the first that fails.
+        """
+        with reading(self.lake.root):
+            pinned = {table["name"]: table["rows"] for table in self.facts["tables"]}
+            tables = {name: self.scan(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
+            try:
+                checks = validate(tables)
+            except LakeError as error:
+                raise LakeError(f"The run {self.run_id} is damaged: {error} Refresh again.") from None
+            for name, rows in pinned.items():
+                if (found := tables[name].select(pl.len()).collect().item()) != rows:
+                    raise LakeError(
+                        f"The run {self.run_id} is damaged: {name} has {found} rows, it was published with {rows}. "
+                        "Restore the lake from a copy, or refresh again."
+                    )
+        return checks + len(pinned)
+
     @cached_property
     def groups(self) -> dict[str, dict[str, str]]:
         """Grouping -> class -> value, for example superclass -> ship -> vehicle."""
@@ -207,22 +231,20 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
     for name, frame in tables.items():
         failures = TABLES[name].filter(frame.collect()).failure.counts()
         if failures:
-            raise LakeError(f"Nothing was published: the table {name} breaks its contract: {failures}.")
+            raise LakeError(f"the table {name} breaks its contract: {failures}.")
     scored = {name: tables[name] for name in ScoredSamples.members()}
     if not ScoredSamples.is_valid(scored):
-        raise LakeError("Nothing was published: not every stage has measured the same samples.")
+        raise LakeError("not every stage has measured the same samples.")
     for name in DATASET_TABLES:
         absent = tables["predictions"].join(tables[name], on="sample_id", how="anti")
         if count := absent.select(pl.len()).collect().item():
-            raise LakeError(f"Nothing was published: {count} scored samples are not in {name}.")
+            raise LakeError(f"{count} scored samples are not in {name}.")
     known = tables["samples"].select("sample_id")
-    foreign = {
-        name: "neighbor_id" if name == "neighbors" else "sample_id" for name in (*scored, "loss_maps", "dynamics")
-    }
+    foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in (*scored, *OF_SOME_SAMPLES)}
     for name, column in foreign.items():
         unknown = tables[name].join(known, left_on=column, right_on="sample_id", how="anti")
         if count := unknown.select(pl.len()).collect().item():
-            raise LakeError(f"Nothing was published: {count} rows of {name} have a {column} that is not a sample.")
+            raise LakeError(f"{count} rows of {name} have a {column} that is not a sample.")
     return len(tables) + 1 + len(DATASET_TABLES) + len(foreign)
 
 

@@ -5,8 +5,10 @@ import streamlit as st
 
 from lake import queries
 from lake.contracts import METHODS
+from lake.filters import Filters
+from lake.map_contracts import LAYERS
 from lake.store import Run
-from pages.ui import charts, data, filters
+from pages.ui import charts, data, filters, pooled
 from pages.ui.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
 from pages.ui.gallery import show_gallery, show_paged_gallery
 from pages.ui.versus import ATTRIBUTES, show_versus
@@ -106,6 +108,15 @@ def show_galleries(run: Run, members: pl.LazyFrame, distances: pl.DataFrame) -> 
             show_gallery(run, view.head(IN_THE_GALLERY).collect(), key=f"group-{i}", caption="loss")
 
 
+def show_maps(run: Run, method: str, cluster: int) -> None:
+    """Where in the image the loss of the group is raised, against all other samples."""
+    begins = f"{Filters.of(**{queries.cluster_column(method): str(cluster)}).to_text()};"
+    found = pooled.groups(run, LAYERS[0]).filter(pl.col("filter").str.starts_with(begins))
+    if len(found):
+        st.subheader("Where in the image its loss is raised", help=GLOSSARY["pooled"])
+        pooled.show_pooled(run, pooled.of_group(run, found.row(0, named=True)), LAYERS[0], key="group")
+
+
 def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> None:
     """The group against another one that the reader picks, at first the largest other."""
     others = summaries.filter(pl.col("cluster") != cluster).sort("cluster")
@@ -157,6 +168,7 @@ def main() -> None:
     )
     show_group(run, method, summaries.filter(pl.col("cluster") == cluster).row(0, named=True))
     show_other(run, method, cluster, summaries)
+    show_maps(run, method, cluster)
     show_noise(run, method)
 
 

@@ -4,10 +4,12 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
+from lake.map_contracts import LAYERS
 from lake.statistics import wilson_interval
 from lake.store import Run
 from pages.ui import charts, data, filters
 from pages.ui.gallery import show_gallery
+from pages.ui.pooled import Comparison, show_pooled
 from pages.ui.versus import show_versus
 from pages.ui.words import GLOSSARY, PERCENT, share_with_interval
 
@@ -114,6 +116,15 @@ def show_cell(run: Run, held_out: pl.LazyFrame, cell: Cell) -> None:
     st.subheader(f"What sets them apart from {label} images that are right")
     names = (f"Called {predicted}", "Right")
     show_versus(run, compared, compared["predicted"] == predicted, names, order="margin")
+    st.subheader("Where in the image their loss is raised", help=GLOSSARY["pooled"])
+    show_pooled(run, _cell_maps(of_class, label, predicted), LAYERS[0], key="cell")
+
+
+def _cell_maps(of_class: pl.DataFrame, label: str, predicted: str) -> Comparison:
+    """The maps of a cell against those of the right ones of its class."""
+    ids = {True: of_class.filter(predicted=predicted), False: of_class.filter(correct=True)}
+    inside, right = (ids[here]["sample_id"].to_numpy() for here in (True, False))
+    return Comparison(f"{label} images called {predicted}", inside, f"{label} images that are right", right)
 
 
 def main() -> None:

@@ -1,144 +1,209 @@
-"""Why: which regions of an image raise its loss and which lower it, for one sample and pooled over a group."""
+"""Why: which regions of an image raise its loss and which lower it, for one sample, beside another, and pooled."""
+
+import base64
 
 import numpy as np
 import polars as pl
 import streamlit as st
-from numpy.typing import NDArray
 
-from lake import queries
-from lake.contracts import LAYERS
+from lake import loss_maps, queries
+from lake.errors import UserError
+from lake.map_contracts import LAYERS
 from lake.store import Run
-from pages.ui import charts, data, filters
-from pages.ui.palette import LOWERS, NEUTRAL, RAISES
+from pages.ui import data, filters, live_explain, pooled
+from pages.ui.map_families import show_families
+from pages.ui.map_panel import Look, Picture, show_beside, show_panel
+from pages.ui.pooled import Comparison
+from pages.ui.proofs import show_proofs
 from pages.ui.routes import thumbnail
-from pages.ui.sample_panel import choose_sample, show_image
-from pages.ui.words import number
+from pages.ui.sample_panel import choose_sample, find_sample
+from pages.ui.signed_map import SignedMap, Target, compute_map, find_map
+from pages.ui.words import GLOSSARY, plain
 
-FLOOR_NATS = 0.02
-MAP_SIDE = 280
-
-
-def to_cells(values: list[float], height: int, width: int) -> pl.DataFrame:
-    """A stored map as one row a cell."""
-    row, column = np.divmod(np.arange(height * width), width)
-    return pl.DataFrame({"row": row, "column": column, "value": pl.Series(values, dtype=pl.Float64)})
+GIVEN, SAID, MARGIN = "Given label", "Prediction", "Margin of two classes"
+NOBODY, ANOTHER, OTHER_RUN = "Nothing", "Another sample", "The same sample in another run"
+SELECTION = "The samples that pass the filters"
+Sample = dict[str, object]
 
 
-def border_and_centre(cells: pl.DataFrame) -> tuple[float, float]:
-    """Sum of the map on its outermost cells and on all others, in nats."""
-    edge = (pl.col("row").is_in([0, cells["row"].max()])) | (pl.col("column").is_in([0, cells["column"].max()]))
-    inside: NDArray[np.bool_] = cells.select(edge).to_series().to_numpy()
-    values = cells["value"].to_numpy()
-    return float(values[inside].sum()), float(values[~inside].sum())
-
-
-def effect(nats: float) -> str:
-    """ "raises the loss by 0.8 nats"."""
-    return f"{'raises' if nats > 0 else 'lowers'} the loss by **{number(abs(nats))} nats**"
-
-
-def show_color_bar(limit: float) -> None:
-    """The scale under a map, from what lowers to what raises the loss, as wide as the map."""
-    gradient = f"linear-gradient(to right, {LOWERS}, {NEUTRAL}, {RAISES})"
-    ends = f"<span>−{number(limit)}</span><span>0</span><span>+{number(limit)} nats</span>"
-    st.html(
-        f'<div style="width:{MAP_SIDE}px"><div style="height:10px;border-radius:5px;background:{gradient}"></div>'
-        f'<div style="display:flex;justify-content:space-between;font-size:12px;opacity:.8">{ends}</div></div>'
+def choose_look(run: Run) -> Look:
+    """Layer, scale and opacity."""
+    layer = _pick_layer(run)
+    common = st.segmented_control(
+        "Scale", ["This image", "Common"], default="This image", required=True, key="scale", bind="query-params"
     )
+    shade = st.slider("Opacity", 0.0, 1.0, 0.6, 0.05, key="opacity", bind="query-params", width=140)
+    return Look(layer, shade, common == "Common")
 
 
-def show_sample_map(run: Run, sample_id: int, sample: dict[str, object], layer: str, opacity: float) -> None:
-    """Sentence, image, signed overlay and probabilities of one sample."""
-    found = queries.loss_map(run, sample_id, layer).collect()
-    if found.is_empty():
-        st.info("Loss maps are computed for held-out samples; this one was used for training. Choose another below.")
-        return
-    row = found.row(0, named=True)
-    cells = to_cells(row["values"], row["height"], row["width"])
-    border, centre = border_and_centre(cells)
-    given = "given label" if sample["label"] else "predicted class, as its label is withheld"
-    if row["max_abs"] < FLOOR_NATS:
-        st.markdown("##### Confident and right: no region matters to the loss, there is nothing to explain.")
-    else:
-        st.markdown(f"##### The border {effect(border)}, the centre {effect(centre)}.")
-    left, middle, right = st.columns(3, gap="medium")
-    left.markdown(f"**Image** · {sample['label'] or 'label withheld'}, predicted {sample['predicted']}")
-    with left.container(width=MAP_SIDE):
-        show_image(run, sample_id)
-    middle.markdown(f"**Loss map** · {row['target']} ({given})")
-    middle.altair_chart(
-        charts.signed_map(
-            cells, limit=max(row["max_abs"], FLOOR_NATS), url=thumbnail(run, sample_id), opacity=opacity, side=MAP_SIDE
-        ),
-        key="why-map",
-        width="content",
-        alt="Signed loss map: red raises the loss, blue lowers it",
-    )
-    with middle:
-        show_color_bar(max(row["max_abs"], FLOOR_NATS))
-    right.markdown("**Probabilities**")
-    right.altair_chart(
-        charts.probability_bars(queries.probabilities(run, sample_id).collect(), sample["label"]),
-        key="why-bars",
-        alt="Probability of each class",
-    )
-    st.caption(
-        "Red regions raise the loss, blue ones lower it; sums over cells are first-order effects in nats (HiResCAM on "
-        "the cross-entropy). Each cell sees a wide part of the image, so edges are soft."
-    )
-
-
-def show_pooled(run: Run, layer: str) -> None:
-    """Mean signed maps of the errors and of the right ones that pass the filters."""
-    held_out = filters.filtered(run).filter(queries.HELD_OUT)
-    parts = {
-        "Wrong": queries.mean_loss_map(run, held_out.filter(~pl.col("correct")), layer).collect(),
-        "Right": queries.mean_loss_map(run, held_out.filter(pl.col("correct")), layer).collect(),
-    }
-    columns = st.columns([1, 1, 1])
-    for column, (title, cells) in zip(columns, parts.items(), strict=False):
-        with column:
-            if cells.is_empty():
-                st.caption(f"{title}: no samples pass the filters.")
-                continue
-            border, centre = border_and_centre(cells)
-            st.markdown(f"**{title}: mean of {cells['n'][0]:,} maps**")
-            limit = max(float(cells["value"].abs().max() or 0), 1e-6)  # type: ignore[arg-type]
-            st.altair_chart(
-                charts.signed_map(cells, limit=limit, side=MAP_SIDE),
-                width="content",
-                key=f"pooled-{title}",
-                alt=f"Mean loss map, {title}",
-            )
-            show_color_bar(limit)
-            st.caption(f"Border {effect(border)}, centre {effect(centre)}. Each map has its own scale.")
-
-
-def pick_layer(run: Run) -> str:
+def _pick_layer(run: Run) -> str:
     """The layer whose maps are shown, named by the cells it has."""
-    cells = {row["layer"]: row for row in queries.map_sizes(run).collect().iter_rows(named=True)}
+    cells = {row["layer"]: row for row in loss_maps.map_sizes(run).collect().iter_rows(named=True)}
 
     def grid(layer: str) -> str:
-        number = layer.removeprefix("layer")
-        return f"{cells[layer]['height']} x {cells[layer]['width']} cells (layer {number})"
+        return f"{cells[layer]['height']} x {cells[layer]['width']} cells (layer {layer.removeprefix('layer')})"
 
-    picked = st.segmented_control(
-        "Grid", sorted(cells), default=LAYERS[0], required=True, format_func=grid, key="layer"
+    return st.segmented_control(
+        "Grid", sorted(cells), default=LAYERS[0], required=True, format_func=grid, key="layer", bind="query-params"
     )
-    return picked or LAYERS[0]
+
+
+def choose_target(run: Run, sample: Sample) -> Target:
+    """The class whose loss is explained; of a margin, the class it is over too."""
+    given = [] if sample["label"] is None else [GIVEN]
+    choices = [*given, SAID, *([MARGIN] if live_explain.is_open(run) else [])]
+    chosen = st.segmented_control(
+        "Explain the loss of", choices, default=choices[0], required=True, key="target", bind="query-params"
+    )
+    if chosen != MARGIN:
+        return str(sample["label"] if chosen == GIVEN else sample["predicted"]), None
+    said = str(sample["predicted"])
+    ahead = st.selectbox("Margin of", run.classes, index=run.classes.index(said), key="ahead", width=150)
+    others = [name for name in run.classes if name != ahead]
+    likely = others.index(str(sample["label"])) if sample["label"] in others else 0
+    return ahead, st.selectbox("over", others, index=likely, key="behind", width=150)
+
+
+def show_sample(
+    run: Run, sample: Sample, shown: SignedMap, look: Look, target: Target, beside: tuple[Run, Sample] | None
+) -> None:
+    """The panel of one sample, or two side by side."""
+    if beside is None:
+        sample_id = int(str(sample["sample_id"]))
+        picture = Picture(thumbnail(run, sample_id), live_explain.image_of(run, sample_id))
+        bars = queries.probabilities(run, sample_id).collect()
+        show_panel(run, picture, shown, bars, look, label=sample["label"], name=f"sample-{sample_id}")
+    else:
+        _show_two(run, (run, sample, shown), beside, look, target)
+    st.caption(
+        f"Red regions raise the {shown.what}, blue ones lower it; sums over cells are first-order effects in nats "
+        "(HiResCAM). Border: the outermost cells. Each cell sees a wide part of the image, so edges are soft."
+    )
+
+
+def _subject(sample: Sample, shown: SignedMap) -> str:
+    if sample["label"] is None and shown.target[1] is None:
+        return f"Label withheld; of the loss if it is {plain(shown.target[0])}: "
+    return ""
+
+
+def _why_missing(run: Run) -> str:
+    """What is there, and how the rest can be had."""
+    there = "Maps are in the lake for held-out samples, and for training samples that the model contradicts."
+    if any(table["name"] == "models" and table["rows"] for table in run.facts["tables"]):
+        return f"{there} Any other is computed here where the training packages are installed: pip install '.[train]'."
+    return f"{there} This run has no model in the lake, so no other can be computed."
+
+
+def choose_beside(run: Run, sample: Sample) -> tuple[Run, Sample] | None:
+    """What the reader wants to see beside the sample."""
+    others = data.other_runs(run)
+    choices = [NOBODY, ANOTHER, *([OTHER_RUN] if others else [])]
+    chosen = st.segmented_control("Beside it", choices, default=NOBODY, required=True, key="beside")
+    there, sample_id = run, int(str(sample["sample_id"]))
+    if chosen == ANOTHER:
+        sample_id = int(st.number_input("Other sample", min_value=0, value=sample_id + 1, key="other", width=150))
+    elif chosen == OTHER_RUN:
+        there = data.open_run(run.lake.root, st.selectbox("Run", others, key="beside-run", width=260))
+    else:
+        return None
+    found = find_sample(there, sample_id)
+    if found is None:
+        st.caption("That sample was not scored there: choose another.")
+        return None
+    return there, found
+
+
+def _show_two(
+    run: Run, first: tuple[Run, Sample, SignedMap], beside: tuple[Run, Sample], look: Look, target: Target
+) -> None:
+    """Two samples, or one in two runs, on one scale."""
+    other_run, other = beside
+    asked = target if other["sample_id"] == first[1]["sample_id"] or target[1] else _same_kind(first[1], other, target)
+    second = find_map(other_run, int(str(other["sample_id"])), look.layer, asked)
+    if second is None:
+        st.info(_why_missing(other_run))
+        return
+    limit = max(look.limit(run, m) for m in (first[2], second))
+    parts = ((run, first[1], first[2]), (other_run, other, second))
+    for i, (column, (there, sample, shown)) in enumerate(zip(st.columns(2, gap="large"), parts, strict=True)):
+        with column.container(border=True):
+            show_beside(there, sample, shown, look, limit, key=f"beside-{i}")
+
+
+def _same_kind(sample: Sample, other: Sample, target: Target) -> Target:
+    """The other sample's label or prediction, whichever the target is of the sample."""
+    given = other["label"] is not None and target[0] == sample["label"]
+    return str(other["label"] if given else other["predicted"]), None
+
+
+def show_group(run: Run, layer: str) -> None:
+    """The maps of a group as one, against the samples it is a part of."""
+    st.subheader("Pooled over a group", help=GLOSSARY["pooled"])
+    rows = {row["name"]: row for row in pooled.groups(run, layer).iter_rows(named=True)}
+    chosen = st.selectbox("Group", [SELECTION, *rows], key="pooled-group")
+    pooled.show_pooled(
+        run, _selection(run) if chosen == SELECTION else pooled.of_group(run, rows[chosen]), layer, key="why"
+    )
+
+
+def _selection(run: Run) -> Comparison:
+    """What passes the filters against the rest; where all pass, the errors against the right ones."""
+    everything = data.samples(run).filter(loss_maps.MAPPED)
+    inside = filters.filtered(run).filter(loss_maps.MAPPED)
+    names = "the samples that pass the filters", "the other held-out samples"
+    if inside.select(pl.len()).collect().item() == everything.select(pl.len()).collect().item():
+        inside, names = everything.filter(~pl.col("correct")), ("misclassified samples", "those that are right")
+    here, whole = (frame.select("sample_id").collect()["sample_id"].to_numpy() for frame in (inside, everything))
+    return Comparison(names[0], here, names[1], np.setdiff1d(whole, here))
+
+
+def show_upload(run: Run, look: Look) -> None:
+    """The map of an image that is in no lake."""
+    with st.expander("Explain an image of your own", on_change="rerun") as expander:
+        if not expander.open:
+            return
+        if not live_explain.is_open(run):
+            st.info(_why_missing(run))
+            return
+        file = st.file_uploader(
+            "Image", type=["png", "jpg", "jpeg", "webp"], key="upload", help="It is read in memory and not kept."
+        )
+        if file is None:
+            return
+        try:
+            image = live_explain.read_upload(file.getvalue(), run)
+        except UserError as error:
+            st.error(plain(str(error)))
+            return
+        found = live_explain.probabilities(run, image)
+        label = st.selectbox("Explain the loss if it is", found["label"].to_list(), key="upload-label")
+        shown = compute_map(run, image, look.layer, (label, None))
+        st.markdown(shown.sentence())
+        url = f"data:image/png;base64,{base64.b64encode(live_explain.to_png(image)).decode()}"
+        show_panel(run, Picture(url, image), shown, found, look, label=label, name="upload")
 
 
 def main() -> None:
     run = data.current_run()
     st.title("Why")
     sample_id, sample = choose_sample(run)
-    first, second = st.columns([2, 1])
-    with first:
-        layer = pick_layer(run)
-    opacity = second.slider("Opacity of the map", 0.0, 1.0, 0.6, 0.05, key="opacity")
-    show_sample_map(run, sample_id, sample, layer, opacity)
-    st.subheader("Pooled over the samples that pass the filters")
-    show_pooled(run, layer)
+    answer = st.container()
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        target, look = choose_target(run, sample), choose_look(run)
+        beside = choose_beside(run, sample)
+    shown = find_map(run, sample_id, look.layer, target)
+    if shown is None:
+        answer.markdown("##### No loss map was computed beforehand for this sample.")
+        st.info(_why_missing(run))
+    else:
+        answer.markdown(f"##### {_subject(sample, shown)}{shown.sentence()}")
+        show_sample(run, sample, shown, look, target, beside)
+    show_proofs(run, "loss maps")
+    show_upload(run, look)
+    show_group(run, look.layer)
+    st.subheader("Families of maps")
+    show_families(run)
 
 
 main()

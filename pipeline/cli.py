@@ -1,4 +1,4 @@
-"""The command `latentlake`: refresh, serve, status, runs, doctor, config.
+"""The command `latentlake`: refresh, serve, status, runs, verify, doctor, config.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 75 already running (retry later).
 """
@@ -72,8 +72,7 @@ def refresh(
     """Compute what is missing and publish one run; interrupted, it goes on where it was."""
     training = {"seed": seed, "minutes": minutes, "pretrained": pretrained, "folds": folds}
     settings = _settings(config, override, preset=preset, lake=lake, data_dir=data_dir, **training)
-    if importlib.util.find_spec("torch") is None:
-        raise UserError("refresh needs the training packages, which are not installed: pip install '.[train]'.")
+    _need_training_packages("refresh")
     from pipeline.distributed import this_rank
     from pipeline.refresh import help_refresh
     from pipeline.refresh import refresh as run_refresh
@@ -131,6 +130,34 @@ def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
 
 
 @app.command()
+def verify(
+    lake: LakeRoot = None,
+    config: ConfigFile = None,
+    run: Annotated[str, typer.Option(help="Run to check.")] = "latest",
+    maps: Annotated[bool, typer.Option("--maps", help="Measure again what proves its loss maps.")] = False,
+) -> None:
+    """Check a published run again: contracts, keys, row counts; exit 1 where something does not hold."""
+    found = Lake(_settings(config, None, lake=lake).lake).run(run)
+    Console().print(f"run {found.run_id}: {found.verify()} checks of contracts, keys and row counts passed")
+    if not maps:
+        return
+    _need_training_packages("verify --maps")
+    from pipeline.map_proofs import prove_again
+
+    proofs = prove_again(found, Progress())
+    table = Table("", "what was measured", "n", "figure", "95 %", "bar", box=None, header_style="bold")
+    for row in proofs.iter_rows(named=True):
+        mark = {True: "[green]holds[/]", False: "[red]missed[/]", None: "too few"}[row["holds"]]
+        figure, *ends = ("" if row[key] is None else f"{row[key]:.3g}" for key in ("value", "low", "high"))
+        interval = " to ".join(end for end in ends if end)
+        table.add_row(mark, row["claim"], f"{row['n']:,}", figure, interval, f"{row['rule']} {row['bar']:g}")
+    Console().print(table)
+    missed = proofs.filter(~pl.col("holds"))["proof"].to_list()
+    if missed:
+        raise UserError(f"{len(missed)} of {len(proofs)} checks of the loss maps are missed: {', '.join(missed)}.")
+
+
+@app.command()
 def config(config: ConfigFile = None, preset: Preset = None, override: Overrides = None) -> None:
     """Every setting with its value after flags, environment, file and preset, as JSON."""
     typer.echo(_settings(config, override, preset=preset).model_dump_json(indent=2))
@@ -145,6 +172,11 @@ def doctor(lake: LakeRoot = None, config: ConfigFile = None) -> None:
         mark = "[green]ok[/]" if good else "[red]no[/]"
         Console().print(f"{mark}  {escape(what)}", highlight=False, soft_wrap=True)
     raise SystemExit(0 if all(good for good, _ in checks) else 1)
+
+
+def _need_training_packages(command: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise UserError(f"{command} needs the training packages, which are not installed: pip install '.[train]'.")
 
 
 def _diagnose(settings: Settings) -> Any:

@@ -1,9 +1,11 @@
 """Signed loss maps: HiResCAM on the cross-entropy, in nats, with sign and size kept.
 
-M[i, j] = sum_k dL/dA[k, i, j] * A[k, i, j]. To first order zeroing cell (i, j) changes the loss by -M[i, j], so
-M > 0 raises the loss and M < 0 lowers it. Draelos & Carin, "HiResCAM", 2020; pytorch-grad-cam.
+M[i, j] = sum_k dL/dA[k, i, j] * A[k, i, j]. To first order zeroing cell (i, j) changes L by -M[i, j], so M > 0
+raises the loss and M < 0 lowers it. L is the loss that is stored and shown: after temperature scaling, without label
+smoothing. Draelos & Carin, "HiResCAM", 2020; pytorch-grad-cam.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,16 @@ from pytorch_grad_cam import HiResCAM
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lake.contracts import LAYERS
+from lake.map_contracts import LAYERS
+from pipeline.datasets import HELD_OUT, Dataset
 from pipeline.model import autocast, device_of, normalize, resize
+from pipeline.occlude import Checker
 from pipeline.progress import Progress
-from pipeline.score import list_column
+from pipeline.score import Scorer, list_column
 from pipeline.settings import Settings
+
+Target = Callable[[Tensor], Tensor]
+Batch = dict[str, NDArray[Any]]
 
 
 class SignedCAM(HiResCAM):
@@ -39,13 +46,23 @@ class SignedCAM(HiResCAM):
 
 
 class LossTarget:
-    """Cross-entropy of one class, in nats: what the map explains."""
+    """Calibrated cross-entropy of one class, in nats."""
 
-    def __init__(self, label: int) -> None:
-        self._label = torch.tensor(label)
+    def __init__(self, label: int, temperature: float) -> None:
+        self._label, self._temperature = torch.tensor(label), temperature
 
     def __call__(self, logits_K: Tensor) -> Tensor:
-        return functional.cross_entropy(logits_K, self._label.to(logits_K.device))
+        return functional.cross_entropy(logits_K / self._temperature, self._label.to(logits_K.device))
+
+
+class MarginTarget:
+    """How far one class is ahead of another, in nats: the logarithm of the ratio of their probabilities."""
+
+    def __init__(self, ahead: int, behind: int, temperature: float) -> None:
+        self._ahead, self._behind, self._temperature = ahead, behind, temperature
+
+    def __call__(self, logits_K: Tensor) -> Tensor:
+        return (logits_K[self._ahead] - logits_K[self._behind]) / self._temperature
 
 
 class ExplainedModel(nn.Module):
@@ -72,59 +89,97 @@ class ExplainedModel(nn.Module):
 class Explainer:
     """Signed maps of a batch at every layer, of images shown to the model with sides of `resolution` pixels.
 
-    The callable contract of Ray Data's `map_batches`.
+    The callable contract of Ray Data's `map_batches`: `images_NHWC` and the class `target` of each image, whose loss
+    is explained; where `behind` is a class (not -1), the margin of `target` over it instead.
     """
 
-    def __init__(self, model: nn.Module, resolution: int) -> None:
+    def __init__(self, model: nn.Module, resolution: int, temperature: float) -> None:
         explained, self._device, self._resolution = ExplainedModel(model), device_of(model), resolution
+        self._temperature = temperature
         self._cam = SignedCAM(explained, [getattr(explained, layer) for layer in LAYERS])
 
-    def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def __call__(self, batch: Batch) -> Batch:
         images = resize(torch.from_numpy(batch["images_NHWC"]).to(self._device), self._resolution)
-        maps = self._cam(normalize(images), [LossTarget(int(label)) for label in batch["target"]])
-        return {"sample_id": batch["sample_id"], **dict(zip(LAYERS, maps, strict=True))}
+        behind = batch.get("behind", np.full(len(images), -1))
+        pairs = zip(batch["target"].tolist(), behind.tolist(), strict=True)
+        maps = self.explain(normalize(images), [self._target(*pair) for pair in pairs])
+        return {"sample_id": batch["sample_id"], **maps}
+
+    def explain(self, images_NCHW: Tensor, targets: list[Target]) -> dict[str, NDArray[np.float32]]:
+        """Maps [N, H, W] by layer of normalised images of any size."""
+        return dict(zip(LAYERS, self._cam(images_NCHW, targets), strict=True))
+
+    def _target(self, target: int, behind: int) -> Target:
+        if behind >= 0:
+            return MarginTarget(target, behind, self._temperature)
+        return LossTarget(target, self._temperature)
+
+
+def choose_maps(dataset: Dataset, predictions: pl.DataFrame) -> pl.DataFrame:
+    """The maps to compute: row of the dataset, class `target`, its loss, and the fold and temperature of the model.
+
+    Every held-out sample explains its label, or its prediction where that is withheld. Samples that the model
+    contradicts, training samples too, explain both.
+    """
+    rows = np.searchsorted(dataset.sample_id, predictions["sample_id"].to_numpy())
+    number = {name: i for i, name in enumerate(dataset.classes)}
+    known = predictions.select(
+        "sample_id",
+        "temperature",
+        "probabilities",
+        pl.lit(pl.Series(rows)).alias("row"),
+        pl.lit(pl.Series(np.isin(dataset.split[rows], HELD_OUT))).alias("held_out"),
+        pl.lit(pl.Series(dataset.label[rows])).alias("label"),
+        pl.col("predicted").replace_strict(number, return_dtype=pl.Int64),
+        pl.col("fold").fill_null(0),
+        pl.col("correct").fill_null(value=True),
+    )
+    given = known.filter(pl.col("held_out") | ~pl.col("correct")).with_columns(
+        target=pl.when(pl.col("label") >= 0).then("label").otherwise("predicted")
+    )
+    said = known.filter(~pl.col("correct")).with_columns(target="predicted")
+    loss = -pl.col("probabilities").list.get(pl.col("target")).cast(pl.Float64).log()
+    chosen = pl.concat([given, said]).with_columns(loss=loss.clip(0, 100))
+    return chosen.select("sample_id", "row", "target", "loss", "fold", "temperature").sort("sample_id", "target")
 
 
 def compute_loss_maps(
-    explainer: Explainer,
-    sample_id: NDArray[np.int64],
-    images_NHWC: NDArray[np.uint8],
-    target: NDArray[np.int64],
-    classes: list[str],
-    settings: Settings,
-    progress: Progress,
+    models: dict[int, nn.Module], dataset: Dataset, chosen: pl.DataFrame, settings: Settings, progress: Progress
 ) -> pl.DataFrame:
-    """The `loss_maps` table but for its run_id, both layers of every image."""
+    """The `loss_maps` table but for its run_id: every chosen map at both layers, checked where it says something.
+
+    `models` are those of the folds, 0 being the main one; `chosen` is from `choose_maps`.
+    """
     torch.set_num_threads(settings.threads)
-    parts: dict[str, list[NDArray[np.float32]]] = {layer: [] for layer in LAYERS}
-    with progress.task("loss maps", len(sample_id)) as task:
-        for start in range(0, len(sample_id), settings.score_batch_size):
-            chosen = slice(start, start + settings.score_batch_size)
-            batch: dict[str, NDArray[Any]] = {
-                "sample_id": sample_id[chosen],
-                "images_NHWC": images_NHWC[chosen],
-                "target": target[chosen],
-            }
-            maps = explainer(batch)
-            for layer in LAYERS:
-                parts[layer].append(maps[layer])
-            task.advance(len(batch["sample_id"]))
-    names = np.array(classes)[target].tolist()
-    return pl.concat(_layer_frame(layer, np.concatenate(parts[layer]), sample_id, names) for layer in LAYERS)
+    parts = []
+    with progress.task("loss maps", len(chosen)) as task:
+        for (fold, temperature), part in chosen.group_by("fold", "temperature", maintain_order=True):
+            explainer = Explainer(models[fold], settings.resolution, temperature)
+            checker = Checker(Scorer(models[fold], settings.resolution), temperature, seed=settings.seed)
+            for rows in part.iter_slices(settings.score_batch_size):
+                parts += _explain(explainer, checker, dataset, rows)
+                task.advance(len(rows))
+    return pl.concat(parts)
+
+
+def _explain(explainer: Explainer, checker: Checker, dataset: Dataset, rows: pl.DataFrame) -> list[pl.DataFrame]:
+    """A frame a layer of one batch."""
+    images, target = dataset.images_NHWC[rows["row"].to_numpy()], rows["target"].to_numpy()
+    maps = explainer({"sample_id": rows["sample_id"].to_numpy(), "images_NHWC": images, "target": target})
+    names = rows.select("sample_id", pl.col("target").replace_strict(dict(enumerate(dataset.classes))), "loss")
+    return [_layer_frame(layer, maps[layer], names, checker(images, maps[layer], target)) for layer in LAYERS]
 
 
 def _layer_frame(
-    layer: str, maps_NHW: NDArray[np.float32], sample_id: NDArray[np.int64], target: list[str]
+    layer: str, maps_NHW: NDArray[np.float32], names: pl.DataFrame, checked: dict[str, NDArray[np.float64]]
 ) -> pl.DataFrame:
     count, height, width = maps_NHW.shape
-    return pl.DataFrame(
-        {
-            "sample_id": sample_id,
-            "layer": pl.repeat(layer, count, eager=True),
-            "target": target,
-            "height": pl.repeat(height, count, dtype=pl.Int64, eager=True),
-            "width": pl.repeat(width, count, dtype=pl.Int64, eager=True),
-            "values": list_column(maps_NHW.reshape(count, -1)),
-            "max_abs": np.abs(maps_NHW).max((1, 2)).astype(np.float64),
-        }
-    )
+    columns = {
+        "layer": pl.repeat(layer, count, eager=True),
+        "height": pl.repeat(height, count, dtype=pl.Int64, eager=True),
+        "width": pl.repeat(width, count, dtype=pl.Int64, eager=True),
+        "values": list_column(maps_NHW.reshape(count, -1)),
+        "max_abs": np.abs(maps_NHW).max((1, 2)).astype(np.float64),
+    }
+    losses = {name: pl.Series(values).fill_nan(None) for name, values in checked.items()}
+    return names.with_columns(**{name: pl.Series(name, column) for name, column in {**columns, **losses}.items()})

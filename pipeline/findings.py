@@ -81,7 +81,7 @@ def find(samples: pl.DataFrame, density: Density, settings: Settings, progress: 
 
 def populations(samples: pl.DataFrame, settings: Settings) -> list[Population]:
     """The held-out samples and the unlabeled ones, where there are groups of them."""
-    return [p for p in (_labelled(samples, settings), _unlabeled(samples, settings)) if p.groups]
+    return [p for p in (labelled(samples, settings), _unlabeled(samples, settings)) if p.groups]
 
 
 def search(searched: list[Population], settings: Settings, progress: Progress) -> list[Found]:
@@ -108,7 +108,8 @@ def split_in_half(sample_id: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.array([hashlib.blake2b(str(i).encode(), digest_size=1).digest()[0] < 128 for i in sample_id])
 
 
-def _labelled(samples: pl.DataFrame, settings: Settings) -> Population:
+def labelled(samples: pl.DataFrame, settings: Settings) -> Population:
+    """The held-out samples with every group of them that is large enough to be judged."""
     held_out = samples.filter(HELD_OUT)
     groups = all_groups(held_out, at_least=settings.min_group_size)
     filters = Filters.of(out_of_sample="true").with_clause(Clause(column="label", op="present"))
@@ -181,14 +182,18 @@ def _confirm(
     ]
 
 
+def filter_of(group: Group, population: Population) -> str:
+    """The filter that reproduces the group among all samples, as in a page's address."""
+    return Filters(clauses=_one_a_column((*group.filters.clauses, *population.filters.clauses))).to_text()
+
+
 def _tests(found: Found) -> dict[str, object]:
-    clauses = (*found.group.filters.clauses, *found.population.filters.clauses)
     return {
         "p": found.p,
         "adjusted_p": found.adjusted_p,
         "class_matched_p": None if found.group.kind == "class" else found.matched_p,
         "confirmed": found.confirmed,
-        "filter": Filters(clauses=_one_a_column(clauses)).to_text(),
+        "filter": filter_of(found.group, found.population),
     }
 
 

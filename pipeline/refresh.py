@@ -25,7 +25,8 @@ from pipeline.budget import fit_schedule
 from pipeline.datasets import Dataset, load_dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.stages import Stages
+from pipeline.stages import CHECKPOINT, Stages
+from pipeline.stored_model import models_frame
 from pipeline.train import training_set
 from pipeline.workspace import Finished, hash_facts, measure_cost, package_versions
 
@@ -59,7 +60,7 @@ def refresh(settings: Settings, progress: Progress, *, force: bool = False, data
             progress.say(f"Nothing new: data, settings and code are those of {same['run_id'][0]}.")
             return Outcome(same["run_id"][0], published=False)
         run_id = f"{started:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
-        _stage_tables(lake, run_id, dataset, stages, {"data": data_cost | {"reused": 0.0}}, progress)
+        _stage_tables(lake, run_id, dataset, stages, settings, {"data": data_cost | {"reused": 0.0}}, progress)
         lake.publish(_run_facts(run_id, started, dataset, settings, fingerprint))
         progress.say(f"Published {run_id}.")
         return Outcome(run_id, published=True)
@@ -75,17 +76,20 @@ def _stage_tables(
     run_id: str,
     dataset: Dataset,
     stages: dict[str, Finished],
+    settings: Settings,
     other_costs: dict[str, dict[str, float]],
     progress: Progress,
 ) -> None:
     """Write every table under the run's id (or the dataset's), invisible until published."""
     published = [stage for name, stage in stages.items() if not name.startswith("fold-")]
     frames = {name: frame for stage in published for name, frame in stage.frames.items() if name in TABLES}
-    with measure_cost() as cost, progress.task("write", len(frames) + 2) as task:
+    with measure_cost() as cost, progress.task("write", len(frames) + 3) as task:
         if not lake.has("images", dataset.dataset_id):
             lake.stage("images", _images_frame(dataset))
         task.advance()
         lake.stage("samples", dataset.to_frame())
+        task.advance()
+        lake.stage("models", _models_frame(stages, settings).with_columns(run_id=pl.lit(run_id)))
         task.advance()
         for name, frame in frames.items():
             key = dataset.dataset_id if name in DATASET_TABLES else run_id
@@ -94,6 +98,12 @@ def _stage_tables(
     costs = {**other_costs, **{name: stage.cost for name, stage in stages.items()}}
     costs["write"] = cost | {"reused": 0.0}
     lake.stage("metrics", _metrics_frame(run_id, costs, stages["score"].frames["headline"]))
+
+
+def _models_frame(stages: dict[str, Finished], settings: Settings) -> pl.DataFrame:
+    trained = [stages["train"], *(stage for name, stage in stages.items() if name.startswith("fold-"))]
+    checkpoints = [stage.folder / CHECKPOINT for stage in trained]
+    return models_frame(checkpoints, stages["score"].frames["predictions"], resolution=settings.resolution)
 
 
 def _images_frame(dataset: Dataset) -> pl.DataFrame:

@@ -12,8 +12,10 @@ import polars as pl
 from numpy.typing import NDArray
 from torch import nn
 
-from lake import differences, queries
+from lake import differences, loss_maps, queries
 from lake.contracts import METHODS, make_frame
+from lake.loss_maps import Maps, scan_maps
+from lake.map_contracts import LAYERS
 from pipeline import (
     augment,
     cifar10,
@@ -30,9 +32,13 @@ from pipeline import (
     findings,
     folds,
     groups,
+    map_families,
+    map_proofs,
     model,
     neighbors,
+    occlude,
     permutation,
+    pooled_maps,
     project,
     properties,
     schedule,
@@ -46,8 +52,23 @@ from pipeline import (
 from pipeline.datasets import HELD_OUT, Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings
+from pipeline.stored_model import StoredModel
 from pipeline.workspace import Finished, Frames, Workspace, package_versions
 
+MEASURING = (
+    "score",
+    "neighbors",
+    "project",
+    "separate",
+    "cluster",
+    "assess",
+    "copies",
+    "explain",
+    "families",
+    "describe",
+    "pool",
+    "prove",
+)
 TRAIN_SETTINGS = (
     "seed",
     "threads",
@@ -69,6 +90,9 @@ TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, model,
 MAP_SETTINGS = ("seed", "pca_dims", "umap_neighbors", "umap_min_dist")
 CLUSTER_SETTINGS = ("seed", "kmeans_clusters", "hdbscan_min_cluster_size")
 TEST_SETTINGS = ("seed", "permutations", "false_discovery_rate", "min_group_size")
+
+
+CHECKPOINT = "model.safetensors"
 
 
 @dataclass
@@ -94,9 +118,8 @@ class Stages:
     def run(self) -> dict[str, Finished]:
         """Every stage by name, in the order they run."""
         folds = {f"fold-{number}": fold for number, fold in enumerate(self.folds, start=1)}
-        names = ("score", "neighbors", "project", "separate", "cluster", "assess", "copies", "explain", "describe")
         first = {"properties": self.properties, "train": self.train, **folds}
-        return first | {name: getattr(self, name) for name in names}
+        return first | {name: getattr(self, name) for name in MEASURING}
 
     def help_training(self) -> None:
         """What a process of `torchrun` other than the first does: its part of every training."""
@@ -198,17 +221,22 @@ class Stages:
 
     @cached_property
     def explain(self) -> Finished:
-        predictions = self.score.frames["predictions"]
         return self._work.stage(
             "explain",
-            lambda _: {
-                "loss_maps": _explain(
-                    self._classifier(self.train), self._dataset, predictions, self._settings, self._progress
-                )
-            },
-            settings=(),
-            code=(explain, model),
+            lambda _: {"loss_maps": self._explain()},
+            settings=("seed",),
+            code=(explain, occlude, loss_maps, model),
             inputs=(self.score.fingerprint,),
+        )
+
+    @cached_property
+    def families(self) -> Finished:
+        return self._work.stage(
+            "families",
+            lambda _: {"map_families": self._families()},
+            settings=("seed",),
+            code=(map_families, loss_maps),
+            inputs=(self.explain.fingerprint,),
         )
 
     @cached_property
@@ -219,6 +247,26 @@ class Stages:
             settings=TEST_SETTINGS,
             code=(describe, findings, data_findings, groups, statements, triage, permutation, differences, queries),
             inputs=(self.assess.fingerprint, self.properties.fingerprint, self.copies.fingerprint),
+        )
+
+    @cached_property
+    def pool(self) -> Finished:
+        return self._work.stage(
+            "pool",
+            lambda _: {"pooled_maps": pooled_maps.pool_maps(self._staged(), self._settings)},
+            settings=("min_group_size",),
+            code=(pooled_maps, loss_maps, groups),
+            inputs=(self.describe.fingerprint, self.families.fingerprint),
+        )
+
+    @cached_property
+    def prove(self) -> Finished:
+        return self._work.stage(
+            "prove",
+            lambda _: {"proofs": self._prove()},
+            settings=("seed",),
+            code=(map_proofs, occlude, explain, loss_maps, model),
+            inputs=(self.explain.fingerprint,),
         )
 
     @cached_property
@@ -242,9 +290,46 @@ class Stages:
 
     def _classifier(self, training: Finished) -> nn.Module:
         classifier, _ = model.load_checkpoint(
-            training.folder / "model.safetensors", classes=self._dataset.classes, dataset_id=self._dataset.dataset_id
+            training.folder / CHECKPOINT, classes=self._dataset.classes, dataset_id=self._dataset.dataset_id
         )
         return classifier.to(model.choose_device(self._settings.device))
+
+    def _staged(self, *, without: tuple[str, ...] = ()) -> Staged:
+        """The tables of the stages that measure samples, those of the named stages empty."""
+        joined = Staged(self._dataset.groups, {"samples": self._dataset.to_frame()})
+        for name in ("properties", "score", "project", "cluster", "copies", "explain", "families", "describe"):
+            joined.frames |= {} if name in without else getattr(self, name).frames
+        for table in ("triage", "map_families"):
+            joined.frames.setdefault(table, make_frame(table, []))
+        return joined
+
+    def _explain(self) -> pl.DataFrame:
+        chosen = explain.choose_maps(self._dataset, self.score.frames["predictions"])
+        trained = dict(enumerate([self.train, *self.folds]))
+        models = {fold: self._classifier(trained[fold]) for fold in chosen["fold"].unique()}
+        return explain.compute_loss_maps(models, self._dataset, chosen, self._settings, self._progress)
+
+    def _families(self) -> pl.DataFrame:
+        staged = self._staged(without=("families", "describe"))
+        samples = queries.scan_samples(staged).filter(loss_maps.MAPPED).collect()
+        maps = Maps.of(scan_maps(staged, LAYERS[0]).collect()).of_samples(samples["sample_id"].to_numpy())
+        wrong = samples.filter(~pl.col("correct"))["sample_id"].to_numpy()
+        return map_families.find_families(maps, wrong, seed=self._settings.seed)
+
+    def _prove(self) -> pl.DataFrame:
+        main = StoredModel(
+            self._classifier(self.train),
+            self._settings.resolution,
+            float(self.score.frames["predictions"].filter(pl.col("fold").is_null())["temperature"][0]),
+        )
+        samples = self.score.frames["predictions"].join(
+            self._dataset.to_frame().select("sample_id", "split", "label"), on="sample_id"
+        )
+        test = samples.filter(pl.col("split") == "test").sort("sample_id")
+        images = self._dataset.images_NHWC[np.searchsorted(self._dataset.sample_id, test["sample_id"].to_numpy())]
+        subject = map_proofs.Subject(main, self._dataset.classes, test, images)
+        maps = self.explain.frames["loss_maps"].lazy()
+        return map_proofs.prove(subject, maps, seed=self._settings.seed, progress=self._progress)
 
     def _separation(self) -> pl.DataFrame:
         label, groupings = _groupings(self._dataset, self._rows)
@@ -265,9 +350,7 @@ class Stages:
 
     def _describe(self) -> Frames:
         """Why losses are high, what the clusters are, and which groups are hard."""
-        joined = Staged(self._dataset.groups, {"samples": self._dataset.to_frame(), "triage": make_frame("triage", [])})
-        for stage in (self.properties, self.score, self.project, self.cluster, self.copies):
-            joined.frames |= stage.frames
+        joined = self._staged(without=("explain", "families", "describe"))
         near = self.neighbors.frames["neighbors"]
         joined.frames["triage"] = triage.sort_out(queries.scan_samples(joined).collect(), near)
         samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
@@ -315,7 +398,7 @@ def _train(folder: Path, dataset: Dataset, rows: NDArray[np.int64], settings: Se
             "dataset_id": dataset.dataset_id,
             "config": settings.model_dump(mode="json"),
         }
-        model.save_checkpoint(trained.model, folder / "model.safetensors", facts | versions)
+        model.save_checkpoint(trained.model, folder / CHECKPOINT, facts | versions)
     return {"training": trained.telemetry, "dynamics": trained.dynamics.frame(dataset.sample_id[rows])}
 
 
@@ -367,24 +450,6 @@ def _groupings(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | No
 def _cluster(sample_id: NDArray[np.int64], components: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     points = cluster.normalize_rows(_matrix(components["component"]))
     return cluster.clusters_frame(sample_id, points, cluster.compute_clusterings(points, settings))
-
-
-def _explain(
-    classifier: nn.Module, dataset: Dataset, predictions: pl.DataFrame, settings: Settings, progress: Progress
-) -> pl.DataFrame:
-    rows = dataset.rows(*HELD_OUT)
-    held_out = predictions.filter(pl.col("sample_id").is_in(dataset.sample_id[rows]))
-    fallback = np.array([dataset.classes.index(name) for name in held_out["predicted"]])
-    target = np.where(dataset.label[rows] >= 0, dataset.label[rows], fallback)
-    return explain.compute_loss_maps(
-        explain.Explainer(classifier, settings.resolution),
-        dataset.sample_id[rows],
-        dataset.images_NHWC[rows],
-        target,
-        dataset.classes,
-        settings,
-        progress,
-    )
 
 
 def _matrix(column: pl.Series) -> NDArray[np.float32]:

@@ -111,7 +111,7 @@ def test_why_sums_the_loss_map_of_the_hardest_sample(tiny_lake: str, rows: pl.Da
     sentence = answer(app)
     for place, nats in {"border": border, "centre": centre}.items():
         assert f"{place} {'raises' if nats > 0 else 'lowers'} the loss by {abs(nats):.3g} nats" in sentence
-    assert f"{len(grid)} x {len(grid)} cells (layer 3)" in app.get("button_group")[0].options
+    assert f"{len(grid)} x {len(grid)} cells (layer 3)" in app.get("button_group")[1].options
 
 
 def test_similar_counts_the_labels_of_the_nearest(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:

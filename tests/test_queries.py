@@ -241,39 +241,6 @@ def test_loss_is_minus_the_log_probability_of_the_label_and_expected_loss_the_en
         assert row["loss"] == (about(-np.log(p[CLASSES.index(labels[i])]), abs=1e-5) if labels[i] else None)
 
 
-def test_a_loss_map_is_that_of_the_sample_and_layer(run: Run) -> None:
-    expected = next(row for row in _rows(run, "loss_maps") if row["layer"] == "layer3")
-    assert queries.loss_map(run, expected["sample_id"], "layer3").collect().to_dicts() == [expected]
-    assert (expected["height"], expected["width"], len(expected["values"])) == (8, 8, 64)
-
-
-def test_a_training_sample_has_no_loss_map(run: Run, frame: pl.LazyFrame) -> None:
-    trained_on = frame.filter(~pl.col("out_of_sample")).collect()["sample_id"][0]
-    assert queries.loss_map(run, trained_on, "layer4").collect().is_empty()
-
-
-@pytest.mark.parametrize(("layer", "side"), [("layer3", 8), ("layer4", 4)])
-def test_the_mean_loss_map_is_the_mean_of_each_cell(run: Run, frame: pl.LazyFrame, layer: str, side: int) -> None:
-    cats = frame.filter(pl.col("label") == "cat")
-    ids = set(cats.collect()["sample_id"])
-    maps = [r["values"] for r in _rows(run, "loss_maps") if r["layer"] == layer and r["sample_id"] in ids]
-    found = queries.mean_loss_map(run, cats, layer).collect()
-    expected = np.array(maps, dtype=float).mean(0)
-    assert found["value"].to_list() == about(expected.tolist(), abs=1e-6)
-    assert found.select("row", "column").rows() == [(i, j) for i in range(side) for j in range(side)]
-    assert set(found["n"]) == {len(maps)}
-
-
-def test_the_sizes_of_maps_are_those_stored(run: Run) -> None:
-    stored = {(r["layer"], r["height"], r["width"]) for r in _rows(run, "loss_maps")}
-    assert queries.map_sizes(run).collect().rows() == sorted(stored)
-
-
-def test_the_mean_loss_map_of_samples_without_one_is_empty(run: Run, frame: pl.LazyFrame) -> None:
-    trained_on = frame.filter(~pl.col("out_of_sample"))
-    assert queries.mean_loss_map(run, trained_on, "layer4").collect().is_empty()
-
-
 def test_a_metric_is_its_number_or_nothing(run: Run, rows: list[Row]) -> None:
     accuracy = mean(row["correct"] for row in rows if row["split"] == "test")
     assert queries.metric(run, "score", "test_accuracy") == about(accuracy)

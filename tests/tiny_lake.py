@@ -13,10 +13,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import DATASET_TABLES, FIDELITY_MEASURES, SEPARATION_MEASURES, SWEEP_MEASURES
+from lake.contracts import DATASET_TABLES, FIDELITY_MEASURES, SEPARATION_MEASURES, SWEEP_MEASURES, TABLES
 from lake.filters import Filters
 from lake.statistics import bootstrap_mean_interval, calibration_error
 from lake.store import Lake
+from tests import tiny_maps
 from tests.tiny_data import (
     CLASSES,
     DOG,
@@ -48,9 +49,10 @@ def build_tiny_lake(root: str, *, run_id: str = RUN_ID, samples: int = 240, seed
 
 
 def stage_all(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
-    """Stage every table in order."""
+    """Stage every table in order; there is no model, as nothing was trained."""
     for name, frame in tables.items():
-        lake.stage(name, frame)
+        key = None if name in DATASET_TABLES else tables["predictions"]["run_id"][0]
+        lake.stage(name, frame, key=key)
 
 
 def run_facts(
@@ -78,6 +80,7 @@ def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> d
     drawn = draw(run_id=run_id, samples=samples, seed=seed)
     known, predictions, clusters = samples_frame(drawn), _predictions(drawn), _clusters(drawn)
     rows = predictions.join(known.select("sample_id", "split", "label"), on="sample_id")
+    maps = tiny_maps.loss_maps(rows)
     tables = {
         "samples": known,
         "images": images_frame(drawn),
@@ -91,12 +94,16 @@ def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> d
         "cluster_quality": _cluster_quality(clusters),
         "cluster_summaries": _cluster_summaries(rows, clusters),
         "neighbors": _neighbors(drawn),
-        "loss_maps": _loss_maps(drawn, rows),
+        "loss_maps": maps,
+        "map_families": tiny_maps.map_families(rows, maps),
+        "pooled_maps": tiny_maps.pooled_maps(rows, maps),
         "triage": _triage(rows),
         "duplicates": _duplicates(drawn),
         "findings": _findings(rows),
         "training": _training(),
         "dynamics": _dynamics(drawn),
+        "models": TABLES["models"].create_empty(),
+        "proofs": tiny_maps.proofs(),
         "metrics": _metrics(rows),
     }
     keys = {n: ("dataset_id", drawn.dataset_id) if n in DATASET_TABLES else ("run_id", run_id) for n in tables}
@@ -272,27 +279,6 @@ def _permutation_p(loss: NDArray[np.float64], all_loss: NDArray[np.float64]) -> 
     rng = np.random.default_rng(0)
     drawn = [rng.permutation(all_loss)[: len(loss)].mean() for _ in range(PERMUTATIONS)]
     return float((1 + (np.array(drawn) >= loss.mean() - 1e-9).sum()) / (1 + PERMUTATIONS))
-
-
-def _loss_maps(drawn: Drawn, rows: pl.DataFrame) -> pl.DataFrame:
-    """For each held-out sample a map whose left half raises the loss by about what the sample lost."""
-    rng = np.random.default_rng(1)
-    frames = []
-    for layer, side in {"layer3": 8, "layer4": 4}.items():
-        held_out = rows.filter(pl.col("out_of_sample"))
-        size = held_out.select(pl.coalesce("loss", "expected_loss")).to_series().to_numpy()
-        sign = np.where(np.arange(side) < side // 2, 1.0, -0.3)
-        maps = size[:, None, None] * sign * rng.random((len(size), side, side)) / side**2
-        frames.append(
-            held_out.select("sample_id", target=pl.coalesce("label", "predicted")).with_columns(
-                layer=pl.lit(layer),
-                height=side,
-                width=side,
-                values=lists(maps.reshape(len(maps), -1)),
-                max_abs=pl.Series(abs(maps).max((1, 2))),
-            )
-        )
-    return pl.concat(frames)
 
 
 def _triage(rows: pl.DataFrame) -> pl.DataFrame:

@@ -19,6 +19,6 @@ def run_ids(lake: Lake) -> list[str]:
 
 
 def contents(run: Run) -> dict[str, str]:
-    """Every table of a run but the images, as text that can be compared."""
-    names = [name for name in (*DATASET_TABLES, *RUN_TABLES) if name != "images"]
+    """Every table of a run but those of bytes, as text that can be compared."""
+    names = [name for name in (*DATASET_TABLES, *RUN_TABLES) if name not in ("images", "models")]
     return {name: run.scan(name).collect().sort(TABLES[name].primary_key()).write_json() for name in names}

@@ -8,7 +8,7 @@ import polars as pl
 
 from pages.ui.map_layers import PLACE, Layers
 from pages.ui.map_state import MapState
-from pages.ui.palette import BAD, CHOSEN, CONTEXT, GOOD, LOWERS, NEUTRAL, RAISES
+from pages.ui.palette import BAD, CHOSEN, CONTEXT, GOOD, LOWERS, NEUTRAL, RAISES, TEXT
 from pages.ui.raster import Extent
 from pages.ui.scales import ColorScale, color_scale
 from pages.ui.words import name
@@ -102,9 +102,18 @@ def probability_bars(frame: pl.DataFrame, label: object) -> alt.Chart:
 
 
 def signed_map(
-    cells: pl.DataFrame, *, limit: float, url: str | None = None, opacity: float = 0.6, side: int = 280
+    cells: pl.DataFrame,
+    *,
+    limit: float,
+    url: str | None = None,
+    opacity: float = 0.6,
+    side: int = 280,
+    grey: bool = False,
 ) -> alt.LayerChart:
-    """Cells (row, column, value in nats) over the image: red raises the loss, blue lowers it, symmetric around 0."""
+    """Cells (row, column, value in nats) over the image: red raises the loss, blue lowers it, symmetric around 0.
+
+    A map that has nothing to explain is `grey` all over.
+    """
     rows, columns = int(cells["row"].max()) + 1, int(cells["column"].max()) + 1  # type: ignore[arg-type]
     spread = cells.with_columns(
         (pl.col("column") / columns).alias("left"),
@@ -115,7 +124,7 @@ def signed_map(
     color = alt.Color(
         "value:Q",
         title="nats",
-        scale=alt.Scale(domain=[-limit, 0, limit], range=[LOWERS, NEUTRAL, RAISES], clamp=True, interpolate="lab"),
+        scale=alt.Scale(domain=[-limit, 0, limit], range=[LOWERS, NEUTRAL, RAISES], clamp=True, interpolate="rgb"),
         legend=None,
     )
     place: dict[str, Any] = {"scale": alt.Scale(domain=[0, 1]), "axis": None}
@@ -127,7 +136,7 @@ def signed_map(
             x2="right",
             y=alt.Y("top:Q", scale=alt.Scale(domain=[1, 0]), axis=None),
             y2="bottom",
-            color=color,
+            color=alt.value(CONTEXT) if grey else color,
             tooltip=[
                 alt.Tooltip("value:Q", title="nats", format="+.3f"),
                 alt.Tooltip("row:Q", title="Row"),
@@ -144,6 +153,20 @@ def signed_map(
         layers = [image, overlay]
     whole = {"left": 0, "top": 0, "right": 0, "bottom": 0}  # Streamlit would keep 20 px below and squeeze the cells
     return alt.layer(*layers).properties(width=side, height=side, padding=whole).configure_view(strokeWidth=0)
+
+
+def check_bars(frame: pl.DataFrame, *, title: str) -> alt.LayerChart:
+    """A bar each for `nats` as it is, without the red quarter, without the blue one, and without as much elsewhere."""
+    names = frame["what"].to_list()
+    base = alt.Chart(frame).encode(
+        y=alt.Y("what:N", sort=names, title=None, axis=EVERY_LABEL),
+        x=alt.X("nats:Q", title=f"{title} (nats)", axis=alt.Axis(tickCount=4)),
+        tooltip=[alt.Tooltip("what:N", title=title), alt.Tooltip("nats:Q", format=".3f")],
+    )
+    colors = alt.Scale(domain=names, range=[TEXT, RAISES, LOWERS, CONTEXT])
+    bars = base.mark_bar(cornerRadiusEnd=3).encode(color=alt.Color("what:N", scale=colors, legend=None))
+    text = base.mark_text(align="left", dx=4, color=CONTEXT).encode(text=alt.Text("nats:Q", format=".2f"))
+    return alt.layer(bars, text).properties(height=alt.Step(30))
 
 
 def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> alt.LayerChart:

@@ -1,14 +1,17 @@
 """Everything pages read, cached by run and plain arguments; filtering happens outside the caches."""
 
+import numpy as np
 import polars as pl
 import streamlit as st
 
-from lake import queries
+from lake import loss_maps, queries
 from lake.contracts import METHODS
+from lake.loss_maps import Maps
 from lake.store import Lake, Run, default_root
 from pages.ui import scales
 
 SECONDS_UNTIL_NEW_RUNS_SHOW = 10
+COMMON_QUANTILE = 0.9
 
 
 @st.cache_data(ttl=SECONDS_UNTIL_NEW_RUNS_SHOW, max_entries=4, show_spinner=False)
@@ -118,3 +121,22 @@ def _neighbors(root: str, run_id: str, sample_id: int) -> pl.DataFrame:
 def neighbors(run: Run, sample_id: int | None) -> pl.DataFrame:
     """The nearest of a sample in latent space, most similar first; none of no sample."""
     return _neighbors(run.lake.root, run.run_id, -1 if sample_id is None else sample_id)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _maps(root: str, run_id: str, layer: str) -> Maps:
+    run = open_run(root, run_id)
+    mapped = _samples(root, run_id).filter(loss_maps.MAPPED)["sample_id"].to_numpy()
+    return Maps.of(loss_maps.scan_maps(run, layer).collect()).of_samples(mapped)
+
+
+def maps(run: Run, layer: str) -> Maps:
+    """The loss maps of every labelled held-out sample, of its given label."""
+    return _maps(run.lake.root, run.run_id, layer)
+
+
+def common_limit(run: Run, layer: str) -> float:
+    """The end of a scale that suits most maps of the layer that have something to explain, in nats."""
+    largest = maps(run, layer).max_abs
+    loud = largest[largest >= loss_maps.FLOOR_NATS]
+    return float(np.quantile(loud, COMMON_QUANTILE)) if len(loud) else loss_maps.FLOOR_NATS

@@ -10,6 +10,7 @@ from lake.store import Run
 from pages.ui import data
 from pages.ui.gallery import show_gallery
 from pages.ui.navigation import address, page
+from pages.ui.pooled import evidence
 from pages.ui.words import GLOSSARY, p_value, percent, plain
 
 EXAMPLES, CONFUSIONS = 8, 3
@@ -29,6 +30,8 @@ def show_finding(run: Run, finding: Finding) -> None:
         st.markdown(f"**{rank}{plain(str(finding['name']))}** &nbsp; {_mark(finding)}")
         st.markdown(plain(str(finding["sentence"])))
         st.caption(" · ".join(_numbers(finding)), help=f"Lift: {GLOSSARY['lift']} Adjusted p: {GLOSSARY['adjusted p']}")
+        if said := evidence(run, finding["filter"]):
+            st.caption(f":material/gradient: {said[:1].upper()}{said[1:]}.", help=GLOSSARY["border"])
         st.markdown(f"**Do:** {plain(str(finding['action']))}")
         hardness = pl.coalesce("loss", "expected_loss")
         group = Filters.from_text(str(finding["filter"])).apply(data.samples(run))

@@ -6,7 +6,9 @@ from html import escape
 import polars as pl
 import streamlit as st
 
-from lake import queries
+from lake import loss_maps, queries
+from lake.loss_maps import FLOOR_NATS, Maps
+from lake.map_contracts import LAYERS
 from lake.store import Run
 from pages.ui import charts, data, filters
 from pages.ui.navigation import link
@@ -14,7 +16,7 @@ from pages.ui.routes import thumbnail
 from pages.ui.words import number, percent
 
 LOSS = pl.coalesce("loss", "expected_loss")
-FINE_LAYER, SMALL_MAP, NEAREST = "layer3", 120, 6
+FINE_LAYER, SMALL_MAP, NEAREST = LAYERS[0], 120, 6
 NEAREST_STYLE = "width:30%;margin:1%;aspect-ratio:1;image-rendering:pixelated;border-radius:6px"
 
 
@@ -39,7 +41,7 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
         key=f"bars-{sample_id}",
         alt="Probability of each class",
     )
-    _show_why_and_nearest(run, sample_id)
+    _show_why_and_nearest(run, sample_id, str(row["label"] or row["predicted"]))
     targets = {"similar": "Fetch similar", "loss_analysis": "Analyse its loss", "population_map": "Show on the map"}
     if on_map:
         del targets["population_map"]
@@ -51,23 +53,28 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
         st.dataframe(pl.DataFrame(facts), hide_index=True, height=280)
 
 
-def _show_why_and_nearest(run: Run, sample_id: int) -> None:
+def _show_why_and_nearest(run: Run, sample_id: int, target: str) -> None:
     """The signed loss map where there is one, and beside it the nearest in latent space."""
-    one = pl.LazyFrame({"sample_id": [sample_id]})
-    cells = queries.mean_loss_map(run, one, FINE_LAYER).collect()
-    if cells.is_empty():
+    found = loss_maps.scan_map(run, sample_id, FINE_LAYER, target).collect()
+    if found.is_empty():
         _show_nearest(run, sample_id)
         return
-    limit = float(cells["value"].abs().max() or 0) or 1.0  # type: ignore[arg-type]
+    one = Maps.of(found)
     left, right = st.columns([1, 2])
     with left:
         st.altair_chart(
-            charts.signed_map(cells, limit=limit, url=thumbnail(run, sample_id), side=SMALL_MAP),
+            charts.signed_map(
+                one.mean(),
+                limit=max(float(one.max_abs[0]), FLOOR_NATS),
+                url=thumbnail(run, sample_id),
+                side=SMALL_MAP,
+                grey=one.max_abs[0] < FLOOR_NATS,
+            ),
             width="content",
             key=f"why-{sample_id}",
             alt="What raises (red) and lowers (blue) the loss",
         )
-        st.caption("Red raises the loss, blue lowers it.")
+        st.caption("Red raises the loss, blue lowers it; grey where nothing does.")
     with right:
         _show_nearest(run, sample_id)
 

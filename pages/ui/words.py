@@ -64,5 +64,12 @@ GLOSSARY = {
     "agreement": "Agreement is the adjusted Rand index: 1 is the same groups, 0 what chance gives. The silhouette is 1 "
     "where a sample is much nearer to its own group than to the next, 0 on the border.",
     "embedding": "The 512 numbers the model computes of an image just before it decides.",
+    "occlusion": "A part of the image is blurred and the image scored again: what the map says can be compared with "
+    "what really happens. The red quarter is the quarter of the cells that raise the loss most, the blue quarter those "
+    "that lower it most; as much elsewhere is the red quarter's shape moved by chance, which tells what blurring does "
+    "by itself.",
+    "border": "The outermost cells of the map, a proxy for the background. The share is of all that raises the loss: "
+    "the sum of the cells above 0.",
+    "pooled": "The mean of the maps of many samples, at their given labels. Held-out samples only.",
     "adjusted p": "How often chance alone does as much, corrected for the number of groups tested.",
 }

@@ -1,0 +1,117 @@
+"""How fast are loss maps, over a bare forward and backward loop to the same layer, in one run?
+
+    .venv/bin/python benchmarks/loss_maps.py data/lake
+
+takes about five minutes on two cores: the maps alone against the bare loop in turn, the whole stage with its checks on
+10,000 samples, and one image on demand as the page asks for it.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import numpy as np
+import polars as pl
+import torch
+import typer
+from rich.console import Console
+from torch.nn import functional
+
+from lake.store import Lake, Run
+from pages.ui.live_explain import image_of
+from pipeline import explain
+from pipeline.datasets import Dataset, load_dataset
+from pipeline.explain import Batch, ExplainedModel, Explainer
+from pipeline.model import normalize, resize
+from pipeline.on_demand import OnDemand
+from pipeline.progress import Progress
+from pipeline.settings import Settings, load_settings
+from pipeline.stored_model import StoredModel, load_model
+
+console = Console(width=140)
+WARM_UPS = 3
+
+
+def main(
+    lake: Path,
+    images: Annotated[int, typer.Option(help="For the comparison with the bare loop.")] = 2000,
+    samples: Annotated[int, typer.Option(help="For the whole stage.")] = 10_000,
+    repeats: Annotated[int, typer.Option(help="Of each measurement.")] = 5,
+) -> None:
+    """Print medians, in samples per second, seconds and milliseconds."""
+    run = Lake(lake).run()
+    stored, settings = load_model(run), load_settings(preset=run.facts["preset"])
+    torch.set_num_threads(settings.threads)
+    dataset = load_dataset(settings, Progress(quiet=True))
+    _against_bare_loop(stored, dataset, images, repeats, settings.score_batch_size)
+    _whole_stage(run, stored, dataset, samples, settings)
+    _on_demand(run, stored, 20 * repeats)
+
+
+def _against_bare_loop(stored: StoredModel, dataset: Dataset, images: int, repeats: int, batch_size: int) -> None:
+    """Maps of the same batches by the explainer and by a loop that only runs forward and backward, in turn."""
+    rows = dataset.rows("test")[:images]
+    batches: list[Batch] = [
+        {"sample_id": part, "images_NHWC": dataset.images_NHWC[part], "target": dataset.label[part]}
+        for part in np.array_split(rows, max(1, len(rows) // batch_size))
+    ]
+    explainer = Explainer(stored.model, stored.resolution, stored.temperature)
+    bare = _bare_loop(stored)
+    speeds: dict[str, list[float]] = {"bare": [], "ours": []}
+    for _ in range(repeats + 1):
+        for name, compute in (("bare", bare), ("ours", explainer)):
+            speeds[name].append(len(rows) / _seconds(lambda compute=compute: [compute(batch) for batch in batches]))
+    ours, loop = (median(speeds[name][1:]) for name in ("ours", "bare"))  # the first is a warm-up
+    console.print(
+        f"maps of two layers {ours:.0f} samples/s, bare loop {loop:.0f}/s: ratio {ours / loop:.2f} (n {len(rows):,})"
+    )
+
+
+def _bare_loop(stored: StoredModel) -> Callable[[Batch], None]:
+    model = ExplainedModel(stored.model)
+
+    def run(batch: Batch) -> None:
+        logits = model(normalize(resize(torch.from_numpy(batch["images_NHWC"]), stored.resolution)))
+        target = torch.from_numpy(batch["target"])
+        functional.cross_entropy(logits / stored.temperature, target, reduction="sum").backward()
+
+    return run
+
+
+def _whole_stage(run: Run, stored: StoredModel, dataset: Dataset, samples: int, settings: Settings) -> None:
+    """Maps, their checks and the table."""
+    predictions = run.scan("predictions").filter("out_of_sample").sort("sample_id").head(samples).collect()
+    chosen = explain.choose_maps(dataset, predictions)
+    found: list[pl.DataFrame] = []
+    models = {0: stored.model}
+    spent = _seconds(
+        lambda: found.append(explain.compute_loss_maps(models, dataset, chosen, settings, Progress(quiet=True)))
+    )
+    checked = found[0]["loss_without_red"].is_not_null().sum()
+    console.print(
+        f"stage: {len(predictions):,} samples x 2 layers, {len(found[0]):,} maps of label and prediction, "
+        f"{checked:,} of them checked, in {spent:.0f} s"
+    )
+
+
+def _on_demand(run: Run, stored: StoredModel, calls: int) -> None:
+    """One image after the other, warm."""
+    explainer = OnDemand(stored)
+    ids = run.scan("samples").filter(pl.col("split") == "train").head(calls + WARM_UPS).collect()["sample_id"]
+    pictures = [image_of(run, sample_id) for sample_id in ids]
+    spent = [_seconds(lambda picture=picture: explainer.explain(picture, 0)) * 1000 for picture in pictures][WARM_UPS:]
+    console.print(
+        f"on demand, warm: median {median(spent):.0f} ms, p95 {np.quantile(spent, 0.95):.0f} ms (n {len(spent)})"
+    )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    typer.run(main)

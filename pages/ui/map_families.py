@@ -1,0 +1,59 @@
+"""Families of loss maps: what the model looks at, and how often it is wrong where it looks so."""
+
+import polars as pl
+import streamlit as st
+
+from lake import queries
+from lake.filters import Filters
+from lake.map_contracts import LAYERS
+from lake.store import Run
+from pages.ui import charts, data
+from pages.ui.gallery import show_gallery
+from pages.ui.navigation import address, page
+from pages.ui.words import share_with_interval
+
+IN_A_ROW, SIDE, EXAMPLES = 4, 150, 16
+
+
+def show_families(run: Run) -> None:
+    """Every family as its mean map, the one with most errors first; one of them opened."""
+    members = data.table(run, "map_families")
+    if members.is_empty():
+        st.info("This run has too few loss maps with something to explain to sort them into families.")
+        return
+    counted = queries.accuracy(data.samples(run).join(members.lazy(), on="sample_id"), by="family").collect()
+    wrong, n = int((counted["n"] - counted["hits"]).sum()), int(counted["n"].sum())
+    st.markdown(
+        f"Maps that look alike, whatever their size: {counted.height} families of the {n:,} held-out samples with "
+        f"something to explain, **{share_with_interval(wrong, n)}** of which are errors."
+    )
+    everything = data.maps(run, LAYERS[0])
+    rows = counted.sort("family").rows(named=True)
+    for start in range(0, len(rows), IN_A_ROW):
+        for column, row in zip(st.columns(IN_A_ROW), rows[start : start + IN_A_ROW], strict=False):
+            ids = members.filter(family=row["family"])["sample_id"].to_numpy()
+            cells = everything.of_samples(ids).mean()
+            limit = float(cells["value"].abs().max() or 1)  # type: ignore[arg-type]
+            with column:
+                st.markdown(f"**Family {row['family']}** · {row['n']:,} maps")
+                st.altair_chart(
+                    charts.signed_map(cells, limit=limit, side=SIDE),
+                    width="content",
+                    key=f"family-{row['family']}",
+                    alt=f"Mean map of family {row['family']}",
+                )
+                st.caption(f"errors {share_with_interval(row['n'] - row['hits'], row['n'])}")
+    st.caption("Each map has its own scale: red raises the loss, blue lowers it.")
+    _show_family(run, members, [row["family"] for row in rows])
+
+
+def _show_family(run: Run, members: pl.DataFrame, families: list[int]) -> None:
+    chosen = st.segmented_control(
+        "Open a family", families, default=families[0], required=True, key="family", bind="query-params"
+    )
+    nearest = members.filter(family=chosen).sort("similarity", descending=True).head(EXAMPLES).select("sample_id")
+    shown = nearest.join(data.samples(run).collect(), on="sample_id", maintain_order="left")
+    st.caption("Samples whose maps are most like the mean of the family")
+    show_gallery(run, shown, key="family-gallery")
+    text = Filters.of(map_family=str(chosen)).to_text()
+    st.page_link(page("samples"), label="As a table", query_params={**address(), "f": text})

@@ -1,0 +1,142 @@
+"""A signed loss map on screen: the image, the overlay with its scale, the check beside it, and files to take away."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import streamlit as st
+from numpy.typing import NDArray
+
+from lake.loss_maps import FLOOR_NATS
+from lake.store import Run
+from pages.ui import charts, data
+from pages.ui.palette import LOWERS, NEUTRAL, RAISES
+from pages.ui.routes import thumbnail
+from pages.ui.sample_panel import describe
+from pages.ui.signed_map import CHECKS, SignedMap, to_csv, to_png
+from pages.ui.words import GLOSSARY, number
+
+MAP_SIDE = 232
+IMAGE_STYLE = "aspect-ratio:1;image-rendering:pixelated;border-radius:8px"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How maps are drawn."""
+
+    layer: str
+    opacity: float
+    common_scale: bool
+
+    def limit(self, run: Run, shown: SignedMap) -> float:
+        """The end of the colour scale in nats."""
+        return data.common_limit(run, self.layer) if self.common_scale else max(shown.max_abs, FLOOR_NATS)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image by its address and its pixels [H, W, 3]."""
+
+    url: str
+    image_HWC: NDArray[np.uint8]
+
+
+def show_image_and_map(url: str, shown: SignedMap, limit: float, look: Look, *, key: str) -> None:
+    """The image and the map over it, as large; side by side in a horizontal container."""
+    with st.container(width=MAP_SIDE):
+        st.markdown("**Image**")
+        st.html(f'<img src="{url}" alt="The image" style="width:100%;{IMAGE_STYLE}">')
+    with st.container(width=MAP_SIDE):
+        st.markdown(f"**Map of the {shown.what}**")
+        st.altair_chart(
+            charts.signed_map(
+                shown.cells(),
+                limit=limit,
+                url=url,
+                opacity=look.opacity,
+                side=MAP_SIDE,
+                grey=shown.says_nothing,
+            ),
+            key=f"map-{key}",
+            width="content",
+            alt=f"Signed map: red raises the {shown.what}, blue lowers it",
+        )
+        show_color_bar(limit, grey=shown.says_nothing)
+
+
+def show_color_bar(limit: float, *, grey: bool = False) -> None:
+    """The scale under a map, from what lowers to what raises, as wide as the map."""
+    if grey:
+        st.caption(f"Grey: no cell reaches {FLOOR_NATS} nats.")
+        return
+    gradient = f"linear-gradient(to right, {LOWERS}, {NEUTRAL}, {RAISES})"
+    ends = f"<span>−{number(limit)} lowers</span><span>0</span><span>raises +{number(limit)} nats</span>"
+    st.html(
+        f'<div style="width:{MAP_SIDE}px"><div style="height:10px;border-radius:5px;background:{gradient}"></div>'
+        f'<div style="display:flex;justify-content:space-between;font-size:12px;opacity:.8">{ends}</div></div>'
+    )
+
+
+def show_check(shown: SignedMap, *, key: str) -> None:
+    """The loss as it is, and measured again with parts of the image blurred."""
+    st.markdown(f"**Check: the {shown.what}, measured**", help=GLOSSARY["occlusion"])
+    known = [(text, shown.checks.get(name)) for name, text in CHECKS.items()]
+    rows = pl.DataFrame([{"what": text, "nats": value} for text, value in known if value is not None])
+    if len(rows) < len(CHECKS):
+        st.caption("Not measured: there is nothing to explain, or the run is older than the check.")
+        return
+    st.altair_chart(
+        charts.check_bars(rows, title=shown.what.capitalize()),
+        key=f"check-{key}",
+        alt=f"The {shown.what} in nats as it is and with a quarter of the image blurred",
+    )
+
+
+def show_panel(
+    run: Run, picture: Picture, shown: SignedMap, probabilities: pl.DataFrame, look: Look, *, label: object, name: str
+) -> None:
+    """All of one image: itself and its map, the check, files to take away, a bar a class (that of `label` orange)."""
+    limit = look.limit(run, shown)
+    with st.container(horizontal=True, gap="medium"):
+        show_image_and_map(picture.url, shown, limit, look, key=name)
+        with st.container(width=MAP_SIDE):
+            show_check(shown, key=name)
+            _show_export(shown, picture.image_HWC, limit, look, name=name)
+        with st.container(width=MAP_SIDE):
+            st.markdown("**Probabilities**")
+            bars = charts.probability_bars(probabilities, label)
+            st.altair_chart(bars, key=f"bars-{name}", alt="Probability of each class")
+
+
+def show_beside(run: Run, sample: dict[str, object], shown: SignedMap, look: Look, limit: float, *, key: str) -> None:
+    """One of two samples side by side: its sentence, image and map, check."""
+    st.markdown(f"**Sample {sample['sample_id']}** · run {run.run_id} · {describe(sample)}")
+    st.markdown(shown.sentence())
+    with st.container(horizontal=True, gap="medium"):
+        show_image_and_map(thumbnail(run, int(str(sample["sample_id"]))), shown, limit, look, key=key)
+    show_check(shown, key=key)
+
+
+def _show_export(shown: SignedMap, image: NDArray[np.uint8], limit: float, look: Look, *, name: str) -> None:
+    """The map as a picture and as numbers."""
+    file = f"{name}-{look.layer}-{shown.what.replace(' ', '-')}"
+    title = f"{name}: what raises (red) and lowers (blue) the {shown.what} · {shown.target[0]}"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Picture",
+            lambda: to_png(shown, image, limit=limit, opacity=look.opacity, title=title),
+            f"{file}.png",
+            "image/png",
+            key=f"png-{name}",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "Numbers",
+            to_csv(shown),
+            f"{file}.csv",
+            "text/csv",
+            key=f"csv-{name}",
+            icon=":material/download:",
+            on_click="ignore",
+        )

@@ -1,0 +1,127 @@
+"""The loss maps of a group as one, beside those of others: where what raises the loss lies, and examples of both."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import streamlit as st
+from numpy.typing import NDArray
+
+from lake.filters import Filters
+from lake.loss_maps import FLOOR_NATS, MAPPED, Maps, border_of
+from lake.map_contracts import LAYERS
+from lake.statistics import Ratio
+from lake.store import Run
+from pages.ui import charts, data
+from pages.ui.gallery import show_gallery
+from pages.ui.map_panel import MAP_SIDE, show_color_bar
+from pages.ui.words import GLOSSARY, NO_BREAK, p_value, percent, plain
+
+EXAMPLES = 8
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Samples whose maps are pooled, and others to compare them with."""
+
+    name: str
+    inside: NDArray[np.int64]
+    others: str
+    outside: NDArray[np.int64]
+    adjusted_p: float | None = None
+    """After correction for everything that was compared; None where this was the only question."""
+
+
+def groups(run: Run, layer: str) -> pl.DataFrame:
+    """The groups of the run whose maps were pooled, most maps first."""
+    return data.table(run, "pooled_maps").filter(layer=layer).sort("n", "name", descending=[True, False])
+
+
+def of_group(run: Run, row: dict[str, object]) -> Comparison:
+    """A group of `pooled_maps` against the rest of what it is a part of."""
+    inside, wider = (_ids(run, Filters.from_text(str(row[name]))) for name in ("filter", "others_filter"))
+    outside, adjusted_p = np.setdiff1d(wider, inside), float(str(row["adjusted_p"]))
+    return Comparison(str(row["name"]), inside, str(row["others"]), outside, adjusted_p)
+
+
+def show_pooled(run: Run, compared: Comparison, layer: str, *, key: str) -> None:
+    """The sentence, both mean maps, and samples that are examples for it and against it."""
+    everything = data.maps(run, layer)
+    here, there = everything.of_samples(compared.inside), everything.of_samples(compared.outside)
+    if not len(here) or not len(there):
+        st.info("There are too few loss maps on one of the two sides: loosen the filters, or choose another group.")
+        return
+    st.markdown(sentence(compared, here, there), help=GLOSSARY["border"])
+    limit = max(float(abs(m.mean()["value"]).max()) for m in (here, there)) or FLOOR_NATS  # type: ignore[arg-type]
+    with st.container(horizontal=True, gap="large"):
+        for name, maps in ((compared.name, here), (compared.others, there)):
+            with st.container(width=MAP_SIDE):
+                st.markdown(f"**{plain(name[:1].upper() + name[1:])}**: mean of {len(maps):,} maps")
+                st.altair_chart(
+                    charts.signed_map(maps.mean(), limit=limit, side=MAP_SIDE),
+                    width="content",
+                    key=f"pooled-{key}-{name}",
+                    alt=f"Mean loss map: {name}",
+                )
+                show_color_bar(limit)
+    _show_examples(run, here, key=key)
+
+
+def sentence(compared: Comparison, here: Maps, there: Maps) -> str:
+    """Where what raises the loss of the group lies, against the others, with intervals and a test."""
+    share, other = here.border_share(), there.border_share()
+    name = plain(compared.name)
+    if not np.isfinite([share.value, other.value]).all():
+        return f"Nothing raises the loss of {name} or of {compared.others}: there is nothing to compare."
+    area = percent(float(border_of(*here.values_NHW.shape[1:]).mean()))
+    said = (
+        f"{_share(share)} of what raises the loss of **{name}** (n {share.n:,}) lies on the border, "
+        f"which is {area} of the area; of {plain(compared.others)} {_share(other)} (n {other.n:,})"
+    )
+    p, adjusted = share.differs_p(other), ""
+    if compared.adjusted_p is not None:
+        p, adjusted = compared.adjusted_p, "adjusted "
+    if p >= SIGNIFICANT:
+        return f"{said}: no difference that chance would not make ({adjusted}{p_value(p)})."
+    return f"{said}: {'more' if share.value > other.value else 'less'} than there ({adjusted}{p_value(p)})."
+
+
+def evidence(run: Run, finding_filter: object) -> str | None:
+    """What the maps of a finding say, in one line; None where there are none."""
+    found = data.table(run, "pooled_maps").filter(filter=finding_filter, layer=LAYERS[0])
+    if found.is_empty():
+        return None
+    row = found.row(0, named=True)
+    here, there = (
+        f"{percent(row[f'{side}_share'])} ({row[f'{side}_low'] * 100:.0f} to {row[f'{side}_high'] * 100:.0f})"
+        for side in ("border", "others")
+    )
+    verdict = "no clear difference" if row["adjusted_p"] >= SIGNIFICANT else "a difference"
+    return (
+        f"where the loss is raised: {here} on the border, of {plain(row['others'])} {there}; "
+        f"{verdict}, adjusted {p_value(row['adjusted_p'])}"
+    )
+
+
+def _share(ratio: Ratio) -> str:
+    low, high = ratio.interval
+    return f"**{ratio.value * 100:.0f}{NO_BREAK}%** ({low * 100:.0f} to {high * 100:.0f})"
+
+
+def _show_examples(run: Run, maps: Maps, *, key: str) -> None:
+    """Samples of the group whose own share is the largest, and the smallest, of those with something to explain."""
+    loud = maps.max_abs >= FLOOR_NATS
+    share = maps.raising_on_border[loud] / maps.raising[loud].clip(1e-12)
+    order = maps.sample_id[loud][np.argsort(-share, kind="stable")]
+    samples = data.samples(run).collect()
+    sides = {"Most of it on the border": order[:EXAMPLES], "Most of it in the centre": order[::-1][:EXAMPLES]}
+    for column, (title, ids) in zip(st.columns(2, gap="large"), sides.items(), strict=True):
+        with column:
+            st.caption(title)
+            rows = pl.DataFrame({"sample_id": ids}).join(samples, on="sample_id", maintain_order="left")
+            show_gallery(run, rows, key=f"examples-{key}-{title}")
+
+
+def _ids(run: Run, filters: Filters) -> NDArray[np.int64]:
+    return filters.apply(data.samples(run)).filter(MAPPED).select("sample_id").collect()["sample_id"].to_numpy()

@@ -1,0 +1,38 @@
+"""Families of loss maps: maps that look alike, whatever their size, by spherical k-means (Dhillon & Modha 2001).
+
+Of labelled held-out samples whose map has something to explain; at the finest layer.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from lake.contracts import make_frame
+from lake.loss_maps import FLOOR_NATS, Maps
+
+FAMILIES = 8
+MEMBERS_EACH = 10
+
+
+def find_families(maps: Maps, wrong: NDArray[np.int64], *, seed: int) -> pl.DataFrame:
+    """The table `map_families` but for its run_id; none where there are fewer than ten maps for each family.
+
+    `wrong` are the samples the model misclassifies: the family with the largest share of them is number 0.
+    """
+    loud = maps.max_abs >= FLOOR_NATS
+    if loud.sum() < FAMILIES * MEMBERS_EACH:
+        return make_frame("map_families", [])
+    sample_id, flat = maps.sample_id[loud], maps.values_NHW[loud].reshape(int(loud.sum()), -1)
+    points = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    found = KMeans(FAMILIES, n_init=4, random_state=seed).fit(points)
+    centres = found.cluster_centers_ / np.linalg.norm(found.cluster_centers_, axis=1, keepdims=True).clip(1e-12)
+    errors = np.bincount(found.labels_, np.isin(sample_id, wrong), FAMILIES) / np.bincount(found.labels_)
+    rank = np.argsort(np.argsort(-errors, kind="stable"))
+    return pl.DataFrame(
+        {
+            "sample_id": sample_id,
+            "family": rank[found.labels_].astype(np.int64),
+            "similarity": (points * centres[found.labels_]).sum(1).astype(np.float64),
+        }
+    )

@@ -1,0 +1,347 @@
+"""What proves the loss maps of a model: each figure comes from another way to the same answer, and is held to a bar.
+
+A closed form, finite differences, occlusion, deletion, mosaics of two images, a network with random weights, and the
+same bytes twice. Randomisation: Adebayo et al. 2018; mosaics: Arias-Duart et al. 2022 (Focus).
+Shapes: N images, C channels, K classes, H x W cells.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import sobel
+from scipy.stats import rankdata
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lake.contracts import make_frame
+from lake.loss_maps import FLOOR_NATS, quarter_effect
+from lake.map_contracts import LAYERS
+from lake.statistics import bootstrap_mean_interval, wilson_interval
+from lake.store import Run, reading
+from pipeline.explain import ExplainedModel, Explainer, LossTarget
+from pipeline.model import create_model, normalize, resize
+from pipeline.occlude import Checker, blur, cover
+from pipeline.progress import Progress
+from pipeline.score import Scorer
+from pipeline.stored_model import StoredModel, load_model
+
+SUBJECT = "loss maps"
+SAMPLES, PAIRS, ENOUGH = 200, 200, 20
+SURE, HALF = 0.9, 0.7
+STEP, MEASURABLE = 1e-6, 1e-3
+"""Of a finite difference: the share by which activations are scaled, and the smallest cell in nats that is compared."""
+FINE, COARSE = LAYERS
+Row = dict[str, object]
+Maps = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and the labelled test samples it is proven on; row i of every column is of image i."""
+
+    stored: StoredModel
+    classes: list[str]
+    samples: pl.DataFrame
+    """sample_id, label, predicted, correct and confidence."""
+    images_NHWC: NDArray[np.uint8]
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        return Explainer(self.stored.model, self.stored.resolution, self.stored.temperature)
+
+    @cached_property
+    def label(self) -> NDArray[np.int64]:
+        """Class index of each sample."""
+        return np.array([self.classes.index(name) for name in self.samples["label"]], dtype=np.int64)
+
+    def part(self, rows: NDArray[np.int64]) -> "Subject":
+        """The same model on some of the samples."""
+        return replace(self, samples=self.samples[rows], images_NHWC=self.images_NHWC[rows])
+
+    def maps(self, explainer: Explainer | None = None) -> dict[str, Maps]:
+        """Maps of the label's loss by layer."""
+        batch = {"sample_id": self.samples["sample_id"].to_numpy(), "images_NHWC": self.images_NHWC}
+        return (explainer or self.explainer)(batch | {"target": self.label})
+
+    def shown(self) -> Tensor:
+        """The images as the model sees them [N, 3, H, W]."""
+        return normalize(resize(torch.from_numpy(self.images_NHWC), self.stored.resolution))
+
+
+def prove(subject: Subject, loss_maps: pl.LazyFrame, *, seed: int, progress: Progress) -> pl.DataFrame:
+    """The table `proofs` but for its run_id.
+
+    `loss_maps` are rows of that table whose target is the label, of the subject's samples.
+    """
+    chosen = subject.part(_half_of_them_wrong(subject, seed))
+    measured = (_exact, _occlusion, _random_network)
+    rows: list[Row] = []
+    with progress.task("proofs of the loss maps", len(measured) + 2) as task:
+        for measure in measured:
+            rows += measure(chosen, seed)
+            task.advance()
+        rows += _deletion(subject, loss_maps)
+        task.advance()
+        rows += _mosaics(subject, seed)
+        task.advance()
+    return make_frame("proofs", [{"subject": SUBJECT, **row} for row in rows])
+
+
+def prove_again(run: Run, progress: Progress) -> pl.DataFrame:
+    """The proofs of a published run, measured now with the model and the images of the lake.
+
+    Raises `UserError` where the run has no model.
+    """
+    stored, images = load_model(run), run.scan("images").select("sample_id", "png")
+    with reading(run.lake.root):
+        labels = run.scan("samples").filter(split="test").select("sample_id", "label")
+        samples = run.scan("predictions").join(labels, on="sample_id").join(images, on="sample_id")
+        test = samples.sort("sample_id").collect()
+        maps = run.scan("loss_maps").collect().lazy()
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in test["png"]])
+    seed = json.loads(run.facts["config"])["seed"]
+    return prove(Subject(stored, run.classes, test.drop("png"), pixels), maps, seed=seed, progress=progress)
+
+
+def _half_of_them_wrong(subject: Subject, seed: int) -> NDArray[np.int64]:
+    """200 rows, half of them misclassified where there are so many."""
+    rng, correct = np.random.default_rng([seed, 8]), subject.samples["correct"].to_numpy()
+    wrong, right = (rng.permutation(np.flatnonzero(part)) for part in (~correct, correct))
+    few = wrong[: max(SAMPLES // 2, SAMPLES - len(right))]
+    return np.sort(np.concatenate([few, right[: SAMPLES - len(few)]]))
+
+
+def _exact(subject: Subject, seed: int) -> Iterator[Row]:  # noqa: ARG001
+    """The closed form at the last layer, finite differences at both, and the same bytes twice."""
+    maps, again = subject.maps(), subject.maps()
+    n = len(subject.samples)
+    seen = _activations(subject)
+    expected = _closed_form(subject, seen[COARSE])
+    scale = np.abs(expected).max((1, 2), keepdims=True).clip(FLOOR_NATS)
+    error = float((np.abs(maps[COARSE] - expected) / scale).max(initial=0))
+    claim = "Largest relative difference of the coarse map to its closed form"
+    yield _proof("closed form", claim, n, error, "at most", 1e-4)
+    for layer in LAYERS:
+        slope, cell = _finite_difference(subject, layer, seen[layer], maps[layer])
+        large = np.abs(cell) >= MEASURABLE
+        error = float((np.abs(slope - cell)[large] / np.abs(cell)[large]).max(initial=0))
+        claim = f"Largest relative difference of a cell to the loss's measured slope ({_grid(maps[layer])})"
+        yield _proof(f"finite difference, {layer}", claim, int(large.sum()), error, "at most", 0.05)
+    equal = float(all(maps[layer].tobytes() == again[layer].tobytes() for layer in LAYERS))
+    yield _proof("same bytes", "Computed twice, every map is the same to the byte (1 is yes)", n, equal, "at least", 1)
+
+
+def _activations(subject: Subject) -> dict[str, Tensor]:
+    """Output of each layer [N, C, H, W] as it is explained."""
+    explained, seen = ExplainedModel(subject.stored.model), {}
+    for layer in LAYERS:
+        getattr(explained, layer).register_forward_hook(lambda _m, _i, out, layer=layer: seen.update({layer: out}))
+    explained(subject.shown())
+    return {layer: activations.detach() for layer, activations in seen.items()}
+
+
+def _closed_form(subject: Subject, activations_NCHW: Tensor) -> NDArray[np.float64]:
+    """sum_c (p_c - 1[c = y]) w_c . A / (H W T): at the last layer the gradient is the same in every cell."""
+    model: Any = subject.stored.model
+    with torch.no_grad():
+        p_NK = (model.forward_head(activations_NCHW) / subject.stored.temperature).double().softmax(1)
+    error_NK = p_NK - functional.one_hot(torch.from_numpy(subject.label), len(subject.classes))
+    weight_KC = model.get_classifier().weight.detach().double()
+    summed = torch.einsum("nk,kc,nchw->nhw", error_NK, weight_KC, activations_NCHW.double())
+    height, width = activations_NCHW.shape[2:]
+    return (summed / (height * width * subject.stored.temperature)).numpy()
+
+
+def _finite_difference(
+    subject: Subject, layer: str, activations_NCHW: Tensor, maps_NHW: Maps
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The slope of the loss as the largest cell of each map is scaled by 1 +- a little, and the cell itself [N]."""
+    model: Any = subject.stored.model
+    width, place = maps_NHW.shape[2], np.abs(maps_NHW).reshape(len(maps_NHW), -1).argmax(1)
+    at = (torch.arange(len(place)), slice(None), torch.from_numpy(place // width), torch.from_numpy(place % width))
+    losses, kept = [], {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.double()
+    for factor in (1 + STEP, 1 - STEP):
+        scaled = activations_NCHW.double().clone()
+        scaled[at] *= factor
+        with torch.no_grad():
+            logits = model.forward_head(model.layer4(scaled) if layer == FINE else scaled)
+        target = torch.from_numpy(subject.label)
+        losses.append(functional.cross_entropy(logits / subject.stored.temperature, target, reduction="none").numpy())
+    model.float().load_state_dict(kept)
+    cell = np.take_along_axis(maps_NHW.reshape(len(place), -1), place[:, None], 1)[:, 0]
+    return (losses[0] - losses[1]) / (2 * STEP), cell.astype(np.float64)
+
+
+def _occlusion(subject: Subject, seed: int) -> Iterator[Row]:
+    """Do cells say what covering them does? Against a random map and a map of edges."""
+    maps, n = subject.maps(), len(subject.samples)
+    grid = maps[COARSE].shape[1:]
+    effect = occlusion_effects(subject, *grid)
+    rng = np.random.default_rng([seed, 9])
+    others = {"random": rng.random(effect.shape), "edge": _pool(_edges(subject.images_NHWC), *grid)}
+    chance = {name: rank_correlations(effect, other).mean() for name, other in others.items()}
+    for layer in LAYERS:
+        pooled = _pool(maps[layer].astype(np.float64), *grid)
+        rho = rank_correlations(effect, pooled)
+        said = f"of a map ({_grid(maps[layer])}) and what covering {grid[0]} x {grid[1]} patches does"
+        claim = f"Mean rank correlation {said}"
+        yield _proof(f"occlusion, {layer}", claim, n, rho.mean(), "at least", 0.40, *bootstrap_mean_interval(rho))
+        for name, mean in chance.items():
+            claim = f"By how much that is above {'a map of edges' if name == 'edge' else 'a random map'}"
+            yield _proof(f"occlusion over {name} map, {layer}", claim, n, rho.mean() - mean, "at least", 0.2)
+        agree = _sign_agreement(effect, pooled)
+        hits, total = int(agree.sum()), agree.size
+        claim = (
+            f"Share of the quarter of the patches with the largest effect whose sign the map has ({_grid(maps[layer])})"
+        )
+        yield _share(f"occlusion sign, {layer}", claim, hits, total, 0.70)
+
+
+def occlusion_effects(subject: Subject, height: int, width: int) -> NDArray[np.float64]:
+    """By how much the loss falls with each patch of a grid blurred [N, H, W], in nats: above 0 it raised the loss."""
+    checker = Checker(Scorer(subject.stored.model, subject.stored.resolution), subject.stored.temperature, seed=0)
+    whole, blurred = checker.measure(subject.images_NHWC, subject.label), blur(subject.images_NHWC)
+    effect = np.empty((len(whole), height, width))
+    for row, column in np.ndindex(height, width):
+        cells = np.zeros((len(whole), height, width), bool)
+        cells[:, row, column] = True
+        effect[:, row, column] = whole - checker.measure(cover(subject.images_NHWC, blurred, cells), subject.label)
+    return effect
+
+
+def rank_correlations(a_NHW: NDArray[Any], b_NHW: NDArray[Any]) -> NDArray[np.float64]:
+    """Spearman's rank correlation of the cells of each pair of maps [N]; 0 where one is flat."""
+    ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (a_NHW, b_NHW)]
+    a, b = (r - r.mean(1, keepdims=True) for r in ranks)
+    norm = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    return np.asarray(np.where(norm > 0, (a * b).sum(1) / norm.clip(1e-12), 0.0))
+
+
+def _sign_agreement(effect_NHW: NDArray[np.float64], maps_NHW: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether the map has the sign of each of the quarter of the patches with the largest effects [N, quarter]."""
+    effect, maps = (values.reshape(len(values), -1) for values in (effect_NHW, maps_NHW))
+    largest = np.argsort(-np.abs(effect), axis=1, kind="stable")[:, : max(1, effect.shape[1] // 4)]
+    return np.asarray(np.take_along_axis(np.sign(effect) == np.sign(maps), largest, 1))
+
+
+def _edges(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Strength of the edges of each image [N, H, W]."""
+    grey = images_NHWC.mean(3)
+    return np.hypot(sobel(grey, axis=1), sobel(grey, axis=2))
+
+
+def _pool(maps_NHW: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+    """Sums over the cells of a coarser grid [N, height, width]."""
+    sized = functional.adaptive_avg_pool2d(torch.from_numpy(maps_NHW), (height, width)).numpy()
+    return np.asarray(sized * (maps_NHW.shape[1] * maps_NHW.shape[2] / (height * width)))
+
+
+def _random_network(subject: Subject, seed: int) -> Iterator[Row]:
+    """Do the maps depend on what was learnt? Those of a network with random weights should look different."""
+    torch.manual_seed(seed)
+    untrained: nn.Module = create_model(len(subject.classes)).eval()
+    maps = subject.maps()
+    other = subject.maps(Explainer(untrained, subject.stored.resolution, subject.stored.temperature))
+    for layer in LAYERS:
+        rho = rank_correlations(maps[layer], other[layer])
+        low, high = bootstrap_mean_interval(rho)
+        claim = (
+            f"Mean rank correlation, either sign, with the maps of a network with random weights ({_grid(maps[layer])})"
+        )
+        ends = (low, high) if rho.mean() >= 0 else (-high, -low)
+        yield _proof(f"random network, {layer}", claim, len(rho), abs(rho.mean()), "at most", 0.3, *ends)
+
+
+def _deletion(subject: Subject, loss_maps: pl.LazyFrame) -> Iterator[Row]:
+    """Of all misclassified test samples: what blurring the red quarter does against blurring as much elsewhere."""
+    wrong = subject.samples.filter(~pl.col("correct")).select("sample_id", target="label").lazy()
+    checked = loss_maps.join(wrong, on=["sample_id", "target"])
+    for layer in LAYERS:
+        n, hits = quarter_effect(checked.filter(pl.col("layer") == layer)).collect().row(0)
+        claim = f"Share of misclassified images whose loss falls further with the red quarter blurred ({layer})"
+        yield _share(f"deletion, {layer}", claim, hits, n, 0.70)
+
+
+def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
+    """Two sure images side by side, labelled as one of them: blue belongs to its half and red to the other one."""
+    own, other = _most_confused(subject)
+    pairs = [_sure_rows(subject, name, seed) for name in (own, other)]
+    n = min(map(len, pairs))
+    left = np.random.default_rng([seed, 11]).random(n) < 0.5
+    halves = [subject.part(rows[:n]).shown() for rows in pairs]
+    beside = [torch.cat((a, b) if own_first else (b, a), 2) for a, b, own_first in zip(*halves, left, strict=True)]
+    target = LossTarget(subject.classes.index(own), subject.stored.temperature)
+    maps = (
+        subject.explainer.explain(torch.stack(beside), [target] * n)
+        if n
+        else dict.fromkeys(LAYERS, np.zeros((0, 1, 2)))
+    )
+    for layer, values in maps.items():
+        blue, red = (_share_on_left(part) for part in ((-values).clip(min=0), values.clip(min=0)))
+        in_place = np.where(left, (blue >= HALF) & (1 - red >= HALF), (1 - blue >= HALF) & (red >= HALF))
+        claim = (
+            f"Share of mosaics of a sure {own} and a sure {other}, labelled {own}, with {HALF:.0%} of the blue in the "
+            f"half of the {own} and of the red in the other ({layer})"
+        )
+        yield _share(f"mosaics, {layer}", claim, int(in_place.sum()), n, 0.80)
+
+
+def _most_confused(subject: Subject) -> tuple[str, str]:
+    """The label and the prediction that are mistaken most often; the first two classes where nothing is wrong."""
+    counted = subject.samples.filter(~pl.col("correct")).group_by("label", "predicted").len()
+    ordered = counted.sort("len", "label", "predicted", descending=[True, False, False]).select("label", "predicted")
+    label, predicted = [*ordered.rows(), (subject.classes[0], subject.classes[1])][0]
+    return label, predicted
+
+
+def _sure_rows(subject: Subject, name: str, seed: int) -> NDArray[np.int64]:
+    """Up to 200 samples of a class that are right with at least 90 % confidence, in random order."""
+    sure = subject.samples["correct"] & (subject.samples["label"] == name) & (subject.samples["confidence"] >= SURE)
+    return np.random.default_rng([seed, 10]).permutation(np.flatnonzero(sure.to_numpy()))[:PAIRS]
+
+
+def _share_on_left(values_NHW: Maps) -> NDArray[np.float64]:
+    left = values_NHW[:, :, : values_NHW.shape[2] // 2].sum((1, 2), dtype=np.float64)
+    return np.asarray(left / values_NHW.sum((1, 2), dtype=np.float64).clip(1e-12))
+
+
+def _grid(maps_NHW: Maps) -> str:
+    return f"{maps_NHW.shape[1]} x {maps_NHW.shape[2]} cells"
+
+
+def _share(proof: str, claim: str, hits: int, n: int, bar: float) -> Row:
+    """A share that has to reach the bar, with its Wilson interval."""
+    return _proof(proof, claim, n, hits / max(1, n), "at least", bar, *wilson_interval(hits, n))
+
+
+def _proof(
+    proof: str,
+    claim: str,
+    n: int,
+    value: float,
+    rule: str,
+    bar: float,
+    low: float | None = None,
+    high: float | None = None,
+) -> Row:
+    """A row; without a verdict where fewer than 20 could be measured."""
+    row: Row = {"proof": proof, "claim": claim, "n": n, "rule": rule, "bar": float(bar)}
+    if n < ENOUGH:
+        return row | {"value": None, "low": None, "high": None, "holds": None}
+    value = float(value)
+    return row | {
+        "value": value,
+        "low": low,
+        "high": high,
+        "holds": value <= bar if rule == "at most" else value >= bar,
+    }
