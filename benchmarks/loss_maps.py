@@ -20,7 +20,6 @@ from rich.console import Console
 from torch.nn import functional
 
 from lake.store import Lake, Run
-from pages.ui.live_explain import image_of
 from pipeline import explain
 from pipeline.datasets import Dataset, load_dataset
 from pipeline.explain import Batch, ExplainedModel, Explainer
@@ -47,7 +46,7 @@ def main(
     dataset = load_dataset(settings, Progress(quiet=True))
     _against_bare_loop(stored, dataset, images, repeats, settings.score_batch_size)
     _whole_stage(run, stored, dataset, samples, settings)
-    _on_demand(run, stored, 20 * repeats)
+    _on_demand(stored, dataset, 20 * repeats)
 
 
 def _against_bare_loop(stored: StoredModel, dataset: Dataset, images: int, repeats: int, batch_size: int) -> None:
@@ -96,11 +95,10 @@ def _whole_stage(run: Run, stored: StoredModel, dataset: Dataset, samples: int, 
     )
 
 
-def _on_demand(run: Run, stored: StoredModel, calls: int) -> None:
+def _on_demand(stored: StoredModel, dataset: Dataset, calls: int) -> None:
     """One image after the other, warm."""
     explainer = OnDemand(stored)
-    ids = run.scan("samples").filter(pl.col("split") == "train").head(calls + WARM_UPS).collect()["sample_id"]
-    pictures = [image_of(run, sample_id) for sample_id in ids]
+    pictures = dataset.images_NHWC[dataset.rows("train")[: calls + WARM_UPS]]
     spent = [_seconds(lambda picture=picture: explainer.explain(picture, 0)) * 1000 for picture in pictures][WARM_UPS:]
     console.print(
         f"on demand, warm: median {median(spent):.0f} ms, p95 {np.quantile(spent, 0.95):.0f} ms (n {len(spent)})"

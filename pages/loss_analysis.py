@@ -16,12 +16,12 @@ from pages.ui.map_panel import Look, Picture, show_beside, show_panel
 from pages.ui.pooled import Comparison
 from pages.ui.proofs import show_proofs
 from pages.ui.routes import thumbnail
-from pages.ui.sample_panel import choose_sample, find_sample
+from pages.ui.sample_panel import choose_sample, describe, find_sample
 from pages.ui.signed_map import SignedMap, Target, compute_map, find_map
 from pages.ui.words import GLOSSARY, plain
 
 GIVEN, SAID, MARGIN = "Given label", "Prediction", "Margin of two classes"
-NOBODY, ANOTHER, OTHER_RUN = "Nothing", "Another sample", "The same sample in another run"
+NOBODY, ANOTHER, OTHER_RUN = "Nothing", "Another sample", "Another run"
 SELECTION = "The samples that pass the filters"
 Sample = dict[str, object]
 
@@ -58,10 +58,12 @@ def choose_target(run: Run, sample: Sample) -> Target:
     if chosen != MARGIN:
         return str(sample["label"] if chosen == GIVEN else sample["predicted"]), None
     said = str(sample["predicted"])
-    ahead = st.selectbox("Margin of", run.classes, index=run.classes.index(said), key="ahead", width=150)
+    ahead = st.selectbox(
+        "Margin of", run.classes, index=run.classes.index(said), key="ahead", width=150, bind="query-params"
+    )
     others = [name for name in run.classes if name != ahead]
     likely = others.index(str(sample["label"])) if sample["label"] in others else 0
-    return ahead, st.selectbox("over", others, index=likely, key="behind", width=150)
+    return ahead, st.selectbox("over", others, index=likely, key="behind", width=150, bind="query-params")
 
 
 def show_sample(
@@ -81,10 +83,12 @@ def show_sample(
     )
 
 
-def _subject(sample: Sample, shown: SignedMap) -> str:
+def say(sample: Sample, shown: SignedMap) -> str:
+    """The sentence of the map; of a sample without a label for which class it holds."""
+    said = shown.sentence()
     if sample["label"] is None and shown.target[1] is None:
-        return f"Label withheld; of the loss if it is {plain(shown.target[0])}: "
-    return ""
+        return f"Label withheld; if it is {plain(shown.target[0])}, {said[0].lower()}{said[1:]}"
+    return said
 
 
 def _why_missing(run: Run) -> str:
@@ -99,10 +103,16 @@ def choose_beside(run: Run, sample: Sample) -> tuple[Run, Sample] | None:
     """What the reader wants to see beside the sample."""
     others = data.other_runs(run)
     choices = [NOBODY, ANOTHER, *([OTHER_RUN] if others else [])]
-    chosen = st.segmented_control("Beside it", choices, default=NOBODY, required=True, key="beside")
+    chosen = st.segmented_control(
+        "Beside it", choices, default=NOBODY, required=True, key="beside", bind="query-params"
+    )
     there, sample_id = run, int(str(sample["sample_id"]))
     if chosen == ANOTHER:
-        sample_id = int(st.number_input("Other sample", min_value=0, value=sample_id + 1, key="other", width=150))
+        sample_id = int(
+            st.number_input(
+                "Other sample", min_value=0, value=sample_id + 1, key="other", width=150, bind="query-params"
+            )
+        )
     elif chosen == OTHER_RUN:
         there = data.open_run(run.lake.root, st.selectbox("Run", others, key="beside-run", width=260))
     else:
@@ -197,7 +207,8 @@ def main() -> None:
         answer.markdown("##### No loss map was computed beforehand for this sample.")
         st.info(_why_missing(run))
     else:
-        answer.markdown(f"##### {_subject(sample, shown)}{shown.sentence()}")
+        answer.markdown(f"##### {say(sample, shown)}")
+        answer.caption(f"Sample {sample_id}: {plain(describe(sample))}")
         show_sample(run, sample, shown, look, target, beside)
     show_proofs(run, "loss maps")
     show_upload(run, look)

@@ -9,14 +9,23 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from lake.contracts import make_frame
-from lake.loss_maps import FLOOR_NATS, Maps
+from lake.loss_maps import FLOOR_NATS, MAPPED, Maps, scan_maps
+from lake.map_contracts import LAYERS
+from lake.queries import Tables, scan_samples
 
 FAMILIES = 8
 MEMBERS_EACH = 10
 
 
-def find_families(maps: Maps, wrong: NDArray[np.int64], *, seed: int) -> pl.DataFrame:
-    """The table `map_families` but for its run_id; none where there are fewer than ten maps for each family.
+def find_families(run: Tables, *, seed: int) -> pl.DataFrame:
+    """The table `map_families` but for its run_id, of the labelled held-out samples of a run."""
+    samples = scan_samples(run).filter(MAPPED).select("sample_id", "correct").collect()
+    maps = Maps.of(scan_maps(run, LAYERS[0]).collect()).of_samples(samples["sample_id"].to_numpy())
+    return sort_into_families(maps, samples.filter(~pl.col("correct"))["sample_id"].to_numpy(), seed=seed)
+
+
+def sort_into_families(maps: Maps, wrong: NDArray[np.int64], *, seed: int) -> pl.DataFrame:
+    """The family of each map that says something; none where there are fewer than ten maps for each family.
 
     `wrong` are the samples the model misclassifies: the family with the largest share of them is number 0.
     """

@@ -7,7 +7,7 @@ Shapes: N images, C channels, K classes, H x W cells.
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,7 @@ from torch.nn import functional
 from lake.contracts import make_frame
 from lake.loss_maps import FLOOR_NATS, quarter_effect
 from lake.map_contracts import LAYERS
+from lake.queries import Tables
 from lake.statistics import bootstrap_mean_interval, wilson_interval
 from lake.store import Run, reading
 from pipeline.explain import ExplainedModel, Explainer, LossTarget
@@ -96,20 +97,36 @@ def prove(subject: Subject, loss_maps: pl.LazyFrame, *, seed: int, progress: Pro
     return make_frame("proofs", [{"subject": SUBJECT, **row} for row in rows])
 
 
+def prove_run(
+    run: Tables,
+    stored: StoredModel,
+    classes: list[str],
+    images_of: Callable[[NDArray[np.int64]], NDArray[np.uint8]],
+    *,
+    seed: int,
+    progress: Progress,
+) -> pl.DataFrame:
+    """The proofs of a run's maps on its test samples; `images_of` gives the pixels of samples."""
+    labels = run.scan("samples").filter(split="test").select("sample_id", "label")
+    test = run.scan("predictions").join(labels, on="sample_id").sort("sample_id").collect()
+    subject = Subject(stored, classes, test, images_of(test["sample_id"].to_numpy()))
+    return prove(subject, run.scan("loss_maps").collect().lazy(), seed=seed, progress=progress)
+
+
 def prove_again(run: Run, progress: Progress) -> pl.DataFrame:
     """The proofs of a published run, measured now with the model and the images of the lake.
 
     Raises `UserError` where the run has no model.
     """
-    stored, images = load_model(run), run.scan("images").select("sample_id", "png")
+
+    def images_of(sample_id: NDArray[np.int64]) -> NDArray[np.uint8]:
+        wanted = pl.DataFrame({"sample_id": sample_id}).lazy()
+        found = run.scan("images").join(wanted, on="sample_id").sort("sample_id").select("png").collect()["png"]
+        return np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in found])
+
     with reading(run.lake.root):
-        labels = run.scan("samples").filter(split="test").select("sample_id", "label")
-        samples = run.scan("predictions").join(labels, on="sample_id").join(images, on="sample_id")
-        test = samples.sort("sample_id").collect()
-        maps = run.scan("loss_maps").collect().lazy()
-    pixels = np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in test["png"]])
-    seed = json.loads(run.facts["config"])["seed"]
-    return prove(Subject(stored, run.classes, test.drop("png"), pixels), maps, seed=seed, progress=progress)
+        seed = json.loads(run.facts["config"])["seed"]
+        return prove_run(run, load_model(run), run.classes, images_of, seed=seed, progress=progress)
 
 
 def _half_of_them_wrong(subject: Subject, seed: int) -> NDArray[np.int64]:

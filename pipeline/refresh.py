@@ -25,7 +25,8 @@ from pipeline.budget import fit_schedule
 from pipeline.datasets import Dataset, load_dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.stages import CHECKPOINT, Stages
+from pipeline.stage_tables import CHECKPOINT
+from pipeline.stages import Stages
 from pipeline.stored_model import models_frame
 from pipeline.train import training_set
 from pipeline.workspace import Finished, hash_facts, measure_cost, package_versions

@@ -5,7 +5,6 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,8 +13,6 @@ from torch import nn
 
 from lake import differences, loss_maps, queries
 from lake.contracts import METHODS, make_frame
-from lake.loss_maps import Maps, scan_maps
-from lake.map_contracts import LAYERS
 from pipeline import (
     augment,
     cifar10,
@@ -44,6 +41,7 @@ from pipeline import (
     schedule,
     score,
     separation,
+    stage_tables,
     statements,
     train,
     triage,
@@ -52,8 +50,9 @@ from pipeline import (
 from pipeline.datasets import HELD_OUT, Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings
+from pipeline.stage_tables import CHECKPOINT
 from pipeline.stored_model import StoredModel
-from pipeline.workspace import Finished, Frames, Workspace, package_versions
+from pipeline.workspace import Finished, Frames, Workspace
 
 MEASURING = (
     "score",
@@ -92,9 +91,6 @@ CLUSTER_SETTINGS = ("seed", "kmeans_clusters", "hdbscan_min_cluster_size")
 TEST_SETTINGS = ("seed", "permutations", "false_discovery_rate", "min_group_size")
 
 
-CHECKPOINT = "model.safetensors"
-
-
 @dataclass
 class Staged:
     """The tables of a run before it is published; `scan` as `lake.store.Run` has it."""
@@ -129,7 +125,7 @@ class Stages:
     def properties(self) -> Finished:
         return self._work.stage(
             "properties",
-            lambda _: {"properties": _measure_properties(self._dataset, self._progress)},
+            lambda _: {"properties": stage_tables.property_table(self._dataset, self._progress)},
             settings=(),
             code=(properties, cifar10, datasets),
             inputs=(self._dataset.dataset_id,),
@@ -161,7 +157,11 @@ class Stages:
     def neighbors(self) -> Finished:
         return self._work.stage(
             "neighbors",
-            lambda _: {"neighbors": _neighbors(self._sample_id, self._embedding, self._settings, self._progress)},
+            lambda _: {
+                "neighbors": stage_tables.neighbor_table(
+                    self._sample_id, self._embedding, self._settings, self._progress
+                )
+            },
             settings=("neighbors",),
             code=(neighbors,),
             inputs=(self.score.fingerprint,),
@@ -171,7 +171,7 @@ class Stages:
     def project(self) -> Finished:
         return self._work.stage(
             "project",
-            lambda _: _project(self._sample_id, self._embedding, self.neighbors, self._settings),
+            lambda _: stage_tables.map_tables(self._sample_id, self._embedding, self.neighbors, self._settings),
             settings=MAP_SETTINGS,
             code=(project, fidelity),
             inputs=(self.neighbors.fingerprint,),
@@ -191,7 +191,11 @@ class Stages:
     def cluster(self) -> Finished:
         return self._work.stage(
             "cluster",
-            lambda _: {"clusters": _cluster(self._sample_id, self.project.frames["components"], self._settings)},
+            lambda _: {
+                "clusters": stage_tables.cluster_table(
+                    self._sample_id, self.project.frames["components"], self._settings
+                )
+            },
             settings=CLUSTER_SETTINGS,
             code=(cluster,),
             inputs=(self.project.fingerprint,),
@@ -231,9 +235,10 @@ class Stages:
 
     @cached_property
     def families(self) -> Finished:
+        staged = self._staged(without=("families", "describe"))
         return self._work.stage(
             "families",
-            lambda _: {"map_families": self._families()},
+            lambda _: {"map_families": map_families.find_families(staged, seed=self._settings.seed)},
             settings=("seed",),
             code=(map_families, loss_maps),
             inputs=(self.explain.fingerprint,),
@@ -271,7 +276,7 @@ class Stages:
 
     @cached_property
     def _embedding(self) -> NDArray[np.float32]:
-        return _matrix(self.score.frames["embeddings"]["embedding"])
+        return stage_tables.to_matrix(self.score.frames["embeddings"]["embedding"])
 
     @cached_property
     def _fold(self) -> NDArray[np.int64]:
@@ -282,7 +287,7 @@ class Stages:
     def _training(self, name: str, rows: NDArray[np.int64], *, inputs: tuple[str, ...]) -> Finished:
         return self._work.stage(
             name,
-            lambda folder: _train(folder, self._dataset, rows, self._settings, self._progress),
+            lambda folder: stage_tables.train_model(folder, self._dataset, rows, self._settings, self._progress),
             settings=TRAIN_SETTINGS,
             code=TRAIN_CODE,
             inputs=(self._dataset.dataset_id, *inputs),
@@ -309,31 +314,24 @@ class Stages:
         models = {fold: self._classifier(trained[fold]) for fold in chosen["fold"].unique()}
         return explain.compute_loss_maps(models, self._dataset, chosen, self._settings, self._progress)
 
-    def _families(self) -> pl.DataFrame:
-        staged = self._staged(without=("families", "describe"))
-        samples = queries.scan_samples(staged).filter(loss_maps.MAPPED).collect()
-        maps = Maps.of(scan_maps(staged, LAYERS[0]).collect()).of_samples(samples["sample_id"].to_numpy())
-        wrong = samples.filter(~pl.col("correct"))["sample_id"].to_numpy()
-        return map_families.find_families(maps, wrong, seed=self._settings.seed)
-
     def _prove(self) -> pl.DataFrame:
+        by_main_model = self.score.frames["predictions"].filter(pl.col("fold").is_null())
         main = StoredModel(
-            self._classifier(self.train),
-            self._settings.resolution,
-            float(self.score.frames["predictions"].filter(pl.col("fold").is_null())["temperature"][0]),
+            self._classifier(self.train), self._settings.resolution, float(by_main_model["temperature"][0])
         )
-        samples = self.score.frames["predictions"].join(
-            self._dataset.to_frame().select("sample_id", "split", "label"), on="sample_id"
+        images, sample_id = self._dataset.images_NHWC, self._dataset.sample_id
+        return map_proofs.prove_run(
+            self._staged(),
+            main,
+            self._dataset.classes,
+            lambda chosen: images[np.searchsorted(sample_id, chosen)],
+            seed=self._settings.seed,
+            progress=self._progress,
         )
-        test = samples.filter(pl.col("split") == "test").sort("sample_id")
-        images = self._dataset.images_NHWC[np.searchsorted(self._dataset.sample_id, test["sample_id"].to_numpy())]
-        subject = map_proofs.Subject(main, self._dataset.classes, test, images)
-        maps = self.explain.frames["loss_maps"].lazy()
-        return map_proofs.prove(subject, maps, seed=self._settings.seed, progress=self._progress)
 
     def _separation(self) -> pl.DataFrame:
-        label, groupings = _groupings(self._dataset, self._rows)
-        nearest = _rows_of_neighbors(self._sample_id, self.neighbors)
+        label, groupings = stage_tables.group_codes(self._dataset, self._rows)
+        nearest = stage_tables.rows_of_neighbors(self._sample_id, self.neighbors)
         position = self.project.frames["projection"].select("x", "y").to_numpy().astype(np.float32)
         spaces = {
             "embedding": separation.Space(self._embedding, nearest[:, : separation.NEAREST]),
@@ -345,7 +343,7 @@ class Stages:
     def _assess(self) -> Frames:
         members = self.cluster.frames["clusters"]
         found = {m: members.filter(method=m)["cluster"].fill_null(-1).to_numpy() for m in METHODS}
-        points = cluster.normalize_rows(_matrix(self.project.frames["components"]["component"]))
+        points = cluster.normalize_rows(stage_tables.to_matrix(self.project.frames["components"]["component"]))
         return cluster_quality.assess(points, found, self._settings, self._progress)
 
     def _describe(self) -> Frames:
@@ -381,77 +379,3 @@ class Stages:
             "embeddings": score.embeddings_frame(scores, dataset),
             "headline": pl.DataFrame({"name": list(headline), "value": [float(value) for value in headline.values()]}),
         }
-
-
-def _measure_properties(dataset: Dataset, progress: Progress) -> pl.DataFrame:
-    measured = properties.compute_properties(dataset.images_NHWC, progress)
-    return measured.with_columns(sample_id=pl.Series(dataset.sample_id))
-
-
-def _train(folder: Path, dataset: Dataset, rows: NDArray[np.int64], settings: Settings, progress: Progress) -> Frames:
-    data = train.training_set(dataset, rows)
-    versions = {"packages": package_versions()}
-    trained = train.train(data, settings, progress, snapshot=folder / "training.safetensors", facts=versions)
-    if distributed.this_rank() == 0:
-        facts = {
-            "classes": dataset.classes,
-            "dataset_id": dataset.dataset_id,
-            "config": settings.model_dump(mode="json"),
-        }
-        model.save_checkpoint(trained.model, folder / CHECKPOINT, facts | versions)
-    return {"training": trained.telemetry, "dynamics": trained.dynamics.frame(dataset.sample_id[rows])}
-
-
-def _neighbors(
-    sample_id: NDArray[np.int64], embedding: NDArray[np.float32], settings: Settings, progress: Progress
-) -> pl.DataFrame:
-    nearest, similarity = neighbors.compute_neighbors(embedding, settings.neighbors, progress)
-    return neighbors.neighbors_frame(sample_id, nearest, similarity)
-
-
-def _project(
-    sample_id: NDArray[np.int64], embedding: NDArray[np.float32], near: Finished, settings: Settings
-) -> Frames:
-    components = project.reduce_dimensions(embedding, settings)
-    position = project.project(components, settings)
-    nearest = _rows_of_neighbors(sample_id, near)
-    views = {"umap": position, "pca": project.first_two(components)}
-    columns = {
-        "sample_id": sample_id,
-        "x": position[:, 0].astype(np.float64),
-        "y": position[:, 1].astype(np.float64),
-        "neighbors_kept": fidelity.share_of_neighbors_kept(position, nearest),
-        "pca_x": views["pca"][:, 0].astype(np.float64),
-        "pca_y": views["pca"][:, 1].astype(np.float64),
-    }
-    return {
-        "projection": pl.DataFrame(columns),
-        "map_quality": fidelity.measure_maps(embedding, views, nearest, seed=settings.seed),
-        "components": pl.DataFrame({"component": score.list_column(components)}),
-    }
-
-
-def _rows_of_neighbors(sample_id: NDArray[np.int64], near: Finished) -> NDArray[np.int64]:
-    """The row of each neighbour [N, R], most similar first."""
-    return np.searchsorted(sample_id, near.frames["neighbors"]["neighbor_id"].to_numpy().reshape(len(sample_id), -1))
-
-
-def _groupings(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | None], dict[str, NDArray[np.int64]]]:
-    """The label of each row, and its group by every grouping and by the label itself; -1 where it is withheld."""
-    label = [dataset.classes[i] if i >= 0 else None for i in dataset.label[rows]]
-    named = {**dataset.groups, "label": {name: name for name in dataset.classes}}
-    codes = {name: {v: i for i, v in enumerate(sorted(set(values.values())))} for name, values in named.items()}
-    return label, {
-        name: np.array([codes[name].get(values.get(text or "", ""), -1) for text in label])
-        for name, values in named.items()
-    }
-
-
-def _cluster(sample_id: NDArray[np.int64], components: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    points = cluster.normalize_rows(_matrix(components["component"]))
-    return cluster.clusters_frame(sample_id, points, cluster.compute_clusterings(points, settings))
-
-
-def _matrix(column: pl.Series) -> NDArray[np.float32]:
-    """A column of equally long lists as a matrix [N, D]."""
-    return column.explode().to_numpy(writable=True).reshape(len(column), -1)

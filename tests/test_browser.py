@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages.ui.navigation import ENTRIES, Entry
-from tests.browser import chart, get, mark, serve, unexpected, wait_until_drawn
+from tests.browser import get, mark, serve, unexpected, wait_until_drawn
 from tests.tiny_lake import RUN_ID
 
 pytestmark = pytest.mark.browser
@@ -103,15 +103,6 @@ def test_a_card_leads_to_exactly_the_samples_it_counts(tiny: str, opened: Any) -
     count = re.match(r"n (\d+) of", said)
     assert count
     expect(page.get_by_text(f"{count[1]} samples pass the filters")).to_be_visible()
-
-
-def test_a_loss_map_covers_its_image_as_large_as_it_is_shown_beside_it(tiny: str, opened: Any) -> None:
-    page = opened(f"{tiny}/loss_analysis")
-    beside, below = page.locator('img[alt^="Sample"]').first, chart(page).locator("image")
-    cells = chart(page).locator(".mark-rect")
-    boxes = [found.bounding_box() for found in (beside, below, cells)]
-    for side in ("width", "height"):
-        assert [box[side] for box in boxes] == pytest.approx([280] * 3, abs=2)
 
 
 def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(tiny: str, opened: Any) -> None:

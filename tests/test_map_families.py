@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from lake.loss_maps import Maps
-from pipeline.map_families import FAMILIES, find_families
+from pipeline.map_families import FAMILIES, sort_into_families
 
 
 def planted(n: int = 400) -> tuple[Maps, np.ndarray]:
@@ -20,7 +20,7 @@ def planted(n: int = 400) -> tuple[Maps, np.ndarray]:
 
 def test_maps_of_one_shape_are_one_family_whatever_their_size():
     maps, shape = planted()
-    found = find_families(maps, np.array([]), seed=0)
+    found = sort_into_families(maps, np.array([]), seed=0)
     assert len(found) == 360  # the quiet ones are in no family
     assert adjusted_rand_score(shape[found["sample_id"].to_numpy() // 3], found["family"]) > 0.95
     assert (found["similarity"] > 0.9).all()
@@ -29,12 +29,12 @@ def test_maps_of_one_shape_are_one_family_whatever_their_size():
 def test_the_family_with_most_errors_is_the_first():
     maps, shape = planted()
     wrong = maps.sample_id[(shape == 5) | (np.random.default_rng(1).random(len(shape)) < 0.1)]
-    found = find_families(maps, wrong, seed=0)
+    found = sort_into_families(maps, wrong, seed=0)
     first = found.filter(family=0)["sample_id"].to_numpy()
     assert (shape[first // 3] == 5).mean() > 0.9
 
 
 def test_too_few_maps_make_no_families():
     maps, _ = planted(60)
-    assert find_families(maps, np.array([]), seed=0).is_empty()
-    assert find_families(Maps(np.array([]), np.zeros((0, 0, 0), np.float32)), np.array([]), seed=0).is_empty()
+    assert sort_into_families(maps, np.array([]), seed=0).is_empty()
+    assert sort_into_families(Maps(np.array([]), np.zeros((0, 0, 0), np.float32)), np.array([]), seed=0).is_empty()

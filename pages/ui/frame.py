@@ -33,7 +33,7 @@ def _show_run(navigation: st.Page) -> None:
         return
     with st.sidebar:
         filters.show_filters(run)
-    st.query_params.from_dict({**_own_parameters(), **address()})
+    _keep_address()
     st.session_state["address"] = (st.session_state["run_id"], st.session_state["filters"])
     navigation.run()
     _footer(run)
@@ -86,9 +86,14 @@ def _pick_run() -> None:
     st.session_state["run_id"] = st.session_state["run_picker"]
 
 
-def _own_parameters() -> dict[str, str]:
-    """What a page itself keeps in the address."""
-    return {key: value for key, value in st.query_params.to_dict().items() if key not in ("run", "f")}
+def _keep_address() -> None:
+    """Write run and filters into the address; what a page keeps there itself is left alone."""
+    pinned = address()
+    st.query_params["run"] = pinned["run"]
+    if "f" in pinned:
+        st.query_params["f"] = pinned["f"]
+    else:
+        st.query_params.pop("f", None)
 
 
 def _footer(run: Run) -> None:

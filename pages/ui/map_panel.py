@@ -64,7 +64,7 @@ def show_image_and_map(url: str, shown: SignedMap, limit: float, look: Look, *, 
         show_color_bar(limit, grey=shown.says_nothing)
 
 
-def show_color_bar(limit: float, *, grey: bool = False) -> None:
+def show_color_bar(limit: float, *, width: int = MAP_SIDE, grey: bool = False) -> None:
     """The scale under a map, from what lowers to what raises, as wide as the map."""
     if grey:
         st.caption(f"Grey: no cell reaches {FLOOR_NATS} nats.")
@@ -72,7 +72,7 @@ def show_color_bar(limit: float, *, grey: bool = False) -> None:
     gradient = f"linear-gradient(to right, {LOWERS}, {NEUTRAL}, {RAISES})"
     ends = f"<span>−{number(limit)} lowers</span><span>0</span><span>raises +{number(limit)} nats</span>"
     st.html(
-        f'<div style="width:{MAP_SIDE}px"><div style="height:10px;border-radius:5px;background:{gradient}"></div>'
+        f'<div style="width:{width}px"><div style="height:10px;border-radius:5px;background:{gradient}"></div>'
         f'<div style="display:flex;justify-content:space-between;font-size:12px;opacity:.8">{ends}</div></div>'
     )
 
@@ -97,7 +97,7 @@ def show_panel(
 ) -> None:
     """All of one image: itself and its map, the check, files to take away, a bar a class (that of `label` orange)."""
     limit = look.limit(run, shown)
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         show_image_and_map(picture.url, shown, limit, look, key=name)
         with st.container(width=MAP_SIDE):
             show_check(shown, key=name)

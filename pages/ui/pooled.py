@@ -14,10 +14,10 @@ from lake.statistics import Ratio
 from lake.store import Run
 from pages.ui import charts, data
 from pages.ui.gallery import show_gallery
-from pages.ui.map_panel import MAP_SIDE, show_color_bar
+from pages.ui.map_panel import show_color_bar
 from pages.ui.words import GLOSSARY, NO_BREAK, p_value, percent, plain
 
-EXAMPLES = 8
+SIDE, EXAMPLES = 300, 8
 SIGNIFICANT = 0.05
 
 
@@ -56,15 +56,15 @@ def show_pooled(run: Run, compared: Comparison, layer: str, *, key: str) -> None
     limit = max(float(abs(m.mean()["value"]).max()) for m in (here, there)) or FLOOR_NATS  # type: ignore[arg-type]
     with st.container(horizontal=True, gap="large"):
         for name, maps in ((compared.name, here), (compared.others, there)):
-            with st.container(width=MAP_SIDE):
+            with st.container(width=SIDE):
                 st.markdown(f"**{plain(name[:1].upper() + name[1:])}**: mean of {len(maps):,} maps")
                 st.altair_chart(
-                    charts.signed_map(maps.mean(), limit=limit, side=MAP_SIDE),
+                    charts.signed_map(maps.mean(), limit=limit, side=SIDE),
                     width="content",
                     key=f"pooled-{key}-{name}",
                     alt=f"Mean loss map: {name}",
                 )
-                show_color_bar(limit)
+                show_color_bar(limit, width=SIDE)
     _show_examples(run, here, key=key)
 
 
