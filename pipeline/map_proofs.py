@@ -64,6 +64,12 @@ class Subject:
         """Class index of each sample."""
         return np.array([self.classes.index(name) for name in self.samples["label"]], dtype=np.int64)
 
+    @cached_property
+    def grids(self) -> dict[str, str]:
+        """The cells of each layer's maps, in words."""
+        one = self.part(np.arange(1)).maps()
+        return {layer: f"{one[layer].shape[1]} x {one[layer].shape[2]} cells" for layer in LAYERS}
+
     def part(self, rows: NDArray[np.int64]) -> "Subject":
         """The same model on some of the samples."""
         return replace(self, samples=self.samples[rows], images_NHWC=self.images_NHWC[rows])
@@ -145,16 +151,16 @@ def _exact(subject: Subject, seed: int) -> Iterator[Row]:  # noqa: ARG001
     expected = _closed_form(subject, seen[COARSE])
     scale = np.abs(expected).max((1, 2), keepdims=True).clip(FLOOR_NATS)
     error = float((np.abs(maps[COARSE] - expected) / scale).max(initial=0))
-    claim = "Largest relative difference of the coarse map to its closed form"
+    claim = f"{subject.grids[COARSE]}: largest relative difference to the closed form"
     yield _proof("closed form", claim, n, error, "at most", 1e-4)
     for layer in LAYERS:
         slope, cell = _finite_difference(subject, layer, seen[layer], maps[layer])
         large = np.abs(cell) >= MEASURABLE
         error = float((np.abs(slope - cell)[large] / np.abs(cell)[large]).max(initial=0))
-        claim = f"Largest relative difference of a cell to the loss's measured slope ({_grid(maps[layer])})"
+        claim = f"{subject.grids[layer]}: largest relative difference to the loss's measured slope"
         yield _proof(f"finite difference, {layer}", claim, int(large.sum()), error, "at most", 0.05)
     equal = float(all(maps[layer].tobytes() == again[layer].tobytes() for layer in LAYERS))
-    yield _proof("same bytes", "Computed twice, every map is the same to the byte (1 is yes)", n, equal, "at least", 1)
+    yield _proof("same bytes", "Computed twice: every map is the same to the byte (1 is yes)", n, equal, "at least", 1)
 
 
 def _activations(subject: Subject) -> dict[str, Tensor]:
@@ -205,23 +211,24 @@ def _occlusion(subject: Subject, seed: int) -> Iterator[Row]:
     grid = maps[COARSE].shape[1:]
     effect = occlusion_effects(subject, *grid)
     rng = np.random.default_rng([seed, 9])
-    others = {"random": rng.random(effect.shape), "edge": _pool(_edges(subject.images_NHWC), *grid)}
+    others = {"a random map": rng.random(effect.shape), "a map of edges": _pool(_edges(subject.images_NHWC), *grid)}
     chance = {name: rank_correlations(effect, other).mean() for name, other in others.items()}
     for layer in LAYERS:
         pooled = _pool(maps[layer].astype(np.float64), *grid)
         rho = rank_correlations(effect, pooled)
-        said = f"of a map ({_grid(maps[layer])}) and what covering {grid[0]} x {grid[1]} patches does"
-        claim = f"Mean rank correlation {said}"
+        claim = (
+            f"{subject.grids[layer]}: mean rank correlation with what blurring each of {effect[0].size} patches does"
+        )
         yield _proof(f"occlusion, {layer}", claim, n, rho.mean(), "at least", 0.40, *bootstrap_mean_interval(rho))
         for name, mean in chance.items():
-            claim = f"By how much that is above {'a map of edges' if name == 'edge' else 'a random map'}"
-            yield _proof(f"occlusion over {name} map, {layer}", claim, n, rho.mean() - mean, "at least", 0.2)
+            claim = f"{subject.grids[layer]}: by how much that is above {name}"
+            yield _proof(f"occlusion over {name}, {layer}", claim, n, rho.mean() - mean, "at least", 0.2)
         agree = _sign_agreement(effect, pooled)
-        hits, total = int(agree.sum()), agree.size
-        claim = (
-            f"Share of the quarter of the patches with the largest effect whose sign the map has ({_grid(maps[layer])})"
+        claim = f"{subject.grids[layer]}: same sign as the quarter of those effects that is largest, share"
+        by_image = agree.mean(1)
+        yield _proof(
+            f"occlusion sign, {layer}", claim, n, agree.mean(), "at least", 0.70, *bootstrap_mean_interval(by_image)
         )
-        yield _share(f"occlusion sign, {layer}", claim, hits, total, 0.70)
 
 
 def occlusion_effects(subject: Subject, height: int, width: int) -> NDArray[np.float64]:
@@ -272,9 +279,7 @@ def _random_network(subject: Subject, seed: int) -> Iterator[Row]:
     for layer in LAYERS:
         rho = rank_correlations(maps[layer], other[layer])
         low, high = bootstrap_mean_interval(rho)
-        claim = (
-            f"Mean rank correlation, either sign, with the maps of a network with random weights ({_grid(maps[layer])})"
-        )
+        claim = f"{subject.grids[layer]}: mean rank correlation, either sign, with maps of an untrained network"
         ends = (low, high) if rho.mean() >= 0 else (-high, -low)
         yield _proof(f"random network, {layer}", claim, len(rho), abs(rho.mean()), "at most", 0.3, *ends)
 
@@ -285,12 +290,12 @@ def _deletion(subject: Subject, loss_maps: pl.LazyFrame) -> Iterator[Row]:
     checked = loss_maps.join(wrong, on=["sample_id", "target"])
     for layer in LAYERS:
         n, hits = quarter_effect(checked.filter(pl.col("layer") == layer)).collect().row(0)
-        claim = f"Share of misclassified images whose loss falls further with the red quarter blurred ({layer})"
+        claim = f"{subject.grids[layer]}: errors whose loss falls further with red blurred than with as much elsewhere"
         yield _share(f"deletion, {layer}", claim, hits, n, 0.70)
 
 
 def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
-    """Two sure images side by side, labelled as one of them: blue belongs to its half and red to the other one."""
+    """Two sure images side by side, labelled as one of them: 70 % of the blue in its half, of the red in the other."""
     own, other = _most_confused(subject)
     pairs = [_sure_rows(subject, name, seed) for name in (own, other)]
     n = min(map(len, pairs))
@@ -307,8 +312,7 @@ def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
         blue, red = (_share_on_left(part) for part in ((-values).clip(min=0), values.clip(min=0)))
         in_place = np.where(left, (blue >= HALF) & (1 - red >= HALF), (1 - blue >= HALF) & (red >= HALF))
         claim = (
-            f"Share of mosaics of a sure {own} and a sure {other}, labelled {own}, with {HALF:.0%} of the blue in the "
-            f"half of the {own} and of the red in the other ({layer})"
+            f"{subject.grids[layer]}: mosaics of {own} and {other}, labelled {own}, with blue and red in their halves"
         )
         yield _share(f"mosaics, {layer}", claim, int(in_place.sum()), n, 0.80)
 
@@ -330,10 +334,6 @@ def _sure_rows(subject: Subject, name: str, seed: int) -> NDArray[np.int64]:
 def _share_on_left(values_NHW: Maps) -> NDArray[np.float64]:
     left = values_NHW[:, :, : values_NHW.shape[2] // 2].sum((1, 2), dtype=np.float64)
     return np.asarray(left / values_NHW.sum((1, 2), dtype=np.float64).clip(1e-12))
-
-
-def _grid(maps_NHW: Maps) -> str:
-    return f"{maps_NHW.shape[1]} x {maps_NHW.shape[2]} cells"
 
 
 def _share(proof: str, claim: str, hits: int, n: int, bar: float) -> Row:

@@ -16,7 +16,7 @@ from pages.ui.sample_panel import describe
 from pages.ui.signed_map import CHECKS, SignedMap, to_csv, to_png
 from pages.ui.words import GLOSSARY, number
 
-MAP_SIDE = 232
+MAP_SIDE, SMALL_SIDE = 232, 200
 IMAGE_STYLE = "aspect-ratio:1;image-rendering:pixelated;border-radius:8px"
 
 
@@ -41,12 +41,12 @@ class Picture:
     image_HWC: NDArray[np.uint8]
 
 
-def show_image_and_map(url: str, shown: SignedMap, limit: float, look: Look, *, key: str) -> None:
+def show_image_and_map(url: str, shown: SignedMap, limit: float, look: Look, *, key: str, side: int = MAP_SIDE) -> None:
     """The image and the map over it, as large; side by side in a horizontal container."""
-    with st.container(width=MAP_SIDE):
+    with st.container(width=side):
         st.markdown("**Image**")
         st.html(f'<img src="{url}" alt="The image" style="width:100%;{IMAGE_STYLE}">')
-    with st.container(width=MAP_SIDE):
+    with st.container(width=side):
         st.markdown(f"**Map of the {shown.what}**")
         st.altair_chart(
             charts.signed_map(
@@ -54,14 +54,14 @@ def show_image_and_map(url: str, shown: SignedMap, limit: float, look: Look, *, 
                 limit=limit,
                 url=url,
                 opacity=look.opacity,
-                side=MAP_SIDE,
+                side=side,
                 grey=shown.says_nothing,
             ),
             key=f"map-{key}",
             width="content",
             alt=f"Signed map: red raises the {shown.what}, blue lowers it",
         )
-        show_color_bar(limit, grey=shown.says_nothing)
+        show_color_bar(limit, width=side, grey=shown.says_nothing)
 
 
 def show_color_bar(limit: float, *, width: int = MAP_SIDE, grey: bool = False) -> None:
@@ -112,8 +112,9 @@ def show_beside(run: Run, sample: dict[str, object], shown: SignedMap, look: Loo
     """One of two samples side by side: its sentence, image and map, check."""
     st.markdown(f"**Sample {sample['sample_id']}** · run {run.run_id} · {describe(sample)}")
     st.markdown(shown.sentence())
-    with st.container(horizontal=True, gap="medium"):
-        show_image_and_map(thumbnail(run, int(str(sample["sample_id"]))), shown, limit, look, key=key)
+    with st.container(horizontal=True, gap="small"):
+        url = thumbnail(run, int(str(sample["sample_id"])))
+        show_image_and_map(url, shown, limit, look, key=key, side=SMALL_SIDE)
     show_check(shown, key=key)
 
 

@@ -12,7 +12,7 @@ VERDICTS = {True: "holds", False: "missed", None: "too few"}
 
 def show_proofs(run: Run, subject: str) -> None:
     """One line, and every figure behind a fold."""
-    proofs = data.table(run, "proofs").filter(subject=subject)
+    proofs = data.table(run, "proofs").filter(subject=subject).sort("claim")
     if proofs.is_empty():
         st.caption("What proves these was not measured in this run: it is older than the measurement.")
         return
