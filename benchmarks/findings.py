@@ -32,7 +32,7 @@ from pipeline import cluster, describe, findings, model, project, properties, sc
 from pipeline.datasets import Dataset, load_dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
-from pipeline.stages import Staged
+from pipeline.stage_tables import Staged
 from pipeline.statements import Density
 
 QUIET = Progress(quiet=True)

@@ -11,6 +11,7 @@ import polars as pl
 
 from lake.columns import counts_of, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
 from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs
+from lake.quality_contracts import Duplicates, LabelIssues, Triage
 
 FORMAT_VERSION = 1
 """Raised when a reader of the previous version would misread the lake."""
@@ -19,8 +20,6 @@ SPLITS = ["train", "validation", "test", "unlabeled"]
 METHODS = ["kmeans", "bisecting", "hdbscan"]
 LOSS_KINDS = ["class", "cluster", "confusion", "slice", "unlabeled"]
 DATA_KINDS = ["mislabeled", "leakage", "duplicate", "domain gap", "under-represented"]
-TIERS = ["exact", "near"]
-REASONS = ["doubtful label", "image quality", "far from others", "look-alike class", "unsure"]
 SPACES = ["embedding", "umap"]
 SEPARATION_MEASURES = ["probe", "purity", "margin", "silhouette"]
 QUALITY_MEASURES = ["silhouette", "half_agreement", "seed_agreement", "agreement", "noise"]
@@ -245,28 +244,6 @@ class Neighbors(dy.Schema):
     similarity = float_column("Cosine of the two embeddings.", min=-1.001, max=1.001)
 
 
-class Triage(dy.Schema):
-    """Why the loss of a held-out sample is high, where it is: the label has less than even odds."""
-
-    run_id = run_id_column()
-    sample_id = sample_id_column()
-    reason = one_of(REASONS, "The first rule that fits")
-    label_share = float_column("Share of its labelled neighbours that have its label.", nullable=True, min=0, max=1)
-    predicted_share = float_column("Share of them that have its prediction as label.", nullable=True, min=0, max=1)
-    similarity = float_column("Cosine to its nearest neighbour.", nullable=True, min=-1.001, max=1.001)
-
-
-class Duplicates(dy.Schema):
-    """Samples that are in the data twice, each with the copy that is most like it, one across the training first."""
-
-    run_id = run_id_column()
-    sample_id = sample_id_column()
-    duplicate_id = dy.Int64(min=0, description="The copy.")
-    tier = one_of(TIERS, "The same bytes, or alike but for a mirror image and a small shift")
-    correlation = float_column("Of their lightness.", min=-1.001, max=1.001)
-    leak = dy.Bool(description="One of the two was trained on and the other was not.")
-
-
 class Findings(dy.Schema):
     """Ranked, tested statements: groups whose loss is raised, unlabeled ones to label first, faults of the data."""
 
@@ -377,6 +354,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "pooled_maps": PooledMaps,
     "triage": Triage,
     "duplicates": Duplicates,
+    "label_issues": LabelIssues,
     "findings": Findings,
     "training": Training,
     "dynamics": Dynamics,

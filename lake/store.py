@@ -23,7 +23,7 @@ from lake.errors import LakeError, RetryLater
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 IMAGE_ROWS_PER_GROUP = 1000
-OF_SOME_SAMPLES = ("loss_maps", "map_families", "dynamics")
+OF_SOME_SAMPLES = ("loss_maps", "map_families", "label_issues", "dynamics")
 
 
 class Lake:

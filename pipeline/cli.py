@@ -135,16 +135,17 @@ def verify(
     config: ConfigFile = None,
     run: Annotated[str, typer.Option(help="Run to check.")] = "latest",
     maps: Annotated[bool, typer.Option("--maps", help="Measure again what proves its loss maps.")] = False,
+    planted: Annotated[bool, typer.Option("--planted", help="Plant faults again for its lists to find.")] = False,
 ) -> None:
     """Check a published run again: contracts, keys, row counts; exit 1 where something does not hold."""
     found = Lake(_settings(config, None, lake=lake).lake).run(run)
     Console().print(f"run {found.run_id}: {found.verify()} checks of contracts, keys and row counts passed")
-    if not maps:
+    if not maps and not planted:
         return
-    _need_training_packages("verify --maps")
-    from pipeline.map_proofs import prove_again
+    _need_training_packages("verify --maps and --planted")
+    from pipeline.proofs import MAPS, PLANTED, prove_again
 
-    proofs = prove_again(found, Progress())
+    proofs = prove_again(found, Progress(), (MAPS if maps else ()) + (PLANTED if planted else ()))
     table = Table("", "what was measured", "n", "figure", "95 %", "bar", box=None, header_style="bold")
     for row in proofs.iter_rows(named=True):
         mark = {True: "[green]holds[/]", False: "[red]missed[/]", None: "too few"}[row["holds"]]
@@ -154,7 +155,7 @@ def verify(
     Console().print(table)
     missed = proofs.filter(~pl.col("holds"))["proof"].to_list()
     if missed:
-        raise UserError(f"{len(missed)} of {len(proofs)} checks of the loss maps are missed: {', '.join(missed)}.")
+        raise UserError(f"{len(missed)} of {len(proofs)} checks are missed: {', '.join(missed)}.")
 
 
 @app.command()

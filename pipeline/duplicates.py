@@ -1,18 +1,24 @@
-"""Images that are in the data twice: neighbours in latent space propose, pixels decide.
+"""Images that are in the data twice: neighbours in latent space and in their spectrum propose, pixels decide.
 
-Exact: the same bytes. Near: the lightness of one, mirrored or shifted by up to 2 px, correlates with that of the other
-by .97 or more. A held-out sample whose copy was trained on is a leak (Barz & Denzler 2020, ciFAIR).
+Both propose, as each misses what the other finds: a network sees changed copies of what it was trained on among
+hundreds of its class, while the spectrum of an image stays as it is under shifts and mirroring. Exact: the same bytes.
+Near: the lightness of one, mirrored or shifted by up to 2 px, correlates with that of the other by .97 or more. A
+held-out sample whose copy was trained on is a leak (Barz & Denzler 2020, ciFAIR).
 """
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from lake.contracts import make_frame
 from pipeline.progress import Progress
 
 PROPOSED_BY, MAX_SHIFT, SAME = 5, 2, 0.97
-GRID, COARSELY = 8, 0.75
+FREQUENCIES, ALIKE = 8, 0.65
+"""Lowest frequencies that are compared, and their least correlation: copies shifted by 2 px have .67 or more."""
+COARSELY = 0.85
+"""Least correlation at half the resolution."""
 BLOCK = 2000
 Images = NDArray[np.uint8]
 
@@ -23,9 +29,16 @@ def find_duplicates(
     split: NDArray[np.str_],
     neighbors: pl.DataFrame,
     progress: Progress,
+    *,
+    rows: NDArray[np.int64] | None = None,
 ) -> pl.DataFrame:
-    """The table `duplicates` but for its run_id: each sample that has a copy, with the copy most like it."""
-    near = neighbors.filter(pl.col("rank") <= PROPOSED_BY).select("sample_id", "neighbor_id")
+    """The table `duplicates` but for its run_id: each sample that has a copy, with the copy most like it.
+
+    Copies of all samples are looked for, or of those at `rows` only.
+    """
+    seen = neighbors.filter(pl.col("rank") <= PROPOSED_BY).select("sample_id", "neighbor_id")
+    rows = np.arange(len(sample_id)) if rows is None else rows
+    near = pl.concat([seen, propose_by_spectrum(sample_id, images_NHWC, rows)])
     pairs = near.select(a=pl.min_horizontal(pl.all()), b=pl.max_horizontal(pl.all())).unique().sort("a", "b")
     a, b = (np.searchsorted(sample_id, pairs[name].to_numpy()) for name in ("a", "b"))
     correlation = np.zeros(len(a))
@@ -48,31 +61,65 @@ def find_duplicates(
     return closest.sort("sample_id").select(make_frame("duplicates", []).columns)
 
 
+def propose_by_spectrum(sample_id: NDArray[np.int64], images_NHWC: Images, rows: NDArray[np.int64]) -> pl.DataFrame:
+    """Of each image of the rows those whose spectrum is most like its own: sample_id and neighbor_id."""
+    unit = torch.from_numpy(spectra(images_NHWC))
+    count = min(PROPOSED_BY, len(unit) - 1)
+    pairs = []
+    for start in range(0, len(rows), BLOCK):
+        own = torch.from_numpy(rows[start : start + BLOCK])
+        correlation = unit[own] @ unit.T
+        correlation[torch.arange(len(own)), own] = -1
+        best = correlation.topk(count, dim=1)
+        place, column = torch.nonzero(best.values >= ALIKE, as_tuple=True)
+        pairs.append(torch.stack([own[place], best.indices[place, column]]).numpy())
+    first, second = np.concatenate(pairs, axis=1)
+    return pl.DataFrame({"sample_id": sample_id[first], "neighbor_id": sample_id[second]})
+
+
+def spectra(images_NHWC: Images) -> NDArray[np.float32]:
+    """Low frequencies of the lightness, without their phase, as rows of mean 0 and length 1 [N, features].
+
+    Shifts change the phase only, a mirror image swaps two frequencies, which are summed; both but for the border, which
+    a Hann window fades out. What images have in common is taken off.
+    """
+    light = images_NHWC.astype(np.float32).mean(3)
+    height, width = light.shape[1:]
+    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    size = np.abs(np.fft.rfft2((light - light.mean((1, 2), keepdims=True)) * window))
+    reach = min(FREQUENCIES, height // 2 - 1, width // 2 - 1)
+    low = size[:, range(-reach, reach + 1), : reach + 1]
+    features = np.log1p(low + low[:, ::-1])[:, reach:].reshape(len(light), -1)
+    centred = features - features.mean(1, keepdims=True)
+    centred -= centred.mean(0)
+    return (centred / np.linalg.norm(centred, axis=1, keepdims=True).clip(1e-6)).astype(np.float32)
+
+
 def likeness(first_NHWC: Images, second_NHWC: Images) -> NDArray[np.float64]:
     """Largest correlation [N] of the lightness of two images over a mirror image and shifts; -1 to 1.
 
-    Shifted images are compared where they overlap; a plain one correlates with nothing. Pairs whose coarse pictures
-    do not correlate by .75 are not shifted: what is given for them is the coarse one, which is below that.
+    Shifted images are compared where they overlap; a plain one correlates with nothing. Pairs that do not correlate by
+    .85 at half the resolution are not looked at closer: what is given for them is that.
     """
     first, second = (images.astype(np.float32).mean(3) for images in (first_NHWC, second_NHWC))
-    coarse = np.maximum(*(_correlate(_coarse(first), _coarse(other)) for other in (second, second[:, :, ::-1])))
-    close = coarse >= COARSELY
-    coarse[close] = _best_shift(first[close], second[close])
-    return np.asarray(coarse)
+    best = _best_shift(_halve(first), _halve(second), MAX_SHIFT // 2)
+    close = best >= COARSELY
+    best[close] = _best_shift(first[close], second[close], MAX_SHIFT)
+    return best
 
 
-def _coarse(images_NHW: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means of squares of an eighth of each side."""
-    height, width = (side // GRID * GRID for side in images_NHW.shape[1:])
-    squares = images_NHW[:, :height, :width].reshape(-1, GRID, height // GRID, GRID, width // GRID)
+def _halve(images_NHW: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of squares of 2 x 2 pixels."""
+    height, width = (side // 2 * 2 for side in images_NHW.shape[1:])
+    squares = images_NHW[:, :height, :width].reshape(-1, height // 2, 2, width // 2, 2)
     return np.asarray(squares.mean((2, 4)))
 
 
-def _best_shift(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+def _best_shift(first: NDArray[np.float32], second: NDArray[np.float32], reach: int) -> NDArray[np.float64]:
     best = np.full(len(first), -1.0)
     for other in (second, second[:, :, ::-1]):
-        for dy in range(-MAX_SHIFT, MAX_SHIFT + 1):
-            for dx in range(-MAX_SHIFT, MAX_SHIFT + 1):
+        for dy in range(-reach, reach + 1):
+            for dx in range(-reach, reach + 1):
                 best = np.maximum(best, _correlate(_shift(first, dy, dx), _shift(other, -dy, -dx)))
     return best
 

@@ -5,8 +5,6 @@ same bytes twice. Randomisation: Adebayo et al. 2018; mosaics: Arias-Duart et al
 Shapes: N images, C channels, K classes, H x W cells.
 """
 
-import io
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +14,6 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import sobel
 from scipy.stats import rankdata
 from torch import Tensor, nn
@@ -26,22 +23,21 @@ from lake.contracts import make_frame
 from lake.loss_maps import FLOOR_NATS, quarter_effect
 from lake.map_contracts import LAYERS
 from lake.queries import Tables
-from lake.statistics import bootstrap_mean_interval, wilson_interval
-from lake.store import Run, reading
+from lake.statistics import bootstrap_mean_interval
 from pipeline.explain import ExplainedModel, Explainer, LossTarget
 from pipeline.model import create_model, normalize, resize
 from pipeline.occlude import Checker, blur, cover
 from pipeline.progress import Progress
+from pipeline.proof import Row, proof, share
 from pipeline.score import Scorer
-from pipeline.stored_model import StoredModel, load_model
+from pipeline.stored_model import StoredModel
 
 SUBJECT = "loss maps"
-SAMPLES, PAIRS, ENOUGH = 200, 200, 20
+SAMPLES, PAIRS = 200, 200
 SURE, HALF = 0.9, 0.7
 STEP, MEASURABLE = 1e-6, 1e-3
 """Of a finite difference: the share by which activations are scaled, and the smallest cell in nats that is compared."""
 FINE, COARSE = LAYERS
-Row = dict[str, object]
 Maps = NDArray[np.float32]
 
 
@@ -119,22 +115,6 @@ def prove_run(
     return prove(subject, run.scan("loss_maps").collect().lazy(), seed=seed, progress=progress)
 
 
-def prove_again(run: Run, progress: Progress) -> pl.DataFrame:
-    """The proofs of a published run, measured now with the model and the images of the lake.
-
-    Raises `UserError` where the run has no model.
-    """
-
-    def images_of(sample_id: NDArray[np.int64]) -> NDArray[np.uint8]:
-        wanted = pl.DataFrame({"sample_id": sample_id}).lazy()
-        found = run.scan("images").join(wanted, on="sample_id").sort("sample_id").select("png").collect()["png"]
-        return np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in found])
-
-    with reading(run.lake.root):
-        seed = json.loads(run.facts["config"])["seed"]
-        return prove_run(run, load_model(run), run.classes, images_of, seed=seed, progress=progress)
-
-
 def _half_of_them_wrong(subject: Subject, seed: int) -> NDArray[np.int64]:
     """200 rows, half of them misclassified where there are so many."""
     rng, correct = np.random.default_rng([seed, 8]), subject.samples["correct"].to_numpy()
@@ -152,15 +132,15 @@ def _exact(subject: Subject, seed: int) -> Iterator[Row]:  # noqa: ARG001
     scale = np.abs(expected).max((1, 2), keepdims=True).clip(FLOOR_NATS)
     error = float((np.abs(maps[COARSE] - expected) / scale).max(initial=0))
     claim = f"{subject.grids[COARSE]}: largest relative difference to the closed form"
-    yield _proof("closed form", claim, n, error, "at most", 1e-4)
+    yield proof("closed form", claim, n, error, "at most", 1e-4)
     for layer in LAYERS:
         slope, cell = _finite_difference(subject, layer, seen[layer], maps[layer])
         large = np.abs(cell) >= MEASURABLE
         error = float((np.abs(slope - cell)[large] / np.abs(cell)[large]).max(initial=0))
         claim = f"{subject.grids[layer]}: largest relative difference to the loss's measured slope"
-        yield _proof(f"finite difference, {layer}", claim, int(large.sum()), error, "at most", 0.05)
+        yield proof(f"finite difference, {layer}", claim, int(large.sum()), error, "at most", 0.05)
     equal = float(all(maps[layer].tobytes() == again[layer].tobytes() for layer in LAYERS))
-    yield _proof("same bytes", "Computed twice: every map is the same to the byte (1 is yes)", n, equal, "at least", 1)
+    yield proof("same bytes", "Computed twice: every map is the same to the byte (1 is yes)", n, equal, "at least", 1)
 
 
 def _activations(subject: Subject) -> dict[str, Tensor]:
@@ -219,14 +199,14 @@ def _occlusion(subject: Subject, seed: int) -> Iterator[Row]:
         claim = (
             f"{subject.grids[layer]}: mean rank correlation with what blurring each of {effect[0].size} patches does"
         )
-        yield _proof(f"occlusion, {layer}", claim, n, rho.mean(), "at least", 0.40, *bootstrap_mean_interval(rho))
+        yield proof(f"occlusion, {layer}", claim, n, rho.mean(), "at least", 0.40, *bootstrap_mean_interval(rho))
         for name, mean in chance.items():
             claim = f"{subject.grids[layer]}: by how much that is above {name}"
-            yield _proof(f"occlusion over {name}, {layer}", claim, n, rho.mean() - mean, "at least", 0.2)
+            yield proof(f"occlusion over {name}, {layer}", claim, n, rho.mean() - mean, "at least", 0.2)
         agree = _sign_agreement(effect, pooled)
         claim = f"{subject.grids[layer]}: same sign as the quarter of those effects that is largest, share"
         by_image = agree.mean(1)
-        yield _proof(
+        yield proof(
             f"occlusion sign, {layer}", claim, n, agree.mean(), "at least", 0.70, *bootstrap_mean_interval(by_image)
         )
 
@@ -281,7 +261,7 @@ def _random_network(subject: Subject, seed: int) -> Iterator[Row]:
         low, high = bootstrap_mean_interval(rho)
         claim = f"{subject.grids[layer]}: mean rank correlation, either sign, with maps of an untrained network"
         ends = (low, high) if rho.mean() >= 0 else (-high, -low)
-        yield _proof(f"random network, {layer}", claim, len(rho), abs(rho.mean()), "at most", 0.3, *ends)
+        yield proof(f"random network, {layer}", claim, len(rho), abs(rho.mean()), "at most", 0.3, *ends)
 
 
 def _deletion(subject: Subject, loss_maps: pl.LazyFrame) -> Iterator[Row]:
@@ -291,7 +271,7 @@ def _deletion(subject: Subject, loss_maps: pl.LazyFrame) -> Iterator[Row]:
     for layer in LAYERS:
         n, hits = quarter_effect(checked.filter(pl.col("layer") == layer)).collect().row(0)
         claim = f"{subject.grids[layer]}: errors whose loss falls further with red blurred than with as much elsewhere"
-        yield _share(f"deletion, {layer}", claim, hits, n, 0.70)
+        yield share(f"deletion, {layer}", claim, hits, n, 0.70)
 
 
 def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
@@ -314,7 +294,7 @@ def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
         claim = (
             f"{subject.grids[layer]}: mosaics of {own} and {other}, labelled {own}, with blue and red in their halves"
         )
-        yield _share(f"mosaics, {layer}", claim, int(in_place.sum()), n, 0.80)
+        yield share(f"mosaics, {layer}", claim, int(in_place.sum()), n, 0.80)
 
 
 def _most_confused(subject: Subject) -> tuple[str, str]:
@@ -334,31 +314,3 @@ def _sure_rows(subject: Subject, name: str, seed: int) -> NDArray[np.int64]:
 def _share_on_left(values_NHW: Maps) -> NDArray[np.float64]:
     left = values_NHW[:, :, : values_NHW.shape[2] // 2].sum((1, 2), dtype=np.float64)
     return np.asarray(left / values_NHW.sum((1, 2), dtype=np.float64).clip(1e-12))
-
-
-def _share(proof: str, claim: str, hits: int, n: int, bar: float) -> Row:
-    """A share that has to reach the bar, with its Wilson interval."""
-    return _proof(proof, claim, n, hits / max(1, n), "at least", bar, *wilson_interval(hits, n))
-
-
-def _proof(
-    proof: str,
-    claim: str,
-    n: int,
-    value: float,
-    rule: str,
-    bar: float,
-    low: float | None = None,
-    high: float | None = None,
-) -> Row:
-    """A row; without a verdict where fewer than 20 could be measured."""
-    row: Row = {"proof": proof, "claim": claim, "n": n, "rule": rule, "bar": float(bar)}
-    if n < ENOUGH:
-        return row | {"value": None, "low": None, "high": None, "holds": None}
-    value = float(value)
-    return row | {
-        "value": value,
-        "low": low,
-        "high": high,
-        "holds": value <= bar if rule == "at most" else value >= bar,
-    }

@@ -1,5 +1,6 @@
 """What stages compute, as tables: a dataset and arrays in, frames out; `pipeline.stages` knows when."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,17 @@ from pipeline.settings import Settings
 from pipeline.workspace import Finished, Frames, package_versions
 
 CHECKPOINT = "model.safetensors"
+
+
+@dataclass
+class Staged:
+    """The tables of a run before it is published; `scan` as `lake.store.Run` has it."""
+
+    groups: dict[str, dict[str, str]]
+    frames: Frames = field(default_factory=dict)
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        return self.frames[name].lazy()
 
 
 def property_table(dataset: Dataset, progress: Progress) -> pl.DataFrame:

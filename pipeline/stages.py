@@ -3,7 +3,6 @@
 `Stages(...).run()` finds or computes them in order; `pipeline.refresh` publishes what they leave.
 """
 
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -18,6 +17,7 @@ from pipeline import (
     cifar10,
     cluster,
     cluster_quality,
+    copy_proofs,
     data_findings,
     datasets,
     describe,
@@ -29,6 +29,8 @@ from pipeline import (
     findings,
     folds,
     groups,
+    label_issues,
+    label_proofs,
     map_families,
     map_proofs,
     model,
@@ -37,6 +39,8 @@ from pipeline import (
     permutation,
     pooled_maps,
     project,
+    proof,
+    proofs,
     properties,
     schedule,
     score,
@@ -50,7 +54,7 @@ from pipeline import (
 from pipeline.datasets import HELD_OUT, Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.stage_tables import CHECKPOINT
+from pipeline.stage_tables import CHECKPOINT, Staged
 from pipeline.stored_model import StoredModel
 from pipeline.workspace import Finished, Frames, Workspace
 
@@ -62,12 +66,15 @@ MEASURING = (
     "cluster",
     "assess",
     "copies",
+    "doubt",
     "explain",
     "families",
     "describe",
     "pool",
     "prove",
 )
+LATER = ("explain", "families", "describe")
+"""Stages that tables of others are joined without."""
 TRAIN_SETTINGS = (
     "seed",
     "threads",
@@ -89,17 +96,6 @@ TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, model,
 MAP_SETTINGS = ("seed", "pca_dims", "umap_neighbors", "umap_min_dist")
 CLUSTER_SETTINGS = ("seed", "kmeans_clusters", "hdbscan_min_cluster_size")
 TEST_SETTINGS = ("seed", "permutations", "false_discovery_rate", "min_group_size")
-
-
-@dataclass
-class Staged:
-    """The tables of a run before it is published; `scan` as `lake.store.Run` has it."""
-
-    groups: dict[str, dict[str, str]]
-    frames: Frames = field(default_factory=dict)
-
-    def scan(self, name: str) -> pl.LazyFrame:
-        return self.frames[name].lazy()
 
 
 class Stages:
@@ -224,6 +220,16 @@ class Stages:
         )
 
     @cached_property
+    def doubt(self) -> Finished:
+        return self._work.stage(
+            "doubt",
+            lambda _: {"label_issues": self._doubt()},
+            settings=(),
+            code=(label_issues,),
+            inputs=(self.neighbors.fingerprint, self.train.fingerprint),
+        )
+
+    @cached_property
     def explain(self) -> Finished:
         return self._work.stage(
             "explain",
@@ -270,8 +276,8 @@ class Stages:
             "prove",
             lambda _: {"proofs": self._prove()},
             settings=("seed",),
-            code=(map_proofs, occlude, explain, loss_maps, model),
-            inputs=(self.explain.fingerprint,),
+            code=(proofs, map_proofs, label_proofs, copy_proofs, proof),
+            inputs=(self.explain.fingerprint, self.doubt.fingerprint, self.copies.fingerprint),
         )
 
     @cached_property
@@ -302,7 +308,7 @@ class Stages:
     def _staged(self, *, without: tuple[str, ...] = ()) -> Staged:
         """The tables of the stages that measure samples, those of the named stages empty."""
         joined = Staged(self._dataset.groups, {"samples": self._dataset.to_frame()})
-        for name in ("properties", "score", "project", "cluster", "copies", "explain", "families", "describe"):
+        for name in ("properties", "score", "neighbors", "project", "cluster", "copies", *LATER):
             joined.frames |= {} if name in without else getattr(self, name).frames
         for table in ("triage", "map_families"):
             joined.frames.setdefault(table, make_frame(table, []))
@@ -314,13 +320,17 @@ class Stages:
         models = {fold: self._classifier(trained[fold]) for fold in chosen["fold"].unique()}
         return explain.compute_loss_maps(models, self._dataset, chosen, self._settings, self._progress)
 
+    def _doubt(self) -> pl.DataFrame:
+        near, classes = self.neighbors.frames["neighbors"], self._dataset.classes
+        evidence = label_issues.gather_evidence(self._staged(without=LATER), near, classes)
+        return label_issues.find_label_issues(evidence, self.train.frames["dynamics"], classes)
+
     def _prove(self) -> pl.DataFrame:
         by_main_model = self.score.frames["predictions"].filter(pl.col("fold").is_null())
-        main = StoredModel(
-            self._classifier(self.train), self._settings.resolution, float(by_main_model["temperature"][0])
-        )
+        temperature = float(by_main_model["temperature"][0])
+        main = StoredModel(self._classifier(self.train), self._settings.resolution, temperature)
         images, sample_id = self._dataset.images_NHWC, self._dataset.sample_id
-        return map_proofs.prove_run(
+        return proofs.prove(
             self._staged(),
             main,
             self._dataset.classes,
@@ -348,7 +358,7 @@ class Stages:
 
     def _describe(self) -> Frames:
         """Why losses are high, what the clusters are, and which groups are hard."""
-        joined = self._staged(without=("explain", "families", "describe"))
+        joined = self._staged(without=LATER)
         near = self.neighbors.frames["neighbors"]
         joined.frames["triage"] = triage.sort_out(queries.scan_samples(joined).collect(), near)
         samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]

@@ -8,7 +8,8 @@ import math
 
 import polars as pl
 
-from lake.contracts import REASONS, make_frame
+from lake.contracts import make_frame
+from lake.quality_contracts import REASONS
 from lake.queries import HELD_OUT
 
 HIGH_LOSS = math.log(2)

@@ -16,7 +16,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 REPOSITORY = Path(__file__).parent.parent
-PATHS = ["", "population_map", "confusion", "clusters", "loss_analysis", "similar", "samples", "runs"]
+PATHS = ["", "population_map", "confusion", "clusters", "loss_analysis", "similar", "samples", "data_quality", "runs"]
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -4,9 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.duplicates import find_duplicates, likeness
+from pipeline.duplicates import find_duplicates, likeness, spectra
 from pipeline.progress import Progress
-from tests.drawn import drawn_dataset
 
 QUIET = Progress(quiet=True)
 
@@ -68,7 +67,32 @@ def test_copies_are_named_with_their_tier_and_a_leak_first(photos: np.ndarray) -
     assert rows[400]["leak"] and rows[410]["leak"]
 
 
-def test_no_pair_proposed_means_no_copy() -> None:
-    dataset = drawn_dataset(40)
+def test_different_pictures_have_no_copy(photos: np.ndarray) -> None:
     none = pl.DataFrame(schema={"sample_id": pl.Int64, "rank": pl.Int64, "neighbor_id": pl.Int64})
-    assert find_duplicates(dataset.sample_id, dataset.images_NHWC, dataset.split, none, QUIET).is_empty()
+    assert find_duplicates(np.arange(60), photos, np.full(60, "train"), none, QUIET).is_empty()
+
+
+def test_a_shifted_mirror_image_is_proposed_by_its_spectrum_where_nothing_else_proposes_it(photos: np.ndarray) -> None:
+    images = np.concatenate([photos, np.stack([shift(image)[:, ::-1] for image in photos[:20]])])
+    none = pl.DataFrame(schema={"sample_id": pl.Int64, "rank": pl.Int64, "neighbor_id": pl.Int64})
+    split = np.array(["train"] * 60 + ["test"] * 20)
+    found = find_duplicates(np.arange(80), images, split, none, QUIET)
+    named = dict(found.select("sample_id", "duplicate_id").iter_rows())
+    assert all(other == row - 60 for row, other in named.items() if row >= 60) and found["leak"].all()
+    assert sum(row >= 60 for row in named) >= 18
+
+
+def test_copies_are_looked_for_of_the_asked_rows_only(photos: np.ndarray) -> None:
+    images = photos.copy()
+    images[1], images[41] = images[0], images[40]
+    none = pl.DataFrame(schema={"sample_id": pl.Int64, "rank": pl.Int64, "neighbor_id": pl.Int64})
+    found = find_duplicates(np.arange(60), images, np.full(60, "train"), none, QUIET, rows=np.array([1]))
+    assert found["sample_id"].to_list() == [0, 1]
+
+
+def test_a_spectrum_stays_as_it_is_under_a_mirror_image_and_nearly_when_darker(photos: np.ndarray) -> None:
+    original = spectra(photos)
+    mirrored, darker = (spectra(images) for images in (photos[:, :, ::-1], (photos * 0.8).astype(np.uint8)))
+    assert (original * mirrored).sum(1).min() > 0.999
+    assert (original * darker).sum(1).min() > 0.75
+    assert (original * np.roll(original, 1, axis=0)).sum(1).mean() < 0.1

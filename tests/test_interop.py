@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 
 from lake.contracts import DATASET_TABLES, RUN_TABLES, key_column
 from lake.store import Lake, Run
+from tests.tiny_lake import EMPTY
 
 NAMES = (*DATASET_TABLES, *RUN_TABLES)
 
@@ -32,7 +33,7 @@ def test_pyarrow_counts_the_rows_the_run_promises(run: Run, name: str) -> None:
     assert sum(pq.read_metadata(file).num_rows for file in _table(run, name).file_uris()) == mine.count_rows()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(set(NAMES) - EMPTY))
 def test_duckdb_counts_the_rows_the_run_promises(run: Run, name: str) -> None:
     query = "select count(*) from read_parquet(?, hive_partitioning = true) where {} = ?"
     files, key = _table(run, name).file_uris(), _key(run, name)

@@ -10,7 +10,7 @@ from lake.loss_maps import Maps, border_of
 from pipeline import pooled_maps
 from pipeline.pooled_maps import pool_maps
 from pipeline.settings import load_settings
-from pipeline.stages import Staged
+from pipeline.stage_tables import Staged
 from tests.apps import HELD_OUT
 from tests.tiny_lake import tiny_tables
 

@@ -90,8 +90,12 @@ def test_stages_tell_their_seconds_and_memory(run):
         "cluster",
         "assess",
         "copies",
+        "doubt",
         "explain",
+        "families",
         "describe",
+        "pool",
+        "prove",
         "write",
     } == set(costs["stage"])
     assert (costs["seconds"] > 0).all() and (costs["peak_memory_mib"] > 50).all()
@@ -107,7 +111,7 @@ def test_a_changed_setting_redoes_only_what_depends_on_it(folder):
     before = {path.name: path.stat().st_mtime for path in (folder / "work").iterdir()}
     assert again(folder, settings={"kmeans_clusters": 5}).published
     new = {path.name.rsplit("-", 1)[0] for path in (folder / "work").iterdir() if path.name not in before}
-    assert new == {"cluster", "assess", "describe"}
+    assert new == {"cluster", "assess", "describe", "pool"}
     assert len(Lake(folder / "lake").runs()) == 2
 
 

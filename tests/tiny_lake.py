@@ -35,6 +35,8 @@ from tests.tiny_data import (
 RUN_ID = "20260101-000000-aaaaaa"
 STAGES = ["train", "score", "project", "cluster", "neighbors", "properties", "explain", "findings"]
 PERMUTATIONS = 400
+EMPTY = {"models"}
+"""Tables without rows: nothing was trained here."""
 
 
 def build_tiny_lake(root: str, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
@@ -99,6 +101,7 @@ def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> d
         "pooled_maps": tiny_maps.pooled_maps(rows, maps),
         "triage": _triage(rows),
         "duplicates": _duplicates(drawn),
+        "label_issues": tiny_maps.label_issues(rows),
         "findings": _findings(rows),
         "training": _training(),
         "dynamics": _dynamics(drawn),

@@ -119,37 +119,38 @@ def _border(maps: pl.DataFrame) -> dict[str, float]:
     return {"n": len(maps), "share": share, "low": share - 1.96 * error, "high": share + 1.96 * error}
 
 
+def label_issues(rows: pl.DataFrame) -> pl.DataFrame:
+    """Every held-out error, the highest loss first; the two least sure right ones are ambiguous."""
+    held_out = rows.drop_nulls("label").filter(pl.col("out_of_sample")).sort("loss", descending=True)
+    wrong, right = held_out.filter(~pl.col("correct")), held_out.filter(pl.col("correct")).head(2)
+    parts = []
+    for kind, part in (("label", wrong), ("ambiguous", right)):
+        likely = pl.when(pl.lit(kind == "label")).then("predicted").otherwise(pl.lit("ship"))
+        listed = part.select(
+            "sample_id",
+            "label",
+            likely=likely,
+            kind=pl.lit(kind),
+            rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int64),
+            score=pl.col("confidence") - (-pl.col("loss")).exp(),
+            self_confidence=(-pl.col("loss")).exp(),
+            likely_confidence=pl.col("confidence"),
+            neighbor_share=0.2,
+            likely_neighbor_share=0.8,
+            aum=pl.lit(None, pl.Float64),
+            expected_precision=0.6 if kind == "label" else pl.lit(None, pl.Float64),
+        )
+        parts.append(listed)
+    return pl.concat(parts)
+
+
 def proofs() -> pl.DataFrame:
-    """One that holds, one that is missed, one on too few."""
-    common = {"subject": "loss maps", "rule": "at least", "bar": 0.7}
-    return pl.DataFrame(
-        [
-            {
-                "proof": "deletion",
-                "claim": "Share of errors",
-                "n": 40,
-                "value": 0.9,
-                "low": 0.77,
-                "high": 0.96,
-                "holds": True,
-            },
-            {
-                "proof": "sign",
-                "claim": "Share of signs",
-                "n": 80,
-                "value": 0.6,
-                "low": 0.49,
-                "high": 0.7,
-                "holds": False,
-            },
-            {
-                "proof": "mosaics",
-                "claim": "Share of mosaics",
-                "n": 4,
-                "value": None,
-                "low": None,
-                "high": None,
-                "holds": None,
-            },
-        ]
-    ).with_columns(**{name: pl.lit(value) for name, value in common.items()})
+    """Of loss maps one that holds, one that is missed, one on too few; of label issues a precision."""
+    rows = [
+        ("loss maps", "deletion", "Share of errors", 40, 0.9, 0.77, 0.96, True),
+        ("loss maps", "sign", "Share of signs", 80, 0.6, 0.49, 0.7, False),
+        ("loss maps", "mosaics", "Share of mosaics", 4, None, None, None, None),
+        ("label issues", "precision, uniform", "Of the first 100", 20, 0.88, 0.85, 0.905, True),
+    ]
+    names = ["subject", "proof", "claim", "n", "value", "low", "high", "holds"]
+    return pl.DataFrame(rows, schema=names, orient="row").with_columns(rule=pl.lit("at least"), bar=0.7)

@@ -26,6 +26,7 @@ ENTRIES = [
     Entry("loss_analysis", "Why", ":material/gradient:", "Read"),
     Entry("similar", "Similar", ":material/image_search:", "Explore"),
     Entry("samples", "Samples", ":material/table_rows:", "Explore"),
+    Entry("data_quality", "Data quality", ":material/fact_check:", "Explore"),
     Entry("runs", "Runs", ":material/history:", "Explore"),
 ]
 

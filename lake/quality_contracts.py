@@ -1,0 +1,57 @@
+"""The tables of what is wrong with the data: why a loss is high, copies, labels that are likely wrong."""
+
+import dataframely as dy
+
+from lake.columns import float_column, one_of, run_id_column, sample_id_column
+
+TIERS = ["exact", "near"]
+REASONS = ["doubtful label", "image quality", "far from others", "look-alike class", "unsure"]
+ISSUES = ["label", "ambiguous"]
+
+
+class Triage(dy.Schema):
+    """Why the loss of a held-out sample is high, where it is: the label has less than even odds."""
+
+    run_id = run_id_column()
+    sample_id = sample_id_column()
+    reason = one_of(REASONS, "The first rule that fits")
+    label_share = float_column("Share of its labelled neighbours that have its label.", nullable=True, min=0, max=1)
+    predicted_share = float_column("Share of them that have its prediction as label.", nullable=True, min=0, max=1)
+    similarity = float_column("Cosine to its nearest neighbour.", nullable=True, min=-1.001, max=1.001)
+
+
+class Duplicates(dy.Schema):
+    """Samples that are in the data twice, each with the copy that is most like it, one across the training first."""
+
+    run_id = run_id_column()
+    sample_id = sample_id_column()
+    duplicate_id = dy.Int64(min=0, description="The copy.")
+    tier = one_of(TIERS, "The same bytes, or alike but for a mirror image and a small shift")
+    correlation = float_column("Of their lightness.", min=-1.001, max=1.001)
+    leak = dy.Bool(description="One of the two was trained on and the other was not.")
+
+
+class LabelIssues(dy.Schema):
+    """Labels that are likely wrong, most doubtful first, and images that may well be either of two classes."""
+
+    run_id = run_id_column()
+    sample_id = sample_id_column()
+    kind = one_of(ISSUES, "The label is likely wrong, or two classes are both likely")
+    rank = dy.Int64(min=1, description="Place in the list of its kind; 1 is to be looked at first.")
+    label = dy.String(description="The given label.")
+    likely = dy.String(description="The class it likely is, or may be as well.")
+    score = float_column(
+        "How far that class is ahead of the label, as the mean of probability and share of neighbours.", min=-1, max=1
+    )
+    self_confidence = float_column("Probability of the label by a model that never saw the sample.", min=0, max=1.0001)
+    likely_confidence = float_column("Probability of the likely class.", min=0, max=1.0001)
+    neighbor_share = float_column("Share of its labelled neighbours that have its label.", min=0, max=1)
+    likely_neighbor_share = float_column("Share of them that have the likely class.", min=0, max=1)
+    aum = float_column("Area under the margin while it was trained on; null if it was not.", nullable=True)
+    expected_precision = float_column(
+        "Share of wrong labels in the list down to here that the probabilities let expect, by no help of chance; "
+        "null if ambiguous.",
+        nullable=True,
+        min=0,
+        max=1,
+    )

@@ -1,0 +1,117 @@
+"""Data quality: labels that are likely wrong, images that are there twice, and how far these lists can be believed."""
+
+import polars as pl
+import streamlit as st
+
+from lake import queries
+from lake.store import Run
+from pages.ui import data, filters
+from pages.ui.copies import show_pairs
+from pages.ui.gallery import show_paged_gallery
+from pages.ui.proofs import show_proofs
+from pages.ui.words import GLOSSARY, PERCENT, percent, share_with_interval
+
+KINDS = {"label": "Likely wrong", "ambiguous": "Ambiguous"}
+ROWS = 300
+
+
+def show_answer(run: Run) -> None:
+    """How many labels are doubtful and how far that list can be believed; how many held-out images were trained on."""
+    issues = data.table(run, "label_issues").filter(kind="label")
+    samples = data.samples(run)
+    judged = samples.filter(queries.HELD_OUT).select(pl.len()).collect().item()
+    leaks = samples.filter(queries.HELD_OUT & pl.col("leak")).select(pl.len()).collect().item()
+    st.markdown(
+        f"##### Model and neighbours agree on another class for {len(issues):,} of {judged:,} labels{_believed(run)}; "
+        f"{leaks:,} held-out {'image has' if leaks == 1 else 'images have'} a copy in training."
+    )
+
+
+def _believed(run: Run) -> str:
+    """The measured precision of the list, in words."""
+    found = data.table(run, "proofs").filter(subject="label issues", proof="precision, uniform").drop_nulls("value")
+    if found.is_empty():
+        return ""
+    row = found.row(0, named=True)
+    ends = f"{row['low'] * 100:.0f} to {row['high'] * 100:.0f}"
+    return f" (of labels flipped on purpose, the first 100 of such a list held {percent(row['value'])}, {ends})"
+
+
+def show_label_issues(run: Run) -> None:
+    """The list as a gallery and as a table, most doubtful first."""
+    kind = st.segmented_control(
+        "List", list(KINDS), default="label", required=True, format_func=KINDS.__getitem__, key="issues"
+    )
+    issues = data.table(run, "label_issues").filter(kind=kind).drop("run_id", "kind").sort("rank")
+    passing = filters.filtered(run).collect()
+    listed = issues.join(passing.drop("label"), on="sample_id", maintain_order="left")
+    if listed.is_empty():
+        st.info("No such label passes the filters, or none was found in this run.")
+        return
+    st.caption(f"{len(listed):,} samples, {GLOSSARY[kind]} Only labels the model was not trained on are judged.")
+    show_paged_gallery(run, listed, key="issues-gallery", caption="score")
+    number = st.column_config.NumberColumn
+    shares = ["self_confidence", "likely_confidence", "neighbor_share", "likely_neighbor_share", "expected_precision"]
+    st.dataframe(
+        listed.head(ROWS).select("rank", "sample_id", "label", "likely", pl.col(shares) * 100, "aum", "score"),
+        hide_index=True,
+        column_config={
+            "rank": number("Rank", width="small"),
+            "sample_id": number("Sample", format="%d"),
+            "label": "Label",
+            "likely": "Likely",
+            "self_confidence": number("P(label)", format=PERCENT),
+            "likely_confidence": number("P(likely)", format=PERCENT),
+            "neighbor_share": number("Neighbours: label", format=PERCENT),
+            "likely_neighbor_share": number("Neighbours: likely", format=PERCENT),
+            "expected_precision": number("Expected precision", format=PERCENT, help=GLOSSARY["expected precision"]),
+            "aum": number("AUM", format="%.1f", help=GLOSSARY["AUM"]),
+            "score": number("Score", format="%.2f"),
+        },
+    )
+    st.download_button(
+        "Export this list as CSV",
+        listed.select(issues.columns).write_csv(),
+        f"label-issues-{kind}.csv",
+        "text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def show_copies(run: Run) -> None:
+    """Accuracy with and without leaks, and every pair with what differs."""
+    test = data.samples(run).filter(pl.col("split") == "test")
+    found = {
+        name: queries.accuracy(part).collect().row(0, named=True)
+        for name, part in (("all", test), ("without", test.filter(~pl.col("leak"))))
+    }
+    copies = data.table(run, "duplicates")
+    exact = int((copies["tier"] == "exact").sum())
+    if not found["all"]["n"] or copies.is_empty():
+        st.info("No image was found twice in this run.")
+        return
+    shares = {name: share_with_interval(row["hits"], row["n"]) for name, row in found.items()}
+    removed = found["all"]["n"] - found["without"]["n"]
+    st.markdown(
+        f"{len(copies):,} scored images have a copy, {exact:,} of them an exact one. {removed:,} of the "
+        f"{found['all']['n']:,} test images were trained on: the model is right on **{shares['all']}** with them and "
+        f"on **{shares['without']}** without them."
+    )
+    show_pairs(run, copies)
+
+
+def main() -> None:
+    run = data.current_run()
+    st.title("Data quality")
+    show_answer(run)
+    labels, copies = st.tabs(["Label issues", "Duplicates and leakage"])
+    with labels:
+        show_proofs(run, "label issues")
+        show_label_issues(run)
+    with copies:
+        show_proofs(run, "duplicates")
+        show_copies(run)
+
+
+main()

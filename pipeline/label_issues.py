@@ -1,0 +1,176 @@
+"""Labels that are likely wrong: where the model and the neighbours of a sample agree on another class.
+
+Confident learning names the candidates (Northcutt et al. 2021): a class counts as said of a sample where its
+probability reaches the mean that samples given that class have; a candidate is said to be another class than its label.
+They are ranked by how far that class is ahead of the label. Where two classes are both likely, an image is ambiguous.
+Out-of-sample probabilities only. Shapes: N samples, K classes.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.contracts import make_frame
+from lake.queries import Tables
+
+BOTH_LIKELY = 0.25
+"""Mean of probability and share of neighbours from which a class is likely."""
+
+Matrix = NDArray[np.float64]
+Classes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The labels of samples, and what speaks for each class: the model and the neighbours in latent space."""
+
+    sample_id: NDArray[np.int64]
+    label: Classes
+    p_NK: Matrix
+    """Calibrated probabilities by a model that never saw the sample."""
+    near_NR: NDArray[np.int64]
+    """Rows of `given` of the neighbours of each sample; -1 for none."""
+    given: Classes
+    """The label of every sample that can be a neighbour, those at `own` being the samples'; -1 where withheld."""
+    own: NDArray[np.int64]
+
+    def relabelled(self, label: Classes) -> "Evidence":
+        """The same samples under other labels."""
+        given = self.given.copy()
+        given[self.own] = label
+        return replace(self, label=label, given=given)
+
+    @cached_property
+    def vote_NK(self) -> Matrix:  # noqa: N802
+        """Share of the labelled neighbours by class; 0 where there are none."""
+        known = np.where(self.near_NR >= 0, self.given[self.near_NR], -1)
+        votes = np.stack([(known == k).sum(1) for k in range(self.p_NK.shape[1])], axis=1)
+        return np.asarray(votes / votes.sum(1, keepdims=True).clip(1))
+
+    @cached_property
+    def support_NK(self) -> Matrix:  # noqa: N802
+        """Mean of probability and share of neighbours."""
+        return (self.p_NK + self.vote_NK) / 2
+
+    @cached_property
+    def score_NK(self) -> Matrix:  # noqa: N802
+        """How far the best other class is ahead, -1 to 1, if each class were the label."""
+        best, second = np.sort(self.support_NK, axis=1)[:, :-3:-1].T[:, :, None]
+        return np.asarray(np.where(self.support_NK == best, second, best) - self.support_NK)
+
+    @cached_property
+    def score(self) -> Matrix:
+        """How far the best other class is ahead of the label [N]."""
+        return _at(self.score_NK, self.label)
+
+    @cached_property
+    def said(self) -> Classes:
+        """The class whose probability reaches its threshold [N], the most probable of several; -1 for none."""
+        own = _at(self.p_NK, self.label)
+        given = [own[self.label == k] for k in range(self.p_NK.shape[1])]
+        threshold_K = np.array([part.mean() if len(part) else np.inf for part in given])
+        reached = np.where(self.p_NK >= threshold_K, self.p_NK, -1.0)
+        return np.where(reached.max(1) >= 0, reached.argmax(1), -1)
+
+    def candidates(self) -> NDArray[np.int64]:
+        """Rows whose label is likely wrong, most doubtful first."""
+        rows = np.flatnonzero((self.said >= 0) & (self.said != self.label) & (self.score > 0))
+        return rows[np.argsort(-self.score[rows], kind="stable")]
+
+    def expected_precision(self, rows: NDArray[np.int64]) -> Matrix:
+        """Of the list down to each candidate: 1 less the share that there would be if labels followed the model.
+
+        That is, if each label were drawn from the sample's probabilities: contradictions that need no wrong label.
+        """
+        classes = np.arange(self.p_NK.shape[1])
+        contradicts = (self.said[:, None] >= 0) & (self.said[:, None] != classes) & (self.score_NK > 0)
+        by_chance = _weight_above(self.score_NK[contradicts], self.p_NK[contradicts], self.score[rows])
+        return np.asarray((1 - by_chance / np.arange(1, len(rows) + 1)).clip(0, 1))
+
+
+def gather_evidence(run: Tables, neighbors: pl.DataFrame, classes: list[str]) -> Evidence:
+    """The evidence of every labelled sample whose probabilities are out of sample.
+
+    `neighbors` are the rows of that table.
+    """
+    number = {name: i for i, name in enumerate(classes)}
+    labels = run.scan("samples").select("sample_id", "label")
+    scored = run.scan("predictions").select("sample_id", "probabilities", "out_of_sample").join(labels, on="sample_id")
+    everything = scored.sort("sample_id").collect()
+    given = everything["label"].replace_strict(number, default=-1, return_dtype=pl.Int64).to_numpy()
+    own = np.flatnonzero(everything["out_of_sample"].to_numpy() & (given >= 0))
+    ids = everything["sample_id"].to_numpy()
+    wide = neighbors.sort("sample_id", "rank").group_by("sample_id", maintain_order=True).agg("neighbor_id")
+    near = pl.DataFrame({"sample_id": ids[own]}).join(wide, on="sample_id", how="left", maintain_order="left")
+    return Evidence(
+        sample_id=ids[own],
+        label=given[own],
+        p_NK=np.array(everything["probabilities"].to_list(), dtype=float)[own],
+        near_NR=_rows_of(near["neighbor_id"], ids),
+        given=given,
+        own=own,
+    )
+
+
+def find_label_issues(evidence: Evidence, dynamics: pl.DataFrame, classes: list[str]) -> pl.DataFrame:
+    """The table `label_issues` but for its run_id."""
+    wrong = evidence.candidates()
+    listed = _rows(evidence, "label", wrong, evidence.said[wrong], classes)
+    listed = listed.with_columns(expected_precision=pl.Series(evidence.expected_precision(wrong), dtype=pl.Float64))
+    found = pl.concat([listed, _ambiguous(evidence, wrong, classes)], how="diagonal")
+    known = found.join(dynamics.select("sample_id", "aum"), on="sample_id", how="left", maintain_order="left")
+    return known.select(make_frame("label_issues", []).columns)
+
+
+def _ambiguous(evidence: Evidence, wrong: NDArray[np.int64], classes: list[str]) -> pl.DataFrame:
+    """Samples whose label and another class are both likely, the most even first."""
+    others = evidence.support_NK.copy()
+    np.put_along_axis(others, evidence.label[:, None], -1.0, axis=1)
+    both = np.minimum(_at(evidence.support_NK, evidence.label), others.max(1)) >= BOTH_LIKELY
+    rows = np.setdiff1d(np.flatnonzero(both), wrong)
+    rows = rows[np.argsort(np.abs(evidence.score[rows]), kind="stable")]
+    return _rows(evidence, "ambiguous", rows, others[rows].argmax(1), classes)
+
+
+def _rows(evidence: Evidence, kind: str, rows: NDArray[np.int64], likely: Classes, classes: list[str]) -> pl.DataFrame:
+    """What is known of the rows, in their order."""
+    names, label = np.array(classes), evidence.label[rows]
+    p_NK, vote_NK = evidence.p_NK[rows], evidence.vote_NK[rows]
+    return pl.DataFrame(
+        {
+            "sample_id": evidence.sample_id[rows],
+            "kind": pl.repeat(kind, len(rows), eager=True),
+            "rank": np.arange(1, len(rows) + 1),
+            "label": names[label].tolist(),
+            "likely": names[likely].tolist(),
+            "score": evidence.score[rows],
+            "self_confidence": _at(p_NK, label),
+            "likely_confidence": _at(p_NK, likely),
+            "neighbor_share": _at(vote_NK, label),
+            "likely_neighbor_share": _at(vote_NK, likely),
+        },
+        schema_overrides={"label": pl.String, "likely": pl.String},
+    )
+
+
+def _at(values_NK: Matrix, classes: Classes) -> Matrix:
+    """The value of one class of each row [N]."""
+    return np.asarray(np.take_along_axis(values_NK, classes[:, None], 1)[:, 0])
+
+
+def _rows_of(lists: pl.Series, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places among ascending ids of lists of ids, as a matrix filled up with -1."""
+    width = int(lists.list.len().max() or 0)  # type: ignore[arg-type]
+    padded = lists.fill_null([]).list.concat(pl.Series([[-1] * width])).list.head(width)
+    values = padded.explode().to_numpy().reshape(len(lists), width)
+    return np.where(values >= 0, np.searchsorted(ids, values), -1)
+
+
+def _weight_above(score: Matrix, weight: Matrix, at: Matrix) -> Matrix:
+    """Sum of the weights whose score is at least each of `at`."""
+    order = np.argsort(score)
+    below = np.concatenate([[0.0], weight[order].cumsum()])
+    return np.asarray(below[-1] - below[np.searchsorted(score[order], at)])

@@ -1,0 +1,81 @@
+"""What proves the methods of a run: of its loss maps by other ways, of its lists by what is planted.
+
+`prove` works on the tables of a run that is about to be published, `prove_again` on a published one.
+"""
+
+import io
+import json
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from lake.queries import Tables
+from lake.store import Run, reading
+from pipeline import copy_proofs, label_proofs, map_proofs
+from pipeline.label_issues import gather_evidence
+from pipeline.progress import Progress
+from pipeline.score import Scorer
+from pipeline.stored_model import StoredModel, load_model
+
+MAPS = (map_proofs.SUBJECT,)
+PLANTED = (label_proofs.SUBJECT, copy_proofs.SUBJECT)
+ImagesOf = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+"""The pixels of samples [N, H, W, 3], by ascending ids."""
+
+
+def prove(
+    run: Tables,
+    stored: StoredModel,
+    classes: list[str],
+    images_of: ImagesOf,
+    *,
+    seed: int,
+    progress: Progress,
+    subjects: tuple[str, ...] = MAPS + PLANTED,
+) -> pl.DataFrame:
+    """The table `proofs` but for its run_id, of the named subjects."""
+
+    def maps() -> pl.DataFrame:
+        return map_proofs.prove_run(run, stored, classes, images_of, seed=seed, progress=progress)
+
+    def label_issues() -> pl.DataFrame:
+        evidence = gather_evidence(run, run.scan("neighbors").collect(), classes)
+        return label_proofs.prove_label_issues(evidence, classes, seed=seed)
+
+    def duplicates() -> pl.DataFrame:
+        splits = run.scan("samples").select("sample_id", "split")
+        rows = run.scan("embeddings").join(splits, on="sample_id").sort("sample_id").collect()
+        ids = rows["sample_id"].to_numpy()
+        twins = run.scan("duplicates").select("sample_id", "duplicate_id").collect()
+        return copy_proofs.prove_duplicates(
+            Scorer(stored.model, stored.resolution),
+            images_of(ids),
+            rows["embedding"].explode().to_numpy().reshape(len(rows), -1),
+            rows["split"].to_numpy().astype(str),
+            twins.select(pl.all().map_batches(lambda column: pl.Series(np.searchsorted(ids, column.to_numpy())))),
+            seed=seed,
+            progress=progress,
+        )
+
+    ways = {map_proofs.SUBJECT: maps, label_proofs.SUBJECT: label_issues, copy_proofs.SUBJECT: duplicates}
+    return pl.concat([ways[subject]() for subject in subjects])
+
+
+def prove_again(run: Run, progress: Progress, subjects: tuple[str, ...]) -> pl.DataFrame:
+    """The proofs of a published run, measured now with the model and the images of the lake.
+
+    Raises `UserError` where the run has no model.
+    """
+
+    def images_of(sample_id: NDArray[np.int64]) -> NDArray[np.uint8]:
+        wanted = pl.DataFrame({"sample_id": sample_id}).lazy()
+        found = run.scan("images").join(wanted, on="sample_id").sort("sample_id").select("png").collect()["png"]
+        return np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in found])
+
+    with reading(run.lake.root):
+        seed = json.loads(run.facts["config"])["seed"]
+        stored = load_model(run)
+        return prove(run, stored, run.classes, images_of, seed=seed, progress=progress, subjects=subjects)

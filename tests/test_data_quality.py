@@ -1,0 +1,71 @@
+"""The page Data quality: its sentence, lists and pairs say what the rows say."""
+
+import numpy as np
+import polars as pl
+
+from lake.store import Lake
+from pages.ui.copies import difference, once
+from tests.apps import HELD_OUT, Open, answer, percent, shown, tiles
+
+
+def test_the_sentence_counts_doubtful_labels_and_leaks(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
+    held_out = rows.filter(HELD_OUT)
+    wrong = (~held_out["correct"]).sum()
+    sentence = answer(open_page(tiny_lake, "data_quality"))
+    assert f"agree on another class for {wrong} of {len(held_out)} labels" in sentence
+    assert f"the first 100 of such a list held {percent(0.88)}, 85 to 90" in sentence
+    assert "1 held-out image has a copy in training." in sentence
+
+
+def test_the_list_shows_the_most_doubtful_label_first(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
+    wrong = rows.filter(HELD_OUT & ~pl.col("correct")).sort("loss", descending=True)
+    app = open_page(tiny_lake, "data_quality")
+    assert [tile["sample_id"] for tile in tiles(app)] == wrong["sample_id"].to_list()
+    table = next(d.value for d in app.dataframe if "likely" in d.value.columns)
+    assert table["sample_id"].to_list() == wrong["sample_id"].to_list()
+    assert table["likely"].to_list() == wrong["predicted"].to_list()
+    assert np.allclose(table["self_confidence"], 100 * np.exp(-wrong["loss"].to_numpy()))
+
+
+def test_ambiguous_images_are_a_list_of_their_own(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
+    right = rows.filter(HELD_OUT & pl.col("correct")).sort("loss", descending=True)
+    app = open_page(tiny_lake, "data_quality")
+    app.get("button_group")[0].set_value("ambiguous").run()
+    assert [tile["sample_id"] for tile in tiles(app)] == right["sample_id"].head(2).to_list()
+
+
+def test_filters_narrow_the_list(tiny_lake: str, open_page: Open) -> None:
+    app = open_page(tiny_lake, "data_quality", f="label.is.ship")
+    issues = Lake(tiny_lake).run().scan("label_issues").filter(kind="label", label="ship").collect()
+    assert len(tiles(app)) == len(issues)
+
+
+def test_accuracy_is_shown_with_and_without_leaks(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
+    leaks = Lake(tiny_lake).run().scan("duplicates").collect()["sample_id"].to_list()
+    test = rows.filter(pl.col("split") == "test")
+    rest = test.filter(~pl.col("sample_id").is_in(leaks))
+    said = shown(open_page(tiny_lake, "data_quality")).replace("**", "")
+    assert f"{len(test) - len(rest)} of the {len(test)} test images were trained on" in said
+    for part in (test, rest):
+        assert (
+            f"right on {percent(part['correct'].mean())} (" in said or f"on {percent(part['correct'].mean())} (" in said
+        )
+
+
+def test_a_pair_is_shown_once_and_a_leak_first() -> None:
+    copies = pl.DataFrame(
+        {
+            "sample_id": [1, 2, 5, 9],
+            "duplicate_id": [2, 1, 9, 5],
+            "tier": ["near"] * 4,
+            "correlation": [0.99, 0.99, 0.98, 0.98],
+            "leak": [False, False, True, True],
+        }
+    )
+    assert once(copies).select("first", "second").rows() == [(5, 9), (1, 2)]
+
+
+def test_equal_images_differ_in_nothing() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    assert (difference(image, image) == 128).all()
+    assert (difference(np.zeros_like(image), np.full_like(image, 255)) == 255).all()
