@@ -1,65 +1,139 @@
-"""Similar: the nearest images in the 512-d latent space, whatever their label or split."""
+"""Similar: the nearest images in the 512-d latent space to one, to several, or to an image of the reader's own."""
 
+import re
+
+import numpy as np
 import polars as pl
 import streamlit as st
 
-from lake import queries
+from lake.differences import measure
+from lake.errors import UserError
+from lake.filters import Filters
+from lake.similar import Vector, to_unit
 from lake.store import Run
-from pages.ui import data
-from pages.ui.gallery import show_gallery
+from pages.ui import data, live_explain
+from pages.ui.differences import say_differences
+from pages.ui.gallery import show_paged_gallery
+from pages.ui.navigation import address, page
 from pages.ui.sample_panel import choose_sample, draw_sample
-from pages.ui.words import number, percent
+from pages.ui.words import number, percent, plain
+
+NOT_A_COPY, OTHER_SPLIT, OTHER_LABEL = "No copies", "Other split", "Other label"
+SAME_PREDICTION, HELD_OUT = "Same prediction", "Held-out"
+COUNTS = [20, 50, 100]
+Sample = dict[str, object]
 
 
-def show_answer(seed: dict[str, object], found: pl.DataFrame) -> None:
-    """What the neighbours are, in one sentence."""
+def show_answer(seed: Sample | None, found: pl.DataFrame) -> None:
+    """What the nearest are, in one sentence."""
     labelled = found.drop_nulls("label")
     if labelled.is_empty():
         st.markdown("##### None of the similar images has a label.")
         return
     top, n = labelled["label"].value_counts(sort=True).row(0)
     sentence = f"**{n} of the {len(labelled)}** most similar labelled images are {top} ({percent(n / len(labelled))})"
-    if seed["label"] and seed["label"] != top:
+    if seed and seed["label"] and seed["label"] != top:
         sentence += f", but this one is labelled {seed['label']}"
     nearest = float(found["similarity"].max() or 0)  # type: ignore[arg-type]
     st.markdown(f"##### {sentence}. The nearest has a cosine similarity of {number(nearest)}.")
 
 
-def narrow(seed: dict[str, object], found: pl.DataFrame) -> pl.DataFrame:
-    """The neighbours that pass the options."""
-    options = st.pills(
-        "Only",
-        ["Other split", "Other label", "Same prediction", "Held-out"],
-        selection_mode="multi",
-        key="similar-only",
+def choose_examples(run: Run, sample_id: int) -> tuple[list[int], Vector]:
+    """The samples to be like, and the direction of them and away from those not to be like."""
+    left, right = st.columns(2)
+    also = left.text_input("Also like", key="also", bind="query-params", placeholder="Samples, for example 17, 230")
+    unlike = right.text_input(
+        "But not like", key="unlike", bind="query-params", placeholder="Samples to move away from"
     )
+    more, less = [sample_id, *_numbers(also)], _numbers(unlike)
+    return [*more, *less], data.index(run).vector(more, less)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in re.findall(r"[0-9]{1,15}", text)]
+
+
+def upload_example(run: Run) -> Vector | None:
+    """The direction of an image of the reader; None where there is none."""
+    with st.expander("Start from an image of your own", on_change="rerun") as expander:
+        if not expander.open:
+            return None
+        if not live_explain.is_open(run):
+            st.info("This needs the training packages, pip install '.[train]', and a run whose model is in the lake.")
+            return None
+        file = st.file_uploader("Image", type=["png", "jpg", "jpeg", "webp"], help="Read in memory and not kept.")
+        if file is None:
+            return None
+        try:
+            image = live_explain.read_upload(file.getvalue(), run)
+        except UserError as error:
+            st.error(plain(str(error)))
+            return None
+        st.image(image, width=160, caption="As the model sees it")
+        return to_unit(live_explain.embedding(run, image)[None])[0]
+
+
+def choose_among(run: Run, seed: Sample | None, left_out: list[int]) -> np.ndarray:
+    """Which samples may be found, by the options; a reader's image has no split, label or prediction of its own."""
+    of_seed = [OTHER_SPLIT, OTHER_LABEL, SAME_PREDICTION] if seed else []
+    options = st.pills(
+        "Only", [*of_seed, HELD_OUT, NOT_A_COPY], selection_mode="multi", key="similar-only", bind="query-params"
+    )
+    of = seed or {"split": "", "label": "", "predicted": ""}
     conditions = {
-        "Other split": pl.col("split") != seed["split"],
-        "Other label": pl.col("label") != (seed["label"] or ""),
-        "Same prediction": pl.col("predicted") == seed["predicted"],
-        "Held-out": pl.col("out_of_sample"),
+        OTHER_SPLIT: pl.col("split") != of["split"],
+        OTHER_LABEL: pl.col("label").fill_null("") != (of["label"] or ""),
+        SAME_PREDICTION: pl.col("predicted") == of["predicted"],
+        HELD_OUT: pl.col("out_of_sample"),
+        NOT_A_COPY: pl.col("duplicate").is_null(),
     }
-    return found.filter([conditions[name] for name in options]) if options else found
+    wanted = pl.all_horizontal(~pl.col("sample_id").is_in(left_out), *(conditions[option] for option in options))
+    return data.samples(run).sort("sample_id").select(wanted).collect().to_series().to_numpy()
 
 
-def show_neighbors(run: Run, sample_id: int, seed: dict[str, object]) -> None:
-    """Answer, options and gallery."""
-    found = queries.similar(run, data.samples(run), sample_id).collect()
-    show_answer(seed, found)
-    left, right = st.columns([2, 3], gap="large")
-    with left:
-        draw_sample(run, sample_id)
-    with right:
-        shown = narrow(seed, found)
-        st.markdown(f"**{len(shown)} similar images**, most similar first")
-        show_gallery(run, shown, key="similar-gallery", caption="similarity")
+def show_found(run: Run, found: pl.DataFrame) -> None:
+    """Gallery, what the images share, and ways to take them along."""
+    st.markdown(f"**{len(found)} similar images**, most similar first")
+    show_paged_gallery(run, found, key="similar-gallery", caption="similarity")
+    samples = data.samples(run).collect()
+    inside = samples["sample_id"].is_in(found["sample_id"].implode()).to_numpy()
+    st.markdown(f"**What they share:** {say_differences(measure(samples, [inside]), others='all others')}")
+    text = Filters.of(sample_id=[str(i) for i in found["sample_id"]]).to_text()
+    with st.container(horizontal=True):
+        for name, label in {"population_map": "On the map", "samples": "As a table"}.items():
+            st.page_link(page(name), label=label, query_params={**address(), "f": text})
+        st.download_button(
+            "Export as CSV",
+            found.select("rank", "sample_id", "similarity", "label", "predicted", "split", "loss").write_csv(),
+            "similar.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
 
 
 def main() -> None:
     run = data.current_run()
     st.title("Similar")
-    sample_id, seed = choose_sample(run)
-    show_neighbors(run, sample_id, seed)
+    sample_id, sample = choose_sample(run)
+    answer = st.container()
+    left_out, query = choose_examples(run, sample_id)
+    own = upload_example(run)
+    seed = sample if own is None else None
+    count = st.segmented_control("How many", COUNTS, default=COUNTS[0], required=True, key="similar-count")
+    among = choose_among(run, seed, left_out if own is None else [])
+    nearest = data.index(run).search(query if own is None else own, count, among=among)
+    found = nearest.join(data.samples(run).collect(), on="sample_id", maintain_order="left")
+    with answer:
+        show_answer(seed, found)
+    if found.is_empty():
+        st.info("No sample passes the options: switch some off.")
+        return
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        draw_sample(run, sample_id)
+    with right:
+        show_found(run, found)
 
 
 main()

@@ -37,12 +37,19 @@ class OnDemand:
         self._explainer = Explainer(stored.model, stored.resolution, stored.temperature)
         self._lock = Lock()  # grad-cam keeps the activations of a call on the model
 
+    def embedding(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The features before the classifier [D]."""
+        return np.asarray(self._score(image_HWC)["embedding"][0])
+
     def probabilities(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Calibrated probability of each class [K]."""
-        with self._lock:
-            logits = self._scorer({"sample_id": np.zeros(1), "images_NHWC": image_HWC[None]})["logits"][0]
+        logits = self._score(image_HWC)["logits"][0]
         shifted = np.exp((logits.astype(np.float64) - logits.max()) / self._temperature)
         return np.asarray(shifted / shifted.sum())
+
+    def _score(self, image_HWC: NDArray[np.uint8]) -> Batch:
+        with self._lock:
+            return self._scorer({"sample_id": np.zeros(1), "images_NHWC": image_HWC[None]})
 
     def explain(self, image_HWC: NDArray[np.uint8], target: int, behind: int | None = None) -> Explained:
         """Maps and checks of the target's loss at every layer; where `behind` is a class, of the margin over it."""

@@ -7,6 +7,7 @@ import streamlit as st
 from lake import loss_maps, queries
 from lake.contracts import METHODS
 from lake.loss_maps import Maps
+from lake.similar import Index
 from lake.store import Lake, Run, default_root
 from pages.ui import scales
 
@@ -133,6 +134,16 @@ def _maps(root: str, run_id: str, layer: str) -> Maps:
 def maps(run: Run, layer: str) -> Maps:
     """The loss maps of every labelled held-out sample, of its given label."""
     return _maps(run.lake.root, run.run_id, layer)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the embeddings ...")
+def _index(root: str, run_id: str) -> Index:
+    return Index.of(open_run(root, run_id))
+
+
+def index(run: Run) -> Index:
+    """The embeddings of the run, to be searched."""
+    return _index(run.lake.root, run.run_id)
 
 
 def common_limit(run: Run, layer: str) -> float:

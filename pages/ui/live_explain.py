@@ -42,6 +42,11 @@ def probabilities(run: Run, image_HWC: NDArray[np.uint8]) -> pl.DataFrame:
     return pl.DataFrame({"label": run.classes, "probability": found}).sort("probability", descending=True)
 
 
+def embedding(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The features of an image before the classifier [D]."""
+    return _model(run.lake.root, run.run_id, 0).embedding(image_HWC)
+
+
 def image_of(run: Run, sample_id: int) -> NDArray[np.uint8]:
     """The pixels of a sample [H, W, 3]."""
     found = run.scan("images").filter(pl.col("sample_id") == sample_id).select("png").collect()
