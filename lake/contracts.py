@@ -11,7 +11,7 @@ import polars as pl
 
 from lake.columns import counts_of, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
 from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs
-from lake.quality_contracts import Duplicates, LabelIssues, Triage
+from lake.quality_contracts import Duplicates, LabelIssues, Reviews, Triage
 
 FORMAT_VERSION = 1
 """Raised when a reader of the previous version would misread the lake."""
@@ -361,9 +361,12 @@ TABLES: dict[str, type[dy.Schema]] = {
     "models": Models,
     "proofs": Proofs,
     "metrics": Metrics,
+    "reviews": Reviews,
 }
 DATASET_TABLES = ("samples", "images", "properties")
-RUN_TABLES = tuple(name for name in TABLES if name not in ("runs", *DATASET_TABLES))
+UNPINNED = ("runs", "reviews")
+"""Tables that are read as they are now."""
+RUN_TABLES = tuple(name for name in TABLES if name not in (*UNPINNED, *DATASET_TABLES))
 
 
 class ScoredSamples(dy.Collection):
@@ -389,7 +392,7 @@ class ScoredSamples(dy.Collection):
 
 def key_column(table: str) -> str:
     """The column a table is partitioned by."""
-    return "dataset_id" if table in DATASET_TABLES else "run_id"
+    return "dataset_id" if table in (*DATASET_TABLES, "reviews") else "run_id"
 
 
 def make_frame(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:

@@ -2,11 +2,12 @@
 
 import dataframely as dy
 
-from lake.columns import float_column, one_of, run_id_column, sample_id_column
+from lake.columns import dataset_id_column, float_column, one_of, run_id_column, sample_id_column
 
 TIERS = ["exact", "near"]
 REASONS = ["doubtful label", "image quality", "far from others", "look-alike class", "unsure"]
 ISSUES = ["label", "ambiguous"]
+VERDICTS = ["wrong", "ambiguous", "fine", "duplicate", "exclude", "in set", "undone"]
 
 
 class Triage(dy.Schema):
@@ -55,3 +56,17 @@ class LabelIssues(dy.Schema):
         min=0,
         max=1,
     )
+
+
+class Reviews(dy.Schema):
+    """What people said of samples; rows are only ever added, a later one takes an earlier one back."""
+
+    dataset_id = dataset_id_column()
+    review_id = dy.String(primary_key=True, description="Unique name of the review.")
+    sample_id = dy.Int64(min=0, description="The sample it is about.")
+    verdict = one_of(VERDICTS, "What was said: the label is wrong, fine, ...; in set is a sample of a saved set")
+    label = dy.String(nullable=True, description="The right class, where the label is wrong.")
+    note = dy.String(description="Why, or the name of the set.")
+    reviewer = dy.String(description="Who said so.")
+    reviewed_at = dy.Datetime(time_zone="UTC", description="When.")
+    undoes = dy.String(nullable=True, description="The review that this one takes back.")

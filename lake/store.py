@@ -40,7 +40,7 @@ class Lake:
         """
         with reading(self.root):
             try:
-                table = DeltaTable(self.uri("runs"), storage_options=self._options)
+                table = DeltaTable(self.uri("runs"), storage_options=self.options)
             except TableNotFoundError:
                 return TABLES["runs"].create_empty()
             runs = pl.scan_delta(table).collect()
@@ -74,7 +74,7 @@ class Lake:
         ordered = _validated(name, frame).sort(TABLES[name].primary_key())
         with _writing(self.root):
             self._create_root()
-            table_exists = DeltaTable.is_deltatable(self.uri(name), self._options)
+            table_exists = DeltaTable.is_deltatable(self.uri(name), self.options)
             write_deltalake(
                 self.uri(name),
                 ordered,
@@ -82,7 +82,7 @@ class Lake:
                 predicate=f"{column} = '{key}'" if table_exists else None,
                 schema_mode="merge" if table_exists else None,
                 partition_by=[column],
-                storage_options=self._options,
+                storage_options=self.options,
                 writer_properties=WriterProperties(
                     compression="ZSTD", max_row_group_size=IMAGE_ROWS_PER_GROUP if name == "images" else None
                 ),
@@ -95,7 +95,7 @@ class Lake:
 
     def has(self, name: str, key: str) -> bool:
         """Whether a table has rows under the key at its newest version."""
-        if not DeltaTable.is_deltatable(self.uri(name), self._options):
+        if not DeltaTable.is_deltatable(self.uri(name), self.options):
             return False
         with reading(self.root):
             return not self.staged(name, key).select(key_column(name)).head(1).collect().is_empty()
@@ -131,24 +131,24 @@ class Lake:
     def _append_run(self, row: pl.DataFrame) -> None:
         once = Transaction(app_id=f"publish/{row['run_id'][0]}", version=1)
         with _writing(self.root):
-            exists = DeltaTable.is_deltatable(self.uri("runs"), self._options)
-            table = DeltaTable(self.uri("runs"), storage_options=self._options) if exists else None
+            exists = DeltaTable.is_deltatable(self.uri("runs"), self.options)
+            table = DeltaTable(self.uri("runs"), storage_options=self.options) if exists else None
             if table is not None and table.transaction_version(once.app_id) is not None:
                 return
             write_deltalake(
                 self.uri("runs"),
                 row,
                 mode="append",
-                storage_options=self._options,
+                storage_options=self.options,
                 commit_properties=CommitProperties(app_transactions=[once]),
             )
 
     def _open(self, name: str, version: int) -> DeltaTable:
-        return DeltaTable(self.uri(name), version=version, storage_options=self._options)
+        return DeltaTable(self.uri(name), version=version, storage_options=self.options)
 
     def _newest(self, name: str) -> int:
         try:
-            return DeltaTable(self.uri(name), storage_options=self._options).version()
+            return DeltaTable(self.uri(name), storage_options=self.options).version()
         except TableNotFoundError:
             raise LakeError(f"The table {name} has not been staged: refresh again.") from None
 
@@ -157,7 +157,7 @@ class Lake:
             Path(self.root).mkdir(parents=True, exist_ok=True)
 
     @cached_property
-    def _options(self) -> dict[str, str]:
+    def options(self) -> dict[str, str]:
         return {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))}
 
 

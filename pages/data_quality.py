@@ -9,6 +9,7 @@ from pages.ui import data, filters
 from pages.ui.copies import show_pairs
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.proofs import show_proofs
+from pages.ui.review_queue import show_queue
 from pages.ui.words import GLOSSARY, PERCENT, percent, share_with_interval
 
 KINDS = {"label": "Likely wrong", "ambiguous": "Ambiguous"}
@@ -105,13 +106,15 @@ def main() -> None:
     run = data.current_run()
     st.title("Data quality")
     show_answer(run)
-    labels, copies = st.tabs(["Label issues", "Duplicates and leakage"])
+    labels, copies, reviews = st.tabs(["Label issues", "Duplicates and leakage", "Review queue"])
     with labels:
         show_proofs(run, "label issues")
         show_label_issues(run)
     with copies:
         show_proofs(run, "duplicates")
         show_copies(run)
+    with reviews:
+        show_queue(run)
 
 
 main()

@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
+from deltalake import write_deltalake
+
+from lake.store import Lake
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -69,3 +73,36 @@ def test_doctor_finds_this_machine_fit(tiny_lake):
     result = latentlake("doctor", "--lake", tiny_lake)
     assert result.returncode == 0, result.stdout
     assert "has 1 published runs" in result.stdout
+
+
+def test_verify_checks_a_published_run_again(tiny_lake):
+    result = latentlake("verify", "--lake", tiny_lake)
+    assert result.returncode == 0, result.stderr
+    assert "run 20260101-000000-aaaaaa: " in result.stdout and "passed" in result.stdout
+
+
+def test_verify_names_a_table_whose_rows_are_not_those_that_were_published(lake_copy):
+    runs = pl.read_delta(str(lake_copy / "runs"))
+    promised = pl.element().struct.with_fields(rows=pl.field("rows") + 1)
+    wrong = runs.with_columns(pl.col("tables").list.eval(promised))
+    write_deltalake(lake_copy / "runs", wrong, mode="overwrite")
+    result = latentlake("verify", "--lake", str(lake_copy))
+    assert result.returncode == 1
+    assert "is damaged: samples has 240 rows, it was published with 241" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake):
+    result = latentlake("verify", "--maps", "--lake", tiny_lake)
+    assert result.returncode == 1
+    assert "has no model in the lake: refresh again to store it" in result.stderr
+
+
+def test_verify_measures_the_proofs_again_and_fails_where_one_is_missed(drawn_folder):
+    result = latentlake("verify", "--planted", "--lake", str(drawn_folder / "lake"), COLUMNS="200")
+    stored = Lake(drawn_folder / "lake").run().scan("proofs").collect()
+    planted = stored.filter(pl.col("subject") != "loss maps")
+    missed = planted.filter(~pl.col("holds"))
+    assert result.returncode == (1 if len(missed) else 0), result.stderr
+    assert result.stdout.count("at least") == len(planted)
+    assert all(name in result.stderr for name in missed["proof"])

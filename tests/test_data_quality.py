@@ -1,8 +1,12 @@
 """The page Data quality: its sentence, lists and pairs say what the rows say."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
+from streamlit.testing.v1 import AppTest
 
+from lake.reviews import scan_reviews
 from lake.store import Lake
 from pages.ui.copies import difference, once
 from tests.apps import HELD_OUT, Open, answer, percent, shown, tiles
@@ -65,7 +69,46 @@ def test_a_pair_is_shown_once_and_a_leak_first() -> None:
     assert once(copies).select("first", "second").rows() == [(5, 9), (1, 2)]
 
 
-def test_equal_images_differ_in_nothing() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+def test_equal_images_differ_in_nothing_mirrored_and_shifted_ones_neither() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (12, 12, 3)).astype(np.uint8)
+    moved = np.roll(image[:, ::-1], (1, -2), (0, 1))
     assert (difference(image, image) == 128).all()
-    assert (difference(np.zeros_like(image), np.full_like(image, 255)) == 255).all()
+    assert (difference(image, moved)[3:-3, 3:-3] == 128).all()
+    assert (difference(np.zeros_like(image), np.full_like(image, 255)) >= 254).all()
+
+
+# --- reviews
+
+
+def click(app: AppTest, key: str) -> AppTest:
+    return next(button for button in app.button if button.key == key).click().run()
+
+
+def test_a_verdict_is_kept_and_the_next_label_follows(lake_copy: Path, rows: pl.DataFrame, open_page: Open) -> None:
+    wrong = rows.filter(HELD_OUT & ~pl.col("correct")).sort("loss", descending=True)["sample_id"].to_list()
+    app = open_page(str(lake_copy), "data_quality")
+    assert f"0 of the {len(wrong)} doubtful labels are reviewed." in shown(app)
+    app.text_input(key="reviewer").set_value("Ada").run()
+    app = click(app, "verdict-wrong")
+    app = click(app, "verdict-fine")
+    kept = scan_reviews(Lake(lake_copy), "tiny-240-0").collect()
+    assert kept.select("sample_id", "verdict", "label", "reviewer").rows() == [
+        (wrong[0], "wrong", "dog", "Ada"),
+        (wrong[1], "fine", None, "Ada"),
+    ]
+    said = shown(app).replace("**", "")
+    assert f"2 of the {len(wrong)} doubtful labels are reviewed. {percent(0.5)} (" in said
+    assert f"Number 3 of the list: sample {wrong[2]}" in said
+
+
+def test_a_verdict_is_taken_back(lake_copy: Path, open_page: Open) -> None:
+    app = open_page(str(lake_copy), "data_quality")
+    app.text_input(key="reviewer").set_value("Ada").run()
+    app = click(click(app, "verdict-fine"), "undo")
+    assert "0 of the" in shown(app) and "Number 1 of the list" in shown(app)
+
+
+def test_a_verdict_without_a_name_is_refused(lake_copy: Path, open_page: Open) -> None:
+    app = click(open_page(str(lake_copy), "data_quality"), "verdict-fine")
+    assert "needs the name of who says so" in app.error[0].value
+    assert scan_reviews(Lake(lake_copy), "tiny-240-0").collect().is_empty()

@@ -1,7 +1,9 @@
 """Pairs of images that are alike, side by side with what differs between them."""
 
 import base64
+from collections.abc import Iterator
 from html import escape
+from itertools import product
 
 import numpy as np
 import polars as pl
@@ -15,6 +17,7 @@ from pages.ui.routes import thumbnail
 from pages.ui.words import number
 
 PAIRS, SIDE = 12, 88
+REACH, GREY = 2, 128
 STYLE = f"width:{SIDE}px;height:{SIDE}px;image-rendering:pixelated;border-radius:6px;margin-right:4px"
 
 
@@ -43,8 +46,22 @@ def once(copies: pl.DataFrame) -> pl.DataFrame:
 
 
 def difference(first_HWC: NDArray[np.uint8], second_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey where two images are equal, lighter or darker where the second is; no shift is undone."""
-    return ((second_HWC.astype(int) - first_HWC) // 2 + 128).clip(0, 255).astype(np.uint8)
+    """Grey where two images are equal, lighter or darker where the second is.
+
+    The second is mirrored and shifted by up to 2 px to where it differs least; what it then lacks is grey.
+    """
+    aligned = min(_alignments(second_HWC), key=lambda other: float(np.nanmean(np.abs(other - first_HWC))))
+    return np.nan_to_num((aligned - first_HWC) / 2 + GREY, nan=GREY).clip(0, 255).astype(np.uint8)
+
+
+def _alignments(image_HWC: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
+    """The image as it is and mirrored at every shift, the smallest first, with nan where it leaves the frame."""
+    height, width = image_HWC.shape[:2]
+    border = ((REACH, REACH), (REACH, REACH), (0, 0))
+    sides = [np.pad(i.astype(np.float32), border, constant_values=np.nan) for i in (image_HWC, image_HWC[:, ::-1])]
+    steps = sorted(product(range(2 * REACH + 1), repeat=2), key=lambda step: sum(abs(s - REACH) for s in step))
+    for (dy, dx), side in product(steps, sides):
+        yield side[dy : dy + height, dx : dx + width]
 
 
 def _show_pair(run: Run, pair: dict[str, object], split: dict[int, str], label: dict[int, str]) -> None:

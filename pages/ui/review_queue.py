@@ -1,0 +1,99 @@
+"""The review queue: one doubtful label after the other, a verdict on each, and what the verdicts say of the list."""
+
+import polars as pl
+import streamlit as st
+
+from lake.errors import UserError
+from lake.reviews import Review, add_reviews, latest, scan_reviews, standing
+from lake.store import Run
+from pages.ui import data
+from pages.ui.sample_panel import describe, find_sample, show_image
+from pages.ui.words import number, percent, plain, share_with_interval
+
+OTHER_VERDICTS = {"ambiguous": "Ambiguous", "fine": "Label is fine", "duplicate": "Duplicate", "exclude": "Exclude"}
+PICTURE = 260
+
+
+def show_queue(run: Run) -> None:
+    """How far the review has come, the next sample with its buttons, and the verdicts to take away."""
+    issues = data.table(run, "label_issues").filter(kind="label").sort("rank")
+    reviews = scan_reviews(run.lake, run.dataset_id)
+    verdicts = latest(reviews).collect()
+    judged = issues.join(verdicts.select("sample_id", "verdict"), on="sample_id")
+    open_ = issues.join(verdicts, on="sample_id", how="anti", maintain_order="left")
+    wrong = int((judged["verdict"] == "wrong").sum())
+    found = f" **{share_with_interval(wrong, len(judged))}** of these labels were wrong." if len(judged) else ""
+    st.markdown(f"{len(judged):,} of the {len(issues):,} doubtful labels are reviewed.{found}")
+    reviewer = st.text_input("Your name", key="reviewer", max_chars=80, width=300)
+    if open_.is_empty():
+        st.info("Every doubtful label of this run has a verdict.")
+    else:
+        _show_next(run, open_.row(0, named=True), reviewer)
+    _show_record(run, standing(reviews).collect(), reviewer)
+
+
+def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
+    """The sample of highest rank without a verdict."""
+    sample_id = int(str(issue["sample_id"]))
+    left, right = st.columns([1, 2], gap="large")
+    with left.container(width=PICTURE):
+        show_image(run, sample_id)
+    with right:
+        row = find_sample(run, sample_id)
+        st.markdown(f"**Number {issue['rank']} of the list: sample {sample_id}** · {plain(describe(row or {}))}")
+        shares = [float(str(issue[name])) for name in ("likely_confidence", "likely_neighbor_share", "neighbor_share")]
+        st.caption(
+            f"Likely {plain(str(issue['likely']))}: probability {percent(shares[0])}, {percent(shares[1])} of its "
+            f"neighbours; the label has {percent(shares[2])} of them. Score {number(float(str(issue['score'])))}."
+        )
+        classes = [str(issue["likely"]), *(c for c in run.classes if c not in (issue["likely"], issue["label"]))]
+        right_class = st.selectbox("If the label is wrong, it is", classes, key=f"right-{sample_id}", width=240)
+        note = st.text_input("Note", key=f"note-{sample_id}", max_chars=500)
+        with st.container(horizontal=True):
+            if st.button(f"Wrong: {right_class}", type="primary", key="verdict-wrong"):
+                _say(run, Review(run.dataset_id, sample_id, "wrong", reviewer, label=right_class, note=note))
+            for verdict, text in OTHER_VERDICTS.items():
+                if st.button(text, key=f"verdict-{verdict}"):
+                    _say(run, Review(run.dataset_id, sample_id, verdict, reviewer, note=note))
+
+
+def _show_record(run: Run, reviews: pl.DataFrame, reviewer: str) -> None:
+    """The verdicts that stand, the last of them first, with a way to take it back and to export them."""
+    if reviews.is_empty():
+        return
+    last = reviews.row(-1, named=True)
+    with st.container(horizontal=True):
+        if st.button(f"Take back: sample {last['sample_id']} is {last['verdict']}", key="undo", icon=":material/undo:"):
+            undone = Review(run.dataset_id, last["sample_id"], "undone", reviewer, undoes=last["review_id"])
+            _say(run, undone)
+        st.download_button(
+            "Export verdicts as CSV",
+            reviews.write_csv(),
+            "reviews.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    shown = reviews.reverse().select("reviewed_at", "sample_id", "verdict", "label", "reviewer", "note")
+    st.dataframe(
+        shown.head(100),
+        hide_index=True,
+        column_config={
+            "reviewed_at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm"),
+            "sample_id": st.column_config.NumberColumn("Sample", format="%d"),
+            "verdict": "Verdict",
+            "label": "Right class",
+            "reviewer": "By",
+            "note": "Note",
+        },
+    )
+
+
+def _say(run: Run, review: Review) -> None:
+    """Write the review and show the next sample; what is missing is said."""
+    try:
+        add_reviews(run.lake, [review])
+    except UserError as error:
+        st.error(plain(str(error)))
+        return
+    st.rerun()
