@@ -120,8 +120,9 @@ def main() -> None:
     left_out, query = choose_examples(run, sample_id)
     own = upload_example(run)
     seed = sample if own is None else None
-    count = st.segmented_control("How many", COUNTS, default=COUNTS[0], required=True, key="similar-count")
-    among = choose_among(run, seed, left_out if own is None else [])
+    with st.container(horizontal=True, gap="large"):
+        count = st.segmented_control("How many", COUNTS, default=COUNTS[0], required=True, key="similar-count")
+        among = choose_among(run, seed, left_out if own is None else [])
     nearest = data.index(run).search(query if own is None else own, count, among=among)
     found = nearest.join(data.samples(run).collect(), on="sample_id", maintain_order="left")
     with answer:

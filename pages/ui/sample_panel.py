@@ -45,8 +45,8 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
     targets = {"similar": "Fetch similar", "loss_analysis": "Analyse its loss", "population_map": "Show on the map"}
     if on_map:
         del targets["population_map"]
-    for place, (page, label) in zip(st.columns(len(targets)), targets.items(), strict=True):
-        with place:
+    with st.container(horizontal=True):
+        for page, label in targets.items():
             link(page, label, sample=sample_id)
     with st.expander("All that was measured"):
         facts = [{"what": name, "value": _show(value)} for name, value in row.items()]
