@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lake.contracts import TABLES
@@ -45,11 +45,12 @@ def add_reviews(lake: Lake, reviews: list[Review]) -> list[str]:
     """
     rows = [_row(review) for review in reviews]
     frame = pl.DataFrame(rows, schema={n: c.dtype for n, c in TABLES["reviews"].columns().items()})
-    once = Transaction(app_id=f"reviews/{rows[0]['review_id']}", version=1)
+    name = f"reviews/{rows[0]['review_id']}"
+    checked = TABLES["reviews"].validate(frame, cast=True)
     for attempt in range(TRIES):
         try:
             with _TURN:
-                _append(lake, TABLES["reviews"].validate(frame, cast=True), once)
+                lake.append_once("reviews", checked, transaction=name, partition_by=["dataset_id"])
             return [str(row["review_id"]) for row in rows]
         except (DeltaError, OSError) as error:
             if attempt + 1 == TRIES:
@@ -107,17 +108,3 @@ def _open(lake: Lake) -> DeltaTable | None:
         return DeltaTable(lake.uri("reviews"), storage_options=lake.options)
     except TableNotFoundError:
         return None
-
-
-def _append(lake: Lake, frame: pl.DataFrame, once: Transaction) -> None:
-    table = _open(lake)
-    if table is not None and table.transaction_version(once.app_id) is not None:
-        return
-    write_deltalake(
-        lake.uri("reviews"),
-        frame,
-        mode="append",
-        partition_by=["dataset_id"],
-        storage_options=lake.options,
-        commit_properties=CommitProperties(app_transactions=[once]),
-    )

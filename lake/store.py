@@ -128,20 +128,30 @@ class Lake:
         """Where a table lies."""
         return f"{self.root}/{name}"
 
+    def append_once(
+        self, name: str, frame: pl.DataFrame, *, transaction: str, partition_by: list[str] | None = None
+    ) -> None:
+        """Append rows in one commit under a transaction's name; a second try under that name changes nothing.
+
+        Raises the errors of deltalake.
+        """
+        once = Transaction(app_id=transaction, version=1)
+        exists = DeltaTable.is_deltatable(self.uri(name), self.options)
+        table = DeltaTable(self.uri(name), storage_options=self.options) if exists else None
+        if table is not None and table.transaction_version(once.app_id) is not None:
+            return
+        write_deltalake(
+            self.uri(name),
+            frame,
+            mode="append",
+            partition_by=partition_by,
+            storage_options=self.options,
+            commit_properties=CommitProperties(app_transactions=[once]),
+        )
+
     def _append_run(self, row: pl.DataFrame) -> None:
-        once = Transaction(app_id=f"publish/{row['run_id'][0]}", version=1)
         with _writing(self.root):
-            exists = DeltaTable.is_deltatable(self.uri("runs"), self.options)
-            table = DeltaTable(self.uri("runs"), storage_options=self.options) if exists else None
-            if table is not None and table.transaction_version(once.app_id) is not None:
-                return
-            write_deltalake(
-                self.uri("runs"),
-                row,
-                mode="append",
-                storage_options=self.options,
-                commit_properties=CommitProperties(app_transactions=[once]),
-            )
+            self.append_once("runs", row, transaction=f"publish/{row['run_id'][0]}")
 
     def _open(self, name: str, version: int) -> DeltaTable:
         return DeltaTable(self.uri(name), version=version, storage_options=self.options)

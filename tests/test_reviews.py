@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from deltalake.exceptions import CommitFailedError
 
-from lake import reviews
+from lake import reviews, store
 from lake.errors import LakeError, UsageError
 from lake.reviews import Review, add_reviews, latest, scan_reviews, standing
 from lake.store import Lake
@@ -78,14 +78,14 @@ def test_an_incomplete_review_is_refused_and_nothing_is_written(lake: Lake, revi
 
 def test_a_commit_that_fails_is_tried_again_and_not_doubled(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     add_reviews(lake, [said(1)])
-    original, failures = reviews.write_deltalake, iter([True, True, False])
+    original, failures = store.write_deltalake, iter([True, True, False])
 
     def written_but_reported_lost(*arguments: object, **options: object) -> None:
         original(*arguments, **options)
         if next(failures):
             raise CommitFailedError("the answer was lost")
 
-    monkeypatch.setattr(reviews, "write_deltalake", written_but_reported_lost)
+    monkeypatch.setattr(store, "write_deltalake", written_but_reported_lost)
     add_reviews(lake, [said(2)])
     assert scan_reviews(lake, DATA).collect()["sample_id"].to_list() == [1, 2]
 
@@ -94,7 +94,7 @@ def test_a_lake_that_cannot_be_written_is_named_after_all_tries(lake: Lake, monk
     def full(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(reviews, "write_deltalake", full)
+    monkeypatch.setattr(store, "write_deltalake", full)
     monkeypatch.setattr(reviews, "TRIES", 2)
     with pytest.raises(LakeError, match=r"could not be written .*No space left"):
         add_reviews(lake, [said(1)])
