@@ -5,7 +5,6 @@ Values are nats: above 0 raises the loss, below 0 lowers it. Shapes: N samples, 
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -21,8 +20,6 @@ QUARTER = 0.25
 
 MAPPED = HELD_OUT & (pl.col("split") != "train")
 """Samples all of which have a map of their label; of training samples only those that the model contradicts do."""
-
-Explained = Literal["label", "prediction"]
 
 
 @dataclass(frozen=True)
@@ -76,16 +73,12 @@ class Maps:
         return to_cells(self.values_NHW.mean(0, dtype=np.float64))
 
 
-def scan_maps(run: Tables, layer: str, *, explains: Explained = "label") -> pl.LazyFrame:
-    """Rows of `loss_maps` at a layer that explain the given label, or the prediction.
-
-    A sample without a label has its prediction explained.
-    """
+def scan_maps(run: Tables, layer: str) -> pl.LazyFrame:
+    """Rows of `loss_maps` at a layer that explain the given label; of a sample without one its prediction."""
     label, said = run.scan("samples").select("sample_id", "label"), run.scan("predictions")
     classes = said.select("sample_id", "predicted").join(label, on="sample_id")
-    wanted = pl.coalesce("label", "predicted") if explains == "label" else pl.col("predicted")
     maps = run.scan("loss_maps").filter(pl.col("layer") == layer)
-    found = maps.join(classes.select("sample_id", explained=wanted), on="sample_id")
+    found = maps.join(classes.select("sample_id", explained=pl.coalesce("label", "predicted")), on="sample_id")
     return found.filter(pl.col("target") == pl.col("explained")).drop("explained")
 
 

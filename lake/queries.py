@@ -190,16 +190,6 @@ def confusion_difference(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFram
     )
 
 
-def similar(run: Run, frame: pl.LazyFrame, sample_id: int) -> pl.LazyFrame:
-    """The nearest neighbours of a sample with their rows of `frame`, most similar first."""
-    close = run.scan("neighbors").filter(pl.col("sample_id") == sample_id)
-    return (
-        close.select("rank", "similarity", pl.col("neighbor_id").alias("sample_id"))
-        .join(frame, on="sample_id")
-        .sort("rank")
-    )
-
-
 def probabilities(run: Run, sample_id: int) -> pl.LazyFrame:
     """Calibrated probability of every class for one sample, most probable first."""
     row = run.scan("predictions").filter(pl.col("sample_id") == sample_id)

@@ -206,23 +206,6 @@ def test_a_selection_of_nothing_is_made_of_nothing(frame: pl.LazyFrame) -> None:
     assert queries.composition(frame.head(0), frame, "label").collect().is_empty()
 
 
-def test_similar_samples_are_the_nearest_by_cosine_nearest_first(run: Run, frame: pl.LazyFrame) -> None:
-    embedding = {i: np.array(row["embedding"]) for i, row in _by_id(run, "embeddings").items()}
-    cosine = {i: _cosine(embedding[5], vector) for i, vector in embedding.items() if i != 5}
-    nearest = sorted(cosine, key=lambda i: -cosine[i])[:20]
-    found = queries.similar(run, frame, 5).collect()
-    assert found["sample_id"].to_list() == nearest
-    assert found["rank"].to_list() == list(range(1, 21))
-    assert found["similarity"].to_list() == about([cosine[i] for i in nearest], abs=1e-6)
-    assert found["label"].to_list() == [_by_id(run, "samples")[i]["label"] for i in nearest]
-
-
-def test_similar_samples_can_be_limited_to_a_filtered_frame(run: Run, frame: pl.LazyFrame) -> None:
-    labels = queries.similar(run, Filters.of(label="dog").apply(frame), 5).collect()["label"]
-    assert set(labels) == {"dog"}
-    assert queries.similar(run, frame, 10**6).collect().is_empty()
-
-
 def test_probabilities_are_named_add_up_to_one_and_fall(run: Run) -> None:
     row = _by_id(run, "predictions")[3]
     found = queries.probabilities(run, 3).collect()
@@ -303,7 +286,3 @@ def _accuracy(rows: list[Row]) -> Row:
         "mean_loss": about(mean(losses)),
         "median_loss": about(median(losses)),
     }
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
