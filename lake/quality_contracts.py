@@ -4,7 +4,8 @@ import dataframely as dy
 
 from lake.columns import dataset_id_column, float_column, one_of, run_id_column, sample_id_column
 
-TIERS = ["exact", "near"]
+COPIES = ["exact", "near"]
+TIERS = [*COPIES, "similar"]
 REASONS = ["doubtful label", "image quality", "far from others", "look-alike class", "unsure"]
 ISSUES = ["label", "ambiguous"]
 VERDICTS = ["wrong", "ambiguous", "fine", "duplicate", "exclude", "in set", "undone"]
@@ -22,14 +23,14 @@ class Triage(dy.Schema):
 
 
 class Duplicates(dy.Schema):
-    """Samples that are in the data twice, each with the copy that is most like it, one across the training first."""
+    """Samples that are in the data twice or nearly, each with the one most like it; a leak comes first."""
 
     run_id = run_id_column()
     sample_id = sample_id_column()
-    duplicate_id = dy.Int64(min=0, description="The copy.")
-    tier = one_of(TIERS, "The same bytes, or alike but for a mirror image and a small shift")
+    duplicate_id = dy.Int64(min=0, description="The copy or look-alike.")
+    tier = one_of(TIERS, "The same bytes; alike but for a mirror image and a small shift; or less than that")
     correlation = float_column("Of their lightness.", min=-1.001, max=1.001)
-    leak = dy.Bool(description="One of the two was trained on and the other was not.")
+    leak = dy.Bool(description="Copies of which one was trained on and the other was not.")
 
 
 class LabelIssues(dy.Schema):
@@ -70,3 +71,4 @@ class Reviews(dy.Schema):
     reviewer = dy.String(description="Who said so.")
     reviewed_at = dy.Datetime(time_zone="UTC", description="When.")
     undoes = dy.String(nullable=True, description="The review that this one takes back.")
+    run_id = dy.String(nullable=True, description="The run it was looked at in.")

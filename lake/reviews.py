@@ -9,16 +9,15 @@ import random
 import threading
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 
 from lake.contracts import TABLES
 from lake.errors import LakeError, UsageError
 from lake.quality_contracts import VERDICTS
-from lake.store import Lake, reading
+from lake.store import Lake, Run
 
 TRIES, LONGEST_PAUSE = 60, 0.5
 MAX_NOTE, MAX_NAME = 2000, 80
@@ -27,7 +26,10 @@ _TURN = threading.Lock()  # people on one server wait for each other instead of 
 
 @dataclass(frozen=True)
 class Review:
-    """One verdict of one person on one sample; `undoes` names the review that it takes back."""
+    """One verdict of one person on one sample.
+
+    `run_id` is the run it was looked at in, `undoes` the review that it takes back.
+    """
 
     dataset_id: str
     sample_id: int
@@ -36,6 +38,7 @@ class Review:
     label: str | None = None
     note: str = ""
     undoes: str | None = None
+    run_id: str | None = None
 
 
 def add_reviews(lake: Lake, reviews: list[Review]) -> list[str]:
@@ -43,7 +46,8 @@ def add_reviews(lake: Lake, reviews: list[Review]) -> list[str]:
 
     Raises `UsageError` where one is not complete, `LakeError` where the lake cannot be written.
     """
-    rows = [_row(review) for review in reviews]
+    now = dt.datetime.now(dt.UTC)
+    rows = [_row(review, now + dt.timedelta(microseconds=i)) for i, review in enumerate(reviews)]
     frame = pl.DataFrame(rows, schema={n: c.dtype for n, c in TABLES["reviews"].columns().items()})
     name = f"reviews/{rows[0]['review_id']}"
     checked = TABLES["reviews"].validate(frame, cast=True)
@@ -64,11 +68,9 @@ def add_reviews(lake: Lake, reviews: list[Review]) -> list[str]:
 
 def scan_reviews(lake: Lake, dataset_id: str) -> pl.LazyFrame:
     """Every review of a dataset, oldest first, those that were taken back too."""
-    with reading(lake.root):
-        table = _open(lake)
-        if table is None:
-            return TABLES["reviews"].create_empty().lazy()
-        return pl.scan_delta(table).filter(pl.col("dataset_id") == dataset_id).sort("reviewed_at", "review_id")
+    if not lake.has("reviews", dataset_id):
+        return TABLES["reviews"].create_empty().lazy()
+    return lake.staged("reviews", dataset_id).sort("reviewed_at", "review_id")
 
 
 def standing(reviews: pl.LazyFrame) -> pl.LazyFrame:
@@ -83,7 +85,62 @@ def latest(reviews: pl.LazyFrame) -> pl.LazyFrame:
     return verdicts.sort("reviewed_at", "review_id").unique("sample_id", keep="last", maintain_order=True)
 
 
-def _row(review: Review) -> dict[str, object]:
+def judged_issues(lake: Lake, dataset_id: str) -> pl.DataFrame:
+    """The last verdict on each sample of the list of doubtful labels that its reviewer saw: run_id, sample_id, verdict.
+
+    Every verdict counts for the list it was given on, as the next run need not have the sample in its own.
+    """
+    verdicts = latest(scan_reviews(lake, dataset_id)).select("run_id", "sample_id", "verdict").drop_nulls().collect()
+    still = set(verdicts["run_id"]) & set(lake.runs()["run_id"])
+    lists = [lake.run(run_id).scan("label_issues").filter(kind="label") for run_id in sorted(still)]
+    if not lists:
+        return verdicts.clear()
+    return verdicts.join(pl.concat(lists).select("run_id", "sample_id").collect(), on=["run_id", "sample_id"])
+
+
+def save_set(run: Run, name: str, sample_ids: list[int], reviewer: str) -> None:
+    """Keep samples under a name, in one commit; a set of that name gets them in addition.
+
+    Raises `UsageError` where the name, the samples or the person are missing, `LakeError` as `add_reviews`.
+    """
+    if not name.strip() or not sample_ids:
+        raise UsageError("A set needs a name and at least one sample.")
+    name = name.strip()[:MAX_NAME]
+    first = Review(run.dataset_id, sample_ids[0], "in set", reviewer, note=name, run_id=run.run_id)
+    add_reviews(run.lake, [replace(first, sample_id=i) for i in sample_ids])
+
+
+def drop_set(run: Run, name: str, reviewer: str) -> None:
+    """Take a set back, by a row for each of its samples."""
+    rows = _in_sets(scan_reviews(run.lake, run.dataset_id)).filter(pl.col("note") == name).collect()
+    undone = [
+        Review(run.dataset_id, row["sample_id"], "undone", reviewer, undoes=row["review_id"])
+        for row in rows.iter_rows(named=True)
+    ]
+    if undone:
+        add_reviews(run.lake, undone)
+
+
+def saved_sets(reviews: pl.LazyFrame) -> pl.LazyFrame:
+    """Each saved set: name, n, sample_ids in the order they were saved, saved_by and saved_at; the newest first."""
+    samples = _in_sets(reviews).unique(["note", "sample_id"], keep="first", maintain_order=True)
+    return (
+        samples.group_by(pl.col("note").alias("name"), maintain_order=True)
+        .agg(
+            n=pl.len().cast(pl.Int64),
+            sample_ids=pl.col("sample_id"),
+            saved_by=pl.col("reviewer").unique(maintain_order=True),
+            saved_at=pl.col("reviewed_at").max(),
+        )
+        .sort("saved_at", "name", descending=[True, False])
+    )
+
+
+def _in_sets(reviews: pl.LazyFrame) -> pl.LazyFrame:
+    return standing(reviews).filter(pl.col("verdict") == "in set")
+
+
+def _row(review: Review, moment: dt.datetime) -> dict[str, object]:
     if review.verdict not in VERDICTS:
         raise UsageError(f"The verdict {review.verdict[:40]!r} is none of {', '.join(VERDICTS)}.")
     if review.verdict == "wrong" and not review.label:
@@ -98,13 +155,7 @@ def _row(review: Review) -> dict[str, object]:
         "label": review.label,
         "note": review.note[:MAX_NOTE],
         "reviewer": review.reviewer.strip()[:MAX_NAME],
-        "reviewed_at": dt.datetime.now(dt.UTC),
+        "reviewed_at": moment,
         "undoes": review.undoes,
+        "run_id": review.run_id,
     }
-
-
-def _open(lake: Lake) -> DeltaTable | None:
-    try:
-        return DeltaTable(lake.uri("reviews"), storage_options=lake.options)
-    except TableNotFoundError:
-        return None

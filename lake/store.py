@@ -144,6 +144,7 @@ class Lake:
             self.uri(name),
             frame,
             mode="append",
+            schema_mode="merge" if exists else None,
             partition_by=partition_by,
             storage_options=self.options,
             commit_properties=CommitProperties(app_transactions=[once]),

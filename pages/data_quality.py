@@ -4,6 +4,7 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
+from lake.quality_contracts import COPIES, TIERS
 from lake.store import Run
 from pages.ui import data, filters
 from pages.ui.copies import show_pairs
@@ -87,9 +88,10 @@ def show_copies(run: Run) -> None:
         name: queries.accuracy(part).collect().row(0, named=True)
         for name, part in (("all", test), ("without", test.filter(~pl.col("leak"))))
     }
-    copies = data.table(run, "duplicates")
+    pairs = data.table(run, "duplicates")
+    copies = pairs.filter(pl.col("tier").is_in(COPIES))
     exact = int((copies["tier"] == "exact").sum())
-    if not found["all"]["n"] or copies.is_empty():
+    if not found["all"]["n"] or pairs.is_empty():
         st.info("No image was found twice in this run.")
         return
     shares = {name: share_with_interval(row["hits"], row["n"]) for name, row in found.items()}
@@ -97,9 +99,11 @@ def show_copies(run: Run) -> None:
     st.markdown(
         f"{len(copies):,} scored images have a copy, {exact:,} of them an exact one. {removed:,} of the "
         f"{found['all']['n']:,} test images were trained on: the model is right on **{shares['all']}** with them and "
-        f"on **{shares['without']}** without them."
+        f"on **{shares['without']}** without them. {len(pairs) - len(copies):,} more are similar to another: look at "
+        "them, they do not count as copies."
     )
-    show_pairs(run, copies)
+    tiers = st.pills("Tiers", TIERS, selection_mode="multi", default=COPIES, key="tiers", bind="query-params")
+    show_pairs(run, pairs.filter(pl.col("tier").is_in(tiers or TIERS)))
 
 
 def main() -> None:

@@ -14,8 +14,10 @@ from lake.store import Run
 from pages.ui import data, live_explain
 from pages.ui.differences import say_differences
 from pages.ui.gallery import show_paged_gallery
+from pages.ui.map_inset import show_on_map
 from pages.ui.navigation import address, page
 from pages.ui.sample_panel import choose_sample, draw_sample
+from pages.ui.saved_sets import save_as_set, show_saved_sets
 from pages.ui.words import number, percent, plain
 
 NOT_A_COPY, OTHER_SPLIT, OTHER_LABEL = "No copies", "Other split", "Other label"
@@ -110,6 +112,7 @@ def show_found(run: Run, found: pl.DataFrame) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+        save_as_set(run, found["sample_id"].to_list())
 
 
 def main() -> None:
@@ -132,9 +135,13 @@ def main() -> None:
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
-        draw_sample(run, sample_id)
+        if own is None:
+            draw_sample(run, sample_id)
+        st.markdown("**Where they lie** among all samples, in grey")
+        show_on_map(run, found, chosen=sample_id if own is None else None, key="similar-map")
     with right:
         show_found(run, found)
+    show_saved_sets(run)
 
 
 main()

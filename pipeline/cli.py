@@ -65,12 +65,21 @@ def refresh(
         bool | None, typer.Option("--pretrained", help="Start from timm's published weights.")
     ] = None,
     folds: Annotated[int | None, typer.Option(help="Models that score training samples they never saw.")] = None,
+    apply_reviews: Annotated[
+        bool | None, typer.Option("--apply-reviews", help="Correct labels and leave out samples as people said.")
+    ] = None,
     config: ConfigFile = None,
     override: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Publish even when nothing is new.")] = False,
 ) -> None:
     """Compute what is missing and publish one run; interrupted, it goes on where it was."""
-    training = {"seed": seed, "minutes": minutes, "pretrained": pretrained, "folds": folds}
+    training = {
+        "seed": seed,
+        "minutes": minutes,
+        "pretrained": pretrained,
+        "folds": folds,
+        "apply_reviews": apply_reviews,
+    }
     settings = _settings(config, override, preset=preset, lake=lake, data_dir=data_dir, **training)
     _need_training_packages("refresh")
     from pipeline.distributed import this_rank

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lake.contracts import make_frame
+from lake.quality_contracts import COPIES
 from pipeline.duplicates import PROPOSED_BY, find_duplicates
 from pipeline.progress import Progress
 from pipeline.proof import Row, share
@@ -69,17 +70,18 @@ def prove_duplicates(
     rng = np.random.default_rng([seed, 13])
     trained = np.flatnonzero(split == "train")
     origin = np.sort(rng.choice(trained, min(PLANTED, len(trained)), replace=False))
-    copies = np.concatenate([[change(image) for image in images_NHWC[origin]] for change, _, _ in CHANGES.values()])
-    places = np.arange(len(images_NHWC), len(images_NHWC) + len(copies))
+    changed = np.concatenate([[change(image) for image in images_NHWC[origin]] for change, _, _ in CHANGES.values()])
+    places = np.arange(len(images_NHWC), len(images_NHWC) + len(changed))
     found = find_duplicates(
-        np.arange(len(images_NHWC) + len(copies)),
-        np.concatenate([images_NHWC, copies]),
-        np.concatenate([split, np.full(len(copies), "test")]),
-        _nearest(places, _embed(scorer, copies), embedding_ND),
+        np.arange(len(images_NHWC) + len(changed)),
+        np.concatenate([images_NHWC, changed]),
+        np.concatenate([split, np.full(len(changed), "test")]),
+        _nearest(places, _embed(scorer, changed), embedding_ND),
         progress,
         rows=places,
     )
-    pairs = found.filter(pl.col("sample_id") >= len(images_NHWC)).select("sample_id", "duplicate_id")
+    copies = found.filter(pl.col("tier").is_in(COPIES), pl.col("sample_id") >= len(images_NHWC))
+    pairs = copies.select("sample_id", "duplicate_id")
     named = {row - len(images_NHWC): other for row, other in pairs.iter_rows()}
     twins = set(known.select("sample_id", "duplicate_id").iter_rows())
     origins = {row: int(origin[row % len(origin)]) for row in named}

@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from lake.contracts import make_frame
 from lake.differences import WORDS
 from lake.filters import Clause, Filters
+from lake.quality_contracts import COPIES
 from lake.queries import HELD_OUT
 from lake.statistics import Z95, benjamini_hochberg
 from pipeline.findings import CONFIRMED_BELOW, split_in_half
@@ -72,7 +73,7 @@ def _copies(samples: pl.DataFrame) -> Iterator[Row]:
             Filters.of(leak="true", out_of_sample="true").with_clause(Clause(column="label", op="present")),
             "Leave them out of the evaluation, or out of the training.",
         )
-    copies = samples.filter(pl.col("duplicate").is_not_null())
+    copies = samples.filter(pl.col("duplicate").is_in(COPIES))
     if len(copies):
         exact = (copies["duplicate"] == "exact").sum()
         yield _row(
@@ -81,7 +82,7 @@ def _copies(samples: pl.DataFrame) -> Iterator[Row]:
             f"{len(copies):,} of {len(samples):,} scored images have a copy, {exact:,} of them an exact one.",
             copies,
             samples,
-            Filters.of(duplicate=["exact", "near"]),
+            Filters.of(duplicate=COPIES),
             "Keep one of each.",
         )
 

@@ -6,6 +6,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -21,9 +22,10 @@ HELD_OUT = ("validation", "test", "unlabeled")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images with their labels and splits; row i of every array is the sample `sample_id[i]`."""
+    """Images with their labels and splits; row i of every array is the sample `sample_id[i]`, ascending."""
 
     dataset_id: str
+    """Names the source: it stays when images come or labels change, which `content` tells."""
     name: str
     classes: list[str]
     groups: dict[str, dict[str, str]]
@@ -42,6 +44,18 @@ class Dataset:
         """Row numbers of the named splits."""
         return np.flatnonzero(np.isin(self.split, splits))
 
+    @cached_property
+    def sha256(self) -> list[str]:
+        """Hash of the pixels of each sample."""
+        return [hashlib.sha256(image.tobytes()).hexdigest() for image in self.images_NHWC]
+
+    def content(self, *splits: str) -> str:
+        """Hash of all that is known of the samples of some splits, or of all: equal means equal data."""
+        rows = self.rows(*splits) if splits else np.arange(len(self))
+        names = [self.sha256[i] + self.source_name[i] for i in rows]
+        facts = [self.classes, self.groups, self.sample_id[rows].tolist(), self.label[rows].tolist(), names]
+        return hashlib.sha256(json.dumps([*facts, self.split[rows].tolist()]).encode()).hexdigest()[:16]
+
     def to_frame(self) -> pl.DataFrame:
         """The `samples` table: one row a sample, label and groups null where the label is withheld."""
         names = [self.classes[i] if i >= 0 else None for i in self.label]
@@ -57,7 +71,7 @@ class Dataset:
                 "label": pl.Series(names, dtype=pl.String),
                 "groups": pl.Series(groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))),
                 "source_name": self.source_name,
-                "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in self.images_NHWC],
+                "sha256": self.sha256,
             }
         )
 
@@ -126,6 +140,6 @@ def _stratified(
 
 
 def _dataset_id(settings: Settings) -> str:
-    """Names the images and their split: equal ids mean equal `samples` rows."""
+    """Names the images and their split."""
     facts = [cifar10.SHA1, settings.unlabeled, settings.samples, settings.split_seed]
     return "cifar10-" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]

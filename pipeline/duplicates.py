@@ -2,7 +2,8 @@
 
 Both propose, as each misses what the other finds: a network sees changed copies of what it was trained on among
 hundreds of its class, while the spectrum of an image stays as it is under shifts and mirroring. Exact: the same bytes.
-Near: the lightness of one, mirrored or shifted by up to 2 px, correlates with that of the other by .97 or more. A
+Near: the lightness of one, mirrored or shifted by up to 2 px, correlates with that of the other by .97 or more.
+Similar: by .93 or more, mostly one photograph cut or coloured otherwise; to be looked at, not counted as a copy. A
 held-out sample whose copy was trained on is a leak (Barz & Denzler 2020, ciFAIR).
 """
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from lake.contracts import make_frame
 from pipeline.progress import Progress
 
-PROPOSED_BY, MAX_SHIFT, SAME = 5, 2, 0.97
+PROPOSED_BY, MAX_SHIFT, SAME, SIMILAR = 5, 2, 0.97, 0.93
 FREQUENCIES, ALIKE = 8, 0.65
 """Lowest frequencies that are compared, and their least correlation: copies shifted by 2 px have .67 or more."""
 COARSELY = 0.85
@@ -32,7 +33,7 @@ def find_duplicates(
     *,
     rows: NDArray[np.int64] | None = None,
 ) -> pl.DataFrame:
-    """The table `duplicates` but for its run_id: each sample that has a copy, with the copy most like it.
+    """The table `duplicates` but for its run_id: each sample with a copy or look-alike, and the one most like it.
 
     Copies of all samples are looked for, or of those at `rows` only.
     """
@@ -48,11 +49,12 @@ def find_duplicates(
             correlation[part] = likeness(images_NHWC[a[part]], images_NHWC[b[part]])
             task.advance(len(a[part]))
     exact = (images_NHWC[a] == images_NHWC[b]).all((1, 2, 3)) if len(a) else np.zeros(0, bool)
+    tier = np.where(exact, "exact", np.where(correlation >= SAME, "near", "similar"))
     found = pairs.with_columns(
         pl.Series("correlation", correlation),
-        pl.Series("tier", np.where(exact, "exact", "near"), dtype=pl.String),
-        pl.Series("leak", (split[a] == "train") != (split[b] == "train")),
-    ).filter(pl.col("correlation") >= SAME)
+        pl.Series("tier", tier, dtype=pl.String),
+        pl.Series("leak", ((split[a] == "train") != (split[b] == "train")) & (correlation >= SAME)),
+    ).filter(pl.col("correlation") >= SIMILAR)
     sides = [found.rename({"a": x, "b": y}) for x, y in (("sample_id", "duplicate_id"), ("duplicate_id", "sample_id"))]
     both = pl.concat([side.select(sorted(side.columns)) for side in sides])
     closest = both.sort("leak", "correlation", "duplicate_id", descending=[True, True, False]).unique(

@@ -85,6 +85,8 @@ class Settings(BaseSettings):
     split_seed: int = Field(0, ge=0, description="Seed of the splits.")
     scored_train: int | None = Field(None, ge=0, description="Training images to score; all when empty.")
 
+    apply_reviews: bool = Field(False, description="Honour what people said: labels corrected, samples left out.")
+
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")
     pretrained: bool = Field(False, description="Start from timm's published weights.")
     minutes: float | None = Field(None, gt=0, description="Train the schedule that takes this long on this machine.")

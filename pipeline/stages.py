@@ -14,12 +14,10 @@ from lake import differences, loss_maps, queries
 from lake.contracts import METHODS, make_frame
 from pipeline import (
     augment,
-    cifar10,
     cluster,
     cluster_quality,
     copy_proofs,
     data_findings,
-    datasets,
     describe,
     distributed,
     duplicates,
@@ -92,7 +90,7 @@ TRAIN_SETTINGS = (
     "label_smoothing",
     "warmup",
 )
-TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, model, cifar10, datasets)
+TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, model)
 MAP_SETTINGS = ("seed", "pca_dims", "umap_neighbors", "umap_min_dist")
 CLUSTER_SETTINGS = ("seed", "kmeans_clusters", "hdbscan_min_cluster_size")
 TEST_SETTINGS = ("seed", "permutations", "false_discovery_rate", "min_group_size")
@@ -123,8 +121,8 @@ class Stages:
             "properties",
             lambda _: {"properties": stage_tables.property_table(self._dataset, self._progress)},
             settings=(),
-            code=(properties, cifar10, datasets),
-            inputs=(self._dataset.dataset_id,),
+            code=(properties,),
+            inputs=(self._dataset.content(),),
         )
 
     @cached_property
@@ -146,7 +144,7 @@ class Stages:
             lambda _: self._score(),
             settings=("scored_train",),
             code=(score, folds, model),
-            inputs=(self.train.fingerprint, *(fold.fingerprint for fold in self.folds)),
+            inputs=(self._dataset.content(), self.train.fingerprint, *(fold.fingerprint for fold in self.folds)),
         )
 
     @cached_property
@@ -296,7 +294,7 @@ class Stages:
             lambda folder: stage_tables.train_model(folder, self._dataset, rows, self._settings, self._progress),
             settings=TRAIN_SETTINGS,
             code=TRAIN_CODE,
-            inputs=(self._dataset.dataset_id, *inputs),
+            inputs=(self._dataset.dataset_id, self._dataset.content("train"), *inputs),
         )
 
     def _classifier(self, training: Finished) -> nn.Module:

@@ -112,7 +112,7 @@ def hash_facts(facts: Any) -> str:
 @contextmanager
 def measure_cost() -> Iterator[dict[str, float]]:
     """Seconds and peak resident memory in MiB of this process and its children, filled in at the end."""
-    cost: dict[str, float] = {}
+    cost: dict[str, float] = {"reused": 0.0}
     done, peak, started = threading.Event(), [_resident_mib()], time.perf_counter()
 
     def watch() -> None:

@@ -97,7 +97,8 @@ def test_a_verdict_is_kept_and_the_next_label_follows(lake_copy: Path, rows: pl.
         (wrong[1], "fine", None, "Ada"),
     ]
     said = shown(app).replace("**", "")
-    assert f"2 of the {len(wrong)} doubtful labels are reviewed. {percent(0.5)} (" in said
+    assert f"2 of the {len(wrong)} doubtful labels are reviewed. Of 2 such labels that people judged" in said
+    assert f"{percent(0.5)} (9.5 to 90.5) were wrong" in said
     assert f"Number 3 of the list: sample {wrong[2]}" in said
 
 

@@ -67,6 +67,21 @@ def test_copies_are_named_with_their_tier_and_a_leak_first(photos: np.ndarray) -
     assert rows[400]["leak"] and rows[410]["leak"]
 
 
+def test_look_alikes_are_named_and_are_no_leak(photos: np.ndarray) -> None:
+    noise = np.random.default_rng(2).normal(0, 1, photos[0].shape)
+    steps = [(photos[0] + size * noise).clip(0, 255).astype(np.uint8) for size in range(0, 120, 2)]
+    alike = [likeness(photos[:1], step[None])[0] for step in steps]
+    images = photos.copy()
+    images[59] = steps[next(i for i, value in enumerate(alike) if value < 0.96)]
+    split = np.array(["train"] * 30 + ["test"] * 30)
+    pair = pl.DataFrame({"sample_id": [0], "rank": [1], "neighbor_id": [59]})
+    found = find_duplicates(np.arange(60), images, split, pair, QUIET)
+    assert found.select("sample_id", "duplicate_id", "tier", "leak").rows() == [
+        (0, 59, "similar", False),
+        (59, 0, "similar", False),
+    ]
+
+
 def test_different_pictures_have_no_copy(photos: np.ndarray) -> None:
     none = pl.DataFrame(schema={"sample_id": pl.Int64, "rank": pl.Int64, "neighbor_id": pl.Int64})
     assert find_duplicates(np.arange(60), photos, np.full(60, "train"), none, QUIET).is_empty()

@@ -1,5 +1,6 @@
 """Reviews: none lost and none doubled by twenty people at once, taken back by another row, refused when incomplete."""
 
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from deltalake.exceptions import CommitFailedError
 
 from lake import reviews, store
 from lake.errors import LakeError, UsageError
-from lake.reviews import Review, add_reviews, latest, scan_reviews, standing
+from lake.reviews import Review, add_reviews, drop_set, latest, save_set, saved_sets, scan_reviews, standing
 from lake.store import Lake
 
 REPOSITORY = Path(__file__).parent.parent
@@ -60,6 +61,39 @@ def test_reviews_of_another_dataset_are_not_mixed_in(lake: Lake) -> None:
     add_reviews(lake, [said(1)])
     add_reviews(lake, [Review("other", 1, "fine", "Ada")])
     assert len(scan_reviews(lake, DATA).collect()) == 1
+
+
+def test_sets_are_saved_under_a_name_grow_and_are_taken_back(tmp_path: Path, tiny_lake: str) -> None:
+    run = Lake(shutil.copytree(tiny_lake, tmp_path / "copy")).run()
+
+    def sets() -> dict[str, list[int]]:
+        found = saved_sets(scan_reviews(run.lake, run.dataset_id)).select("name", "sample_ids").collect()
+        return dict(found.iter_rows())
+
+    save_set(run, " white cats ", [9, 3, 5], "Ada")
+    save_set(run, "boats", [3], "Bob")
+    save_set(run, "white cats", [5, 1], "Bob")
+    assert sets() == {"white cats": [9, 3, 5, 1], "boats": [3]}
+    assert list(sets()) == ["white cats", "boats"], "the newest first"
+    drop_set(run, "white cats", "Ada")
+    assert sets() == {"boats": [3]}
+    assert latest(scan_reviews(run.lake, run.dataset_id)).collect().is_empty()
+
+
+@pytest.mark.parametrize(("name", "samples"), [("  ", [1]), ("empty", [])])
+def test_a_set_without_name_or_samples_is_refused(tiny_lake: str, name: str, samples: list[int]) -> None:
+    with pytest.raises(UsageError, match="needs a name and at least one sample"):
+        save_set(Lake(tiny_lake).run(), name, samples, "Ada")
+
+
+def test_reviews_of_before_there_was_a_run_to_name_are_read_and_added_to(lake: Lake) -> None:
+    add_reviews(lake, [said(1)])
+    old = pl.read_delta(lake.uri("reviews")).drop("run_id")
+    shutil.rmtree(lake.uri("reviews"))
+    old.write_delta(lake.uri("reviews"), delta_write_options={"partition_by": ["dataset_id"]})
+    assert scan_reviews(lake, DATA).collect()["run_id"].to_list() == [None]
+    add_reviews(lake, [said(2, run_id="later")])
+    assert scan_reviews(lake, DATA).collect()["run_id"].to_list() == [None, "later"]
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 """Similar: equal to brute force in float64 up to ties, led by examples for and against, narrowed before counting."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
 
 from lake.differences import measure, notable
 from lake.queries import scan_samples
+from lake.reviews import saved_sets, scan_reviews
 from lake.similar import Index, to_unit
 from lake.store import Lake, Run
 from tests.apps import HELD_OUT, Open, answer, shown, tiles
@@ -134,3 +137,46 @@ def test_the_sentence_and_the_gallery_speak_of_the_same_samples(
     labels = rows.filter(pl.col("sample_id").is_in(found))["label"].drop_nulls()
     top, n = labels.value_counts(sort=True).row(0)
     assert f"{n} of the {len(labels)} most similar labelled images are {top}" in answer(app)
+
+
+# --- saved sets
+
+
+def click(app: AppTest, key: str) -> AppTest:
+    return next(button for button in app.button if button.key == key).click().run()
+
+
+def links(app: AppTest, label: str) -> list[str]:
+    return [link.proto.query_string for link in app.get("page_link") if link.proto.label == label]
+
+
+def test_what_was_found_is_saved_under_a_name_opened_and_taken_back(lake_copy: Path, open_page: Open) -> None:
+    app = open_page(str(lake_copy), "similar")
+    found = [tile["sample_id"] for tile in tiles(app)]
+    app.text_input(key="set-name").set_value("odd ones")
+    app.text_input(key="reviewer").set_value("Ada").run()
+    app = click(app, "set-save")
+    (kept,) = saved_sets(scan_reviews(Lake(lake_copy), "tiny-240-0")).collect().iter_rows(named=True)
+    assert (kept["name"], kept["sample_ids"], kept["saved_by"]) == ("odd ones", found, ["Ada"])
+    assert "**odd ones** · 20 samples · by Ada" in shown(open_page(str(lake_copy), "similar"))
+    (again,) = links(app, "More like these")
+    assert f"sample={found[0]}&also={found[1]}%2C+{found[2]}" in again
+    app.text_input(key="drop-by-odd ones").set_value("Bob").run()
+    click(app, "drop-odd ones")
+    assert "odd ones" not in shown(open_page(str(lake_copy), "similar"))
+
+
+def test_a_set_without_a_name_is_refused(lake_copy: Path, open_page: Open) -> None:
+    app = click(open_page(str(lake_copy), "similar"), "set-save")
+    assert "needs a name" in app.error[0].value
+
+
+def test_the_map_beside_shows_the_found_in_colour_and_rings_the_one_asked_about(
+    tiny_lake: str, rows: pl.DataFrame, open_page: Open
+) -> None:
+    app = open_page(tiny_lake, "similar")
+    chart = next(c.proto for c in app.get("vega_lite_chart") if json.loads(c.proto.spec).get("height") == 300)
+    frames = [pl.read_ipc_stream(dataset.data.data) for dataset in chart.datasets]
+    dots = next(frame for frame in frames if "superclass" in frame.columns)
+    assert set(dots["sample_id"]) == {tile["sample_id"] for tile in tiles(app)}
+    assert any(frame.columns == ["sample_id", "at_x", "at_y"] and len(frame) == 1 for frame in frames)

@@ -1,10 +1,14 @@
 """The review queue: one doubtful label after the other, a verdict on each, and what the verdicts say of the list."""
 
+import io
+from dataclasses import replace
+from functools import partial
+
 import polars as pl
 import streamlit as st
 
 from lake.errors import UserError
-from lake.reviews import Review, add_reviews, latest, scan_reviews, standing
+from lake.reviews import Review, add_reviews, judged_issues, latest, scan_reviews, standing
 from lake.store import Run
 from pages.ui import data
 from pages.ui.sample_panel import describe, find_sample, show_image
@@ -19,17 +23,24 @@ def show_queue(run: Run) -> None:
     issues = data.table(run, "label_issues").filter(kind="label").sort("rank")
     reviews = scan_reviews(run.lake, run.dataset_id)
     verdicts = latest(reviews).collect()
-    judged = issues.join(verdicts.select("sample_id", "verdict"), on="sample_id")
     open_ = issues.join(verdicts, on="sample_id", how="anti", maintain_order="left")
-    wrong = int((judged["verdict"] == "wrong").sum())
-    found = f" **{share_with_interval(wrong, len(judged))}** of these labels were wrong." if len(judged) else ""
-    st.markdown(f"{len(judged):,} of the {len(issues):,} doubtful labels are reviewed.{found}")
+    st.markdown(f"{len(issues) - len(open_):,} of the {len(issues):,} doubtful labels are reviewed.{_precision(run)}")
+    st.caption("The most doubtful comes first: a verdict on it is the most likely to mend a label.")
     reviewer = st.text_input("Your name", key="reviewer", max_chars=80, width=300)
     if open_.is_empty():
         st.info("Every doubtful label of this run has a verdict.")
     else:
         _show_next(run, open_.row(0, named=True), reviewer)
-    _show_record(run, standing(reviews).collect(), reviewer)
+    _show_record(run, standing(reviews).filter(pl.col("verdict") != "in set").collect(), reviewer)
+
+
+def _precision(run: Run) -> str:
+    """How many labels that the lists of this and of earlier runs doubted were wrong, by the people who looked."""
+    judged = judged_issues(run.lake, run.dataset_id)["verdict"]
+    if judged.is_empty():
+        return ""
+    wrong = share_with_interval(int((judged == "wrong").sum()), len(judged))
+    return f" Of {len(judged):,} such labels that people judged, in this run or an earlier one, **{wrong}** were wrong."
 
 
 def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
@@ -49,12 +60,13 @@ def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
         classes = [str(issue["likely"]), *(c for c in run.classes if c not in (issue["likely"], issue["label"]))]
         right_class = st.selectbox("If the label is wrong, it is", classes, key=f"right-{sample_id}", width=240)
         note = st.text_input("Note", key=f"note-{sample_id}", max_chars=500)
+        review = Review(run.dataset_id, sample_id, "fine", reviewer, note=note, run_id=run.run_id)
         with st.container(horizontal=True):
             if st.button(f"Wrong: {right_class}", type="primary", key="verdict-wrong"):
-                _say(run, Review(run.dataset_id, sample_id, "wrong", reviewer, label=right_class, note=note))
+                _say(run, replace(review, verdict="wrong", label=right_class))
             for verdict, text in OTHER_VERDICTS.items():
                 if st.button(text, key=f"verdict-{verdict}"):
-                    _say(run, Review(run.dataset_id, sample_id, verdict, reviewer, note=note))
+                    _say(run, replace(review, verdict=verdict))
 
 
 def _show_record(run: Run, reviews: pl.DataFrame, reviewer: str) -> None:
@@ -66,14 +78,10 @@ def _show_record(run: Run, reviews: pl.DataFrame, reviewer: str) -> None:
         if st.button(f"Take back: sample {last['sample_id']} is {last['verdict']}", key="undo", icon=":material/undo:"):
             undone = Review(run.dataset_id, last["sample_id"], "undone", reviewer, undoes=last["review_id"])
             _say(run, undone)
-        st.download_button(
-            "Export verdicts as CSV",
-            reviews.write_csv(),
-            "reviews.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        for kind, write in {"csv": reviews.write_csv, "parquet": partial(_to_parquet, reviews)}.items():
+            st.download_button(
+                f"Verdicts as {kind}", write(), f"reviews.{kind}", icon=":material/download:", on_click="ignore"
+            )
     shown = reviews.reverse().select("reviewed_at", "sample_id", "verdict", "label", "reviewer", "note")
     st.dataframe(
         shown.head(100),
@@ -87,6 +95,12 @@ def _show_record(run: Run, reviews: pl.DataFrame, reviewer: str) -> None:
             "note": "Note",
         },
     )
+
+
+def _to_parquet(frame: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    frame.write_parquet(file)
+    return file.getvalue()
 
 
 def _say(run: Run, review: Review) -> None:

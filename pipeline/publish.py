@@ -1,0 +1,104 @@
+"""Write what the stages left into the lake, invisible until the run is published."""
+
+import datetime as dt
+import importlib.metadata
+import io
+import json
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from lake.contracts import DATASET_TABLES, TABLES, key_column
+from lake.store import Lake
+from pipeline.datasets import Dataset
+from pipeline.progress import Progress
+from pipeline.settings import Settings
+from pipeline.stage_tables import CHECKPOINT
+from pipeline.stored_model import models_frame
+from pipeline.workspace import Finished, measure_cost, package_versions
+
+Figures = dict[str, float]
+
+
+def stage_tables(
+    lake: Lake, run_id: str, dataset: Dataset, stages: dict[str, Finished], settings: Settings, progress: Progress
+) -> Figures:
+    """Write every table but `metrics` under the run's id (or the dataset's); returns what that cost."""
+    published = [stage for name, stage in stages.items() if not name.startswith("fold-")]
+    frames = {name: frame for stage in published for name, frame in stage.frames.items() if name in TABLES}
+    with measure_cost() as cost, progress.task("write", len(frames) + 3) as task:
+        if not lake.has("images", dataset.dataset_id):
+            lake.stage("images", _images_frame(dataset))
+        task.advance()
+        lake.stage("samples", dataset.to_frame())
+        task.advance()
+        lake.stage("models", _models_frame(stages, settings).with_columns(run_id=pl.lit(run_id)))
+        task.advance()
+        for name, frame in frames.items():
+            key = dataset.dataset_id if name in DATASET_TABLES else run_id
+            lake.stage(name, frame.with_columns(pl.lit(key).alias(key_column(name))), key=key)
+            task.advance()
+    return cost
+
+
+def stage_metrics(lake: Lake, run_id: str, costs: dict[str, Figures], figures: dict[str, Figures]) -> None:
+    """Write the table `metrics`: what each step cost, in the order they ran, and figures by what they are of."""
+    ordered = {stage: cost | {"order": order} for order, (stage, cost) in enumerate(costs.items())}
+    rows = [
+        {"run_id": run_id, "stage": stage, "name": name, "value": float(value)}
+        for numbers in (ordered, figures)
+        for stage, named in numbers.items()
+        for name, value in named.items()
+    ]
+    lake.stage("metrics", pl.DataFrame(rows))
+
+
+def _models_frame(stages: dict[str, Finished], settings: Settings) -> pl.DataFrame:
+    trained = [stages["train"], *(stage for name, stage in stages.items() if name.startswith("fold-"))]
+    checkpoints = [stage.folder / CHECKPOINT for stage in trained]
+    return models_frame(checkpoints, stages["score"].frames["predictions"], resolution=settings.resolution)
+
+
+def _images_frame(dataset: Dataset) -> pl.DataFrame:
+    height, width = dataset.images_NHWC.shape[1:3]
+    return pl.DataFrame(
+        {
+            "dataset_id": dataset.dataset_id,
+            "sample_id": dataset.sample_id,
+            "png": [_encode_png(image) for image in dataset.images_NHWC],
+            "width": width,
+            "height": height,
+        }
+    )
+
+
+def _encode_png(image_HWC: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image_HWC).save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def run_facts(
+    run_id: str, started: dt.datetime, dataset: Dataset, settings: Settings, fingerprint: str
+) -> dict[str, object]:
+    """What `Lake.publish` needs to know of the run."""
+    groups = [
+        {"name": group, "label": label, "value": value}
+        for group, values in dataset.groups.items()
+        for label, value in values.items()
+    ]
+    return {
+        "run_id": run_id,
+        "started_at": started,
+        "preset": settings.preset,
+        "dataset_id": dataset.dataset_id,
+        "dataset_name": dataset.name,
+        "classes": dataset.classes,
+        "groups": groups,
+        "fingerprint": fingerprint,
+        "code_version": importlib.metadata.version("latentlake"),
+        "packages": json.dumps(package_versions()),
+        "config": settings.model_dump_json(),
+    }
