@@ -10,9 +10,9 @@ def run_id_column() -> dy.String:
     return dy.String(primary_key=True, description="The run this row belongs to.")
 
 
-def dataset_id_column() -> dy.String:
+def dataset_id_column(*, primary_key: bool = True) -> dy.String:
     """The dataset a row belongs to."""
-    return dy.String(primary_key=True, description="The dataset and its split, shared by runs.")
+    return dy.String(primary_key=primary_key, description="The dataset and its split, shared by runs.")
 
 
 def sample_id_column() -> dy.Int64:

@@ -12,6 +12,7 @@ import polars as pl
 from lake.columns import counts_of, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
 from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs
 from lake.quality_contracts import Duplicates, LabelIssues, Reviews, Triage
+from lake.run_contracts import Rejected
 
 FORMAT_VERSION = 1
 """Raised when a reader of the previous version would misread the lake."""
@@ -52,6 +53,7 @@ class Runs(dy.Schema):
         description="Pinned Delta version and rows of every table of the run.",
     )
     checks = dy.Int64(min=0, description="Contract and key checks passed before publishing.")
+    forced = dy.String(nullable=True, description="Why it would have been refused, had it not been forced.")
 
 
 class Samples(dy.Schema):
@@ -362,9 +364,10 @@ TABLES: dict[str, type[dy.Schema]] = {
     "proofs": Proofs,
     "metrics": Metrics,
     "reviews": Reviews,
+    "rejected": Rejected,
 }
 DATASET_TABLES = ("samples", "images", "properties")
-UNPINNED = ("runs", "reviews")
+UNPINNED = ("runs", "reviews", "rejected")
 """Tables that are read as they are now."""
 RUN_TABLES = tuple(name for name in TABLES if name not in (*UNPINNED, *DATASET_TABLES))
 

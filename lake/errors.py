@@ -1,5 +1,6 @@
 """Errors written for people: what happened, which value, what to do. Shown without a traceback."""
 
+EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_RETRY_LATER = 75
@@ -9,6 +10,7 @@ class UserError(Exception):
     """Something the reader of the message can mend; `exit_code` is what the command returns."""
 
     exit_code = EXIT_FAILED
+    status = "failed"
 
 
 class UsageError(UserError):
@@ -18,9 +20,10 @@ class UsageError(UserError):
 
 
 class RetryLater(UserError):
-    """Nothing is wrong, but not now: another refresh holds the lock."""
+    """Nothing is wrong, but not now: another refresh holds the lock, it is not due, or its time is over."""
 
     exit_code = EXIT_RETRY_LATER
+    status = "retry later"
 
 
 class LakeError(UserError):

@@ -38,12 +38,7 @@ class Lake:
 
         Raises `LakeError` where the lake is damaged or was written by a newer version.
         """
-        with reading(self.root):
-            try:
-                table = DeltaTable(self.uri("runs"), storage_options=self.options)
-            except TableNotFoundError:
-                return TABLES["runs"].create_empty()
-            runs = pl.scan_delta(table).collect()
+        runs = self._read("runs")
         newest = max(runs["format_version"].to_list(), default=0)
         if newest > FORMAT_VERSION:
             raise LakeError(
@@ -51,6 +46,10 @@ class Lake:
                 "Install the newer latentlake to read it."
             )
         return runs.sort("published_at", descending=True)
+
+    def rejected(self) -> pl.DataFrame:
+        """Runs that were computed and kept from readers, newest first."""
+        return self._read("rejected").sort("rejected_at", descending=True)
 
     def run(self, run_id: str = "latest") -> "Run":
         """The published run of that id; `LakeError` where there is none."""
@@ -124,6 +123,21 @@ class Lake:
         self._append_run(_validated("runs", pl.DataFrame([row], schema=_polars_schema("runs"))))
         return str(run_id)
 
+    def reject(self, facts: dict[str, Any], reason: str, measured: dict[str, Any]) -> None:
+        """Record why a run that was staged is kept from readers; `measured` are the other columns of `rejected`."""
+        row = facts | measured | {"reason": reason, "rejected_at": dt.datetime.now(dt.UTC)}
+        named = pl.DataFrame(
+            [{name: row[name] for name in _polars_schema("rejected")}], schema=_polars_schema("rejected")
+        )
+        with _writing(self.root):
+            self.append_once("rejected", _validated("rejected", named), transaction=f"reject/{facts['run_id']}")
+
+    def version(self, name: str) -> int | None:
+        """The newest version of a table; None where it is not there."""
+        if not DeltaTable.is_deltatable(self.uri(name), self.options):
+            return None
+        return self._newest(name)
+
     def uri(self, name: str) -> str:
         """Where a table lies."""
         return f"{self.root}/{name}"
@@ -153,6 +167,15 @@ class Lake:
     def _append_run(self, row: pl.DataFrame) -> None:
         with _writing(self.root):
             self.append_once("runs", row, transaction=f"publish/{row['run_id'][0]}")
+
+    def _read(self, name: str) -> pl.DataFrame:
+        """A table that is read as it is now; columns that it is older than are null."""
+        with reading(self.root):
+            try:
+                table = DeltaTable(self.uri(name), storage_options=self.options)
+            except TableNotFoundError:
+                return TABLES[name].create_empty()
+            return _complete(table, name).collect()
 
     def _open(self, name: str, version: int) -> DeltaTable:
         return DeltaTable(self.uri(name), version=version, storage_options=self.options)
@@ -260,9 +283,14 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
 
 
 def _select(table: DeltaTable, name: str, key: str) -> pl.LazyFrame:
+    return _complete(table, name).filter(pl.col(key_column(name)) == key)
+
+
+def _complete(table: DeltaTable, name: str) -> pl.LazyFrame:
+    """All rows, with nulls in the columns that the table is older than."""
     stored = {field.name for field in table.schema().fields}
     absent = {c: pl.lit(None, dtype) for c, dtype in _polars_schema(name).items() if c not in stored}
-    return pl.scan_delta(table).filter(pl.col(key_column(name)) == key).with_columns(**absent)
+    return pl.scan_delta(table).with_columns(**absent)
 
 
 def _only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import polars as pl
-import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -22,6 +21,7 @@ from rich.table import Table
 from lake import queries
 from lake.errors import UsageError, UserError
 from lake.store import Lake
+from pipeline import logs, refresh_command
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
 
@@ -70,7 +70,12 @@ def refresh(
     ] = None,
     config: ConfigFile = None,
     override: Overrides = None,
-    force: Annotated[bool, typer.Option("--force", help="Publish even when nothing is new.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish even when nothing is new, or accuracy fell; recorded.")
+    ] = False,
+    if_stale: Annotated[str | None, typer.Option(help="Only if the latest run is older than 90m, 24h, 7d.")] = None,
+    max_hours: Annotated[float | None, typer.Option(help="Stop after so long; the next one goes on.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A summary as one JSON object on stdout.")] = False,
 ) -> None:
     """Compute what is missing and publish one run; interrupted, it goes on where it was."""
     training = {
@@ -82,14 +87,19 @@ def refresh(
     }
     settings = _settings(config, override, preset=preset, lake=lake, data_dir=data_dir, **training)
     _need_training_packages("refresh")
-    from pipeline.distributed import this_rank
-    from pipeline.refresh import help_refresh
-    from pipeline.refresh import refresh as run_refresh
+    asked = refresh_command.Asked(force=force, if_stale=if_stale, max_hours=max_hours)
+    if int(os.environ.get("RANK", "0")) > 0:
+        from pipeline.refresh import help_refresh
 
-    if this_rank() > 0:
         help_refresh(settings, Progress(quiet=True))
-    else:
-        typer.echo(run_refresh(settings, Progress(), force=force).run_id)
+        return
+    try:
+        summary = refresh_command.run(settings, asked)
+    except UserError as error:
+        if as_json:
+            typer.echo(refresh_command.to_json(refresh_command.summarize_failure(error)))
+        raise
+    typer.echo(refresh_command.to_json(summary) if as_json else summary["run_id"])
 
 
 @app.command()
@@ -216,7 +226,7 @@ def _diagnose(settings: Settings) -> Any:
 
 
 def _settings(config_file: Path | None, overrides: list[str] | None, **flags: Any) -> Settings:
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    logs.configure()
     pairs = [text.partition("=") for text in overrides or []]
     wrong = [name for name, equals, _ in pairs if not equals or name not in Settings.model_fields]
     if wrong:

@@ -2,13 +2,16 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
+
+from lake.errors import RetryLater
+from pipeline import logs
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -17,7 +20,7 @@ class Task:
     """One bar: `advance(n, note)` moves it.
 
     `work` says how long each step takes compared with the others (all the same when None); `done` steps were
-    taken by an earlier process.
+    taken by an earlier process; `check` is called at every step and may stop it.
     """
 
     def __init__(
@@ -29,7 +32,9 @@ class Task:
         quiet: bool,
         done: int = 0,
         work: Sequence[float] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        self._check = check
         self.name, self.total, self.done = name, total, done
         self._quiet, self._bar, self._first = quiet, bar, done
         self._work_before = list(itertools.accumulate(work, initial=0.0)) if work is not None else range(total + 1)
@@ -37,6 +42,7 @@ class Task:
         self._started = self._last = time.monotonic()
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        self._check()
         self.done += count
         if self._bar is not None and self._bar_id is not None:
             self._bar.update(self._bar_id, completed=self.done, left=f"{self.seconds_left():.0f} s left", note=note)
@@ -55,11 +61,19 @@ class Task:
 
 
 class Progress:
-    """Where stages report; `quiet` is for tests and library use."""
+    """Where stages report; `quiet` is for tests and library use, `hours` is how long a refresh may take."""
 
-    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
-        self._console = console or Console(stderr=True)
-        self._quiet = quiet
+    def __init__(self, console: Console | None = None, *, quiet: bool = False, hours: float | None = None) -> None:
+        self._console = console or Console(stderr=True, force_terminal=False if logs.as_json() else None)
+        self._quiet, self._hours, self._started = quiet, hours, time.monotonic()
+
+    def check_time(self) -> None:
+        """Raises `RetryLater` once the hours given are over; what is finished is kept."""
+        if self._hours is not None and time.monotonic() - self._started > self._hours * 3600:
+            raise RetryLater(
+                f"Stopped after {self._hours:g} hours (--max-hours): finished stages and the training so far are kept, "
+                "the next refresh goes on from there."
+            )
 
     def say(self, text: str) -> None:
         """One line about what happens now."""
@@ -74,9 +88,9 @@ class Progress:
     def task(self, name: str, total: int, *, done: int = 0, work: Sequence[float] | None = None) -> Iterator[Task]:
         """A bar over `total` steps; `done` and `work` as `Task` has them."""
         if self._quiet or not self._console.is_terminal:
-            yield Task(name, total, None, quiet=self._quiet, done=done, work=work)
+            yield Task(name, total, None, quiet=self._quiet, done=done, work=work, check=self.check_time)
             return
         texts = [TextColumn(f"{{task.fields[{field}]}}") for field in ("left", "note")]
         columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), *texts)
         with RichProgress(*columns, console=self._console) as bar:
-            yield Task(name, total, bar, quiet=False, done=done, work=work)
+            yield Task(name, total, bar, quiet=False, done=done, work=work, check=self.check_time)

@@ -4,25 +4,24 @@
 """
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
-from filelock import FileLock, Timeout
 
-from lake.errors import LakeError, RetryLater
+from lake.errors import LakeError
 from lake.store import Lake
 from pipeline.budget import fit_schedule
 from pipeline.corrections import honour_reviews, report_reviews
 from pipeline.datasets import Dataset, load_dataset
+from pipeline.gate import Refused, accuracy_of, find_reason, last_published
+from pipeline.lock import only_one
 from pipeline.progress import Progress
 from pipeline.publish import run_facts, stage_metrics, stage_tables
+from pipeline.request import hash_request, keep_answer
 from pipeline.settings import Settings
 from pipeline.stages import Stages
 from pipeline.train import training_set
-from pipeline.workspace import hash_facts, measure_cost
+from pipeline.workspace import Finished, hash_facts, measure_cost
 
 
 @dataclass(frozen=True)
@@ -36,37 +35,43 @@ class Outcome:
 def refresh(settings: Settings, progress: Progress, *, force: bool = False, dataset: Dataset | None = None) -> Outcome:
     """Compute what is missing and publish it; nothing new (same data, settings and code) publishes nothing.
 
-    `dataset` stands in for the one the settings name.
+    `dataset` stands in for the one the settings name; `force` publishes what is not new, and what the gate refuses.
 
-    Raises `UserError` with what to do; `RetryLater` while another refresh of this lake is running.
+    Raises `UserError` with what to do; `RetryLater` while another refresh of this lake is running, `Refused` where a
+    run was computed that readers must not get.
     """
     lake = Lake(settings.lake)
-    with _only_one(lake):
-        published = lake.runs()
-        started = dt.datetime.now(dt.UTC)
-        with measure_cost() as data_cost:
-            dataset = _load(lake, settings, progress, dataset)
-            reviews = report_reviews(lake, dataset.dataset_id, progress)
-        settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
-        stages = Stages(dataset, settings, progress).run()
-        fingerprint = hash_facts([stage.fingerprint for stage in stages.values()])
-        same = published.filter(pl.col("fingerprint") == fingerprint)
-        if len(same) and not force:
-            progress.say(f"Nothing new: data, settings and code are those of {same['run_id'][0]}.")
-            return Outcome(same["run_id"][0], published=False)
-        run_id = f"{started:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
-        costs = {"data": data_cost, **{name: stage.cost for name, stage in stages.items()}}
-        costs["write"] = stage_tables(lake, run_id, dataset, stages, settings, progress)
-        headline = dict(stages["score"].frames["headline"].iter_rows())
-        stage_metrics(lake, run_id, costs, {"score": headline, "reviews": reviews})
-        lake.publish(run_facts(run_id, started, dataset, settings, fingerprint))
-        progress.say(f"Published {run_id}.")
-        return Outcome(run_id, published=True)
+    with only_one(lake, progress):
+        request = hash_request(settings, lake)
+        outcome = _refresh(lake, settings, progress, force=force, dataset=dataset)
+        keep_answer(settings, request, outcome.run_id)
+        return outcome
 
 
 def help_refresh(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> None:
     """What a process of `torchrun` other than the first does: its part of each training of `refresh`."""
     Stages(_load(Lake(settings.lake), settings, progress, dataset), settings, progress).help_training()
+
+
+def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool, dataset: Dataset | None) -> Outcome:
+    started = dt.datetime.now(dt.UTC)
+    with measure_cost() as data_cost:
+        dataset = _load(lake, settings, progress, dataset)
+        reviews = report_reviews(lake, dataset.dataset_id, progress)
+    settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
+    stages = Stages(dataset, settings, progress).run()
+    fingerprint = hash_facts([stage.fingerprint for stage in stages.values()])
+    run_id = f"{started:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
+    facts = run_facts(run_id, started, dataset, settings, fingerprint)
+    if not force and (same := _answered(lake, facts)):
+        progress.say(f"Nothing new: data, settings and code are those of {same}.")
+        return Outcome(same, published=False)
+    costs = {"data": data_cost, **{name: stage.cost for name, stage in stages.items()}}
+    costs["write"] = stage_tables(lake, run_id, dataset, stages, settings, progress)
+    stage_metrics(lake, run_id, costs, {"score": _headline(stages), "reviews": reviews})
+    _publish(lake, facts, _headline(stages).get("test_accuracy"), settings, force=force)
+    progress.say(f"Published {run_id}.")
+    return Outcome(run_id, published=True)
 
 
 def _load(lake: Lake, settings: Settings, progress: Progress, dataset: Dataset | None) -> Dataset:
@@ -75,25 +80,37 @@ def _load(lake: Lake, settings: Settings, progress: Progress, dataset: Dataset |
     return honour_reviews(lake, dataset, progress) if settings.apply_reviews else dataset
 
 
-@contextmanager
-def _only_one(lake: Lake) -> Iterator[None]:
-    """Hold the lake's refresh lock; a lock whose process died is free again."""
-    if "://" in lake.root:
-        yield
-        return
-    path = Path(lake.root) / "refresh.lock"
+def _headline(stages: dict[str, Finished]) -> dict[str, float]:
+    return dict(stages["score"].frames["headline"].iter_rows())
+
+
+def _answered(lake: Lake, facts: dict[str, object]) -> str | None:
+    """The last published run of this dataset and preset, if it has the same fingerprint.
+
+    Raises `Refused` where the same was refused before.
+    """
+    alike = (pl.col("dataset_id") == facts["dataset_id"], pl.col("preset") == facts["preset"])
+    newest = lake.runs().filter(*alike).head(1).filter(pl.col("fingerprint") == facts["fingerprint"])
+    refused = lake.rejected().filter(pl.col("fingerprint") == facts["fingerprint"])
+    if newest.is_empty() and len(refused):
+        raise Refused(refused["run_id"][0], refused["reason"][0])
+    return newest["run_id"][0] if len(newest) else None
+
+
+def _publish(lake: Lake, facts: dict[str, object], accuracy: float | None, settings: Settings, *, force: bool) -> None:
+    """Make the run visible, or keep it with the reason why not."""
+    before = last_published(lake, str(facts["dataset_id"]))
+    reason = find_reason(accuracy, before, settings)
+    measured = {
+        "before_run_id": before.run_id if before else None,
+        "test_accuracy": accuracy,
+        "accuracy_before": accuracy_of(before),
+    }
+    if reason and not force:
+        lake.reject(facts, reason, measured)
+        raise Refused(str(facts["run_id"]), reason)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise RetryLater(f"Another refresh of {lake.root} is running: try again when it has finished.") from None
-    except OSError as error:
-        raise LakeError(
-            f"The lake {lake.root} cannot be written ({error.strerror or error}): fix its permissions or name "
-            "another folder with --lake."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+        lake.publish(facts | {"forced": reason})
+    except LakeError as error:
+        lake.reject(facts, str(error), measured)
+        raise

@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     split_seed: int = Field(0, ge=0, description="Seed of the splits.")
     scored_train: int | None = Field(None, ge=0, description="Training images to score; all when empty.")
 
+    max_accuracy_drop: float = Field(
+        0.02, ge=0, le=1, description="A run whose test accuracy is further below the last published one's is refused."
+    )
     apply_reviews: bool = Field(False, description="Honour what people said: labels corrected, samples left out.")
 
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")

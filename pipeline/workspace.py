@@ -82,6 +82,7 @@ class Workspace:
         return Finished(fingerprint, folder, frames, cost | {"reused": float(reused)})
 
     def _compute(self, name: str, folder: Path, compute: Callable[[Path], Frames]) -> None:
+        self._progress.check_time()
         self._progress.say(f"{name} ...")
         partial = _partial(folder)
         partial.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,41 @@
+"""What keeps a computed run from readers: an accuracy that fell too far below the last published run's."""
+
+from lake import queries
+from lake.errors import UserError
+from lake.store import Lake, Run
+from pipeline.settings import Settings
+
+
+class Refused(UserError):
+    """A run was computed and kept, but not published."""
+
+    status = "refused"
+
+    def __init__(self, run_id: str, reason: str) -> None:
+        super().__init__(
+            f"The run {run_id} was not published: {reason} Readers see what they saw before; "
+            "`latentlake refresh --force` publishes it all the same, and that is recorded."
+        )
+        self.run_id, self.reason = run_id, reason
+
+
+def last_published(lake: Lake, dataset_id: str) -> Run | None:
+    """The newest published run of the dataset; None where there is none."""
+    found = lake.runs().filter(dataset_id=dataset_id)
+    return lake.run(found["run_id"][0]) if len(found) else None
+
+
+def find_reason(accuracy: float | None, before: Run | None, settings: Settings) -> str | None:
+    """Why a run of that test accuracy (0 to 1) must not follow the one before; None where it may."""
+    earlier = accuracy_of(before)
+    if accuracy is None or earlier is None or before is None or earlier - accuracy <= settings.max_accuracy_drop:
+        return None
+    return (
+        f"the accuracy on test fell from {earlier:.1%} (run {before.run_id}) to {accuracy:.1%}, by more than "
+        f"the {settings.max_accuracy_drop:.1%} that max_accuracy_drop allows."
+    )
+
+
+def accuracy_of(run: Run | None) -> float | None:
+    """Share right of the test samples, as measured when the run was made."""
+    return queries.metric(run, "score", "test_accuracy") if run else None

@@ -1,0 +1,49 @@
+"""Is there anything new? Told in a second, without the data, by a hash of all that a refresh depends on.
+
+The hash may say "new" where the stages then find that nothing is; it never says "nothing new" where something is.
+"""
+
+import importlib.util
+import json
+from pathlib import Path
+
+from lake.store import Lake
+from pipeline.settings import Settings
+from pipeline.workspace import hash_facts, package_versions
+
+WITHOUT_EFFECT = {"lake", "work_dir", "cache_dir"}
+CODE = ("lake", "pipeline")
+
+
+def hash_request(settings: Settings, lake: Lake) -> str:
+    """Hash of settings, code, packages, what people said and the files of the new data, by size and time."""
+    chosen = settings.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+    reviews = lake.version("reviews") if settings.apply_reviews else None
+    return hash_facts([lake.root, chosen, _code(), package_versions(), reviews])
+
+
+def find_answer(settings: Settings, lake: Lake) -> str | None:
+    """The run that answers the request already; None where it is not the latest, or nobody knows."""
+    try:
+        known = json.loads(_answer_file(settings).read_text())
+    except (OSError, ValueError):
+        return None
+    newest = lake.runs().head(1)["run_id"].to_list()
+    same = newest == [known.get("run_id")] and known.get("request") == hash_request(settings, lake)
+    return newest[0] if same else None
+
+
+def keep_answer(settings: Settings, request: str, run_id: str) -> None:
+    """Remember which run answers a request."""
+    _answer_file(settings).write_text(json.dumps({"request": request, "run_id": run_id}))
+
+
+def _answer_file(settings: Settings) -> Path:
+    return Path(settings.work_dir) / f"answer-{hash_facts(settings.lake)}.json"
+
+
+def _code() -> list[str]:
+    """The source of what computes and stores."""
+    roots = [importlib.util.find_spec(package) for package in CODE]
+    folders = [Path(root.origin).parent for root in roots if root and root.origin]
+    return [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
