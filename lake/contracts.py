@@ -53,6 +53,11 @@ class Runs(dy.Schema):
         description="Pinned Delta version and rows of every table of the run.",
     )
     checks = dy.Int64(min=0, description="Contract and key checks passed before publishing.")
+    stages = dy.List(
+        dy.Struct({"name": dy.String(), "fingerprint": dy.String(), "row_key": dy.String(), "fit": dy.String()}),
+        nullable=True,
+        description="What each stage was computed from, so that the next refresh measures only what is new.",
+    )
     forced = dy.String(nullable=True, description="Why it would have been refused, had it not been forced.")
 
 

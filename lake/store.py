@@ -70,21 +70,30 @@ class Lake:
         `key` names the run where the frame may have no rows. Raises `LakeError` where a contract is broken.
         """
         column, key = key_column(name), _only_key(name, frame, key)
+        exists = DeltaTable.is_deltatable(self.uri(name), self.options)
+        self._write(name, frame, mode="overwrite", predicate=f"{column} = '{key}'" if exists else None)
+
+    def add_rows(self, name: str, frame: pl.DataFrame) -> None:
+        """Add rows to those of a dataset in a table; nothing where there are none."""
+        if not frame.is_empty():
+            _only_key(name, frame, None)
+            self._write(name, frame, mode="append")
+
+    def _write(self, name: str, frame: pl.DataFrame, **how: Any) -> None:
         ordered = _validated(name, frame).sort(TABLES[name].primary_key())
         with _writing(self.root):
             self._create_root()
-            table_exists = DeltaTable.is_deltatable(self.uri(name), self.options)
+            exists = DeltaTable.is_deltatable(self.uri(name), self.options)
             write_deltalake(
                 self.uri(name),
                 ordered,
-                mode="overwrite",
-                predicate=f"{column} = '{key}'" if table_exists else None,
-                schema_mode="merge" if table_exists else None,
-                partition_by=[column],
+                schema_mode="merge" if exists else None,
+                partition_by=[key_column(name)],
                 storage_options=self.options,
                 writer_properties=WriterProperties(
                     compression="ZSTD", max_row_group_size=IMAGE_ROWS_PER_GROUP if name == "images" else None
                 ),
+                **how,
             )
 
     def staged(self, name: str, key: str) -> pl.LazyFrame:

@@ -59,6 +59,8 @@ def refresh(
     preset: Preset = None,
     lake: LakeRoot = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with the official CIFAR-10 files.")] = None,
+    new_data: Annotated[Path | None, typer.Option(help="Folder or parquet file of images that came later.")] = None,
+    retrain: Annotated[str | None, typer.Option(help="never, if-stale or always (when its inputs changed).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train the best schedule that fits here.")] = None,
     pretrained: Annotated[
@@ -83,6 +85,8 @@ def refresh(
         "minutes": minutes,
         "pretrained": pretrained,
         "folds": folds,
+        "new_data": new_data,
+        "retrain": retrain,
         "apply_reviews": apply_reviews,
     }
     settings = _settings(config, override, preset=preset, lake=lake, data_dir=data_dir, **training)

@@ -38,7 +38,10 @@ def find_duplicates(
     Copies of all samples are looked for, or of those at `rows` only.
     """
     seen = neighbors.filter(pl.col("rank") <= PROPOSED_BY).select("sample_id", "neighbor_id")
-    rows = np.arange(len(sample_id)) if rows is None else rows
+    if rows is None:
+        rows = np.arange(len(sample_id))
+    else:
+        seen = seen.filter(pl.any_horizontal(pl.all().is_in(sample_id[rows].tolist())))
     near = pl.concat([seen, propose_by_spectrum(sample_id, images_NHWC, rows)])
     pairs = near.select(a=pl.min_horizontal(pl.all()), b=pl.max_horizontal(pl.all())).unique().sort("a", "b")
     a, b = (np.searchsorted(sample_id, pairs[name].to_numpy()) for name in ("a", "b"))
@@ -56,18 +59,21 @@ def find_duplicates(
         pl.Series("leak", ((split[a] == "train") != (split[b] == "train")) & (correlation >= SAME)),
     ).filter(pl.col("correlation") >= SIMILAR)
     sides = [found.rename({"a": x, "b": y}) for x, y in (("sample_id", "duplicate_id"), ("duplicate_id", "sample_id"))]
-    both = pl.concat([side.select(sorted(side.columns)) for side in sides])
-    closest = both.sort("leak", "correlation", "duplicate_id", descending=[True, True, False]).unique(
-        "sample_id", keep="first"
-    )
-    return closest.sort("sample_id").select(make_frame("duplicates", []).columns)
+    return closest(pl.concat([side.select(sorted(side.columns)) for side in sides]))
+
+
+def closest(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Of each sample its first pair: a leak before others, then the one most alike."""
+    ordered = pairs.sort("leak", "correlation", "duplicate_id", descending=[True, True, False])
+    first = ordered.unique("sample_id", keep="first")
+    return first.sort("sample_id").select(make_frame("duplicates", []).columns)
 
 
 def propose_by_spectrum(sample_id: NDArray[np.int64], images_NHWC: Images, rows: NDArray[np.int64]) -> pl.DataFrame:
     """Of each image of the rows those whose spectrum is most like its own: sample_id and neighbor_id."""
     unit = torch.from_numpy(spectra(images_NHWC))
     count = min(PROPOSED_BY, len(unit) - 1)
-    pairs = []
+    pairs = [np.zeros((2, 0), np.int64)]
     for start in range(0, len(rows), BLOCK):
         own = torch.from_numpy(rows[start : start + BLOCK])
         correlation = unit[own] @ unit.T

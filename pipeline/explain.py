@@ -143,6 +143,28 @@ def choose_maps(dataset: Dataset, predictions: pl.DataFrame) -> pl.DataFrame:
     return chosen.select("sample_id", "row", "target", "loss", "fold", "temperature").sort("sample_id", "target")
 
 
+def extend_loss_maps(
+    known: pl.DataFrame | None,
+    models: dict[int, nn.Module],
+    dataset: Dataset,
+    chosen: pl.DataFrame,
+    settings: Settings,
+    progress: Progress,
+) -> pl.DataFrame:
+    """The `loss_maps` table but for its run_id, with the maps that are known of the same models taken over."""
+    if known is None:
+        return compute_loss_maps(models, dataset, chosen, settings, progress)
+    key = ["sample_id", "target"]
+    named = chosen.with_columns(pl.col("target").replace_strict(dict(enumerate(dataset.classes))), number="target")
+    there = known.join(named, on=key, how="semi")
+    missing = named.join(there, on=key, how="anti", maintain_order="left")
+    if missing.is_empty():
+        return there
+    again = missing.with_columns(target="number").drop("number")
+    computed = compute_loss_maps(models, dataset, again, settings, progress)
+    return pl.concat([there, computed], how="diagonal").sort("sample_id", "layer", "target")
+
+
 def compute_loss_maps(
     models: dict[int, nn.Module], dataset: Dataset, chosen: pl.DataFrame, settings: Settings, progress: Progress
 ) -> pl.DataFrame:

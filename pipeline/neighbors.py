@@ -10,22 +10,27 @@ from pipeline.progress import Progress
 BLOCK = 2048
 
 
-def compute_neighbors(
-    embedding_ND: NDArray[np.float32], count: int, progress: Progress
+def search_neighbors(
+    embedding_ND: NDArray[np.float32], count: int, progress: Progress, *, rows: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Row numbers [N, count] and cosine similarities [N, count] of the nearest, itself left out, best first."""
+    """Row numbers [M, count] and cosine similarities [M, count] of the nearest of the rows (of all), best first.
+
+    A sample is not among its own.
+    """
     unit = torch.nn.functional.normalize(torch.from_numpy(embedding_ND), dim=1)
     count = min(count, len(unit) - 1)
-    rows, similarities = [], []
-    with progress.task("neighbours", len(unit)) as task:
-        for start in range(0, len(unit), BLOCK):
-            block = unit[start : start + BLOCK] @ unit.T
-            block[torch.arange(len(block)), torch.arange(start, start + len(block))] = -2
+    asked = torch.arange(len(unit)) if rows is None else torch.from_numpy(rows)
+    found = np.zeros((len(asked), count), np.int64), np.zeros((len(asked), count), np.float32)
+    with progress.task("neighbours", len(asked)) as task:
+        for start in range(0, len(asked), BLOCK):
+            own = asked[start : start + BLOCK]
+            block = unit[own] @ unit.T
+            block[torch.arange(len(own)), own] = -2
             best = block.topk(count, dim=1)
-            rows.append(best.indices.numpy())
-            similarities.append(best.values.numpy())
-            task.advance(len(block))
-    return np.concatenate(rows), np.concatenate(similarities)
+            part = slice(start, start + len(own))
+            found[0][part], found[1][part] = best.indices.numpy(), best.values.numpy()
+            task.advance(len(own))
+    return found
 
 
 def neighbors_frame(

@@ -27,21 +27,25 @@ def first_two(components_NP: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.pad(components_NP[:, :2], ((0, 0), (0, max(0, 2 - components_NP.shape[1]))))
 
 
-def project(components_NP: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
-    """UMAP coordinates [N, 2]; equal input and seed give equal bytes."""
+def project(
+    components_NP: NDArray[np.float32], settings: Settings, *, start: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """UMAP coordinates [N, 2], started from `start` or the components; equal input and seed give equal bytes."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_fit_umap, components_NP, settings).result()
+        return pool.submit(_fit_umap, components_NP, settings, start).result()
 
 
-def _fit_umap(components_NP: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
+def _fit_umap(
+    components_NP: NDArray[np.float32], settings: Settings, start: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
     from umap import UMAP
 
     reducer = UMAP(
         n_neighbors=min(settings.umap_neighbors, len(components_NP) - 1),
         min_dist=settings.umap_min_dist,
         metric="cosine",
-        init="pca",
+        init="pca" if start is None else start,
         random_state=settings.seed,
         n_jobs=1,
     )

@@ -15,9 +15,8 @@ from lake.store import Lake
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.stage_tables import CHECKPOINT
 from pipeline.stored_model import models_frame
-from pipeline.workspace import Finished, measure_cost, package_versions
+from pipeline.workspace import CHECKPOINT, Finished, measure_cost, package_versions
 
 Figures = dict[str, float]
 
@@ -29,13 +28,14 @@ def stage_tables(
     published = [stage for name, stage in stages.items() if not name.startswith("fold-")]
     frames = {name: frame for stage in published for name, frame in stage.frames.items() if name in TABLES}
     with measure_cost() as cost, progress.task("write", len(frames) + 3) as task:
-        if not lake.has("images", dataset.dataset_id):
-            lake.stage("images", _images_frame(dataset))
+        lake.add_rows("images", _new_images(lake, dataset))
         task.advance()
         lake.stage("samples", dataset.to_frame())
         task.advance()
         lake.stage("models", _models_frame(stages, settings).with_columns(run_id=pl.lit(run_id)))
         task.advance()
+        if "dynamics" in frames:  # a model that was kept was trained on samples that may be gone
+            frames["dynamics"] = frames["dynamics"].filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
         for name, frame in frames.items():
             key = dataset.dataset_id if name in DATASET_TABLES else run_id
             lake.stage(name, frame.with_columns(pl.lit(key).alias(key_column(name))), key=key)
@@ -61,13 +61,18 @@ def _models_frame(stages: dict[str, Finished], settings: Settings) -> pl.DataFra
     return models_frame(checkpoints, stages["score"].frames["predictions"], resolution=settings.resolution)
 
 
-def _images_frame(dataset: Dataset) -> pl.DataFrame:
+def _new_images(lake: Lake, dataset: Dataset) -> pl.DataFrame:
+    """The images that the lake has not, as the table `images`; those it has never change."""
+    missing = np.ones(len(dataset), bool)
+    if lake.has("images", dataset.dataset_id):
+        there = lake.staged("images", dataset.dataset_id).select("sample_id").collect().to_series()
+        missing = ~np.isin(dataset.sample_id, there.to_numpy())
     height, width = dataset.images_NHWC.shape[1:3]
     return pl.DataFrame(
         {
             "dataset_id": dataset.dataset_id,
-            "sample_id": dataset.sample_id,
-            "png": [_encode_png(image) for image in dataset.images_NHWC],
+            "sample_id": dataset.sample_id[missing],
+            "png": [_encode_png(image) for image in dataset.images_NHWC[missing]],
             "width": width,
             "height": height,
         }

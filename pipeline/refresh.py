@@ -10,11 +10,13 @@ import polars as pl
 
 from lake.errors import LakeError
 from lake.store import Lake
+from pipeline.before import find_before
 from pipeline.budget import fit_schedule
 from pipeline.corrections import honour_reviews, report_reviews
 from pipeline.datasets import Dataset, load_dataset
 from pipeline.gate import Refused, accuracy_of, find_reason, last_published
 from pipeline.lock import only_one
+from pipeline.new_data import add_new_data
 from pipeline.progress import Progress
 from pipeline.publish import run_facts, stage_metrics, stage_tables
 from pipeline.request import hash_request, keep_answer
@@ -59,10 +61,10 @@ def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool,
         dataset = _load(lake, settings, progress, dataset)
         reviews = report_reviews(lake, dataset.dataset_id, progress)
     settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
-    stages = Stages(dataset, settings, progress).run()
+    stages = Stages(dataset, settings, progress, find_before(lake, dataset.dataset_id)).run()
     fingerprint = hash_facts([stage.fingerprint for stage in stages.values()])
     run_id = f"{started:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
-    facts = run_facts(run_id, started, dataset, settings, fingerprint)
+    facts = run_facts(run_id, started, dataset, settings, fingerprint) | {"stages": _records(stages)}
     if not force and (same := _answered(lake, facts)):
         progress.say(f"Nothing new: data, settings and code are those of {same}.")
         return Outcome(same, published=False)
@@ -77,7 +79,17 @@ def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool,
 def _load(lake: Lake, settings: Settings, progress: Progress, dataset: Dataset | None) -> Dataset:
     """The dataset the settings name, or the one that stands in for it; corrected by people if they ask for it."""
     dataset = dataset or load_dataset(settings, progress)
+    if settings.new_data:
+        dataset = add_new_data(dataset, settings.new_data, lake, progress)
     return honour_reviews(lake, dataset, progress) if settings.apply_reviews else dataset
+
+
+def _records(stages: dict[str, Finished]) -> list[dict[str, str]]:
+    """What `pipeline.before` finds of each stage."""
+    return [
+        {"name": name, "fingerprint": stage.fingerprint, "row_key": stage.row_key, "fit": stage.fit}
+        for name, stage in stages.items()
+    ]
 
 
 def _headline(stages: dict[str, Finished]) -> dict[str, float]:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from lake.store import Lake
+from pipeline.new_data import list_files
 from pipeline.settings import Settings
 from pipeline.workspace import hash_facts, package_versions
 
@@ -19,7 +20,8 @@ def hash_request(settings: Settings, lake: Lake) -> str:
     """Hash of settings, code, packages, what people said and the files of the new data, by size and time."""
     chosen = settings.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     reviews = lake.version("reviews") if settings.apply_reviews else None
-    return hash_facts([lake.root, chosen, _code(), package_versions(), reviews])
+    files = list_files(settings.new_data) if settings.new_data else []
+    return hash_facts([lake.root, chosen, _code(), package_versions(), reviews, files])
 
 
 def find_answer(settings: Settings, lake: Lake) -> str | None:

@@ -68,10 +68,20 @@ class Scores:
 
 
 def measure(
-    model: nn.Module, *, rows: NDArray[np.int64], dataset: Dataset, settings: Settings, progress: Progress
+    model: nn.Module,
+    *,
+    rows: NDArray[np.int64],
+    dataset: Dataset,
+    settings: Settings,
+    progress: Progress,
+    known: pl.DataFrame | None = None,
 ) -> Scores:
-    """Scores of the rows, ascending, by one model, with the temperature its validation samples ask for."""
-    embedding, logits = score(Scorer(model, settings.resolution), dataset, rows, settings, progress)
+    """Scores of the rows, ascending, by one model, with the temperature its validation samples ask for.
+
+    `known` has the `embedding` and `logits` of samples that this model has scored before.
+    """
+    scorer = Scorer(model, settings.resolution)
+    embedding, logits = score_new(scorer, dataset, rows, settings, progress, known)
     validation = dataset.split[rows] == "validation"
     temperature = fit_temperature(logits[validation], dataset.label[rows][validation])
     return Scores(rows, embedding, logits, np.full(len(rows), temperature), np.zeros(len(rows), dtype=np.int64))
@@ -84,6 +94,28 @@ def choose_scored(dataset: Dataset, settings: Settings) -> NDArray[np.int64]:
         rng = np.random.default_rng([settings.seed, 4])
         train = rng.choice(train, settings.scored_train, replace=False)
     return np.sort(np.concatenate([train, dataset.rows(*HELD_OUT)]))
+
+
+def score_new(
+    scorer: Scorer,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    settings: Settings,
+    progress: Progress,
+    known: pl.DataFrame | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Embeddings [N, D] and raw logits [N, K] of the rows, those that are known taken over."""
+    if known is None:
+        return score(scorer, dataset, rows, settings, progress)
+    there = np.isin(dataset.sample_id[rows], known["sample_id"].to_numpy())
+    kept = known.filter(pl.col("sample_id").is_in(dataset.sample_id[rows[there]].tolist())).sort("sample_id")
+    both = [kept[name].explode().to_numpy().reshape(len(kept), -1) for name in ("embedding", "logits")]
+    if there.all():
+        return both[0], both[1]
+    joined = [np.zeros((len(rows), old.shape[1]), np.float32) for old in both]
+    for all_, old, new in zip(joined, both, score(scorer, dataset, rows[~there], settings, progress), strict=True):
+        all_[there], all_[~there] = old, new
+    return joined[0], joined[1]
 
 
 def score(

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
         Path.home() / ".cache" / "latentlake", description="Downloads, shared by every clone of this user."
     )
     data_dir: Path | None = Field(None, description="Folder with the official CIFAR-10 files or archive.")
+    new_data: Path | None = Field(
+        None, description="Folder or parquet file of images that come in later, with labels where they are known."
+    )
     seed: int = Field(0, ge=0, description="Seed of training, projection, clustering and tests.")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="CPU threads.")
 
@@ -91,6 +94,10 @@ class Settings(BaseSettings):
     apply_reviews: bool = Field(False, description="Honour what people said: labels corrected, samples left out.")
 
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")
+    retrain: Literal["never", "if-stale", "always"] = Field(
+        "always", description="Train again: never, if the model is old and its inputs changed, or when they change."
+    )
+    stale_days: float = Field(7, ge=0, description="Age from which a model counts as old.")
     pretrained: bool = Field(False, description="Start from timm's published weights.")
     minutes: float | None = Field(None, gt=0, description="Train the schedule that takes this long on this machine.")
     folds: int = Field(

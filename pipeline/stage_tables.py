@@ -1,19 +1,32 @@
 """What stages compute, as tables: a dataset and arrays in, frames out; `pipeline.stages` knows when."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pipeline import cluster, distributed, fidelity, model, neighbors, project, properties, score, train
+from pipeline import (
+    cluster,
+    distributed,
+    duplicates,
+    fidelity,
+    increments,
+    model,
+    neighbors,
+    project,
+    properties,
+    score,
+    stable_map,
+    train,
+)
+from pipeline.before import Before
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.workspace import Finished, Frames, package_versions
-
-CHECKPOINT = "model.safetensors"
+from pipeline.workspace import CHECKPOINT, Finished, Frames, package_versions
 
 
 @dataclass
@@ -27,10 +40,15 @@ class Staged:
         return self.frames[name].lazy()
 
 
-def property_table(dataset: Dataset, progress: Progress) -> pl.DataFrame:
-    """The table `properties` but for its dataset_id."""
-    measured = properties.compute_properties(dataset.images_NHWC, progress)
-    return measured.with_columns(sample_id=pl.Series(dataset.sample_id))
+def property_table(dataset: Dataset, progress: Progress, known: Frames | None) -> pl.DataFrame:
+    """The table `properties` but for its dataset_id; samples that are known are taken over."""
+    there = pl.col("sample_id").is_in(dataset.sample_id.tolist())
+    parts = [known["properties"].filter(there)] if known else []
+    new = ~np.isin(dataset.sample_id, parts[0]["sample_id"].to_numpy() if parts else [])
+    if new.any():
+        measured = properties.compute_properties(dataset.images_NHWC[new], progress)
+        parts.append(measured.with_columns(sample_id=pl.Series(dataset.sample_id[new])))
+    return pl.concat(parts, how="diagonal").sort("sample_id")
 
 
 def train_model(
@@ -51,34 +69,68 @@ def train_model(
 
 
 def neighbor_table(
-    sample_id: NDArray[np.int64], embedding: NDArray[np.float32], settings: Settings, progress: Progress
+    sample_id: NDArray[np.int64],
+    embedding: NDArray[np.float32],
+    settings: Settings,
+    progress: Progress,
+    known: Frames | None,
 ) -> pl.DataFrame:
     """The table `neighbors` but for its run_id."""
-    nearest, similarity = neighbors.compute_neighbors(embedding, settings.neighbors, progress)
+    if known is None:
+        nearest, similarity = neighbors.search_neighbors(embedding, settings.neighbors, progress)
+    else:
+        nearest, similarity = increments.extend_neighbors(sample_id, embedding, known["neighbors"], progress)
     return neighbors.neighbors_frame(sample_id, nearest, similarity)
 
 
-def map_tables(
-    sample_id: NDArray[np.int64], embedding: NDArray[np.float32], near: Finished, settings: Settings
+def fit_map(
+    sample_id: NDArray[np.int64],
+    embedding: NDArray[np.float32],
+    near: Finished,
+    settings: Settings,
+    earlier: Frames | None,
 ) -> Frames:
-    """The tables `projection` and `map_quality`, and the principal components they and the clusters rest on."""
+    """The tables `projection` and `map_quality` and the principal components, the map aligned to an earlier one."""
     components = project.reduce_dimensions(embedding, settings)
-    position = project.project(components, settings)
     nearest = rows_of_neighbors(sample_id, near)
-    views = {"umap": position, "pca": project.first_two(components)}
-    columns = {
-        "sample_id": sample_id,
-        "x": position[:, 0].astype(np.float64),
-        "y": position[:, 1].astype(np.float64),
-        "neighbors_kept": fidelity.share_of_neighbors_kept(position, nearest),
-        "pca_x": views["pca"][:, 0].astype(np.float64),
-        "pca_y": views["pca"][:, 1].astype(np.float64),
+    views = {
+        "umap": stable_map.project_like(components, sample_id, settings, earlier["projection"] if earlier else None),
+        "pca": project.first_two(components),
     }
     return {
-        "projection": pl.DataFrame(columns),
+        "projection": _projection(sample_id, views, nearest),
         "map_quality": fidelity.measure_maps(embedding, views, nearest, seed=settings.seed),
         "components": pl.DataFrame({"component": score.list_column(components)}),
     }
+
+
+def extend_map(
+    sample_id: NDArray[np.int64], embedding: NDArray[np.float32], near: Finished, settings: Settings, known: Frames
+) -> Frames:
+    """The same with new samples placed among known ones, which stay where they are."""
+    columns = ["x", "y", "pca_x", "pca_y"]
+    here = pl.DataFrame({"sample_id": sample_id}).join(known["projection"], on="sample_id", how="left")
+    old = here["x"].is_not_null().to_numpy()
+    position = here.sort("sample_id").select(columns).to_numpy().astype(np.float32)
+    nearest = rows_of_neighbors(sample_id, near)
+    similarity = near.frames["neighbors"]["similarity"].to_numpy().reshape(nearest.shape).astype(np.float32)
+    views = {"umap": increments.place(position[:, :2], old, nearest, similarity), "pca": position[:, 2:]}
+    increments.continue_axes(embedding, old, views["pca"])
+    components = project.reduce_dimensions(embedding, settings)
+    return {
+        "projection": _projection(sample_id, views, nearest),
+        "map_quality": known["map_quality"],
+        "components": pl.DataFrame({"component": score.list_column(components)}),
+    }
+
+
+def _projection(
+    sample_id: NDArray[np.int64], views: dict[str, NDArray[np.float32]], nearest: NDArray[np.int64]
+) -> pl.DataFrame:
+    (x, y), (pca_x, pca_y) = (view.astype(np.float64).T for view in (views["umap"], views["pca"]))
+    kept = fidelity.share_of_neighbors_kept(views["umap"], nearest)
+    columns = {"sample_id": sample_id, "x": x, "y": y, "neighbors_kept": kept, "pca_x": pca_x, "pca_y": pca_y}
+    return pl.DataFrame(columns)
 
 
 def rows_of_neighbors(sample_id: NDArray[np.int64], near: Finished) -> NDArray[np.int64]:
@@ -97,10 +149,45 @@ def group_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | N
     }
 
 
-def cluster_table(sample_id: NDArray[np.int64], components: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """The table `clusters` but for its run_id."""
-    points = cluster.normalize_rows(to_matrix(components["component"]))
-    return cluster.clusters_frame(sample_id, points, cluster.compute_clusterings(points, settings))
+def cluster_table(
+    sample_id: NDArray[np.int64], projected: Finished, settings: Settings, known: pl.DataFrame | None
+) -> pl.DataFrame:
+    """The table `clusters` but for its run_id, found anew, or new samples assigned to known clusters."""
+    points = cluster.normalize_rows(to_matrix(projected.frames["components"]["component"]))
+    found = (
+        cluster.compute_clusterings(points, settings) if known is None else increments.assign(points, sample_id, known)
+    )
+    return cluster.clusters_frame(sample_id, points, found)
+
+
+def carried_quality(before: Before) -> Frames:
+    """The tables of `pipeline.cluster_quality.assess`, as the run before has them."""
+    tables = before.tables("cluster_quality", "cluster_summaries")
+    stability = tables["cluster_summaries"].select("method", "cluster", "stability").drop_nulls()
+    return {"cluster_quality": tables["cluster_quality"], "cluster_stability": stability}
+
+
+def copy_table(
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    near: Finished,
+    progress: Progress,
+    examined: NDArray[np.int64],
+    known: Frames | None,
+) -> pl.DataFrame:
+    """The table `duplicates` but for its run_id; of samples that were `examined` before the copies are `known`."""
+    ids, images, split = dataset.sample_id[rows], dataset.images_NHWC[rows], dataset.split[rows]
+    find = partial(duplicates.find_duplicates, ids, images, split, near.frames["neighbors"], progress)
+    if known is None:
+        return find()
+    pairs = known["duplicates"]
+    there = [pl.col(name).is_in(ids.tolist()) for name in ("sample_id", "duplicate_id")]
+    lost = pairs.filter(there[0] & ~there[1])["sample_id"].to_numpy()
+    asked = np.flatnonzero(~np.isin(ids, examined) | np.isin(ids, lost))
+    kept = pairs.filter(*there)
+    if asked.size == 0:
+        return kept
+    return duplicates.closest(pl.concat([kept, find(rows=asked)], how="diagonal"))
 
 
 def to_matrix(column: pl.Series) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ from pipeline import (
     findings,
     folds,
     groups,
+    increments,
     label_issues,
     label_proofs,
     map_families,
@@ -43,18 +44,22 @@ from pipeline import (
     schedule,
     score,
     separation,
+    stable_map,
     stage_tables,
     statements,
     train,
     triage,
     whitening,
 )
+from pipeline.before import Before
 from pipeline.datasets import HELD_OUT, Dataset
+from pipeline.plan import Plan
 from pipeline.progress import Progress
+from pipeline.retrain import keeps_model, with_kept_model
 from pipeline.settings import Settings
-from pipeline.stage_tables import CHECKPOINT, Staged
+from pipeline.stage_tables import Staged
 from pipeline.stored_model import StoredModel
-from pipeline.workspace import Finished, Frames, Workspace
+from pipeline.workspace import CHECKPOINT, Finished, Frames, Workspace
 
 MEASURING = (
     "score",
@@ -99,11 +104,17 @@ TEST_SETTINGS = ("seed", "permutations", "false_discovery_rate", "min_group_size
 class Stages:
     """Each stage of one dataset under one set of settings, computed at most once."""
 
-    def __init__(self, dataset: Dataset, settings: Settings, progress: Progress) -> None:
-        self._dataset, self._settings, self._progress = dataset, settings, progress
-        self._work = Workspace(settings.work_dir, settings, progress, stores=distributed.this_rank() == 0)
-        self._rows = score.choose_scored(dataset, settings)
+    def __init__(self, dataset: Dataset, settings: Settings, progress: Progress, before: Before | None = None) -> None:
+        self._dataset, self._progress = dataset, progress
+        work = Workspace(settings.work_dir, settings, progress, stores=distributed.this_rank() == 0)
+        self._trainings = partial(work.key, settings=TRAIN_SETTINGS, code=TRAIN_CODE)
+        self._keeps_model = keeps_model(before, settings, self._wanted("train"), progress)
+        self._settings = with_kept_model(before, settings) if before and self._keeps_model else settings
+        self._rows = score.choose_scored(dataset, self._settings)
         self._sample_id = dataset.sample_id[self._rows]
+        self._plan = Plan(work, before, samples=len(self._rows))
+        self._examined = before.sample_id if before else np.zeros(0, np.int64)
+        self._labelled = dataset.content("train", "validation", "test")
 
     def run(self) -> dict[str, Finished]:
         """Every stage by name, in the order they run."""
@@ -117,132 +128,143 @@ class Stages:
 
     @cached_property
     def properties(self) -> Finished:
-        return self._work.stage(
+        return self._plan.by_row(
             "properties",
-            lambda _: {"properties": stage_tables.property_table(self._dataset, self._progress)},
-            settings=(),
+            lambda known: {"properties": stage_tables.property_table(self._dataset, self._progress, known)},
             code=(properties,),
-            inputs=(self._dataset.content(),),
+            of=(self._dataset.dataset_id,),
+            rows=(self._dataset.content(),),
+            knows=("properties",),
         )
 
     @cached_property
     def train(self) -> Finished:
-        return self._training("train", self._dataset.rows("train"), inputs=())
+        return self._training("train", self._dataset.rows("train"))
 
     @cached_property
     def folds(self) -> list[Finished]:
         """The models of the folds: number k never saw the training samples of fold k."""
         rows, count = self._dataset.rows("train"), self._settings.folds
-        return [
-            self._training(f"fold-{k}", rows[self._fold != k], inputs=(f"{k} of {count}",)) for k in range(1, count + 1)
-        ]
+        return [self._training(f"fold-{k}", rows[self._fold != k]) for k in range(1, count + 1)]
 
     @cached_property
     def score(self) -> Finished:
-        return self._work.stage(
+        return self._plan.by_row(
             "score",
-            lambda _: self._score(),
+            self._score,
             settings=("scored_train",),
             code=(score, folds, model),
-            inputs=(self._dataset.content(), self.train.fingerprint, *(fold.fingerprint for fold in self.folds)),
+            of=(self.train.fingerprint, *(fold.fingerprint for fold in self.folds)),
+            rows=(self._dataset.content(),),
+            knows=() if self.folds else ("predictions", "embeddings"),
         )
 
     @cached_property
     def neighbors(self) -> Finished:
-        return self._work.stage(
+        return self._plan.by_row(
             "neighbors",
-            lambda _: {
+            lambda known: {
                 "neighbors": stage_tables.neighbor_table(
-                    self._sample_id, self._embedding, self._settings, self._progress
+                    self._sample_id, self._embedding, self._settings, self._progress, known
                 )
             },
             settings=("neighbors",),
-            code=(neighbors,),
-            inputs=(self.score.fingerprint,),
+            code=(neighbors, increments),
+            of=(self.score.row_key,),
+            rows=(self.score.fingerprint,),
+            knows=("neighbors",),
         )
 
     @cached_property
     def project(self) -> Finished:
-        return self._work.stage(
+        given = (self._sample_id, self._embedding, self.neighbors, self._settings)
+        return self._plan.fitted(
             "project",
-            lambda _: stage_tables.map_tables(self._sample_id, self._embedding, self.neighbors, self._settings),
+            lambda earlier: stage_tables.fit_map(*given, earlier),
+            lambda known: stage_tables.extend_map(*given, known),
             settings=MAP_SETTINGS,
-            code=(project, fidelity),
-            inputs=(self.neighbors.fingerprint,),
+            code=(project, stable_map, fidelity, increments),
+            of=(self.neighbors.row_key,),
+            rows=(self.neighbors.fingerprint,),
+            knows=("projection", "map_quality"),
         )
 
     @cached_property
     def separate(self) -> Finished:
-        return self._work.stage(
+        return self._plan.about(
             "separate",
-            lambda _: {"separation": self._separation()},
+            lambda: {"separation": self._separation()},
+            lambda before: before.tables("separation"),
             settings=("seed",),
             code=(separation,),
-            inputs=(self.project.fingerprint,),
+            inputs=(self.project.fit, self._labelled),
         )
 
     @cached_property
     def cluster(self) -> Finished:
-        return self._work.stage(
+        found = partial(stage_tables.cluster_table, self._sample_id, self.project, self._settings)
+        return self._plan.fitted(
             "cluster",
-            lambda _: {
-                "clusters": stage_tables.cluster_table(
-                    self._sample_id, self.project.frames["components"], self._settings
-                )
-            },
+            lambda _: {"clusters": found(None)},
+            lambda known: {"clusters": found(known["clusters"])},
             settings=CLUSTER_SETTINGS,
-            code=(cluster,),
-            inputs=(self.project.fingerprint,),
+            code=(cluster, increments),
+            of=(self.project.row_key,),
+            rows=(self.project.fingerprint,),
+            knows=("clusters",),
         )
 
     @cached_property
     def assess(self) -> Finished:
-        return self._work.stage(
+        return self._plan.about(
             "assess",
-            lambda _: self._assess(),
+            self._assess,
+            stage_tables.carried_quality,
             settings=CLUSTER_SETTINGS,
             code=(cluster, cluster_quality),
-            inputs=(self.cluster.fingerprint,),
+            inputs=(self.cluster.fit,),
         )
 
     @cached_property
     def copies(self) -> Finished:
-        images, split = self._dataset.images_NHWC[self._rows], self._dataset.split[self._rows]
-        near = self.neighbors.frames["neighbors"]
-        return self._work.stage(
+        given = (self._dataset, self._rows, self.neighbors, self._progress, self._examined)
+        return self._plan.by_row(
             "copies",
-            lambda _: {"duplicates": duplicates.find_duplicates(self._sample_id, images, split, near, self._progress)},
-            settings=(),
+            lambda known: {"duplicates": stage_tables.copy_table(*given, known)},
             code=(duplicates,),
-            inputs=(self.neighbors.fingerprint,),
+            of=(self.neighbors.row_key,),
+            rows=(self.neighbors.fingerprint,),
+            knows=("duplicates",),
         )
 
     @cached_property
     def doubt(self) -> Finished:
-        return self._work.stage(
+        return self._plan.whole(
             "doubt",
-            lambda _: {"label_issues": self._doubt()},
-            settings=(),
+            lambda: {"label_issues": self._doubt()},
             code=(label_issues,),
             inputs=(self.neighbors.fingerprint, self.train.fingerprint),
         )
 
     @cached_property
     def explain(self) -> Finished:
-        return self._work.stage(
+        temperature = self.score.frames["headline"].filter(name="temperature")["value"][0]
+        return self._plan.by_row(
             "explain",
-            lambda _: {"loss_maps": self._explain()},
+            lambda known: {"loss_maps": self._explain(known)},
             settings=("seed",),
             code=(explain, occlude, loss_maps, model),
-            inputs=(self.score.fingerprint,),
+            of=(self.score.row_key, repr(temperature)),
+            rows=(self.score.fingerprint,),
+            knows=() if self.folds else ("loss_maps",),
         )
 
     @cached_property
     def families(self) -> Finished:
         staged = self._staged(without=("families", "describe"))
-        return self._work.stage(
+        return self._plan.whole(
             "families",
-            lambda _: {"map_families": map_families.find_families(staged, seed=self._settings.seed)},
+            lambda: {"map_families": map_families.find_families(staged, seed=self._settings.seed)},
             settings=("seed",),
             code=(map_families, loss_maps),
             inputs=(self.explain.fingerprint,),
@@ -250,19 +272,20 @@ class Stages:
 
     @cached_property
     def describe(self) -> Finished:
-        return self._work.stage(
+        measured = (self.assess, self.cluster, self.score, self.properties, self.copies)
+        return self._plan.whole(
             "describe",
-            lambda _: self._describe(),
+            self._describe,
             settings=TEST_SETTINGS,
             code=(describe, findings, data_findings, groups, statements, triage, permutation, differences, queries),
-            inputs=(self.assess.fingerprint, self.properties.fingerprint, self.copies.fingerprint),
+            inputs=tuple(stage.fingerprint for stage in measured),
         )
 
     @cached_property
     def pool(self) -> Finished:
-        return self._work.stage(
+        return self._plan.whole(
             "pool",
-            lambda _: {"pooled_maps": pooled_maps.pool_maps(self._staged(), self._settings)},
+            lambda: {"pooled_maps": pooled_maps.pool_maps(self._staged(), self._settings)},
             settings=("min_group_size",),
             code=(pooled_maps, loss_maps, groups),
             inputs=(self.describe.fingerprint, self.families.fingerprint),
@@ -270,12 +293,13 @@ class Stages:
 
     @cached_property
     def prove(self) -> Finished:
-        return self._work.stage(
+        return self._plan.about(
             "prove",
-            lambda _: {"proofs": self._prove()},
+            lambda: {"proofs": self._prove()},
+            lambda before: before.tables("proofs"),
             settings=("seed",),
             code=(proofs, map_proofs, label_proofs, copy_proofs, proof),
-            inputs=(self.explain.fingerprint, self.doubt.fingerprint, self.copies.fingerprint),
+            inputs=(self.project.fit, self.explain.row_key, self.copies.row_key, self._labelled),
         )
 
     @cached_property
@@ -288,13 +312,17 @@ class Stages:
         label = self._dataset.label[self._dataset.rows("train")]
         return folds.assign_folds(label, self._settings.folds, seed=self._settings.seed)
 
-    def _training(self, name: str, rows: NDArray[np.int64], *, inputs: tuple[str, ...]) -> Finished:
-        return self._work.stage(
+    def _wanted(self, name: str) -> str:
+        """The fingerprint of a training on the training split as it is now."""
+        part = () if name == "train" else (name, str(self._settings.folds))
+        return self._trainings(name, inputs=(self._dataset.dataset_id, self._dataset.content("train"), *part))
+
+    def _training(self, name: str, rows: NDArray[np.int64]) -> Finished:
+        return self._plan.training(
             name,
             lambda folder: stage_tables.train_model(folder, self._dataset, rows, self._settings, self._progress),
-            settings=TRAIN_SETTINGS,
-            code=TRAIN_CODE,
-            inputs=(self._dataset.dataset_id, self._dataset.content("train"), *inputs),
+            wanted=self._wanted(name),
+            keep=self._keeps_model,
         )
 
     def _classifier(self, training: Finished) -> nn.Module:
@@ -312,11 +340,12 @@ class Stages:
             joined.frames.setdefault(table, make_frame(table, []))
         return joined
 
-    def _explain(self) -> pl.DataFrame:
+    def _explain(self, known: Frames | None) -> pl.DataFrame:
         chosen = explain.choose_maps(self._dataset, self.score.frames["predictions"])
         trained = dict(enumerate([self.train, *self.folds]))
         models = {fold: self._classifier(trained[fold]) for fold in chosen["fold"].unique()}
-        return explain.compute_loss_maps(models, self._dataset, chosen, self._settings, self._progress)
+        maps = known["loss_maps"] if known else None
+        return explain.extend_loss_maps(maps, models, self._dataset, chosen, self._settings, self._progress)
 
     def _doubt(self) -> pl.DataFrame:
         near, classes = self.neighbors.frames["neighbors"], self._dataset.classes
@@ -370,12 +399,13 @@ class Stages:
             "findings": pl.concat([found, of_data.with_columns(pl.col("finding_id") + len(found))]),
         }
 
-    def _score(self) -> Frames:
+    def _score(self, known: Frames | None) -> Frames:
         dataset, rows = self._dataset, self._rows
+        before = known["embeddings"].join(known["predictions"], on="sample_id") if known else None
         fold = np.zeros(len(dataset), dtype=np.int64)
         fold[dataset.rows("train")] = self._fold
         measure = partial(score.measure, dataset=dataset, settings=self._settings, progress=self._progress)
-        scores, quality = measure(self._classifier(self.train), rows=rows), {}
+        scores, quality = measure(self._classifier(self.train), rows=rows, known=before), {}
         held_out = dataset.rows(*HELD_OUT)
         for number, finished in enumerate(self.folds, start=1):
             own = rows[fold[rows] == number]

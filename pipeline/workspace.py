@@ -35,16 +35,23 @@ PACKAGES = (
     "numpy",
 )
 Frames = dict[str, pl.DataFrame]
+CHECKPOINT = "model.safetensors"
+"""What a training leaves in its folder."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A stage's tables, the files it left, and what it cost."""
+    """A stage's tables, the files it left, and what it cost.
+
+    `row_key` and `fit` are what `pipeline.before` takes samples over by; empty where a stage is done as a whole.
+    """
 
     fingerprint: str
     folder: Path
     frames: Frames
     cost: dict[str, float]
+    row_key: str = ""
+    fit: str = ""
 
 
 class Workspace:
@@ -56,30 +63,28 @@ class Workspace:
     def __init__(self, root: Path, settings: Settings, progress: Progress, *, stores: bool = True) -> None:
         self._root, self._settings, self._progress, self._stores = root, settings, progress, stores
 
-    def stage(
-        self,
-        name: str,
-        compute: Callable[[Path], Frames],
-        *,
-        settings: tuple[str, ...],
-        code: tuple[ModuleType, ...],
-        inputs: tuple[str, ...],
-    ) -> Finished:
-        """What the stage left earlier under the same fingerprint, else what `compute(folder)` leaves now."""
+    def key(
+        self, name: str, *, settings: tuple[str, ...], code: tuple[ModuleType, ...], inputs: tuple[str, ...]
+    ) -> str:
+        """The fingerprint of a stage: what it is computed from."""
         chosen = {key: self._settings.model_dump(mode="json")[key] for key in settings}
-        source = [inspect.getsource(module) for module in code]
-        fingerprint = hash_facts([name, chosen, source, inputs])
+        return hash_facts([name, chosen, [inspect.getsource(module) for module in code], inputs])
+
+    def find(
+        self, name: str, fingerprint: str, compute: Callable[[Path], Frames], *, row_key: str = "", fit: str = ""
+    ) -> Finished:
+        """What the stage left earlier under the fingerprint, else what `compute(folder)` leaves now."""
         folder = self._root / f"{name}-{fingerprint}"
         reused = (folder / "cost.json").exists()
         if reused:
             self._progress.say(f"{name}: done before, reused")
         elif not self._stores:
-            return Finished(fingerprint, folder, compute(_partial(folder)), {})
+            return Finished(fingerprint, folder, compute(_partial(folder)), {}, row_key, fit)
         else:
             self._compute(name, folder, compute)
         cost = json.loads((folder / "cost.json").read_text())
         frames = {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
-        return Finished(fingerprint, folder, frames, cost | {"reused": float(reused)})
+        return Finished(fingerprint, folder, frames, cost | {"reused": float(reused)}, row_key, fit)
 
     def _compute(self, name: str, folder: Path, compute: Callable[[Path], Frames]) -> None:
         self._progress.check_time()

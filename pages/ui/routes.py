@@ -58,6 +58,8 @@ def serve_thumbnail(request: Request) -> Response:
         return Response("no such dataset", status_code=404)
     try:
         png = _read_block(default_root(), dataset_id, sample_id // BLOCK).get(sample_id)
+        if png is None:  # it may have come since the block was read
+            png = _read_images(default_root(), dataset_id, sample_id, sample_id).get(sample_id)
     except LakeError:
         return Response("the lake cannot be read", status_code=503)
     if png is None:
@@ -67,7 +69,11 @@ def serve_thumbnail(request: Request) -> Response:
 
 @lru_cache(maxsize=128)
 def _read_block(root: str, dataset_id: str, block: int) -> dict[int, bytes]:
-    wanted = pl.col("sample_id").is_between(block * BLOCK, (block + 1) * BLOCK - 1)
+    return _read_images(root, dataset_id, block * BLOCK, (block + 1) * BLOCK - 1)
+
+
+def _read_images(root: str, dataset_id: str, first: int, last: int) -> dict[int, bytes]:
+    wanted = pl.col("sample_id").is_between(first, last)
     with reading(root):
         rows = Lake(root).staged("images", dataset_id).filter(wanted).select("sample_id", "png").collect()
     return dict(rows.iter_rows())

@@ -1,0 +1,143 @@
+"""Images that come in after the first: a folder or a parquet file that grows, and labels that arrive later.
+
+A folder holds images in any sub-folders and, where labels are known, `labels.csv` with the columns name and label. A
+parquet file has the columns name, image (encoded bytes) and label (null where it is withheld). Names are paths in the
+folder; a name of the dataset itself, such as test/42, gives a label to a sample whose label was withheld. A labelled
+image joins the test split, as no model was trained on it; one without a label is unlabeled.
+
+A sample is a name and its pixels: it keeps its number for ever, changed pixels are another sample.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from lake.errors import UserError
+from lake.store import Lake
+from pipeline.datasets import Dataset
+from pipeline.progress import Progress
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+LABELS = "labels.csv"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """Encoded images by name, and labels by name, which may be of other samples too."""
+
+    images: dict[str, bytes]
+    labels: dict[str, str]
+
+
+def list_files(source: Path) -> list[list[str | int]]:
+    """Name, size and time of change of everything new data consist of: equal means nothing came."""
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+def add_new_data(dataset: Dataset, source: Path, lake: Lake, progress: Progress) -> Dataset:
+    """The dataset with the images and labels of a folder or parquet file.
+
+    Raises `UserError` naming the file that cannot be read or the label that is no class.
+    """
+    incoming = read_incoming(source)
+    number = {name: i for i, name in enumerate(dataset.classes)}
+    for name, label in incoming.labels.items():
+        if label not in number:
+            raise UserError(f"{source}: {name} has the label {label[:40]!r}, which is none of {dataset.classes}.")
+    height, width = dataset.images_NHWC.shape[1:3]
+    images = {name: _decode(name, data, width, height) for name, data in sorted(incoming.images.items())}
+    codes = np.array([number[incoming.labels[n]] if n in incoming.labels else -1 for n in images], dtype=np.int64)
+    ids = number_samples(images, dataset, lake)
+    if len(images):
+        progress.say(f"New data: {len(images):,} images, {int((codes >= 0).sum()):,} with a label, from {source}.")
+    labelled = _label_withheld(dataset, incoming.labels, number)
+    order = np.argsort(np.concatenate([labelled.sample_id, ids]))
+    pixels = [labelled.images_NHWC, np.array(list(images.values()), np.uint8).reshape(-1, height, width, 3)]
+    split = np.where(codes >= 0, "test", "unlabeled")
+    return replace(
+        labelled,
+        sample_id=np.concatenate([labelled.sample_id, ids])[order],
+        images_NHWC=np.concatenate(pixels)[order],
+        label=np.concatenate([labelled.label, codes])[order],
+        split=np.concatenate([labelled.split, split])[order],
+        source_name=[[*labelled.source_name, *images][i] for i in order],
+    )
+
+
+def read_incoming(source: Path) -> Incoming:
+    """What lies in a folder or a parquet file now."""
+    if source.is_dir():
+        images = {
+            path.relative_to(source).as_posix(): path.read_bytes()
+            for path in sorted(source.rglob("*"))
+            if path.suffix.lower() in SUFFIXES
+        }
+        file = source / LABELS
+        return Incoming(images, _read_labels(file) if file.exists() else {})
+    if source.suffix != ".parquet" or not source.exists():
+        raise UserError(f"The new data {source} are neither a folder nor a parquet file: check new_data.")
+    rows = _read_table(source, ["name", "image", "label"])
+    labels = {name: label for name, _, label in rows.iter_rows() if label is not None}
+    return Incoming({name: image for name, image, _ in rows.iter_rows() if image is not None}, labels)
+
+
+def number_samples(images: dict[str, NDArray[np.uint8]], dataset: Dataset, lake: Lake) -> NDArray[np.int64]:
+    """The number of each image: the one it had, or the next that was never given.
+
+    Numbers of images that are gone are not given again: every image that ever was is in the table `images`.
+    """
+    known: dict[tuple[str, str], int] = {}
+    last = int(dataset.sample_id.max())
+    if lake.has("samples", dataset.dataset_id):
+        rows = lake.staged("samples", dataset.dataset_id).select("source_name", "sha256", "sample_id").collect()
+        known = {(name, sha): number for name, sha, number in rows.iter_rows()}
+        last = max(last, *known.values())
+    if lake.has("images", dataset.dataset_id):
+        last = max(last, lake.staged("images", dataset.dataset_id).select(pl.max("sample_id")).collect().item())
+    found = []
+    for name, image in images.items():
+        number = known.get((name, hashlib.sha256(image.tobytes()).hexdigest()))
+        last += number is None
+        found.append(last if number is None else number)
+    return np.array(found, dtype=np.int64)
+
+
+def _label_withheld(dataset: Dataset, labels: dict[str, str], number: dict[str, int]) -> Dataset:
+    """The dataset with the labels that arrived for samples of its own: they are test samples from now on."""
+    arrived = {name: number[label] for name, label in labels.items()}
+    rows = [i for i, name in enumerate(dataset.source_name) if name in arrived and dataset.split[i] == "unlabeled"]
+    label, split = dataset.label.copy(), dataset.split.copy()
+    label[rows] = [arrived[dataset.source_name[i]] for i in rows]
+    split[rows] = "test"
+    return replace(dataset, label=label, split=split)
+
+
+def _decode(name: str, data: bytes, width: int, height: int) -> NDArray[np.uint8]:
+    """The pixels [height, width, 3]; images of another size are resized."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            rgb = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"The new image {name} cannot be read ({error}): replace or remove it.") from None
+    return np.asarray(rgb if rgb.size == (width, height) else rgb.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _read_labels(file: Path) -> dict[str, str]:
+    return dict(_read_table(file, ["name", "label"]).drop_nulls().iter_rows())
+
+
+def _read_table(file: Path, columns: list[str]) -> pl.DataFrame:
+    """The named columns of a CSV or parquet file."""
+    try:
+        table = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file, infer_schema=False)
+        return table.select(columns)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"{file} cannot be read ({first}): it needs the columns {', '.join(columns)}.") from None
