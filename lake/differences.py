@@ -81,7 +81,7 @@ def notable(measured: pl.DataFrame, *, rate: float = FALSE_DISCOVERY_RATE) -> pl
 def to_clause(row: dict[str, float | str], *, others: str = "others") -> str:
     """One difference in words with its numbers: "clearly light background (median L* 88, others 53)"."""
     name, delta = str(row["property"]), float(row["delta"])
-    degree = "clearly" if abs(delta) >= CLEARLY else "somewhat"
+    degree = "clearly" if abs(delta) >= CLEARLY else "somewhat" if abs(delta) >= SOMEWHAT else "slightly"
     here, there = float(row["here"]), float(row["others"])
     if name in HUES:
         return f"{degree} {'more' if delta > 0 else 'fewer'} {name} objects ({here:.0%}, {others} {there:.0%})"

@@ -159,22 +159,6 @@ def composition(selected: pl.LazyFrame, everything: pl.LazyFrame, column: str) -
     )
 
 
-def changes(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
-    """Each held-out sample of both: sample_id and change, one of fixed, broken, right and wrong."""
-    was = before.filter(HELD_OUT).select("sample_id", was=pl.col("correct"))
-    both = now.filter(HELD_OUT).select("sample_id", "correct").join(was, on="sample_id")
-    change = (
-        pl.when(pl.col("correct") & ~pl.col("was"))
-        .then(pl.lit("fixed"))
-        .when(~pl.col("correct") & pl.col("was"))
-        .then(pl.lit("broken"))
-        .when("correct")
-        .then(pl.lit("right"))
-        .otherwise(pl.lit("wrong"))
-    )
-    return both.select("sample_id", change=change).sort("sample_id")
-
-
 def confusion_difference(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
     """The cells of `confusion` on the held-out samples of two runs: n, n_before, share and the difference of shares."""
     shared = now.filter(HELD_OUT).join(before.filter(HELD_OUT), on="sample_id", how="semi")

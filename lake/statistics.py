@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z95 = 1.959963984540054
+FLIPS_AT_ONCE = 256
 
 
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:
@@ -23,6 +24,28 @@ def mcnemar_p(fixed: int, broken: int) -> float:
     """Two-sided exact p that as many were fixed as broken; 1 where nothing changed. McNemar 1947."""
     n, fewer = fixed + broken, min(fixed, broken)
     return min(1.0, 2 * sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n) if n else 1.0
+
+
+def paired_difference_interval(fixed: int, broken: int, n: int) -> tuple[float, float]:
+    """95 % interval of the change of a share over n pairs, half a pair added to each kind (Agresti & Min 2005)."""
+    up, down, pairs = fixed + 0.5, broken + 0.5, n + 2
+    change = (up - down) / pairs
+    half = Z95 * math.sqrt(up + down - (up - down) ** 2 / pairs) / pairs
+    return max(-1.0, change - half), min(1.0, change + half)
+
+
+def sign_flip_p(differences: NDArray[np.float64], *, flips: int = 4999, seed: int = 0) -> float:
+    """Two-sided p that the mean of paired differences is 0: how often random signs do as much. Fisher 1935."""
+    n, observed = len(differences), abs(float(differences.sum()))
+    if observed == 0:
+        return 1.0
+    rng, hits = np.random.default_rng(seed), 0
+    for start in range(0, flips, FLIPS_AT_ONCE):
+        rows = min(FLIPS_AT_ONCE, flips - start)
+        bits = np.frombuffer(rng.bytes(rows * -(-n // 8)), np.uint8).reshape(rows, -1)
+        positive = np.unpackbits(bits, axis=1, count=n).astype(np.float32) @ differences.astype(np.float32)
+        hits += int((abs(2 * positive - float(differences.sum())) >= observed * (1 - 1e-6)).sum())
+    return (1 + hits) / (1 + flips)
 
 
 def bootstrap_mean_interval(

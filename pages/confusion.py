@@ -54,7 +54,7 @@ def pick_cell(run: Run, held_out: pl.LazyFrame) -> Cell | None:
 def _difference(run: Run, others: list[str]) -> pl.DataFrame:
     """The cells of this run and of another one the reader picks, on the samples of both that pass the filters."""
     other = data.open_run(run.lake.root, st.selectbox("Other run", others, key="matrix-run"))
-    st.caption("Percentage points of the label more (red off the diagonal is worse) or fewer than in that run.")
+    st.caption("Percentage points of the label more or fewer than in that run: red is worse, blue is better.")
     return queries.confusion_difference(filters.filtered(run), data.samples(other)).collect()
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from lake import queries
 from lake.store import Run, default_root
 from pages.ui import charts, data
+from pages.ui.navigation import link
 from pages.ui.words import PERCENT, percent
 
 
@@ -102,6 +103,7 @@ def main() -> None:
         f"**{percent(newest['test_accuracy'] or 0)}** of the test images."
     )
     show_history(found)
+    link("compare", "Compare two runs", icon=":material/compare_arrows:")
     st.subheader(f"How {run.run_id} was made")
     show_training(run)
     show_stages(run)

@@ -1,10 +1,11 @@
-"""The command `latentlake`: refresh, serve, status, runs, verify, doctor, config.
+"""The command `latentlake`: refresh, serve, status, runs, compare, verify, doctor, config.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 75 already running (retry later).
 """
 
 import datetime as dt
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -150,6 +151,25 @@ def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
         published = f"{run['published_at']:%Y-%m-%d %H:%M}"
         table.add_row(run["run_id"], published, run["preset"], run["dataset_name"], str(run["checks"]))
     Console().print(table if len(found) else "No run has been published yet: run `latentlake refresh`.")
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="Run to compare with, the earlier one.")],
+    b: Annotated[str, typer.Argument(help="Run that is compared with it.")] = "latest",
+    lake: LakeRoot = None,
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON for machines.")] = False,
+) -> None:
+    """What run B fixed and broke since run A, and what changed in losses, map, groups, findings, data and cost."""
+    from pipeline.compare_command import print_summary, summarise
+
+    found = Lake(_settings(config, None, lake=lake).lake)
+    summary = summarise(found.run(b), found.run(a))
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2))
+    else:
+        print_summary(summary)
 
 
 @app.command()

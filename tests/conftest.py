@@ -14,6 +14,7 @@ from lake.store import Lake
 from tests.apps import FRAME, NAMES, Open
 from tests.browser import chromium, serve
 from tests.browser import open_page as open_in_browser
+from tests.changed_run import build_changed_lake
 from tests.tiny_lake import build_tiny_lake, stage_all, tiny_tables
 from tests.two_runs import FIRST, SAMPLES, SECOND
 
@@ -23,6 +24,14 @@ def tiny_lake(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Root of a lake with one published run. Shared: read it, never write to it."""
     root = str(tmp_path_factory.mktemp("tiny") / "lake")
     build_tiny_lake(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def changed_lake(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Root of a lake whose second run is changed in known ways. Shared: read it, never write to it."""
+    root = str(tmp_path_factory.mktemp("changed") / "lake")
+    build_changed_lake(root)
     return root
 
 

@@ -7,45 +7,18 @@ import polars as pl
 import pytest
 from scipy.stats import binomtest
 
-from lake import queries
+from lake import compare, queries
 from lake.statistics import mcnemar_p
 from lake.store import Lake
 from tests.apps import HELD_OUT, Open, shown
-from tests.tiny_data import dataset_id_of
-from tests.tiny_lake import build_tiny_lake, run_facts, stage_all, tiny_tables
-
-LATER = "20260102-000000-bbbbbb"
+from tests.changed_run import EARLIER, LATER
+from tests.tiny_lake import build_tiny_lake
 
 
 @pytest.fixture(scope="module")
-def two_runs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A lake whose second run is right on every cat of the test split and wrong on three trucks."""
-    root = str(tmp_path_factory.mktemp("two") / "lake")
-    lake = build_tiny_lake(root)
-    tables = tiny_tables(run_id=LATER)
-    known = tables["samples"].select("sample_id", "split", "label")
-    cats = known.filter(pl.col("split") == "test", pl.col("label") == "cat")["sample_id"].implode()
-    trucks = known.filter(pl.col("split") == "test", pl.col("label") == "truck")["sample_id"].head(3).implode()
-    is_cat, is_truck = pl.col("sample_id").is_in(cats), pl.col("sample_id").is_in(trucks)
-    tables["predictions"] = tables["predictions"].with_columns(
-        pl.when(is_cat)
-        .then(pl.lit("cat"))
-        .when(is_truck)
-        .then(pl.lit("ship"))
-        .otherwise("predicted")
-        .alias("predicted"),
-        pl.when(is_cat).then(True).when(is_truck).then(False).otherwise("correct").alias("correct"),
-    )
-    tables["findings"] = tables["findings"].filter(pl.col("kind") == "class")
-    stage_all(lake, {name: frame for name, frame in tables.items() if name not in ("images", "properties")})
-    lake.publish(run_facts(run_id=LATER, dataset_id=dataset_id_of(240, 0)))
-    return root
-
-
-@pytest.fixture(scope="module")
-def both(two_runs: str) -> pl.DataFrame:
+def both(changed_lake: str) -> pl.DataFrame:
     """correct, label, predicted of the held-out samples, now and before, joined by hand."""
-    now, before = (Lake(two_runs).run(name) for name in (LATER, "20260101-000000-aaaaaa"))
+    now, before = (Lake(changed_lake).run(name) for name in (LATER, EARLIER))
     rows = [
         run.scan("predictions")
         .join(run.scan("samples").select("sample_id", "label"), on="sample_id")
@@ -56,17 +29,17 @@ def both(two_runs: str) -> pl.DataFrame:
     return rows[0].join(rows[1], on="sample_id", suffix="_before").collect()
 
 
-def test_every_shared_sample_is_fixed_broken_right_or_wrong(two_runs: str, both: pl.DataFrame) -> None:
-    frames = [queries.scan_samples(Lake(two_runs).run(name)) for name in (LATER, "20260101-000000-aaaaaa")]
-    found = dict(queries.changes(*frames).collect().iter_rows())
+def test_every_shared_sample_is_fixed_broken_right_or_wrong(changed_lake: str, both: pl.DataFrame) -> None:
+    frames = [queries.scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER)]
+    found = dict(compare.scan_pairs(*frames).select("sample_id", "change").collect().iter_rows())
     names = {(True, False): "fixed", (False, True): "broken", (True, True): "right", (False, False): "wrong"}
     expected = {row["sample_id"]: names[row["correct"], row["correct_before"]] for row in both.iter_rows(named=True)}
     assert found == expected
     assert sum(change == "broken" for change in found.values()) == 3
 
 
-def test_the_difference_of_two_matrices_is_that_of_their_shares(two_runs: str, both: pl.DataFrame) -> None:
-    frames = [queries.scan_samples(Lake(two_runs).run(name)) for name in (LATER, "20260101-000000-aaaaaa")]
+def test_the_difference_of_two_matrices_is_that_of_their_shares(changed_lake: str, both: pl.DataFrame) -> None:
+    frames = [queries.scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER)]
     totals = dict(both["label"].value_counts().iter_rows())
     for row in queries.confusion_difference(*frames).collect().iter_rows(named=True):
         of = both.filter(label=row["label"])
@@ -91,10 +64,12 @@ def test_calibration_by_class_is_confidence_less_the_share_right(tiny_lake: str,
     assert np.abs(found["gap"]).is_sorted(descending=True)
 
 
-def test_the_overview_counts_what_was_fixed_and_what_broke(two_runs: str, both: pl.DataFrame, open_page: Open) -> None:
+def test_the_overview_counts_what_was_fixed_and_what_broke(
+    changed_lake: str, both: pl.DataFrame, open_page: Open
+) -> None:
     fixed = both.filter(pl.col("correct") & ~pl.col("correct_before"))
-    said = shown(open_page(two_runs)).replace("**", "")
-    assert f"Of {len(both)} held-out samples in both runs {len(fixed)} were fixed and 3 newly broken" in said
+    said = shown(open_page(changed_lake)).replace("**", "")
+    assert f"of {len(both)} images that neither run was trained on {len(fixed)} were fixed and 3 newly broken" in said
     assert "No longer found: cat → dog" in said.replace("\\", "")
 
 
@@ -102,11 +77,11 @@ def test_a_first_run_has_nothing_to_compare_with(tiny_lake: str, open_page: Open
     assert "This is the first run of this data." in shown(open_page(tiny_lake))
 
 
-def test_the_matrix_can_show_the_difference_to_another_run(two_runs: str, open_page: Open) -> None:
-    app = open_page(two_runs, "confusion")
+def test_the_matrix_can_show_the_difference_to_another_run(changed_lake: str, open_page: Open) -> None:
+    app = open_page(changed_lake, "confusion")
     app.get("button_group")[0].set_value("difference").run()
     assert not app.exception
-    assert app.selectbox(key="matrix-run").options == ["20260101-000000-aaaaaa"]
+    assert app.selectbox(key="matrix-run").options == [EARLIER]
 
 
 def test_one_run_has_no_difference_to_show(tiny_lake: str, open_page: Open) -> None:

@@ -199,3 +199,44 @@ def test_lines_and_bars_have_titles_for_people() -> None:
     assert encoding(bars, "y")["sort"] == "-x"
     colors = class_colors(CLASSES, GROUPS)
     assert encoding(bars, "color")["scale"]["range"] == [colors["dog"], colors["ship"]]
+
+
+def test_a_difference_is_red_where_it_is_worse_on_and_off_the_diagonal() -> None:
+    cells = pl.DataFrame(
+        {
+            "label": ["cat", "cat"],
+            "predicted": ["cat", "dog"],
+            "n": [9, 1],
+            "share": [0.9, 0.1],
+            "mean_loss": [0.1, 2.0],
+        }
+    ).with_columns(difference=pl.Series([0.1, 0.1]))
+    chart = charts.confusion_matrix(cells, CLASSES, value="difference").to_dict()
+    color = encoding(chart["layer"][0], "color")
+    assert color["field"] == "worse"
+    assert color["scale"]["domain"] == [-0.1, 0, 0.1]
+    assert [row["worse"] for row in next(iter(chart["datasets"].values()))] == [-0.1, 0.1]
+
+
+def test_a_change_has_its_interval_and_is_orange_where_the_loss_rose() -> None:
+    rows = pl.DataFrame(
+        {"value": ["cat", "dog"], "n": [9, 8], "change": [-0.4, 0.1], "low": [-0.5, 0.0], "high": [-0.3, 0.2]}
+    )
+    zero, ends, dots = charts.changes(rows, title="Class").to_dict()["layer"]
+    assert encoding(zero, "x")["field"] == "nats"
+    assert (encoding(ends, "x")["field"], encoding(ends, "x2")["field"]) == ("low", "high")
+    assert encoding(dots, "x")["field"] == "change"
+    assert encoding(dots, "color")["condition"]["value"] == BAD
+    assert encoding(dots, "y")["sort"] == ["cat", "dog"]
+
+
+def test_a_moved_class_is_drawn_from_where_it_was_to_where_it_is() -> None:
+    centres = pl.DataFrame(
+        {"label": ["cat"], "n": [9], "moved": [0.2], "x": [1.0], "y": [2.0], "x_before": [0.0], "y_before": [0.5]}
+    )
+    layers = charts.class_moves(centres, SAMPLES.select("x", "y"), (CLASSES, GROUPS)).to_dict()["layer"]
+    _, way, ring, dot, name = layers
+    assert [encoding(way, channel)["field"] for channel in ("x", "y", "x2", "y2")] == ["x_before", "y_before", "x", "y"]
+    assert (encoding(ring, "x")["field"], encoding(dot, "x")["field"]) == ("x_before", "x")
+    assert encoding(name, "text")["field"] == "label"
+    assert encoding(dot, "color")["scale"]["range"] == [class_colors(CLASSES, GROUPS)["cat"]]

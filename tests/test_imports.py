@@ -36,6 +36,10 @@ def test_the_app_loads_neither_torch_nor_the_pipeline() -> None:
     assert not loaded & {*HEAVY, "pipeline"}
 
 
+def test_the_command_compare_needs_no_training_package() -> None:
+    assert not loaded_after(["pipeline.cli", "pipeline.compare_command"]) & HEAVY
+
+
 @pytest.mark.parametrize("module", SHARED)
 def test_every_shared_module_of_the_pages_can_be_imported_first(module: str) -> None:
     loaded_after([module])

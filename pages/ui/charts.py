@@ -172,9 +172,13 @@ def check_bars(frame: pl.DataFrame, *, title: str) -> alt.LayerChart:
 def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> alt.LayerChart:
     """Label by prediction; `value` is n, share of the label or its difference to another run.
 
-    Errors carry the colour, the diagonal is grey; a difference is red where a cell holds more, blue where less.
+    Errors carry the colour, the diagonal is grey; a difference is red where it is worse (more errors, fewer right) and
+    blue where it is better.
     """
     pick = alt.selection_point(name="cell", fields=["label", "predicted"], on="click", clear="dblclick")
+    if value == "difference":
+        right = pl.col("label") == pl.col("predicted")
+        frame = frame.with_columns(worse=pl.when(right).then(-pl.col("difference")).otherwise("difference"))
     base = alt.Chart(frame).encode(
         x=alt.X(
             "predicted:N",
@@ -200,9 +204,8 @@ def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> 
 def _cell_color(frame: pl.DataFrame, value: str) -> Any:
     if value == "difference":
         most = float(frame["difference"].abs().max() or 0) or 1.0  # type: ignore[arg-type]
-        return alt.Color(
-            "difference:Q", scale=alt.Scale(range=[FEWER, CORRECT, MANY], domain=[-most, 0, most]), legend=None
-        )
+        scale = alt.Scale(range=[FEWER, CORRECT, MANY], domain=[-most, 0, most], interpolate="rgb")
+        return alt.Color("worse:Q", scale=scale, legend=None)
     wrong = frame.filter(pl.col("label") != pl.col("predicted"))["share"].max() or 1.0
     share = alt.Color("share:Q", scale=alt.Scale(range=[FEW, MANY], domain=[0, wrong]), legend=None)
     return alt.condition(alt.datum.label == alt.datum.predicted, alt.value(CORRECT), share)
@@ -235,6 +238,51 @@ def lines(frame: pl.DataFrame, *, x: str, y: str, x_title: str, y_title: str, he
             tooltip=[alt.Tooltip(x, title=x_title), alt.Tooltip(y, title=y_title, format=".3f")],
         )
         .properties(height=height)
+    )
+
+
+def changes(frame: pl.DataFrame, *, title: str) -> alt.LayerChart:
+    """A dot with its interval (`low`, `high`) for the `change` of each `value`; right of 0, in orange, it rose."""
+    order = frame["value"].to_list()
+    base = alt.Chart(frame).encode(
+        y=alt.Y("value:N", sort=order, title=title, axis=EVERY_LABEL),
+        color=alt.condition(alt.datum.change > 0, alt.value(BAD), alt.value(GOOD)),
+        tooltip=[
+            alt.Tooltip("value:N", title=title),
+            alt.Tooltip("n:Q", title="Samples", format=","),
+            alt.Tooltip("change:Q", title="Change of the loss (nats)", format="+.3f"),
+            alt.Tooltip("low:Q", title="95 % from", format="+.3f"),
+            alt.Tooltip("high:Q", title="to", format="+.3f"),
+        ],
+    )
+    zero = alt.Chart(pl.DataFrame({"nats": [0.0]})).mark_rule(color=CONTEXT, strokeDash=[4, 4]).encode(x="nats:Q")
+    ends = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="Change of the mean loss (nats)"), x2="high:Q")
+    dots = base.mark_circle(size=70, opacity=1).encode(x="change:Q")
+    return alt.layer(zero, ends, dots).properties(height=alt.Step(24))
+
+
+def class_moves(centres: pl.DataFrame, context: pl.DataFrame, colors: Colors) -> alt.LayerChart:
+    """From where (ring) to where (dot) the centre of each class moved on the map, over some samples in grey."""
+    place: dict[str, Any] = {"axis": None, "scale": alt.Scale(zero=False)}
+    x, y = alt.X("x:Q", **place), alt.Y("y:Q", **place)
+    grey = alt.Chart(context).mark_circle(size=7, opacity=0.25, color=CONTEXT).encode(x=x, y=y)
+    base = alt.Chart(centres).encode(
+        color=color_scale(centres["label"], *colors).to_altair(legend=False),
+        tooltip=[
+            alt.Tooltip("label:N", title="Class"),
+            alt.Tooltip("n:Q", title="Samples", format=","),
+            alt.Tooltip("moved:Q", title="Share of the radius", format=".1%"),
+        ],
+    )
+    start = {"x": alt.X("x_before:Q", **place), "y": alt.Y("y_before:Q", **place)}
+    ways = base.mark_rule(strokeWidth=2).encode(**start, x2="x", y2="y")
+    rings = base.mark_point(size=90, strokeWidth=2).encode(**start)
+    dots = base.mark_circle(size=150, opacity=1).encode(x=x, y=y)
+    names = base.mark_text(dx=12, align="left", fontSize=13, fontWeight="bold")
+    return (
+        alt.layer(grey, ways, rings, dots, names.encode(x=x, y=y, text="label:N"))
+        .properties(height=460)
+        .configure_view(strokeWidth=0)
     )
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from lake import loss_maps, queries
+from lake import drift, loss_maps, map_drift, queries
 from lake.contracts import METHODS
+from lake.drift import Drift
 from lake.loss_maps import Maps
+from lake.map_drift import Alignment
 from lake.similar import Index
 from lake.store import Lake, Run, default_root
 from pages.ui import scales
@@ -41,6 +43,11 @@ def other_runs(run: Run) -> list[str]:
     """The other runs of the same dataset, newest first."""
     found = runs().filter(pl.col("dataset_id") == run.dataset_id, pl.col("run_id") != run.run_id)
     return found["run_id"].to_list()
+
+
+def runs_of_other_data(run: Run) -> list[str]:
+    """The runs of other datasets, newest first."""
+    return runs().filter(pl.col("dataset_id") != run.dataset_id)["run_id"].to_list()
 
 
 def previous_run(run: Run) -> Run | None:
@@ -144,6 +151,37 @@ def _index(root: str, run_id: str) -> Index:
 def index(run: Run) -> Index:
     """The embeddings of the run, to be searched."""
     return _index(run.lake.root, run.run_id)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Laying the maps over each other ...")
+def _map_moves(root: str, run_id: str, before_id: str) -> tuple[Alignment, pl.DataFrame]:
+    now, before = (_samples(root, name).lazy() for name in (run_id, before_id))
+    return map_drift.measure_moves(now, before)
+
+
+def map_moves(run: Run, before: Run) -> tuple[Alignment, pl.DataFrame]:
+    """How the earlier map was laid over that of the run, and how far each sample of both moved."""
+    return _map_moves(run.lake.root, run.run_id, before.run_id)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Testing for drift ...")
+def _split_drift(root: str, run_id: str) -> Drift:
+    return drift.split_drift(open_run(root, run_id))
+
+
+def split_drift(run: Run) -> Drift:
+    """Whether the splits of the run differ."""
+    return _split_drift(run.lake.root, run.run_id)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Testing for drift ...")
+def _run_drift(root: str, run_id: str, before_id: str) -> Drift | str:
+    return drift.run_drift(open_run(root, run_id), open_run(root, before_id))
+
+
+def run_drift(run: Run, before: Run) -> Drift | str:
+    """Whether the images that only the run has differ from those of the other, or why that is not tested."""
+    return _run_drift(run.lake.root, run.run_id, before.run_id)
 
 
 def common_limit(run: Run, layer: str) -> float:

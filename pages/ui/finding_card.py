@@ -7,11 +7,12 @@ from lake.contracts import LOSS_KINDS
 from lake.filters import Filters
 from lake.statistics import wilson_interval
 from lake.store import Run
+from lake.words import p_value
 from pages.ui import data
 from pages.ui.gallery import show_gallery
 from pages.ui.navigation import address, page
 from pages.ui.pooled import evidence
-from pages.ui.words import GLOSSARY, p_value, percent, plain
+from pages.ui.words import GLOSSARY, percent, plain
 
 EXAMPLES, CONFUSIONS = 8, 3
 TARGETS = {

@@ -28,6 +28,7 @@ ENTRIES = [
     Entry("samples", "Samples", ":material/table_rows:", "Explore"),
     Entry("data_quality", "Data quality", ":material/fact_check:", "Explore"),
     Entry("runs", "Runs", ":material/history:", "Explore"),
+    Entry("compare", "Compare", ":material/compare_arrows:", "Explore"),
 ]
 
 

@@ -12,10 +12,11 @@ from lake.loss_maps import FLOOR_NATS, MAPPED, Maps, border_of
 from lake.map_contracts import LAYERS
 from lake.statistics import Ratio
 from lake.store import Run
+from lake.words import p_value
 from pages.ui import charts, data
 from pages.ui.gallery import show_gallery
 from pages.ui.map_panel import show_color_bar
-from pages.ui.words import GLOSSARY, NO_BREAK, p_value, percent, plain
+from pages.ui.words import GLOSSARY, NO_BREAK, percent, plain
 
 SIDE, EXAMPLES = 300, 8
 SIGNIFICANT = 0.05

@@ -1,52 +1,114 @@
-"""What changed since the run before: which samples are right now that were wrong, and which findings came and went."""
+"""What changed since another run: which samples were fixed or broken, and which findings came and went."""
 
 import polars as pl
 import streamlit as st
 
-from lake import queries
-from lake.statistics import mcnemar_p
+from lake import cluster_matches, compare, queries
+from lake.filters import MAX_VALUES, Clause, Filters
 from lake.store import Run
-from pages.ui import data
+from pages.ui import charts, data
 from pages.ui.gallery import show_paged_gallery
-from pages.ui.words import p_value, plain
+from pages.ui.navigation import link
+from pages.ui.rows import pick_row
+from pages.ui.words import GLOSSARY, plain
+
+CHANGES = {"Fixed": "fixed", "Newly broken": "broken", "Still wrong": "wrong"}
+NAMED = 5
 
 
 def show_changes(run: Run) -> None:
-    """Counts with their test, the samples behind them, and the findings of one run only."""
+    """The counts since the run before with their test, the findings of one run only, and where to read more."""
     st.subheader("What changed since the last run")
     before = data.previous_run(run)
     if before is None:
         st.caption("This is the first run of this data.")
         return
-    both = queries.changes(data.samples(run), data.samples(before)).collect()
-    fixed, broken = (both.filter(change=name) for name in ("fixed", "broken"))
-    if both.is_empty():
-        st.caption(f"Run {before.run_id} shares no labelled held-out sample with this one.")
+    pairs = compare.scan_pairs(data.samples(run), data.samples(before)).collect()
+    if pairs.is_empty():
+        st.caption(f"{compare.NOTHING_SHARED} The run before is {before.run_id}.")
         return
-    p = mcnemar_p(len(fixed), len(broken))
-    verdict = "more than chance" if p < 0.05 else "no more than chance"  # the same words for better and worse
-    st.markdown(
-        f"Of {len(both):,} held-out samples in both runs **{len(fixed):,} were fixed** and **{len(broken):,} newly "
-        f"broken** since {before.run_id}: {verdict} (McNemar's exact test, {p_value(p)})."
-    )
-    _show_findings(data.table(run, "findings"), data.table(before, "findings"))
-    for name, part in {"fixed": fixed, "newly broken": broken}.items():
-        with st.expander(f"{len(part):,} {name}", on_change="rerun") as expander:
-            if expander.open:
-                members = data.samples(run).join(part.select("sample_id").lazy(), on="sample_id")
-                show_paged_gallery(run, members.sort("loss", descending=True).collect(), key=f"changed-{name}")
-
-
-def _show_findings(now: pl.DataFrame, then: pl.DataFrame) -> None:
-    """Groups without a cluster in their filter, whose numbers mean something else in every run."""
-    named = [
-        frame.filter("confirmed", ~pl.col("filter").str.contains("cluster_")).select("filter", "name")
-        for frame in (now, then)
-    ]
-    came = named[0].join(named[1], on="filter", how="anti")["name"].to_list()
-    went = named[1].join(named[0], on="filter", how="anti")["name"].to_list()
-    for words, names in {"New findings": came, "No longer found": went}.items():
+    st.markdown(f"Since {before.run_id}: {compare.count_changes(pairs).sentence()}")
+    found = finding_changes(run, before)
+    for words, change in {"New findings": "new", "No longer found": "gone"}.items():
+        names = found.filter(change=change)["name"].to_list()
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         if names:
-            st.caption(f"{words}: {plain('; '.join(names))}.")
-    if not came and not went:
-        st.caption("The same classes, confusions and slices are findings as before.")
+            st.caption(f"{words}: {plain('; '.join(names[:NAMED]))}{more}.")
+    if found.is_empty():
+        st.caption("The same groups are findings as before.")
+    link("compare", "Compare the two runs", icon=":material/compare_arrows:", against=before.run_id)
+
+
+def finding_changes(run: Run, before: Run) -> pl.DataFrame:
+    """The confirmed findings that only one of the runs has, clusters being matched by their members."""
+    matched = cluster_matches.same_clusters(data.samples(run), data.samples(before))
+    return compare.finding_changes(data.table(run, "findings"), data.table(before, "findings"), matched)
+
+
+def show_samples(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) -> None:
+    """The fixed, newly broken or still wrong samples, and the difference of the two confusion matrices."""
+    name = st.segmented_control(
+        "Samples", list(CHANGES), default="Fixed", required=True, key="changed", bind="query-params"
+    )
+    change = CHANGES[name or "Fixed"]
+    members = pairs.filter(change=change).sort("loss", "sample_id", descending=[True, False])
+    st.caption(
+        f"{len(members):,} of {len(pairs):,} held-out samples of both runs, the highest loss of this run first.",
+        help=GLOSSARY["held-out"],
+    )
+    if len(members):
+        show_paged_gallery(run, members, key=f"changed-{name}")
+        _link_to_samples(members)
+    st.subheader("Which confusions grew and which shrank")
+    cells = queries.confusion_difference(now, data.samples(before)).collect()
+    st.altair_chart(
+        charts.confusion_matrix(cells, run.classes, value="difference"),
+        key="difference",
+        alt="Confusion matrix of this run less that of the other",
+    )
+    st.caption(
+        "Percentage points of the label more or fewer than in the other run: red is worse, blue is better. Point at a "
+        "cell for its number of samples."
+    )
+    link("confusion", "Open the images of a cell", icon=":material/grid_view:")
+
+
+def _link_to_samples(members: pl.DataFrame) -> None:
+    """The same samples as a filter, as many as an address holds."""
+    ids = [str(sample_id) for sample_id in members["sample_id"].head(MAX_VALUES)]
+    clause = Clause(column="sample_id", op="is", values=tuple(ids))
+    which = "these" if len(ids) == len(members) else f"the first {len(ids)}"
+    text = Filters(clauses=(clause,)).to_text()
+    link("samples", f"Open {which} in the table", icon=":material/table_rows:", f=text)
+
+
+def show_findings(run: Run, before: Run) -> None:
+    """The findings of one run only as a table; the reader opens the samples of one."""
+    found = finding_changes(run, before)
+    new, gone = (len(found.filter(change=change)) for change in ("new", "gone"))
+    st.markdown(
+        f"**{new:,} new and {gone:,} gone** of the confirmed findings that stand for themselves. A finding is the same "
+        "where its filter is; groups are matched by their members."
+    )
+    if found.is_empty():
+        return
+    number = st.column_config.NumberColumn
+    row = pick_row(
+        found,
+        found.select("change", "name", "n", "lift"),
+        key="finding-changes",
+        column_config={
+            "change": st.column_config.TextColumn("Change", width="small"),
+            "name": st.column_config.TextColumn("Finding", width="large"),
+            "n": number("Samples", format="localized"),
+            "lift": number("Lift", format="%.2f", help=GLOSSARY["lift"]),
+        },
+    )
+    source = run if row["change"] == "new" else before
+    link(
+        "samples",
+        f"Open the samples of: {plain(row['name'])}",
+        icon=":material/table_rows:",
+        f=row["filter"],
+        run=source.run_id,
+    )

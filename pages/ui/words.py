@@ -33,11 +33,6 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def p_value(p: float) -> str:
-    """ "p < .001", or "p .012": two significant digits, without an exponent."""
-    return "p < .001" if p < 0.001 else f"p {p:.2g}".replace("0.", ".", 1)
-
-
 def name(column: str) -> str:
     """A column for people: "bg_lightness" -> "Background lightness"."""
     words = column.replace("bg_", "background_").replace("kmeans", "k-means").replace("_", " ")

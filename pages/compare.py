@@ -1,0 +1,146 @@
+"""Compare: what this run fixed and broke since another one, and what changed in losses, map, groups, data, cost."""
+
+import polars as pl
+import streamlit as st
+
+from lake import compare
+from lake.store import Run
+from lake.words import between
+from pages.ui import data, filters
+from pages.ui.data_drift import show_run_drift, show_split_drift
+from pages.ui.group_matches import show_group_matches
+from pages.ui.loss_changes import show_loss_changes
+from pages.ui.map_moves import show_map_moves
+from pages.ui.navigation import link
+from pages.ui.run_changes import show_findings, show_samples
+from pages.ui.words import GLOSSARY, number, plain
+
+PARTS = ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"]
+FIGURES = {
+    "share right": ("Share right", "%", None),
+    "mean loss (nats)": ("Mean loss", "", GLOSSARY["loss"]),
+    "calibration error": ("Calibration error", "%", GLOSSARY["calibration"]),
+    "temperature": ("Temperature", "", "What the logits are divided by before the softmax."),
+}
+FIGURE_WIDTH = 238
+
+
+def pick_other(run: Run) -> Run | None:
+    """The run to compare with, at first the one before this; None where there is no other."""
+    same, foreign = data.other_runs(run), data.runs_of_other_data(run)
+    previous = data.previous_run(run)
+    first = [previous.run_id] if previous else []
+    others = list(dict.fromkeys([*first, *same, *foreign]))
+    if not others:
+        st.markdown("##### This lake has one run, so there is nothing to compare it with yet.")
+        st.markdown("Change a setting or the data, publish a second run, then come back:")
+        st.code("latentlake refresh --seed 1", language="sh")
+        return None
+    chosen = st.selectbox("Against", others, key="against", bind="query-params", width=320)
+    other = data.open_run(run.lake.root, chosen or others[0])
+    facts = other.facts
+    st.caption(
+        f"Preset {facts['preset']} · {facts['dataset_name']} · published {facts['published_at']:%Y-%m-%d %H:%M} UTC"
+    )
+    return other
+
+
+def show_figures(now: Run, before: Run, pairs: pl.DataFrame) -> None:
+    """The headline figures of both runs on the same samples, with the interval of their change."""
+    with st.container(horizontal=True, gap="small"):
+        for row in compare.figures(now, before, pairs).iter_rows(named=True):
+            title, unit, explained = FIGURES[row["figure"]]
+            st.metric(
+                f"{title} (before {_figure(row['before'], unit)})",
+                _figure(row["now"], unit),
+                _change(row, unit),
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                help=explained,
+                width=FIGURE_WIDTH,
+            )
+    st.caption(
+        f"On the same {len(pairs):,} held-out samples. Under each figure: the 95 % interval of its change.",
+        help=GLOSSARY["interval"],
+    )
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{value * 100:.1f} %" if unit else number(value)
+
+
+def _change(row: dict[str, float | None], unit: str) -> str:
+    """The 95 % interval of the change; that there is none where the figure is no estimate."""
+    if row["low"] is None or row["high"] is None:
+        return "set on validation"
+    times, form, points = (100, "+.1f", " points") if unit else (1, "+.3f", "")
+    return f"{between(row['low'] * times, row['high'] * times, form)}{points}"
+
+
+def show_costs(run: Run, before: Run) -> None:
+    """Seconds of every stage of both runs."""
+    times = compare.stage_times(run, before)
+    st.markdown(compare.say_stage_times(times))
+    number_ = st.column_config.NumberColumn
+    reused = "Computed by an earlier refresh with the same inputs."
+    st.dataframe(
+        times,
+        hide_index=True,
+        column_config={
+            "stage": "Stage",
+            "seconds": number_("Seconds now", format="%.1f"),
+            "reused": st.column_config.CheckboxColumn("Reused now", help=reused),
+            "seconds_before": number_("Seconds before", format="%.1f"),
+            "reused_before": st.column_config.CheckboxColumn("Reused before", help=reused),
+            "ratio": number_("Times as long", format="%.2f"),
+        },
+    )
+
+
+def show_part(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) -> None:
+    """The part of the comparison that the reader chose."""
+    part = st.segmented_control("What changed", PARTS, default=PARTS[0], required=True, key="part", bind="query-params")
+    match part:
+        case "Losses":
+            show_loss_changes(run, pairs)
+        case "Map":
+            show_map_moves(run, before, now)
+        case "Groups":
+            show_group_matches(run, before)
+        case "Findings":
+            show_findings(run, before)
+        case "Drift":
+            show_run_drift(run, before)
+            show_split_drift(run)
+        case "Cost":
+            show_costs(run, before)
+        case _:
+            show_samples(run, before, pairs, now)
+
+
+def main() -> None:
+    run = data.current_run()
+    st.title("Compare", help=f"Held-out samples of both runs only. {GLOSSARY['held-out']}")
+    answer = st.container()
+    before = pick_other(run)
+    if before is None:
+        return
+    if before.dataset_id != run.dataset_id:
+        answer.markdown(f"##### {plain(compare.say_other_data(run, before))}")
+        show_run_drift(run, before)
+        show_split_drift(run)
+        return
+    now = filters.filtered(run)
+    pairs = compare.scan_pairs(now, data.samples(before)).collect()
+    if pairs.is_empty():
+        answer.markdown("##### No labelled held-out sample of both runs passes the filters.")
+        answer.info("Loosen the filters in the sidebar, or choose another run.")
+        return
+    answer.markdown(f"##### {compare.count_changes(pairs).sentence()}")
+    show_figures(run, before, pairs)
+    show_part(run, before, pairs, now)
+    link("runs", "Every run", icon=":material/history:")
+
+
+main()

@@ -1,0 +1,66 @@
+"""Whose loss changed between two runs: by class or by group, with interval and test, and the samples behind a row."""
+
+import polars as pl
+import streamlit as st
+
+from lake import compare, queries
+from lake.store import Run
+from lake.words import between
+from pages.ui import charts
+from pages.ui.cluster_quality import METHOD_NAMES
+from pages.ui.gallery import show_paged_gallery
+from pages.ui.navigation import link
+from pages.ui.rows import pick_row
+from pages.ui.words import GLOSSARY
+
+CLASSES = "Classes"
+CHART_WIDTH, TABLE_WIDTH = 320, 660
+COLUMNS = {CLASSES: "label"} | {title: queries.cluster_column(method) for method, title in METHOD_NAMES.items()}
+
+
+def show_loss_changes(run: Run, pairs: pl.DataFrame) -> None:
+    """The sentence, a dot a row with its interval, the table, and the samples of the row that changed most."""
+    by = st.segmented_control("By", list(COLUMNS), default=CLASSES, required=True, key="loss-by", bind="query-params")
+    column = COLUMNS[by or CLASSES]
+    found = compare.loss_changes(pairs, column)
+    if found.is_empty():
+        st.info("No sample that passes the filters is in a group: loosen the filters, or choose another method.")
+        return
+    st.markdown(compare.say_loss_changes(found, "classes" if by == CLASSES else f"{by} groups of this run"))
+    title = "Class" if by == CLASSES else "Group"
+    with st.container(horizontal=True, gap="small"):
+        with st.container(width=CHART_WIDTH):
+            chart = charts.changes(found, title=title)
+            st.altair_chart(chart, key=f"changes-{column}", alt="Change of the loss by row")
+        with st.container(width=TABLE_WIDTH):
+            row = _pick(found, title, key=f"loss-table-{column}")
+    st.subheader(f"{title} {row['value']}: the largest changes first")
+    st.caption("Under each: by how many nats its loss rose (above 0) or fell.")
+    members = pairs.filter(pl.col(column).cast(pl.String) == row["value"]).with_columns(
+        nats=pl.col("loss") - pl.col("loss_before")
+    )
+    ordered = members.sort(pl.col("nats").abs(), "sample_id", descending=[True, False])
+    show_paged_gallery(run, ordered, key="loss-gallery", caption="nats")
+    link("samples", "Open these samples in the table", icon=":material/table_rows:", f=row["filter"])
+
+
+def _pick(found: pl.DataFrame, title: str, *, key: str) -> dict[str, object]:
+    number = st.column_config.NumberColumn
+    ends = [between(low, high, "+.3f") for low, high in found.select("low", "high").iter_rows()]
+    measured = found.with_columns(pl.Series("interval", ends))
+    return pick_row(
+        found,
+        measured.select("value", "n", "loss_before", "loss", "change", "interval", "adjusted_p", "fixed", "broken"),
+        key=key,
+        column_config={
+            "value": st.column_config.TextColumn(title, width=90),
+            "n": number("Samples", format="localized"),
+            "loss_before": number("Before", format="%.3f", help=GLOSSARY["loss"]),
+            "loss": number("Now", format="%.3f"),
+            "change": number("Change", format="%+.3f"),
+            "interval": st.column_config.TextColumn("95 % interval", help=GLOSSARY["interval"]),
+            "adjusted_p": number("Adjusted p", format="%.2g", help=GLOSSARY["adjusted p"]),
+            "fixed": number("Fixed", format="localized"),
+            "broken": number("Broken", format="localized"),
+        },
+    )
