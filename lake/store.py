@@ -15,14 +15,24 @@ from typing import Any
 
 import polars as pl
 from dataframely.exc import SchemaError, ValidationError
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, ScoredSamples, key_column
 from lake.errors import LakeError, RetryLater
+from lake.files import compute_digest, list_files
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 IMAGE_ROWS_PER_GROUP = 1000
+KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
+"""By default deltalake deletes log entries older than 30 days, and with them the versions that runs pin."""
 OF_SOME_SAMPLES = ("loss_maps", "map_families", "label_issues", "dynamics")
 
 
@@ -31,7 +41,7 @@ class Lake:
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root).rstrip("/")
-        self._table = lru_cache(maxsize=256)(self._open)
+        self._table = lru_cache(maxsize=256)(self.open)
 
     def runs(self) -> pl.DataFrame:
         """Published runs, newest first; empty where nothing has been published.
@@ -40,10 +50,10 @@ class Lake:
         """
         with reading(self.root):
             try:
-                table = DeltaTable(self.uri("runs"), storage_options=self.options)
+                table = self.open("runs")
             except TableNotFoundError:
                 return TABLES["runs"].create_empty()
-            runs = pl.scan_delta(table).collect()
+            runs = _with_every_column(table, "runs").collect()
         newest = max(runs["format_version"].to_list(), default=0)
         if newest > FORMAT_VERSION:
             raise LakeError(
@@ -72,16 +82,17 @@ class Lake:
         """
         column, key = key_column(name), _only_key(name, frame, key)
         ordered = _validated(name, frame).sort(TABLES[name].primary_key())
-        with _writing(self.root):
+        with writing(self.root):
             self._create_root()
-            table_exists = DeltaTable.is_deltatable(self.uri(name), self.options)
+            table = self.open_to_write(name)
             write_deltalake(
-                self.uri(name),
+                self.uri(name) if table is None else table,
                 ordered,
                 mode="overwrite",
-                predicate=f"{column} = '{key}'" if table_exists else None,
-                schema_mode="merge" if table_exists else None,
+                predicate=f"{column} = '{key}'" if table else None,
+                schema_mode="merge" if table else None,
                 partition_by=[column],
+                configuration=None if table else KEEP_LOG,
                 storage_options=self.options,
                 writer_properties=WriterProperties(
                     compression="ZSTD", max_row_group_size=IMAGE_ROWS_PER_GROUP if name == "images" else None
@@ -115,10 +126,12 @@ class Lake:
             except LakeError as error:
                 raise LakeError(f"Nothing was published: {error}") from None
             counts = {name: frame.select(pl.len()).collect().item() for name, frame in tables.items()}
+            digests = [{"table": n, "sha256": self.digest(n, version, keys[n])} for n, version in versions.items()]
         row = facts | {
             "format_version": FORMAT_VERSION,
             "published_at": dt.datetime.now(dt.UTC),
             "tables": [{"name": n, "version": v, "rows": counts[n]} for n, v in versions.items()],
+            "digests": digests,
             "checks": checks,
         }
         self._append_run(_validated("runs", pl.DataFrame([row], schema=_polars_schema("runs"))))
@@ -127,6 +140,25 @@ class Lake:
     def uri(self, name: str) -> str:
         """Where a table lies."""
         return f"{self.root}/{name}"
+
+    def open(self, name: str, version: int | None = None) -> DeltaTable:
+        """A table at a version, else at its newest; raises the errors of deltalake."""
+        return DeltaTable(self.uri(name), version=version, storage_options=self.options)
+
+    def open_to_write(self, name: str) -> DeltaTable | None:
+        """A table at its newest version, from now on keeping the log of every version; None where there is none."""
+        if not DeltaTable.is_deltatable(self.uri(name), self.options):
+            return None
+        table = self.open(name)
+        if KEEP_LOG.items() - table.metadata().configuration.items():
+            no_cleanup = PostCommitHookProperties(cleanup_expired_logs=False)
+            table.alter.set_table_properties(KEEP_LOG, post_commithook_properties=no_cleanup)
+        return table
+
+    def digest(self, name: str, version: int, key: str) -> str:
+        """SHA-256 over the files that hold the rows of a key at a version; raises `OSError` where one is gone."""
+        files = list_files(self._table(name, version), name).filter(key=key)
+        return compute_digest(self.uri(name), files["path"], self.options)
 
     def append_once(
         self, name: str, frame: pl.DataFrame, *, transaction: str, partition_by: list[str] | None = None
@@ -137,7 +169,7 @@ class Lake:
         """
         once = Transaction(app_id=transaction, version=1)
         exists = DeltaTable.is_deltatable(self.uri(name), self.options)
-        table = DeltaTable(self.uri(name), storage_options=self.options) if exists else None
+        table = self.open(name) if exists else None
         if table is not None and table.transaction_version(once.app_id) is not None:
             return
         write_deltalake(
@@ -151,15 +183,12 @@ class Lake:
         )
 
     def _append_run(self, row: pl.DataFrame) -> None:
-        with _writing(self.root):
+        with writing(self.root):
             self.append_once("runs", row, transaction=f"publish/{row['run_id'][0]}")
-
-    def _open(self, name: str, version: int) -> DeltaTable:
-        return DeltaTable(self.uri(name), version=version, storage_options=self.options)
 
     def _newest(self, name: str) -> int:
         try:
-            return DeltaTable(self.uri(name), storage_options=self.options).version()
+            return self.open(name).version()
         except TableNotFoundError:
             raise LakeError(f"The table {name} has not been staged: refresh again.") from None
 
@@ -186,16 +215,16 @@ class Run:
         """The rows of this run in a table; what the run is older than is null, a whole table empty."""
         if name not in self._versions:
             return TABLES[name].create_empty().lazy()
-        key = self.dataset_id if name in DATASET_TABLES else self.run_id
         with reading(self.lake.root):
-            return _select(self.lake._table(name, self._versions[name]), name, key)
+            return _select(self.lake._table(name, self._versions[name]), name, self._key(name))
 
     def verify(self) -> int:
-        """Read every table again against its contract, keys and pinned row count; returns how many checks passed.
+        """Read every table again: its files, contract, keys and pinned row count; returns how many checks passed.
 
-        Raises `LakeError` with the first that fails.
+        Raises `LakeError` with the first that fails. The files of a run from before checksums are not checked.
         """
         with reading(self.lake.root):
+            digests = self._verify_files()
             pinned = {table["name"]: table["rows"] for table in self.facts["tables"]}
             tables = {name: self.scan(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
             try:
@@ -208,7 +237,25 @@ class Run:
                         f"The run {self.run_id} is damaged: {name} has {found} rows, it was published with {rows}. "
                         "Restore the lake from a copy, or refresh again."
                     )
-        return checks + len(pinned)
+        return digests + checks + len(pinned)
+
+    def _verify_files(self) -> int:
+        recorded = self.facts["digests"] or []
+        for table in recorded:
+            name = table["table"]
+            try:
+                same = self.lake.digest(name, self._versions[name], self._key(name)) == table["sha256"]
+            except FileNotFoundError:
+                same = False
+            if not same:
+                raise LakeError(
+                    f"The run {self.run_id} is damaged: the files of {name} are not those that were published. "
+                    "Restore the lake from a copy, or refresh again."
+                )
+        return len(recorded)
+
+    def _key(self, name: str) -> str:
+        return self.dataset_id if name in DATASET_TABLES else self.run_id
 
     @cached_property
     def groups(self) -> dict[str, dict[str, str]]:
@@ -260,9 +307,13 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
 
 
 def _select(table: DeltaTable, name: str, key: str) -> pl.LazyFrame:
+    return _with_every_column(table, name).filter(pl.col(key_column(name)) == key)
+
+
+def _with_every_column(table: DeltaTable, name: str) -> pl.LazyFrame:
     stored = {field.name for field in table.schema().fields}
     absent = {c: pl.lit(None, dtype) for c, dtype in _polars_schema(name).items() if c not in stored}
-    return pl.scan_delta(table).filter(pl.col(key_column(name)) == key).with_columns(**absent)
+    return pl.scan_delta(table).with_columns(**absent)
 
 
 def _only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:
@@ -286,7 +337,8 @@ def _polars_schema(name: str) -> dict[str, pl.DataType]:
 
 
 @contextmanager
-def _writing(root: str) -> Iterator[None]:
+def writing(root: str) -> Iterator[None]:
+    """Turns what a lake that cannot be written raises into `LakeError`, a lost race into `RetryLater`."""
     try:
         yield
     except CommitFailedError as error:
