@@ -87,6 +87,12 @@ class Settings(BaseSettings):
 
     apply_reviews: bool = Field(False, description="Honour what people said: labels corrected, samples left out.")
 
+    keep_runs: int = Field(30, ge=1, description="`gc` keeps this many of the newest runs,")
+    keep_days: float = Field(30, ge=0, description="and those younger than this.")
+    reader_hours: int = Field(
+        24, ge=1, le=168, description="How long a page that has a removed run open goes on reading it."
+    )
+
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")
     pretrained: bool = Field(False, description="Start from timm's published weights.")
     minutes: float | None = Field(None, gt=0, description="Train the schedule that takes this long on this machine.")
