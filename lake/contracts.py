@@ -52,6 +52,11 @@ class Runs(dy.Schema):
         dy.Struct({"name": dy.String(), "version": dy.Int64(), "rows": dy.Int64()}),
         description="Pinned Delta version and rows of every table of the run.",
     )
+    digests = dy.List(
+        dy.Struct({"table": dy.String(), "sha256": dy.String()}),
+        nullable=True,
+        description="SHA-256 over the files of the run in every table; null for a run from before they were taken.",
+    )
     checks = dy.Int64(min=0, description="Contract and key checks passed before publishing.")
     stages = dy.List(
         dy.Struct({"name": dy.String(), "fingerprint": dy.String(), "row_key": dy.String(), "fit": dy.String()}),

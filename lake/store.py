@@ -15,14 +15,24 @@ from typing import Any
 
 import polars as pl
 from dataframely.exc import SchemaError, ValidationError
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, ScoredSamples, key_column
 from lake.errors import LakeError, RetryLater
+from lake.files import compute_digest, list_files
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 IMAGE_ROWS_PER_GROUP = 1000
+KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
+"""By default deltalake deletes log entries older than 30 days, and with them the versions that runs pin."""
 OF_SOME_SAMPLES = ("loss_maps", "map_families", "label_issues", "dynamics")
 
 
@@ -31,7 +41,7 @@ class Lake:
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root).rstrip("/")
-        self._table = lru_cache(maxsize=256)(self._open)
+        self._table = lru_cache(maxsize=256)(self.open)
 
     def runs(self) -> pl.DataFrame:
         """Published runs, newest first; empty where nothing has been published.
@@ -81,14 +91,15 @@ class Lake:
 
     def _write(self, name: str, frame: pl.DataFrame, **how: Any) -> None:
         ordered = _validated(name, frame).sort(TABLES[name].primary_key())
-        with _writing(self.root):
+        with writing(self.root):
             self._create_root()
-            exists = DeltaTable.is_deltatable(self.uri(name), self.options)
+            table = self.open_to_write(name)
             write_deltalake(
-                self.uri(name),
+                self.uri(name) if table is None else table,
                 ordered,
-                schema_mode="merge" if exists else None,
+                schema_mode="merge" if table else None,
                 partition_by=[key_column(name)],
+                configuration=None if table else KEEP_LOG,
                 storage_options=self.options,
                 writer_properties=WriterProperties(
                     compression="ZSTD", max_row_group_size=IMAGE_ROWS_PER_GROUP if name == "images" else None
@@ -123,10 +134,12 @@ class Lake:
             except LakeError as error:
                 raise LakeError(f"Nothing was published: {error}") from None
             counts = {name: frame.select(pl.len()).collect().item() for name, frame in tables.items()}
+            digests = [{"table": n, "sha256": self.digest(n, version, keys[n])} for n, version in versions.items()]
         row = facts | {
             "format_version": FORMAT_VERSION,
             "published_at": dt.datetime.now(dt.UTC),
             "tables": [{"name": n, "version": v, "rows": counts[n]} for n, v in versions.items()],
+            "digests": digests,
             "checks": checks,
         }
         self._append_run(_validated("runs", pl.DataFrame([row], schema=_polars_schema("runs"))))
@@ -138,7 +151,7 @@ class Lake:
         named = pl.DataFrame(
             [{name: row[name] for name in _polars_schema("rejected")}], schema=_polars_schema("rejected")
         )
-        with _writing(self.root):
+        with writing(self.root):
             self.append_once("rejected", _validated("rejected", named), transaction=f"reject/{facts['run_id']}")
 
     def version(self, name: str) -> int | None:
@@ -151,6 +164,25 @@ class Lake:
         """Where a table lies."""
         return f"{self.root}/{name}"
 
+    def open(self, name: str, version: int | None = None) -> DeltaTable:
+        """A table at a version, else at its newest; raises the errors of deltalake."""
+        return DeltaTable(self.uri(name), version=version, storage_options=self.options)
+
+    def open_to_write(self, name: str) -> DeltaTable | None:
+        """A table at its newest version, from now on keeping the log of every version; None where there is none."""
+        if not DeltaTable.is_deltatable(self.uri(name), self.options):
+            return None
+        table = self.open(name)
+        if KEEP_LOG.items() - table.metadata().configuration.items():
+            no_cleanup = PostCommitHookProperties(cleanup_expired_logs=False)
+            table.alter.set_table_properties(KEEP_LOG, post_commithook_properties=no_cleanup)
+        return table
+
+    def digest(self, name: str, version: int, key: str) -> str:
+        """SHA-256 over the files that hold the rows of a key at a version; raises `OSError` where one is gone."""
+        files = list_files(self._table(name, version), name).filter(key=key)
+        return compute_digest(self.uri(name), files["path"], self.options)
+
     def append_once(
         self, name: str, frame: pl.DataFrame, *, transaction: str, partition_by: list[str] | None = None
     ) -> None:
@@ -160,7 +192,7 @@ class Lake:
         """
         once = Transaction(app_id=transaction, version=1)
         exists = DeltaTable.is_deltatable(self.uri(name), self.options)
-        table = DeltaTable(self.uri(name), storage_options=self.options) if exists else None
+        table = self.open(name) if exists else None
         if table is not None and table.transaction_version(once.app_id) is not None:
             return
         write_deltalake(
@@ -174,24 +206,20 @@ class Lake:
         )
 
     def _append_run(self, row: pl.DataFrame) -> None:
-        with _writing(self.root):
+        with writing(self.root):
             self.append_once("runs", row, transaction=f"publish/{row['run_id'][0]}")
 
     def _read(self, name: str) -> pl.DataFrame:
         """A table that is read as it is now; columns that it is older than are null."""
         with reading(self.root):
             try:
-                table = DeltaTable(self.uri(name), storage_options=self.options)
+                return _complete(self.open(name), name).collect()
             except TableNotFoundError:
                 return TABLES[name].create_empty()
-            return _complete(table, name).collect()
-
-    def _open(self, name: str, version: int) -> DeltaTable:
-        return DeltaTable(self.uri(name), version=version, storage_options=self.options)
 
     def _newest(self, name: str) -> int:
         try:
-            return DeltaTable(self.uri(name), storage_options=self.options).version()
+            return self.open(name).version()
         except TableNotFoundError:
             raise LakeError(f"The table {name} has not been staged: refresh again.") from None
 
@@ -218,16 +246,16 @@ class Run:
         """The rows of this run in a table; what the run is older than is null, a whole table empty."""
         if name not in self._versions:
             return TABLES[name].create_empty().lazy()
-        key = self.dataset_id if name in DATASET_TABLES else self.run_id
         with reading(self.lake.root):
-            return _select(self.lake._table(name, self._versions[name]), name, key)
+            return _select(self.lake._table(name, self._versions[name]), name, self._key(name))
 
     def verify(self) -> int:
-        """Read every table again against its contract, keys and pinned row count; returns how many checks passed.
+        """Read every table again: its files, contract, keys and pinned row count; returns how many checks passed.
 
-        Raises `LakeError` with the first that fails.
+        Raises `LakeError` with the first that fails. The files of a run from before checksums are not checked.
         """
         with reading(self.lake.root):
+            digests = self._verify_files()
             pinned = {table["name"]: table["rows"] for table in self.facts["tables"]}
             tables = {name: self.scan(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
             try:
@@ -240,7 +268,25 @@ class Run:
                         f"The run {self.run_id} is damaged: {name} has {found} rows, it was published with {rows}. "
                         "Restore the lake from a copy, or refresh again."
                     )
-        return checks + len(pinned)
+        return digests + checks + len(pinned)
+
+    def _verify_files(self) -> int:
+        recorded = self.facts["digests"] or []
+        for table in recorded:
+            name = table["table"]
+            try:
+                same = self.lake.digest(name, self._versions[name], self._key(name)) == table["sha256"]
+            except FileNotFoundError:
+                same = False
+            if not same:
+                raise LakeError(
+                    f"The run {self.run_id} is damaged: the files of {name} are not those that were published. "
+                    "Restore the lake from a copy, or refresh again."
+                )
+        return len(recorded)
+
+    def _key(self, name: str) -> str:
+        return self.dataset_id if name in DATASET_TABLES else self.run_id
 
     @cached_property
     def groups(self) -> dict[str, dict[str, str]]:
@@ -323,7 +369,8 @@ def _polars_schema(name: str) -> dict[str, pl.DataType]:
 
 
 @contextmanager
-def _writing(root: str) -> Iterator[None]:
+def writing(root: str) -> Iterator[None]:
+    """Turns what a lake that cannot be written raises into `LakeError`, a lost race into `RetryLater`."""
     try:
         yield
     except CommitFailedError as error:

@@ -1,4 +1,4 @@
-"""The command `latentlake`: refresh, serve, status, runs, compare, verify, doctor, config.
+"""The command `latentlake`: refresh, serve, status, runs, compare, verify, gc, doctor, config.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 75 already running (retry later).
 """
@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,8 +22,10 @@ from rich.table import Table
 
 from lake import queries
 from lake.errors import UsageError, UserError
+from lake.gc import Removed, Retention, collect_garbage
 from lake.store import Lake
 from pipeline import logs, refresh_command
+from pipeline.lock import only_one
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
 
@@ -180,9 +183,9 @@ def verify(
     maps: Annotated[bool, typer.Option("--maps", help="Measure again what proves its loss maps.")] = False,
     planted: Annotated[bool, typer.Option("--planted", help="Plant faults again for its lists to find.")] = False,
 ) -> None:
-    """Check a published run again: contracts, keys, row counts; exit 1 where something does not hold."""
+    """Check a published run again: files, contracts, keys, row counts; exit 1 where something does not hold."""
     found = Lake(_settings(config, None, lake=lake).lake).run(run)
-    Console().print(f"run {found.run_id}: {found.verify()} checks of contracts, keys and row counts passed")
+    Console().print(f"run {found.run_id}: {found.verify()} checks of files, contracts, keys and row counts passed")
     if not maps and not planted:
         return
     _need_training_packages("verify --maps and --planted")
@@ -202,6 +205,21 @@ def verify(
 
 
 @app.command()
+def gc(
+    lake: LakeRoot = None,
+    config: ConfigFile = None,
+    keep: Annotated[int | None, typer.Option(help="Keep this many of the newest runs,")] = None,
+    older_than: Annotated[float | None, typer.Option(help="and those younger than so many days.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
+) -> None:
+    """Remove old runs and what crashed refreshes left, never the last run of a dataset, nor reviews."""
+    settings = _settings(config, None, lake=lake, keep_runs=keep, keep_days=older_than)
+    removed = _collect_garbage(settings, dry_run=dry_run)
+    typer.echo(json.dumps(asdict(removed)) if as_json else removed.to_sentence(settings.reader_hours))
+
+
+@app.command()
 def config(config: ConfigFile = None, preset: Preset = None, override: Overrides = None) -> None:
     """Every setting with its value after flags, environment, file and preset, as JSON."""
     typer.echo(_settings(config, override, preset=preset).model_dump_json(indent=2))
@@ -216,6 +234,15 @@ def doctor(lake: LakeRoot = None, config: ConfigFile = None) -> None:
         mark = "[green]ok[/]" if good else "[red]no[/]"
         Console().print(f"{mark}  {escape(what)}", highlight=False, soft_wrap=True)
     raise SystemExit(0 if all(good for good, _ in checks) else 1)
+
+
+def _collect_garbage(settings: Settings, *, dry_run: bool) -> Removed:
+    local = "://" not in settings.lake
+    if local and not Path(settings.lake).is_dir():
+        raise UserError(f"There is no lake {settings.lake}: name its folder with --lake.")
+    retention = Retention(runs=settings.keep_runs, days=settings.keep_days, hours=settings.reader_hours)
+    with only_one(Lake(settings.lake), Progress()):
+        return collect_garbage(Lake(settings.lake), retention, alone=local, dry_run=dry_run)
 
 
 def _need_training_packages(command: str) -> None:

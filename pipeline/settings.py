@@ -93,6 +93,12 @@ class Settings(BaseSettings):
     )
     apply_reviews: bool = Field(False, description="Honour what people said: labels corrected, samples left out.")
 
+    keep_runs: int = Field(30, ge=1, description="`gc` keeps this many of the newest runs,")
+    keep_days: float = Field(30, ge=0, description="and those younger than this.")
+    reader_hours: int = Field(
+        24, ge=1, le=168, description="How long a page that has a removed run open goes on reading it."
+    )
+
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")
     retrain: Literal["never", "if-stale", "always"] = Field(
         "always", description="Train again: never, if the model is old and its inputs changed, or when they change."

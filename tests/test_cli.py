@@ -92,6 +92,15 @@ def test_verify_names_a_table_whose_rows_are_not_those_that_were_published(lake_
     assert "Traceback" not in result.stderr
 
 
+def test_verify_fails_where_one_byte_is_not_as_it_was_published(lake_copy):
+    file = next((lake_copy / "findings").rglob("*.parquet"))
+    content = file.read_bytes()
+    file.write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
+    result = latentlake("verify", "--lake", str(lake_copy))
+    assert result.returncode == 1
+    assert "is damaged: the files of findings are not those that were published. Restore" in result.stderr
+
+
 def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake):
     result = latentlake("verify", "--maps", "--lake", tiny_lake)
     assert result.returncode == 1

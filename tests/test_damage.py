@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +19,16 @@ from tests.tiny_lake import build_tiny_lake, stage_all
 from tests.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 
 REPOSITORY = Path(__file__).parent.parent
+
+
+def _flip_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
 
 
 @pytest.fixture
@@ -61,6 +71,23 @@ def test_a_parquet_file_that_is_gone_is_a_sentence(lake: Lake, table: str) -> No
 def test_a_corrupted_log_is_a_sentence(lake: Lake, table: str, content: bytes) -> None:
     next(Path(lake.uri(table), "_delta_log").glob("*.json")).write_bytes(content)
     _assert_unreadable(lake, table)
+
+
+@pytest.mark.parametrize("damage", [_flip_a_bit, _cut, Path.unlink])
+@pytest.mark.parametrize("table", ["images", "predictions", "embeddings", "metrics"])
+def test_verify_names_the_table_whose_files_are_not_those_that_were_published(
+    lake: Lake, table: str, damage: Callable[[Path], None]
+) -> None:
+    assert lake.run().verify()
+    damage(next(Path(lake.uri(table)).rglob("*.parquet")))
+    with pytest.raises(LakeError, match=f"is damaged: the files of {table} are not .*Restore the lake from a copy"):
+        Lake(lake.root).run().verify()
+
+
+def test_verify_does_not_mind_what_other_runs_have_in_the_same_tables(staged_lake: Lake) -> None:
+    for file in Path(staged_lake.root).rglob(f"run_id={SECOND}/*.parquet"):
+        _flip_a_bit(file)
+    assert staged_lake.run(FIRST).verify()
 
 
 def test_a_damaged_staged_table_publishes_nothing(staged_lake: Lake) -> None:

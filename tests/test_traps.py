@@ -4,15 +4,17 @@ A test of a trap that fails after an upgrade is good news: the trap is gone, and
 """
 
 import datetime as dt
+import os
+import time
 from pathlib import Path
 
 import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lake.contracts import TABLES
-from lake.store import Lake
+from lake.store import KEEP_LOG, Lake
 from tests.tiny_lake import EMPTY, build_tiny_lake, run_facts, stage_all, tiny_tables
 
 FIRST, SECOND = "20260101-000000-aaaaaa", "20260102-000000-bbbbbb"
@@ -132,6 +134,40 @@ def test_a_vacuum_that_keeps_the_published_versions_leaves_every_run_readable(
     assert sum(_files(lake, name) for name in tables) == files - len(tables.keys() - EMPTY), (
         "what the first try left is gone"
     )
+
+
+def test_trap_log_entries_older_than_thirty_days_are_deleted_and_with_them_the_versions_that_runs_pin(
+    lake: Lake, tables: dict[str, pl.DataFrame]
+) -> None:
+    _write_an_old_log(lake, tables["training"])
+    for _ in range(12):
+        write_deltalake(lake.uri("training"), tables["training"], mode="append")
+    with pytest.raises(TableNotFoundError, match="No files in log segment"):
+        lake.open("training", 0)
+
+
+def test_versions_outlive_it_in_a_table_from_before_too(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
+    _write_an_old_log(lake, tables["training"])
+    for i in range(12):
+        lake.stage("training", tables["training"].with_columns(run_id=pl.lit(f"run-{i}")))
+    lake.open("training").cleanup_metadata()
+    assert pl.scan_delta(lake.open("training", 0)).collect().height == tables["training"].height
+
+
+def test_every_table_that_runs_pin_keeps_its_log(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
+    stage_all(lake, tables)
+    for name in tables:
+        assert KEEP_LOG.items() <= lake.open(name).metadata().configuration.items(), name
+
+
+def _write_an_old_log(lake: Lake, frame: pl.DataFrame) -> None:
+    """As latentlake wrote a table 40 days ago, with a checkpoint every ten commits instead of every hundred."""
+    for _ in range(12):
+        every_ten = {"delta.checkpointInterval": "10"}
+        write_deltalake(lake.uri("training"), frame, mode="append", partition_by=["run_id"], configuration=every_ten)
+    moment = time.time() - 40 * 86_400
+    for file in Path(lake.uri("training"), "_delta_log").iterdir():
+        os.utime(file, (moment, moment))
 
 
 def _vacuum(lake: Lake, name: str, *, keep: list[int] | None) -> None:
