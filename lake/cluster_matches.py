@@ -9,7 +9,7 @@ random groups match none.
 
 import polars as pl
 
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from lake.queries import cluster_column
 from lake.statistics import wilson_interval
 from lake.words import between

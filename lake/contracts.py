@@ -9,61 +9,22 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
+from lake.cluster_contracts import METHODS, ClusterQuality, Clusters, ClusterSummaries
 from lake.columns import counts_of, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
 from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs
 from lake.quality_contracts import Duplicates, LabelIssues, Reviews, Triage
-from lake.run_contracts import Rejected
+from lake.run_contracts import Rejected, Runs
 
 FORMAT_VERSION = 1
 """Raised when a reader of the previous version would misread the lake."""
 
 SPLITS = ["train", "validation", "test", "unlabeled"]
-METHODS = ["kmeans", "bisecting", "hdbscan"]
 LOSS_KINDS = ["class", "cluster", "confusion", "slice", "unlabeled"]
 DATA_KINDS = ["mislabeled", "leakage", "duplicate", "domain gap", "under-represented"]
 SPACES = ["embedding", "umap"]
 SEPARATION_MEASURES = ["probe", "purity", "margin", "silhouette"]
-QUALITY_MEASURES = ["silhouette", "half_agreement", "seed_agreement", "agreement", "noise"]
-SWEEP_MEASURES = ["sweep_silhouette", "sweep_half_agreement"]
 VIEWS = ["umap", "pca"]
 FIDELITY_MEASURES = ["trustworthiness", "continuity", "neighbors_kept"]
-
-
-class Runs(dy.Schema):
-    """One row a published run; a run exists if and only if it has a row here."""
-
-    run_id = dy.String(primary_key=True, description="Start time and fingerprint, for example 20261123-131500-3fa9c1.")
-    format_version = dy.Int64(min=1, description="Version of the lake's format that wrote the run.")
-    started_at = dy.Datetime(time_zone="UTC", description="When the refresh began.")
-    published_at = dy.Datetime(time_zone="UTC", description="When readers could first see it.")
-    preset = dy.String(description="Sizes and epochs: smoke, quick, standard or full.")
-    dataset_id = dy.String(description="The dataset and its split.")
-    dataset_name = dy.String(description="Name of the dataset for people.")
-    classes = dy.List(dy.String(), description="Class names in the order of `probabilities`.")
-    groups = dy.List(
-        dy.Struct({"name": dy.String(), "label": dy.String(), "value": dy.String()}),
-        description="What each class counts as, by grouping: superclass, ship, vehicle.",
-    )
-    fingerprint = dy.String(description="Hash of data, settings and code: equal means nothing new.")
-    code_version = dy.String(description="Version of latentlake.")
-    packages = dy.String(description="Versions of the packages that computed it, as JSON.")
-    config = dy.String(description="Every setting, as JSON.")
-    tables = dy.List(
-        dy.Struct({"name": dy.String(), "version": dy.Int64(), "rows": dy.Int64()}),
-        description="Pinned Delta version and rows of every table of the run.",
-    )
-    digests = dy.List(
-        dy.Struct({"table": dy.String(), "sha256": dy.String()}),
-        nullable=True,
-        description="SHA-256 over the files of the run in every table; null for a run from before they were taken.",
-    )
-    checks = dy.Int64(min=0, description="Contract and key checks passed before publishing.")
-    stages = dy.List(
-        dy.Struct({"name": dy.String(), "fingerprint": dy.String(), "row_key": dy.String(), "fit": dy.String()}),
-        nullable=True,
-        description="What each stage was computed from, so that the next refresh measures only what is new.",
-    )
-    forced = dy.String(nullable=True, description="Why it would have been refused, had it not been forced.")
 
 
 class Samples(dy.Schema):
@@ -189,61 +150,6 @@ class Separation(dy.Schema):
     chance = float_column(
         "The value with the groups shuffled; null for a class.", nullable=True, min=-1.0001, max=1.0001
     )
-
-
-class Clusters(dy.Schema):
-    """Which cluster each sample belongs to, by method."""
-
-    run_id = run_id_column()
-    method = one_of(METHODS, "Clustering", primary_key=True)
-    sample_id = sample_id_column()
-    cluster = dy.Int64(nullable=True, min=0, description="Cluster number; null is noise, never merged.")
-    distance = float_column(
-        "Distance to the cluster's centre in normalised PCA space; null for noise.", nullable=True, min=0
-    )
-    strength = float_column("Membership strength, 1 for methods without one.", min=0, max=1)
-
-
-class ClusterQuality(dy.Schema):
-    """How good and how stable each clustering is, and others with fewer or more clusters would be."""
-
-    run_id = run_id_column()
-    method = one_of(METHODS, "Clustering", primary_key=True)
-    clusters = dy.Int64(primary_key=True, min=0, description="Number of clusters.")
-    measure = one_of(
-        [*QUALITY_MEASURES, *SWEEP_MEASURES],
-        "What is measured: mean silhouette, adjusted Rand index with fits to halves of the samples, to another seed or "
-        "of another method, share of noise; the sweep is over a part of the samples",
-        primary_key=True,
-    )
-    of = dy.String(primary_key=True, description="The other method of an agreement; else empty.")
-    value = float_column("The value; 1 is best, of noise 0.", min=-1.0001, max=1.0001)
-
-
-class ClusterSummaries(dy.Schema):
-    """What each cluster is, in counts and measured words."""
-
-    run_id = run_id_column()
-    method = one_of(METHODS, "Clustering", primary_key=True)
-    cluster = dy.Int64(primary_key=True, min=0, description="Cluster number within the method.")
-    n = dy.Int64(min=1, description="Samples in the cluster.")
-    n_held_out = dy.Int64(min=0, description="Of them labelled and out of sample; losses use these only.")
-    class_mix = counts_of("label")
-    mean_loss = float_column("Mean loss of the held-out members in nats.", nullable=True)
-    lift = float_column("Their mean loss over that of all held-out samples.", nullable=True)
-    lift_low = float_column("Lower end of the 95 % bootstrap interval of the lift.", nullable=True)
-    lift_high = float_column("Upper end of it.", nullable=True)
-    adjusted_p = float_column(
-        "Benjamini-Hochberg adjusted p of a raised loss; null if too few.", nullable=True, min=0, max=1
-    )
-    stability = float_column(
-        "Mean largest Jaccard index with clusters found in halves of the samples; above .75 stable, below .6 doubtful.",
-        nullable=True,
-        min=0,
-        max=1.0001,
-    )
-    description = dy.String(description="Measured properties that set it apart, with numbers.")
-    medoids = dy.List(dy.Int64(), description="Samples nearest to the centre, nearest first.")
 
 
 class Neighbors(dy.Schema):

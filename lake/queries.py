@@ -4,7 +4,8 @@ from typing import Protocol
 
 import polars as pl
 
-from lake.contracts import METHODS, Properties
+from lake.cluster_contracts import METHODS
+from lake.contracts import Properties
 from lake.store import Run
 
 PROPERTIES = [name for name in Properties.column_names() if name not in ("dataset_id", "sample_id")]

@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from lake.filters import Filters
 from lake.map_contracts import LAYERS
 from lake.store import Run

@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from lake.store import Run
 from pages.ui import data, filters
 from pages.ui.routes import thumbnail_folder

@@ -9,7 +9,7 @@ from hdbscan import HDBSCAN
 from numpy.typing import NDArray
 from sklearn.cluster import BisectingKMeans, KMeans
 
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from pipeline.settings import Settings
 
 MEDOIDS = 12

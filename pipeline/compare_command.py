@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lake import cluster_matches, compare, drift, map_drift, queries
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from lake.drift import Drift
 from lake.store import Run
 from lake.words import between, p_value

@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import METHODS, make_frame
+from lake.cluster_contracts import METHODS
+from lake.contracts import make_frame
 from lake.differences import measure, notable, to_clause
 from lake.queries import HELD_OUT, cluster_column
 from lake.statistics import benjamini_hochberg

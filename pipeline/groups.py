@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from lake.differences import HUES, WORDS
 from lake.filters import Clause, Filters
 from lake.queries import cluster_column

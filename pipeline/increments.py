@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from pipeline.cluster import Clustering
 from pipeline.neighbors import search_neighbors
 from pipeline.progress import Progress

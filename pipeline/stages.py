@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lake import differences, loss_maps, queries
-from lake.contracts import METHODS, make_frame
+from lake.cluster_contracts import METHODS
+from lake.contracts import make_frame
 from pipeline import (
     augment,
     cluster,

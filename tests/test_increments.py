@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from pipeline.increments import assign, continue_axes, extend_neighbors, place
 from pipeline.neighbors import neighbors_frame, search_neighbors
 from pipeline.progress import Progress

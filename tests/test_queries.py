@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from lake import queries
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from lake.filters import Filters
 from lake.queries import HELD_OUT
 from lake.store import Lake, Run

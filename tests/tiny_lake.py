@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import DATASET_TABLES, FIDELITY_MEASURES, SEPARATION_MEASURES, SWEEP_MEASURES, TABLES
+from lake.cluster_contracts import SWEEP_MEASURES
+from lake.contracts import DATASET_TABLES, FIDELITY_MEASURES, SEPARATION_MEASURES, TABLES
 from lake.filters import Filters
 from lake.statistics import bootstrap_mean_interval, calibration_error
 from lake.store import Lake

@@ -3,7 +3,7 @@
 import polars as pl
 import streamlit as st
 
-from lake.contracts import SWEEP_MEASURES
+from lake.cluster_contracts import SWEEP_MEASURES
 from lake.store import Run
 from pages.ui import charts, data
 from pages.ui.words import GLOSSARY, percent

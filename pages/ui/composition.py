@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from lake.differences import measure
 from lake.statistics import wilson_interval
 from pages.ui.differences import show_differences

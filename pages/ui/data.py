@@ -5,7 +5,7 @@ import polars as pl
 import streamlit as st
 
 from lake import drift, loss_maps, map_drift, queries
-from lake.contracts import METHODS
+from lake.cluster_contracts import METHODS
 from lake.drift import Drift
 from lake.loss_maps import Maps
 from lake.map_drift import Alignment
