@@ -9,7 +9,9 @@ from lake import queries
 from lake.store import Run, default_root
 from pages.ui import charts, data
 from pages.ui.navigation import link
-from pages.ui.words import PERCENT, percent
+from pages.ui.words import PERCENT, percent, plain
+
+FORCED = 3
 
 
 def history() -> pl.DataFrame:
@@ -51,6 +53,27 @@ def show_history(found: pl.DataFrame) -> None:
             charts.lines(found, x="published_at:T", y="test_accuracy:Q", x_title="Published", y_title="Accuracy, test"),
             key="history",
             alt="Test accuracy by run",
+        )
+
+
+def show_refused() -> None:
+    """Runs that were computed and kept from readers, each with why; and one that was published all the same."""
+    forced = data.runs().drop_nulls("forced")
+    for row in forced.head(FORCED).iter_rows(named=True):
+        st.warning(plain(f"Run {row['run_id']} was published by force: {row['forced']}"))
+    refused = data.refused()
+    if refused.is_empty():
+        return
+    with st.expander(f"{len(refused):,} refused run{'s' if len(refused) > 1 else ''}, kept from readers"):
+        st.dataframe(
+            refused.select("run_id", "rejected_at", "preset", "reason"),
+            hide_index=True,
+            column_config={
+                "run_id": "Run",
+                "rejected_at": st.column_config.DatetimeColumn("Refused (UTC)", format="YYYY-MM-DD HH:mm"),
+                "preset": "Preset",
+                "reason": st.column_config.TextColumn("Why", width="large"),
+            },
         )
 
 
@@ -103,6 +126,7 @@ def main() -> None:
         f"**{percent(newest['test_accuracy'] or 0)}** of the test images."
     )
     show_history(found)
+    show_refused()
     link("compare", "Compare two runs", icon=":material/compare_arrows:")
     st.subheader(f"How {run.run_id} was made")
     show_training(run)

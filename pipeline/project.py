@@ -13,6 +13,9 @@ from sklearn.decomposition import PCA
 
 from pipeline.settings import Settings
 
+GENTLE = {"n_epochs": 100, "learning_rate": 0.3}
+"""From a start that is to be kept: as faithful in measurements, while groups drift less than half as far."""
+
 
 def reduce_dimensions(embedding_ND: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
     """Principal components [N, pca_dims] of the L2-normalised embeddings."""
@@ -46,6 +49,7 @@ def _fit_umap(
         min_dist=settings.umap_min_dist,
         metric="cosine",
         init="pca" if start is None else start,
+        **({} if start is None else GENTLE),
         random_state=settings.seed,
         n_jobs=1,
     )

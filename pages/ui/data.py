@@ -34,6 +34,16 @@ def runs() -> pl.DataFrame:
     return read_runs(default_root())
 
 
+@st.cache_data(ttl=SECONDS_UNTIL_NEW_RUNS_SHOW, max_entries=4, show_spinner=False)
+def _read_refused(root: str) -> pl.DataFrame:
+    return Lake(root).rejected()
+
+
+def refused() -> pl.DataFrame:
+    """Runs that were computed and kept from readers, newest first."""
+    return _read_refused(default_root())
+
+
 def current_run() -> Run:
     """The run this session reads; it changes only when the reader picks another."""
     return open_run(default_root(), st.session_state["run_id"])
