@@ -10,7 +10,7 @@ import dataframely as dy
 import polars as pl
 
 from lake.columns import counts_of, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
-from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs
+from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs, SearchIndex
 from lake.quality_contracts import Duplicates, LabelIssues, Reviews, Triage
 
 FORMAT_VERSION = 1
@@ -359,6 +359,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "training": Training,
     "dynamics": Dynamics,
     "models": Models,
+    "search_index": SearchIndex,
     "proofs": Proofs,
     "metrics": Metrics,
     "reviews": Reviews,

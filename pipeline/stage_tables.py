@@ -52,10 +52,10 @@ def train_model(
 
 def neighbor_table(
     sample_id: NDArray[np.int64], embedding: NDArray[np.float32], settings: Settings, progress: Progress
-) -> pl.DataFrame:
+) -> Frames:
     """The table `neighbors` but for its run_id."""
     nearest, similarity = neighbors.compute_neighbors(embedding, settings.neighbors, progress)
-    return neighbors.neighbors_frame(sample_id, nearest, similarity)
+    return {"neighbors": neighbors.neighbors_frame(sample_id, nearest, similarity)}
 
 
 def map_tables(
@@ -97,10 +97,10 @@ def group_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | N
     }
 
 
-def cluster_table(sample_id: NDArray[np.int64], components: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+def cluster_table(sample_id: NDArray[np.int64], components: pl.DataFrame, settings: Settings) -> Frames:
     """The table `clusters` but for its run_id."""
     points = cluster.normalize_rows(to_matrix(components["component"]))
-    return cluster.clusters_frame(sample_id, points, cluster.compute_clusterings(points, settings))
+    return {"clusters": cluster.clusters_frame(sample_id, points, cluster.compute_clusterings(points, settings))}
 
 
 def to_matrix(column: pl.Series) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from torch import nn
 
 from lake import differences, loss_maps, queries
 from lake.contracts import METHODS, make_frame
+from lake.search_index import faiss_is_installed
 from pipeline import (
     augment,
     cluster,
@@ -42,6 +43,7 @@ from pipeline import (
     properties,
     schedule,
     score,
+    search_index,
     separation,
     stage_tables,
     statements,
@@ -59,6 +61,7 @@ from pipeline.workspace import Finished, Frames, Workspace
 MEASURING = (
     "score",
     "neighbors",
+    "index",
     "project",
     "separate",
     "cluster",
@@ -151,14 +154,20 @@ class Stages:
     def neighbors(self) -> Finished:
         return self._work.stage(
             "neighbors",
-            lambda _: {
-                "neighbors": stage_tables.neighbor_table(
-                    self._sample_id, self._embedding, self._settings, self._progress
-                )
-            },
+            lambda _: stage_tables.neighbor_table(self._sample_id, self._embedding, self._settings, self._progress),
             settings=("neighbors",),
             code=(neighbors,),
             inputs=(self.score.fingerprint,),
+        )
+
+    @cached_property
+    def index(self) -> Finished:
+        return self._work.stage(
+            "index",
+            lambda _: search_index.index_table(self._embedding, self._settings, self._progress),
+            settings=("seed", "index_above"),
+            code=(search_index,),
+            inputs=(self.score.fingerprint, str(faiss_is_installed())),
         )
 
     @cached_property
@@ -185,11 +194,7 @@ class Stages:
     def cluster(self) -> Finished:
         return self._work.stage(
             "cluster",
-            lambda _: {
-                "clusters": stage_tables.cluster_table(
-                    self._sample_id, self.project.frames["components"], self._settings
-                )
-            },
+            lambda _: stage_tables.cluster_table(self._sample_id, self.project.frames["components"], self._settings),
             settings=CLUSTER_SETTINGS,
             code=(cluster,),
             inputs=(self.project.fingerprint,),
