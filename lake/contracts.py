@@ -11,7 +11,7 @@ import polars as pl
 
 from lake.cluster_contracts import METHODS, ClusterQuality, Clusters, ClusterSummaries
 from lake.columns import counts_of, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
-from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs
+from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs, SearchIndex
 from lake.quality_contracts import Duplicates, LabelIssues, Reviews, Triage
 from lake.run_contracts import Rejected, Runs
 
@@ -277,6 +277,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "training": Training,
     "dynamics": Dynamics,
     "models": Models,
+    "search_index": SearchIndex,
     "proofs": Proofs,
     "metrics": Metrics,
     "reviews": Reviews,

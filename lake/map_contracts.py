@@ -1,4 +1,7 @@
-"""The tables of loss maps: the maps, what groups and families of them show, their model, what proves them."""
+"""The tables of loss maps: the maps, what groups and families of them show, their model, what proves them.
+
+And the search index, bytes as the model is.
+"""
 
 import dataframely as dy
 
@@ -77,6 +80,14 @@ class Models(dy.Schema):
     resolution = dy.Int64(min=8, description="Side in pixels of the images it is shown.")
     temperature = float_column("What its logits are divided by before the softmax.", min=0)
     weights = dy.Binary(description="Weights as safetensors, with what they were trained on as metadata.")
+
+
+class SearchIndex(dy.Schema):
+    """A faiss index that proposes samples to compare exactly; no rows where all are compared."""
+
+    run_id = run_id_column()
+    part = dy.Int64(primary_key=True, min=0, description="Order of the parts.")
+    data = dy.Binary(description="At most 64 MiB of the serialised index.")
 
 
 class Proofs(dy.Schema):

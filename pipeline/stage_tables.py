@@ -8,19 +8,28 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake import queries
+from lake.cluster_contracts import METHODS
 from pipeline import (
     cluster,
+    cluster_quality,
+    data_findings,
+    describe,
     distributed,
     duplicates,
     fidelity,
+    findings,
     increments,
     model,
     neighbors,
     project,
     properties,
     score,
+    separation,
     stable_map,
+    statements,
     train,
+    triage,
 )
 from pipeline.before import Before
 from pipeline.datasets import Dataset
@@ -188,6 +197,60 @@ def copy_table(
     if asked.size == 0:
         return kept
     return duplicates.closest(pl.concat([kept, find(rows=asked)], how="diagonal"))
+
+
+def separation_table(
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    scored: Finished,
+    near: Finished,
+    projected: Finished,
+    *,
+    seed: int,
+) -> Frames:
+    """The table `separation` but for its run_id."""
+    embedding = to_matrix(scored.frames["embeddings"]["embedding"])
+    label, groupings = group_codes(dataset, rows)
+    nearest = rows_of_neighbors(dataset.sample_id[rows], near)
+    position = projected.frames["projection"].select("x", "y").to_numpy().astype(np.float32)
+    spaces = {
+        "embedding": separation.Space(embedding, nearest[:, : separation.NEAREST]),
+        "umap": separation.Space(position, fidelity.nearest_on_map(position)),
+    }
+    held_out = scored.frames["predictions"]["out_of_sample"].to_numpy()
+    return {"separation": separation.measure_separation(spaces, groupings, label, held_out, seed=seed)}
+
+
+def quality_tables(clustered: Finished, projected: Finished, settings: Settings, progress: Progress) -> Frames:
+    """The tables of `cluster_quality.assess`."""
+    members = clustered.frames["clusters"]
+    found = {m: members.filter(method=m)["cluster"].fill_null(-1).to_numpy() for m in METHODS}
+    points = cluster.normalize_rows(to_matrix(projected.frames["components"]["component"]))
+    return cluster_quality.assess(points, found, settings, progress)
+
+
+def description_tables(
+    joined: Staged,
+    embedding: NDArray[np.float32],
+    assessed: Finished,
+    settings: Settings,
+    progress: Progress,
+    *,
+    training_images: int,
+) -> Frames:
+    """Why losses are high, what the clusters are, and which groups are hard."""
+    near = joined.frames["neighbors"]
+    joined.frames["triage"] = triage.sort_out(queries.scan_samples(joined).collect(), near)
+    samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
+    density = statements.Density.of(samples, near, training_images=training_images)
+    stability, common = assessed.frames["cluster_stability"], (settings, progress)
+    found = findings.find(samples, density, *common)
+    of_data = data_findings.find_in_data(samples, embedding, *common)
+    return {
+        "triage": joined.frames["triage"],
+        "cluster_summaries": describe.summarize(samples, members, stability, *common),
+        "findings": pl.concat([found, of_data.with_columns(pl.col("finding_id") + len(found))]),
+    }
 
 
 def to_matrix(column: pl.Series) -> NDArray[np.float32]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lake import differences, loss_maps, queries
-from lake.cluster_contracts import METHODS
 from lake.contracts import make_frame
+from lake.search_index import faiss_is_installed
 from pipeline import (
     augment,
     cluster,
@@ -44,6 +44,7 @@ from pipeline import (
     properties,
     schedule,
     score,
+    search_index,
     separation,
     stable_map,
     stage_tables,
@@ -65,6 +66,7 @@ from pipeline.workspace import CHECKPOINT, Finished, Frames, Workspace
 MEASURING = (
     "score",
     "neighbors",
+    "index",
     "project",
     "separate",
     "cluster",
@@ -177,6 +179,16 @@ class Stages:
         )
 
     @cached_property
+    def index(self) -> Finished:
+        return self._plan.whole(
+            "index",
+            lambda: search_index.index_table(self._embedding, self._settings, self._progress),
+            settings=("seed", "index_above"),
+            code=(search_index,),
+            inputs=(self.score.fingerprint, str(faiss_is_installed())),
+        )
+
+    @cached_property
     def project(self) -> Finished:
         given = (self._sample_id, self._embedding, self.neighbors, self._settings)
         return self._plan.fitted(
@@ -194,7 +206,9 @@ class Stages:
     def separate(self) -> Finished:
         return self._plan.about(
             "separate",
-            lambda: {"separation": self._separation()},
+            lambda: stage_tables.separation_table(
+                self._dataset, self._rows, self.score, self.neighbors, self.project, seed=self._settings.seed
+            ),
             lambda before: before.tables("separation"),
             settings=("seed",),
             code=(separation,),
@@ -219,7 +233,7 @@ class Stages:
     def assess(self) -> Finished:
         return self._plan.about(
             "assess",
-            self._assess,
+            lambda: stage_tables.quality_tables(self.cluster, self.project, self._settings, self._progress),
             stage_tables.carried_quality,
             settings=CLUSTER_SETTINGS,
             code=(cluster, cluster_quality),
@@ -276,7 +290,14 @@ class Stages:
         measured = (self.assess, self.cluster, self.score, self.properties, self.copies)
         return self._plan.whole(
             "describe",
-            self._describe,
+            lambda: stage_tables.description_tables(
+                self._staged(without=LATER),
+                self._embedding,
+                self.assess,
+                self._settings,
+                self._progress,
+                training_images=len(self._dataset.rows("train")),
+            ),
             settings=TEST_SETTINGS,
             code=(describe, findings, data_findings, groups, statements, triage, permutation, differences, queries),
             inputs=tuple(stage.fingerprint for stage in measured),
@@ -366,39 +387,6 @@ class Stages:
             seed=self._settings.seed,
             progress=self._progress,
         )
-
-    def _separation(self) -> pl.DataFrame:
-        label, groupings = stage_tables.group_codes(self._dataset, self._rows)
-        nearest = stage_tables.rows_of_neighbors(self._sample_id, self.neighbors)
-        position = self.project.frames["projection"].select("x", "y").to_numpy().astype(np.float32)
-        spaces = {
-            "embedding": separation.Space(self._embedding, nearest[:, : separation.NEAREST]),
-            "umap": separation.Space(position, fidelity.nearest_on_map(position)),
-        }
-        held_out = self.score.frames["predictions"]["out_of_sample"].to_numpy()
-        return separation.measure_separation(spaces, groupings, label, held_out, seed=self._settings.seed)
-
-    def _assess(self) -> Frames:
-        members = self.cluster.frames["clusters"]
-        found = {m: members.filter(method=m)["cluster"].fill_null(-1).to_numpy() for m in METHODS}
-        points = cluster.normalize_rows(stage_tables.to_matrix(self.project.frames["components"]["component"]))
-        return cluster_quality.assess(points, found, self._settings, self._progress)
-
-    def _describe(self) -> Frames:
-        """Why losses are high, what the clusters are, and which groups are hard."""
-        joined = self._staged(without=LATER)
-        near = self.neighbors.frames["neighbors"]
-        joined.frames["triage"] = triage.sort_out(queries.scan_samples(joined).collect(), near)
-        samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
-        density = statements.Density.of(samples, near, training_images=len(self._dataset.rows("train")))
-        stability, common = self.assess.frames["cluster_stability"], (self._settings, self._progress)
-        found = findings.find(samples, density, *common)
-        of_data = data_findings.find_in_data(samples, self._embedding, *common)
-        return {
-            "triage": joined.frames["triage"],
-            "cluster_summaries": describe.summarize(samples, members, stability, *common),
-            "findings": pl.concat([found, of_data.with_columns(pl.col("finding_id") + len(found))]),
-        }
 
     def _score(self, known: Frames | None) -> Frames:
         dataset, rows = self._dataset, self._rows

@@ -1,7 +1,9 @@
 """What the benchmarks compute by themselves: counts of work and the time at which an accuracy is reached."""
 
+import numpy as np
 import pytest
 
+from benchmarks import similar
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
 
 
@@ -21,3 +23,19 @@ def test_a_target_is_reached_between_the_trainings_that_enclose_it():
     assert seconds_to(0.8, runs) == pytest.approx(200)
     assert seconds_to(0.95, runs) is None
     assert seconds_to(0.6, runs) is None
+
+
+def test_drawn_vectors_have_unit_length_and_nearest_that_are_near():
+    drawn = similar.clustered(3000, 64, np.random.default_rng(0))
+    assert np.linalg.norm(drawn, axis=1) == pytest.approx(np.ones(3000), abs=1e-5)
+    cosine = drawn @ drawn.T - 2 * np.eye(3000)
+    assert np.median(cosine.max(1)) > 0.5 > 10 * abs(np.median(cosine))
+
+
+def test_recall_is_the_share_of_the_expected_that_was_found():
+    assert similar.recall([np.array([1, 2]), np.array([5])], [np.array([1, 3]), np.array([5])]) == 0.75
+
+
+def test_the_benchmark_of_similar_runs(tiny_lake, capsys):
+    similar.main(tiny_lake, samples=1500, exact_samples=300, features=32, queries=20)
+    assert capsys.readouterr().out.count("ratio of medians") == 4

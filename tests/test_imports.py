@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parent.parent
 LAKE = [f"lake.{path.stem}" for path in sorted((REPOSITORY / "lake").glob("*.py")) if path.stem != "__init__"]
 SHARED = [f"pages.ui.{path.stem}" for path in sorted((REPOSITORY / "pages" / "ui").glob("*.py")) if path.stem[0] != "_"]
 DOOR = REPOSITORY / "pages" / "ui" / "live_explain.py"
-HEAVY = {"torch", "torchvision", "timm", "sklearn", "umap", "hdbscan", "scipy", "pytorch_grad_cam"}
+HEAVY = {"torch", "torchvision", "timm", "sklearn", "umap", "hdbscan", "scipy", "pytorch_grad_cam", "faiss"}
 
 
 def loaded_after(modules: list[str]) -> set[str]:

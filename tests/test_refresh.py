@@ -16,6 +16,7 @@ from PIL import Image
 from lake import queries
 from lake.contracts import TABLES, UNPINNED
 from lake.errors import RetryLater, UserError
+from lake.similar import Index
 from lake.store import Lake
 from pipeline import cluster
 from pipeline.progress import Progress
@@ -85,6 +86,7 @@ def test_stages_tell_their_seconds_and_memory(run):
         "train",
         "score",
         "neighbors",
+        "index",
         "project",
         "separate",
         "cluster",
@@ -113,6 +115,15 @@ def test_a_changed_setting_redoes_only_what_depends_on_it(folder):
     new = {path.name.rsplit("-", 1)[0] for path in (folder / "work").iterdir() if path.name not in before}
     assert new == {"cluster", "assess", "describe", "pool"}
     assert len(Lake(folder / "lake").runs()) == 2
+
+
+def test_above_the_limit_a_search_index_is_published_and_nothing_else_redone(folder, run):
+    before = {path.name for path in (folder / "work").iterdir()}
+    outcome = again(folder, settings={"index_above": 399})
+    assert [path.name.rsplit("-", 1)[0] for path in (folder / "work").iterdir() if path.name not in before] == ["index"]
+    plain, indexed = Index.of(run), Index.of(Lake(folder / "lake").run(outcome.run_id))
+    assert plain.search_index is None and indexed.search_index is not None
+    assert indexed.search(indexed.vector([7]), 10).equals(plain.search(plain.vector([7]), 10))
 
 
 def test_equal_inputs_give_equal_measurements(folder, run):

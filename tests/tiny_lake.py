@@ -36,8 +36,8 @@ from tests.tiny_data import (
 RUN_ID = "20260101-000000-aaaaaa"
 STAGES = ["train", "score", "project", "cluster", "neighbors", "properties", "explain", "findings"]
 PERMUTATIONS = 400
-EMPTY = {"models"}
-"""Tables without rows: nothing was trained here."""
+EMPTY = {"models", "search_index"}
+"""Tables without rows: nothing was trained here, and nothing is too large to be searched as it is."""
 
 
 def build_tiny_lake(root: str, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
@@ -106,7 +106,7 @@ def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> d
         "findings": _findings(rows),
         "training": _training(),
         "dynamics": _dynamics(drawn),
-        "models": TABLES["models"].create_empty(),
+        **{name: TABLES[name].create_empty() for name in ("models", "search_index")},
         "proofs": tiny_maps.proofs(),
         "metrics": _metrics(rows),
     }

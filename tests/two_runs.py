@@ -20,5 +20,5 @@ def run_ids(lake: Lake) -> list[str]:
 
 def contents(run: Run) -> dict[str, str]:
     """Every table of a run but those of bytes, as text that can be compared."""
-    names = [name for name in (*DATASET_TABLES, *RUN_TABLES) if name not in ("images", "models")]
+    names = [name for name in (*DATASET_TABLES, *RUN_TABLES) if name not in ("images", "models", "search_index")]
     return {name: run.scan(name).collect().sort(TABLES[name].primary_key()).write_json() for name in names}
