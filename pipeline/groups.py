@@ -92,20 +92,28 @@ def _slices(rows: pl.DataFrame, where: dict[str, str | int], subject: str) -> It
     for column in WORDS:
         values = rows[column].to_numpy()
         ordered = np.sort(values)
-        for share in ENDS:
-            count = max(1, round(share * len(ordered)))
-            tails = ((ordered[0], ordered[count - 1]), (ordered[-count], ordered[-1]))
-            for i, (low, high) in enumerate(tails):
-                inside = (values >= low) & (values <= high)
-                word, bound = WORDS[column][i], f"{'up to' if i == 0 else 'from'} {(high, low)[i]:.3g}"
-                name = f"{subject} with {word} (the {share:.0%} {('lowest', 'highest')[i]}, {bound})"
-                yield Group("slice", name, index[inside], where, {column: (float(low), float(high))})
+        for (share, i), (low, high) in _tails(ordered).items():
+            inside = (values >= low) & (values <= high)
+            word, bound = WORDS[column][i], f"{'up to' if i == 0 else 'from'} {(high, low)[i]:.3g}"
+            name = f"{subject} with {word} (the {share:.0%} {('lowest', 'highest')[i]}, {bound})"
+            yield Group("slice", name, index[inside], where, {column: (float(low), float(high))})
     for hue, (low, high) in HUES.items():
         part = rows.filter(pl.col("object_hue").is_between(low, high, closed="left")).select("row", "object_hue")
         if len(part):
             hues = part["object_hue"].to_numpy()
             ends = (float(hues.min()), float(hues.max()))
             yield Group("slice", f"{subject} with {hue} objects", part["row"].to_numpy(), where, {"object_hue": ends})
+
+
+def _tails(ordered: NDArray[np.float64]) -> dict[tuple[float, int], tuple[float, float]]:
+    """Lower and upper bound of each share at the low (0) and the high end (1); of equal ones, by ties, the first."""
+    found: dict[tuple[float, int], tuple[float, float]] = {}
+    for share in ENDS:
+        count = max(1, round(share * len(ordered)))
+        for i, bounds in enumerate(((ordered[0], ordered[count - 1]), (ordered[-count], ordered[-1]))):
+            if bounds not in found.values():
+                found[share, i] = bounds
+    return found
 
 
 def _parts(rows: pl.DataFrame, column: str) -> Iterator[tuple[str | int, NDArray[np.int64]]]:

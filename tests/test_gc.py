@@ -14,7 +14,7 @@ from deltalake import DeltaTable, PostCommitHookProperties, write_deltalake
 from filelock import FileLock
 
 import lake.gc as gc
-from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES
+from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES, UNPINNED
 from lake.errors import LakeError
 from lake.gc import Removed, Retention, collect_garbage
 from lake.reviews import Review, add_reviews, scan_reviews

@@ -1,0 +1,147 @@
+"""Dagster: each stage is an asset, the published run is one, its contracts are asset checks, and a schedule is nightly.
+
+`dagster dev -f deploy/dagster_definitions.py`. Settings are those of the command: the environment (`LATENTLAKE_...`),
+then the TOML file that `LATENTLAKE_CONFIG` names. Stages hand on through the work folder, where they find each other
+by fingerprint, so each may run in a process of its own.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+
+from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES
+from lake.errors import LakeError, RetryLater
+from lake.store import Lake, Run, reading
+from pipeline.budget import fit_schedule
+from pipeline.corrections import honour_reviews
+from pipeline.datasets import load_dataset
+from pipeline.progress import Progress
+from pipeline.refresh import refresh
+from pipeline.settings import Settings, load_settings
+from pipeline.stages import Stages
+from pipeline.train import training_set
+
+JOINED = ("properties", "score", "neighbors", "project", "cluster", "copies")
+"""What most of the later stages look at together."""
+DEPENDENCIES: dict[str, tuple[str, ...]] = {
+    "properties": (),
+    "train": (),
+    "folds": (),
+    "score": ("train", "folds"),
+    "neighbors": ("score",),
+    "project": ("score", "neighbors"),
+    "index": ("score",),
+    "separate": ("score", "neighbors", "project"),
+    "cluster": ("project",),
+    "assess": ("project", "cluster"),
+    "copies": ("neighbors",),
+    "doubt": ("train", *JOINED),
+    "explain": ("train", "folds", "score"),
+    "families": ("explain", *JOINED),
+    "describe": ("assess", *JOINED),
+    "pool": ("explain", "families", "describe", *JOINED),
+    "prove": ("train", "doubt", "explain", "families", "describe", *JOINED),
+}
+"""Which stages each stage asks for, by the names they have in `Stages`."""
+ACROSS = "across_tables"
+
+
+def configured() -> Settings:
+    """The settings of this process; raises `UsageError` naming each wrong value."""
+    file = os.environ.get("LATENTLAKE_CONFIG")
+    return load_settings(Path(file) if file else None)
+
+
+def open_stages(settings: Settings) -> Stages:
+    """The stages as `refresh` opens them, so that it finds what they leave."""
+    progress, lake = Progress(), Lake(settings.lake)
+    dataset = load_dataset(settings, progress)
+    dataset = honour_reviews(lake, dataset, progress) if settings.apply_reviews else dataset
+    settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
+    return Stages(dataset, settings, progress)
+
+
+def key_of(name: str) -> dg.AssetKey:
+    """Where an asset stands in Dagster's catalogue."""
+    return dg.AssetKey(["latentlake", name])
+
+
+def stage_asset(name: str) -> dg.AssetsDefinition:
+    """The asset that computes one stage, or finds it done."""
+
+    @dg.asset(key=key_of(name), deps=[key_of(other) for other in DEPENDENCIES[name]], group_name="stages")
+    def stage() -> dg.MaterializeResult[None]:
+        found = getattr(open_stages(configured()), name)
+        parts = found if isinstance(found, list) else [found]
+        fingerprint = "-".join(part.fingerprint for part in parts)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(fingerprint or "none"),
+            metadata={
+                "fingerprint": fingerprint,
+                "seconds": sum(part.cost["seconds"] for part in parts),
+                "peak_memory_mib": max((part.cost["peak_memory_mib"] for part in parts), default=0.0),
+                "reused": all(part.cost["reused"] for part in parts),
+                "rows": {table: len(frame) for part in parts for table, frame in part.frames.items()},
+            },
+        )
+
+    return stage
+
+
+@dg.asset(key=key_of("run"), deps=[key_of(name) for name in DEPENDENCIES], group_name="lake")
+def published_run() -> dg.MaterializeResult[None]:
+    """The run that readers see; nothing new publishes nothing. Waits while another refresh is running."""
+    try:
+        outcome = refresh(configured(), Progress())
+    except RetryLater as later:
+        raise dg.RetryRequested(max_retries=6, seconds_to_wait=600) from later
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(outcome.run_id),
+        metadata={"run_id": outcome.run_id, "published": outcome.published},
+    )
+
+
+@dg.multi_asset_check(
+    specs=[dg.AssetCheckSpec(name, asset=key_of("run")) for name in (*DATASET_TABLES, *RUN_TABLES, ACROSS)]
+)
+def contracts() -> Iterator[dg.AssetCheckResult]:
+    """Each table of the latest run against its contract, then keys across tables and pinned row counts."""
+    run = Lake(configured().lake).run()
+    for name in (*DATASET_TABLES, *RUN_TABLES):
+        yield _result(name, partial(_check_table, run, name))
+    yield _result(ACROSS, lambda: f"{run.verify()} checks of {run.run_id} passed.")
+
+
+def _check_table(run: Run, name: str) -> str:
+    with reading(run.lake.root):
+        frame = run.scan(name).collect()
+    failures = TABLES[name].filter(frame).failure.counts()
+    if failures:
+        raise LakeError(f"The table {name} of {run.run_id} breaks its contract: {failures}.")
+    return f"{len(frame):,} rows of {run.run_id} keep the contract."
+
+
+def _result(name: str, check: Callable[[], str]) -> dg.AssetCheckResult:
+    try:
+        passed, description = True, check()
+    except LakeError as error:
+        passed, description = False, str(error)
+    return dg.AssetCheckResult(passed=passed, check_name=name, asset_key=key_of("run"), description=description)
+
+
+refresh_job = dg.define_asset_job(
+    "latentlake_refresh",
+    selection=dg.AssetSelection.all(),
+    # One stage at a time: each uses every thread, and gives its memory back when its process ends.
+    config={"execution": {"config": {"multiprocess": {"max_concurrent": 1}}}},
+)
+
+defs = dg.Definitions(
+    assets=[*map(stage_asset, DEPENDENCIES), published_run],
+    asset_checks=[contracts],
+    jobs=[refresh_job],
+    schedules=[dg.ScheduleDefinition(name="nightly", job=refresh_job, cron_schedule="17 2 * * *")],
+)
