@@ -277,12 +277,13 @@ def _diagnose(settings: Settings) -> Any:
 
 
 def _settings(config_file: Path | None, overrides: list[str] | None, **flags: Any) -> Settings:
-    logs.configure()
     pairs = [text.partition("=") for text in overrides or []]
     wrong = [name for name, equals, _ in pairs if not equals or name not in Settings.model_fields]
     if wrong:
         raise UsageError(f"--set {wrong[0]}: expected name=value with a name that `latentlake config` lists.")
-    return load_settings(config_file, **{**flags, **{name: value for name, _, value in pairs}})
+    settings = load_settings(config_file, **{**flags, **{name: value for name, _, value in pairs}})
+    logs.configure(settings.log)
+    return settings
 
 
 def _absolute(root: str) -> str:

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from lake.errors import RetryLater
-from pipeline import logs
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -61,10 +60,17 @@ class Task:
 
 
 class Progress:
-    """Where stages report; `quiet` is for tests and library use, `hours` is how long a refresh may take."""
+    """Where stages report, with bars on a terminal; `quiet` says nothing, `hours` is how long a refresh may take."""
 
-    def __init__(self, console: Console | None = None, *, quiet: bool = False, hours: float | None = None) -> None:
-        self._console = console or Console(stderr=True, force_terminal=False if logs.as_json() else None)
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        quiet: bool = False,
+        hours: float | None = None,
+        bars: bool = True,
+    ) -> None:
+        self._console = console or Console(stderr=True, force_terminal=None if bars else False)
         self._quiet, self._hours, self._started = quiet, hours, time.monotonic()
 
     def check_time(self) -> None:

@@ -34,7 +34,7 @@ def run(settings: Settings, asked: Asked) -> dict[str, object]:
     lake = Lake(settings.lake)
     if asked.if_stale:
         _wait_until_stale(lake, parse_duration(asked.if_stale))
-    progress = Progress(hours=asked.max_hours)
+    progress = Progress(hours=asked.max_hours, bars=settings.log == "text")
     same = None if asked.force else find_answer(settings, lake)
     if same:
         progress.say(f"Nothing new: data, settings and code are those of {same}.")

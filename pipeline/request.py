@@ -12,7 +12,7 @@ from pipeline.new_data import list_files
 from pipeline.settings import Settings
 from pipeline.workspace import hash_facts, package_versions
 
-WITHOUT_EFFECT = {"lake", "work_dir", "cache_dir", "keep_runs", "keep_days", "reader_hours"}
+WITHOUT_EFFECT = {"lake", "work_dir", "cache_dir", "log", "keep_runs", "keep_days", "reader_hours"}
 CODE = ("lake", "pipeline")
 
 

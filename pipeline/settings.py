@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     new_data: Path | None = Field(
         None, description="Folder or parquet file of images that come in later, with labels where they are known."
     )
+    log: Literal["text", "json"] = Field("text", description="Lines of the log: for people, or JSON objects.")
     seed: int = Field(0, ge=0, description="Seed of training, projection, clustering and tests.")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="CPU threads.")
 
