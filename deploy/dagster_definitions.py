@@ -15,14 +15,9 @@ import dagster as dg
 from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES
 from lake.errors import LakeError, RetryLater
 from lake.store import Lake, Run, reading
-from pipeline.budget import fit_schedule
-from pipeline.corrections import honour_reviews
-from pipeline.datasets import load_dataset
 from pipeline.progress import Progress
-from pipeline.refresh import refresh
+from pipeline.refresh import open_stages, refresh
 from pipeline.settings import Settings, load_settings
-from pipeline.stages import Stages
-from pipeline.train import training_set
 
 JOINED = ("properties", "score", "neighbors", "project", "cluster", "copies")
 """What most of the later stages look at together."""
@@ -55,15 +50,6 @@ def configured() -> Settings:
     return load_settings(Path(file) if file else None)
 
 
-def open_stages(settings: Settings) -> Stages:
-    """The stages as `refresh` opens them, so that it finds what they leave."""
-    progress, lake = Progress(), Lake(settings.lake)
-    dataset = load_dataset(settings, progress)
-    dataset = honour_reviews(lake, dataset, progress) if settings.apply_reviews else dataset
-    settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
-    return Stages(dataset, settings, progress)
-
-
 def key_of(name: str) -> dg.AssetKey:
     """Where an asset stands in Dagster's catalogue."""
     return dg.AssetKey(["latentlake", name])
@@ -74,7 +60,7 @@ def stage_asset(name: str) -> dg.AssetsDefinition:
 
     @dg.asset(key=key_of(name), deps=[key_of(other) for other in DEPENDENCIES[name]], group_name="stages")
     def stage() -> dg.MaterializeResult[None]:
-        found = getattr(open_stages(configured()), name)
+        found = getattr(open_stages(configured(), Progress()), name)
         parts = found if isinstance(found, list) else [found]
         fingerprint = "-".join(part.fingerprint for part in parts)
         return dg.MaterializeResult(

@@ -52,16 +52,24 @@ def refresh(settings: Settings, progress: Progress, *, force: bool = False, data
 
 def help_refresh(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> None:
     """What a process of `torchrun` other than the first does: its part of each training of `refresh`."""
-    Stages(_load(Lake(settings.lake), settings, progress, dataset), settings, progress).help_training()
+    open_stages(settings, progress, dataset=dataset).help_training()
+
+
+def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> Stages:
+    """The stages of a refresh under these settings: its data are read, nothing is computed yet."""
+    lake = Lake(settings.lake)
+    dataset = _load(lake, settings, progress, dataset)
+    settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
+    return Stages(dataset, settings, progress, find_before(lake, dataset.dataset_id))
 
 
 def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool, dataset: Dataset | None) -> Outcome:
     started = dt.datetime.now(dt.UTC)
     with measure_cost() as data_cost:
-        dataset = _load(lake, settings, progress, dataset)
+        opened = open_stages(settings, progress, dataset=dataset)
+        dataset, settings = opened.dataset, opened.settings
         reviews = report_reviews(lake, dataset.dataset_id, progress)
-    settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
-    stages = Stages(dataset, settings, progress, find_before(lake, dataset.dataset_id)).run()
+    stages = opened.run()
     fingerprint = hash_facts([stage.fingerprint for stage in stages.values()])
     run_id = f"{started:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
     facts = run_facts(run_id, started, dataset, settings, fingerprint) | {"stages": _records(stages)}

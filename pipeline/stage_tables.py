@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from torch import nn
 
 from lake import queries
 from lake.cluster_contracts import METHODS
@@ -32,7 +33,7 @@ from pipeline import (
     triage,
 )
 from pipeline.before import Before
-from pipeline.datasets import Dataset
+from pipeline.datasets import HELD_OUT, Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.workspace import CHECKPOINT, Finished, Frames, package_versions
@@ -75,6 +76,34 @@ def train_model(
         }
         model.save_checkpoint(trained.model, folder / CHECKPOINT, facts | versions)
     return {"training": trained.telemetry, "dynamics": trained.dynamics.frame(dataset.sample_id[rows])}
+
+
+def score_tables(
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    fold_of_train: NDArray[np.int64],
+    classifiers: list[nn.Module],
+    settings: Settings,
+    progress: Progress,
+    known: Frames | None,
+) -> Frames:
+    """The tables `predictions` and `embeddings` and headline figures; classifiers are the main one, then the folds'."""
+    before = known["embeddings"].join(known["predictions"], on="sample_id") if known else None
+    fold = np.zeros(len(dataset), dtype=np.int64)
+    fold[dataset.rows("train")] = fold_of_train
+    measure = partial(score.measure, dataset=dataset, settings=settings, progress=progress)
+    scores, quality = measure(classifiers[0], rows=rows, known=before), {}
+    held_out = dataset.rows(*HELD_OUT)
+    for number, classifier in enumerate(classifiers[1:], start=1):
+        own = rows[fold[rows] == number]
+        other = measure(classifier, rows=np.union1d(held_out, own))
+        quality[f"fold_{number}_alignment"] = scores.take_over(other, held_out=held_out, own=own, fold=number)
+    headline = score.headline(scores, dataset) | quality
+    return {
+        "predictions": score.predictions_frame(scores, dataset),
+        "embeddings": score.embeddings_frame(scores, dataset),
+        "headline": pl.DataFrame({"name": list(headline), "value": [float(value) for value in headline.values()]}),
+    }
 
 
 def neighbor_table(

@@ -54,7 +54,7 @@ from pipeline import (
     whitening,
 )
 from pipeline.before import Before
-from pipeline.datasets import HELD_OUT, Dataset
+from pipeline.datasets import Dataset
 from pipeline.plan import Plan
 from pipeline.progress import Progress
 from pipeline.retrain import keeps_model, with_kept_model
@@ -105,15 +105,18 @@ TEST_SETTINGS = ("seed", "permutations", "false_discovery_rate", "min_group_size
 
 
 class Stages:
-    """Each stage of one dataset under one set of settings, computed at most once."""
+    """Each stage of one dataset under one set of settings, computed at most once.
+
+    `settings` are those given, or with the phases of a model that is kept.
+    """
 
     def __init__(self, dataset: Dataset, settings: Settings, progress: Progress, before: Before | None = None) -> None:
-        self._dataset, self._progress = dataset, progress
+        self.dataset, self._progress = dataset, progress
         work = Workspace(settings.work_dir, settings, progress, stores=distributed.this_rank() == 0)
         self._trainings = partial(work.key, settings=TRAIN_SETTINGS, code=TRAIN_CODE)
         self._keeps_model = keeps_model(before, settings, self._wanted("train"), progress)
-        self._settings = with_kept_model(before, settings) if before and self._keeps_model else settings
-        self._rows = score.choose_scored(dataset, self._settings)
+        self.settings = with_kept_model(before, settings) if before and self._keeps_model else settings
+        self._rows = score.choose_scored(dataset, self.settings)
         self._sample_id = dataset.sample_id[self._rows]
         self._plan = Plan(work, before, samples=len(self._rows))
         self._examined = before.sample_id if before else np.zeros(0, np.int64)
@@ -133,32 +136,40 @@ class Stages:
     def properties(self) -> Finished:
         return self._plan.by_row(
             "properties",
-            lambda known: {"properties": stage_tables.property_table(self._dataset, self._progress, known)},
+            lambda known: {"properties": stage_tables.property_table(self.dataset, self._progress, known)},
             code=(properties,),
-            of=(self._dataset.dataset_id,),
-            rows=(self._dataset.content(),),
+            of=(self.dataset.dataset_id,),
+            rows=(self.dataset.content(),),
             knows=("properties",),
         )
 
     @cached_property
     def train(self) -> Finished:
-        return self._training("train", self._dataset.rows("train"))
+        return self._training("train", self.dataset.rows("train"))
 
     @cached_property
     def folds(self) -> list[Finished]:
         """The models of the folds: number k never saw the training samples of fold k."""
-        rows, count = self._dataset.rows("train"), self._settings.folds
+        rows, count = self.dataset.rows("train"), self.settings.folds
         return [self._training(f"fold-{k}", rows[self._fold != k]) for k in range(1, count + 1)]
 
     @cached_property
     def score(self) -> Finished:
         return self._plan.by_row(
             "score",
-            self._score,
+            lambda known: stage_tables.score_tables(
+                self.dataset,
+                self._rows,
+                self._fold,
+                [self._classifier(training) for training in (self.train, *self.folds)],
+                self.settings,
+                self._progress,
+                known,
+            ),
             settings=("scored_train",),
             code=(score, folds, model),
             of=(self.train.fingerprint, *(fold.fingerprint for fold in self.folds)),
-            rows=(self._dataset.content(),),
+            rows=(self.dataset.content(),),
             knows=() if self.folds else ("predictions", "embeddings"),
         )
 
@@ -168,7 +179,7 @@ class Stages:
             "neighbors",
             lambda known: {
                 "neighbors": stage_tables.neighbor_table(
-                    self._sample_id, self._embedding, self._settings, self._progress, known
+                    self._sample_id, self._embedding, self.settings, self._progress, known
                 )
             },
             settings=("neighbors",),
@@ -182,7 +193,7 @@ class Stages:
     def index(self) -> Finished:
         return self._plan.whole(
             "index",
-            lambda: search_index.index_table(self._embedding, self._settings, self._progress),
+            lambda: search_index.index_table(self._embedding, self.settings, self._progress),
             settings=("seed", "index_above"),
             code=(search_index,),
             inputs=(self.score.fingerprint, str(faiss_is_installed())),
@@ -190,7 +201,7 @@ class Stages:
 
     @cached_property
     def project(self) -> Finished:
-        given = (self._sample_id, self._embedding, self.neighbors, self._settings)
+        given = (self._sample_id, self._embedding, self.neighbors, self.settings)
         return self._plan.fitted(
             "project",
             lambda earlier: stage_tables.fit_map(*given, earlier),
@@ -207,7 +218,7 @@ class Stages:
         return self._plan.about(
             "separate",
             lambda: stage_tables.separation_table(
-                self._dataset, self._rows, self.score, self.neighbors, self.project, seed=self._settings.seed
+                self.dataset, self._rows, self.score, self.neighbors, self.project, seed=self.settings.seed
             ),
             lambda before: before.tables("separation"),
             settings=("seed",),
@@ -217,7 +228,7 @@ class Stages:
 
     @cached_property
     def cluster(self) -> Finished:
-        found = partial(stage_tables.cluster_table, self._sample_id, self.project, self._settings)
+        found = partial(stage_tables.cluster_table, self._sample_id, self.project, self.settings)
         return self._plan.fitted(
             "cluster",
             lambda _: {"clusters": found(None)},
@@ -233,7 +244,7 @@ class Stages:
     def assess(self) -> Finished:
         return self._plan.about(
             "assess",
-            lambda: stage_tables.quality_tables(self.cluster, self.project, self._settings, self._progress),
+            lambda: stage_tables.quality_tables(self.cluster, self.project, self.settings, self._progress),
             stage_tables.carried_quality,
             settings=CLUSTER_SETTINGS,
             code=(cluster, cluster_quality),
@@ -242,7 +253,7 @@ class Stages:
 
     @cached_property
     def copies(self) -> Finished:
-        given = (self._dataset, self._rows, self.neighbors, self._progress, self._examined)
+        given = (self.dataset, self._rows, self.neighbors, self._progress, self._examined)
         return self._plan.by_row(
             "copies",
             lambda known: {"duplicates": stage_tables.copy_table(*given, known)},
@@ -279,7 +290,7 @@ class Stages:
         staged = self._staged(without=("families", "describe"))
         return self._plan.whole(
             "families",
-            lambda: {"map_families": map_families.find_families(staged, seed=self._settings.seed)},
+            lambda: {"map_families": map_families.find_families(staged, seed=self.settings.seed)},
             settings=("seed",),
             code=(map_families, loss_maps),
             inputs=(self.explain.fingerprint,),
@@ -294,9 +305,9 @@ class Stages:
                 self._staged(without=LATER),
                 self._embedding,
                 self.assess,
-                self._settings,
+                self.settings,
                 self._progress,
-                training_images=len(self._dataset.rows("train")),
+                training_images=len(self.dataset.rows("train")),
             ),
             settings=TEST_SETTINGS,
             code=(describe, findings, data_findings, groups, statements, triage, permutation, differences, queries),
@@ -307,7 +318,7 @@ class Stages:
     def pool(self) -> Finished:
         return self._plan.whole(
             "pool",
-            lambda: {"pooled_maps": pooled_maps.pool_maps(self._staged(), self._settings)},
+            lambda: {"pooled_maps": pooled_maps.pool_maps(self._staged(), self.settings)},
             settings=("min_group_size",),
             code=(pooled_maps, loss_maps, groups),
             inputs=(self.describe.fingerprint, self.families.fingerprint),
@@ -331,31 +342,31 @@ class Stages:
     @cached_property
     def _fold(self) -> NDArray[np.int64]:
         """The fold of each training sample, in the order of the dataset."""
-        label = self._dataset.label[self._dataset.rows("train")]
-        return folds.assign_folds(label, self._settings.folds, seed=self._settings.seed)
+        label = self.dataset.label[self.dataset.rows("train")]
+        return folds.assign_folds(label, self.settings.folds, seed=self.settings.seed)
 
     def _wanted(self, name: str) -> str:
         """The fingerprint of a training on the training split as it is now."""
-        part = () if name == "train" else (name, str(self._settings.folds))
-        return self._trainings(name, inputs=(self._dataset.dataset_id, self._dataset.content("train"), *part))
+        part = () if name == "train" else (name, str(self.settings.folds))
+        return self._trainings(name, inputs=(self.dataset.dataset_id, self.dataset.content("train"), *part))
 
     def _training(self, name: str, rows: NDArray[np.int64]) -> Finished:
         return self._plan.training(
             name,
-            lambda folder: stage_tables.train_model(folder, self._dataset, rows, self._settings, self._progress),
+            lambda folder: stage_tables.train_model(folder, self.dataset, rows, self.settings, self._progress),
             wanted=self._wanted(name),
             keep=self._keeps_model,
         )
 
     def _classifier(self, training: Finished) -> nn.Module:
         classifier, _ = model.load_checkpoint(
-            training.folder / CHECKPOINT, classes=self._dataset.classes, dataset_id=self._dataset.dataset_id
+            training.folder / CHECKPOINT, classes=self.dataset.classes, dataset_id=self.dataset.dataset_id
         )
-        return classifier.to(model.choose_device(self._settings.device))
+        return classifier.to(model.choose_device(self.settings.device))
 
     def _staged(self, *, without: tuple[str, ...] = ()) -> Staged:
         """The tables of the stages that measure samples, those of the named stages empty."""
-        joined = Staged(self._dataset.groups, {"samples": self._dataset.to_frame()})
+        joined = Staged(self.dataset.groups, {"samples": self.dataset.to_frame()})
         for name in ("properties", "score", "neighbors", "project", "cluster", "copies", *LATER):
             joined.frames |= {} if name in without else getattr(self, name).frames
         for table in ("triage", "map_families"):
@@ -363,46 +374,27 @@ class Stages:
         return joined
 
     def _explain(self, known: Frames | None) -> pl.DataFrame:
-        chosen = explain.choose_maps(self._dataset, self.score.frames["predictions"])
+        chosen = explain.choose_maps(self.dataset, self.score.frames["predictions"])
         trained = dict(enumerate([self.train, *self.folds]))
         models = {fold: self._classifier(trained[fold]) for fold in chosen["fold"].unique()}
         maps = known["loss_maps"] if known else None
-        return explain.extend_loss_maps(maps, models, self._dataset, chosen, self._settings, self._progress)
+        return explain.extend_loss_maps(maps, models, self.dataset, chosen, self.settings, self._progress)
 
     def _doubt(self) -> pl.DataFrame:
-        near, classes = self.neighbors.frames["neighbors"], self._dataset.classes
+        near, classes = self.neighbors.frames["neighbors"], self.dataset.classes
         evidence = label_issues.gather_evidence(self._staged(without=LATER), near, classes)
         return label_issues.find_label_issues(evidence, self.train.frames["dynamics"], classes)
 
     def _prove(self) -> pl.DataFrame:
         by_main_model = self.score.frames["predictions"].filter(pl.col("fold").is_null())
         temperature = float(by_main_model["temperature"][0])
-        main = StoredModel(self._classifier(self.train), self._settings.resolution, temperature)
-        images, sample_id = self._dataset.images_NHWC, self._dataset.sample_id
+        main = StoredModel(self._classifier(self.train), self.settings.resolution, temperature)
+        images, sample_id = self.dataset.images_NHWC, self.dataset.sample_id
         return proofs.prove(
             self._staged(),
             main,
-            self._dataset.classes,
+            self.dataset.classes,
             lambda chosen: images[np.searchsorted(sample_id, chosen)],
-            seed=self._settings.seed,
+            seed=self.settings.seed,
             progress=self._progress,
         )
-
-    def _score(self, known: Frames | None) -> Frames:
-        dataset, rows = self._dataset, self._rows
-        before = known["embeddings"].join(known["predictions"], on="sample_id") if known else None
-        fold = np.zeros(len(dataset), dtype=np.int64)
-        fold[dataset.rows("train")] = self._fold
-        measure = partial(score.measure, dataset=dataset, settings=self._settings, progress=self._progress)
-        scores, quality = measure(self._classifier(self.train), rows=rows, known=before), {}
-        held_out = dataset.rows(*HELD_OUT)
-        for number, finished in enumerate(self.folds, start=1):
-            own = rows[fold[rows] == number]
-            other = measure(self._classifier(finished), rows=np.union1d(held_out, own))
-            quality[f"fold_{number}_alignment"] = scores.take_over(other, held_out=held_out, own=own, fold=number)
-        headline = score.headline(scores, dataset) | quality
-        return {
-            "predictions": score.predictions_frame(scores, dataset),
-            "embeddings": score.embeddings_frame(scores, dataset),
-            "headline": pl.DataFrame({"name": list(headline), "value": [float(value) for value in headline.values()]}),
-        }
