@@ -38,7 +38,7 @@ DEPENDENCIES: dict[str, tuple[str, ...]] = {
     "families": ("explain", *JOINED),
     "describe": ("assess", *JOINED),
     "pool": ("explain", "families", "describe", *JOINED),
-    "prove": ("train", "doubt", "explain", "families", "describe", *JOINED),
+    "prove": ("train", "explain", "families", "describe", *JOINED),
 }
 """Which stages each stage asks for, by the names they have in `Stages`."""
 ACROSS = "across_tables"

@@ -13,7 +13,6 @@ import pytest
 from lake.contracts import DATASET_TABLES, RUN_TABLES
 from lake.errors import RetryLater, UsageError
 from lake.store import Lake
-from pipeline import refresh as refresh_module
 from pipeline import refresh as refreshing
 from pipeline.settings import load_settings
 from pipeline.stages import MEASURING, Stages
@@ -72,9 +71,8 @@ def executed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment(settings).items():
             patch.setenv(variable, value)
-        for module in (definitions, refreshing):
-            patch.setattr(module, "load_dataset", lambda *_: drawn_dataset())
-        patch.setattr(refresh_module, "Stages", recorded(asked))
+        patch.setattr(refreshing, "load_dataset", lambda *_: drawn_dataset())
+        patch.setattr(refreshing, "Stages", recorded(asked))
         return run_job(), asked, Lake(folder / "lake").run()
 
 
