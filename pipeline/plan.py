@@ -62,17 +62,18 @@ class Plan:
         of: Names,
         rows: Names,
         knows: Names,
+        follows: bool = False,
     ) -> Finished:
         """A stage that fits all samples: later ones are added by `extend`, until they are a tenth.
 
-        `fit` gets the tables of the run before too, whatever they were fitted to, to lie as they do.
+        One that `follows` fits to lie as the run before does, whatever that was fitted to, and gets its tables.
         """
         row_key = self._work.key(name, settings=settings, code=code, inputs=of)
         record = self._record(name)
         goes_on = record is not None and record.row_key == row_key and self._added(name, record) <= MOST_ADDED
         whole = hash_facts([row_key, rows])
-        number = record.fit if record and goes_on else hash_facts([whole, record.fit if record else None])
-        tables = self._tables(knows if record else ())
+        number = record.fit if record and goes_on else hash_facts([whole, record.fit if record and follows else None])
+        tables = self._tables(knows if record and (goes_on or follows) else ())
 
         def compute(_: Path) -> Frames:
             return extend(tables) if goes_on and tables is not None else fit(tables)

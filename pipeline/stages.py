@@ -125,8 +125,8 @@ class Stages:
     def run(self) -> dict[str, Finished]:
         """Every stage by name, in the order they run."""
         folds = {f"fold-{number}": fold for number, fold in enumerate(self.folds, start=1)}
-        first = {"properties": self.properties, "train": self.train, **folds}
-        return first | {name: getattr(self, name) for name in MEASURING}
+        later = {name: getattr(self, name) for name in MEASURING}
+        return {"properties": self.properties, "train": self.train, **folds, **later}
 
     def help_training(self) -> None:
         """What a process of `torchrun` other than the first does: its part of every training."""
@@ -211,6 +211,7 @@ class Stages:
             of=(self.neighbors.row_key,),
             rows=(self.neighbors.fingerprint,),
             knows=("projection", "map_quality"),
+            follows=True,
         )
 
     @cached_property
