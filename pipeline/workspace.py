@@ -20,6 +20,7 @@ from typing import Any
 import polars as pl
 import psutil
 
+from lake.errors import LakeError
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 
@@ -73,20 +74,39 @@ class Workspace:
     def find(
         self, name: str, fingerprint: str, compute: Callable[[Path], Frames], *, row_key: str = "", fit: str = ""
     ) -> Finished:
-        """What the stage left earlier under the fingerprint, else what `compute(folder)` leaves now."""
-        folder = self._root / f"{name}-{fingerprint}"
-        reused = (folder / "cost.json").exists()
-        if reused:
-            self._progress.say(f"{name}: done before, reused")
-        elif not self._stores:
-            return Finished(fingerprint, folder, compute(_partial(folder)), {}, row_key, fit)
-        else:
-            self._compute(name, folder, compute)
-        cost = json.loads((folder / "cost.json").read_text())
-        frames = {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
-        return Finished(fingerprint, folder, frames, cost | {"reused": float(reused)}, row_key, fit)
+        """What the stage left earlier under the fingerprint, else what `compute(folder)` leaves now.
 
-    def _compute(self, name: str, folder: Path, compute: Callable[[Path], Frames]) -> None:
+        Raises `LakeError` where it cannot be written.
+        """
+        folder = self._root / f"{name}-{fingerprint}"
+        if left := self._read(name, folder):
+            frames, cost = left
+            return Finished(fingerprint, folder, frames, cost | {"reused": 1.0}, row_key, fit)
+        if not self._stores:
+            return Finished(fingerprint, folder, compute(_partial(folder)), {}, row_key, fit)
+        try:
+            frames, cost = self._compute(name, folder, compute)
+        except OSError as error:
+            raise LakeError(
+                f"The stage {name} could not be written to {self._root} ({error.strerror or error}). Finished stages "
+                "and what readers see are untouched: free space or fix the permissions, then refresh again."
+            ) from error
+        return Finished(fingerprint, folder, frames, cost, row_key, fit)
+
+    def _read(self, name: str, folder: Path) -> tuple[Frames, dict[str, float]] | None:
+        """What a stage left, and what it cost; None where it did not finish, or its files are damaged."""
+        if not (folder / "cost.json").exists():
+            return None
+        try:
+            cost = json.loads((folder / "cost.json").read_text())
+            frames = {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
+        except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            self._progress.say(f"{name}: what was done before is damaged ({str(error).splitlines()[0]}), done again")
+            return None
+        self._progress.say(f"{name}: done before, reused")
+        return frames, cost
+
+    def _compute(self, name: str, folder: Path, compute: Callable[[Path], Frames]) -> tuple[Frames, dict[str, float]]:
         self._progress.check_time()
         self._progress.say(f"{name} ...")
         partial = _partial(folder)
@@ -94,11 +114,19 @@ class Workspace:
         with measure_cost() as cost:
             frames = compute(partial)
         for table, frame in frames.items():
-            frame.write_parquet(partial / f"{table}.parquet")
+            _write(frame, partial / f"{table}.parquet")
         (partial / "cost.json").write_text(json.dumps(cost))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
         self._progress.say(f"{name}: {cost['seconds']:.1f} s, peak {cost['peak_memory_mib']:,.0f} MiB")
+        return frames, cost
+
+
+def _write(frame: pl.DataFrame, file: Path) -> None:
+    try:
+        frame.write_parquet(file)
+    except pl.exceptions.ComputeError as error:  # how polars says that the disk is full
+        raise OSError(str(error)) from error
 
 
 def _partial(folder: Path) -> Path:

@@ -44,7 +44,7 @@ def _show_set(run: Run, row: dict[str, object]) -> None:
     text = Filters.of(sample_id=[str(i) for i in ids]).to_text()
     examples = {"sample": str(ids[0]), "also": ", ".join(str(i) for i in ids[1:])}
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.markdown(f"**{plain(name)}** · {len(ids):,} samples · by {plain(by)}", width="content")
+        st.markdown(f"**{plain(name)}** · {len(ids):,} samples · by {plain(by)}", width=360)
         st.page_link(page("similar"), label="More like these", query_params={**address(), **examples})
         for target, label in {"population_map": "On the map", "samples": "As a table"}.items():
             st.page_link(page(target), label=label, query_params={**address(), "f": text})
