@@ -47,7 +47,8 @@ class Before:
     @cached_property
     def sample_id(self) -> NDArray[np.int64]:
         """The samples that were scored."""
-        return self.tables("predictions")["predictions"]["sample_id"].to_numpy()
+        with reading(self.run.lake.root):
+            return self.run.scan("predictions").select("sample_id").collect().to_series().to_numpy()
 
     def fitted_samples(self, stage: str, fit: str) -> int:
         """How many samples the first run that is left with a fit of a stage has."""
