@@ -10,7 +10,6 @@ from lake import queries
 from lake.errors import EXIT_OK, RetryLater, UsageError, UserError
 from lake.store import Lake
 from pipeline.progress import Progress
-from pipeline.request import find_answer
 from pipeline.settings import Settings
 
 UNITS = {"m": 60, "h": 3600, "d": 86400}
@@ -34,6 +33,8 @@ def run(settings: Settings, asked: Asked) -> dict[str, object]:
     lake = Lake(settings.lake)
     if asked.if_stale:
         _wait_until_stale(lake, parse_duration(asked.if_stale))
+    from pipeline.request import find_answer  # needs the extra `train`
+
     progress = Progress(hours=asked.max_hours, bars=settings.log == "text")
     same = None if asked.force else find_answer(settings, lake)
     if same:
