@@ -125,8 +125,8 @@ class Stages:
     def run(self) -> dict[str, Finished]:
         """Every stage by name, in the order they run."""
         folds = {f"fold-{number}": fold for number, fold in enumerate(self.folds, start=1)}
-        later = {name: getattr(self, name) for name in MEASURING}
-        return {"properties": self.properties, "train": self.train, **folds, **later}
+        first = {"properties": self.properties, "train": self.train, **folds}
+        return first | {name: getattr(self, name) for name in MEASURING}
 
     def help_training(self) -> None:
         """What a process of `torchrun` other than the first does: its part of every training."""
@@ -332,7 +332,7 @@ class Stages:
             lambda: {"proofs": self._prove()},
             lambda before: before.tables("proofs"),
             settings=("seed",),
-            code=(proofs, map_proofs, label_proofs, copy_proofs, proof),
+            code=(proofs, map_proofs, label_issues, label_proofs, copy_proofs, proof),
             inputs=(self.project.fit, self.explain.row_key, self.copies.row_key, self._labelled),
         )
 
