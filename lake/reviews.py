@@ -91,8 +91,8 @@ def judged_issues(lake: Lake, dataset_id: str) -> pl.DataFrame:
     Every verdict counts for the list it was given on, as the next run need not have the sample in its own.
     """
     verdicts = latest(scan_reviews(lake, dataset_id)).select("run_id", "sample_id", "verdict").drop_nulls().collect()
-    still = set(verdicts["run_id"]) & set(lake.runs()["run_id"])
-    lists = [lake.run(run_id).scan("label_issues").filter(kind="label") for run_id in sorted(still)]
+    runs = lake.runs().filter(pl.col("run_id").is_in(verdicts["run_id"].unique().to_list()))
+    lists = [Run(lake, facts).scan("label_issues").filter(kind="label") for facts in runs.iter_rows(named=True)]
     if not lists:
         return verdicts.clear()
     return verdicts.join(pl.concat(lists).select("run_id", "sample_id").collect(), on=["run_id", "sample_id"])

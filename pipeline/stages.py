@@ -8,13 +8,11 @@ from functools import cached_property, partial
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from torch import nn
 
 from lake import differences, loss_maps, queries
 from lake.contracts import make_frame
 from lake.search_index import faiss_is_installed
 from pipeline import (
-    augment,
     cluster,
     cluster_quality,
     copy_proofs,
@@ -22,7 +20,6 @@ from pipeline import (
     describe,
     distributed,
     duplicates,
-    dynamics,
     explain,
     fidelity,
     findings,
@@ -42,26 +39,23 @@ from pipeline import (
     proof,
     proofs,
     properties,
-    schedule,
     score,
     search_index,
     separation,
     stable_map,
     stage_tables,
     statements,
-    train,
     triage,
-    whitening,
 )
 from pipeline.before import Before
 from pipeline.datasets import Dataset
 from pipeline.plan import Plan
 from pipeline.progress import Progress
-from pipeline.retrain import keeps_model, with_kept_model
 from pipeline.settings import Settings
 from pipeline.stage_tables import Staged
 from pipeline.stored_model import StoredModel
-from pipeline.workspace import CHECKPOINT, Finished, Frames, Workspace
+from pipeline.trainings import Trainings
+from pipeline.workspace import Finished, Frames, Workspace
 
 MEASURING = (
     "score",
@@ -81,24 +75,6 @@ MEASURING = (
 )
 LATER = ("explain", "families", "describe")
 """Stages that tables of others are joined without."""
-TRAIN_SETTINGS = (
-    "seed",
-    "threads",
-    "device",
-    "pretrained",
-    "phases",
-    "batch_size",
-    "crop_padding",
-    "optimizer",
-    "momentum",
-    "ns_steps",
-    "learning_rate",
-    "other_rate_scale",
-    "weight_decay",
-    "label_smoothing",
-    "warmup",
-)
-TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, model)
 MAP_SETTINGS = ("seed", "pca_dims", "umap_neighbors", "umap_min_dist")
 CLUSTER_SETTINGS = ("seed", "kmeans_clusters", "hdbscan_min_cluster_size")
 TEST_SETTINGS = ("seed", "permutations", "false_discovery_rate", "min_group_size")
@@ -112,13 +88,12 @@ class Stages:
 
     def __init__(self, dataset: Dataset, settings: Settings, progress: Progress, before: Before | None = None) -> None:
         self.dataset, self._progress = dataset, progress
-        work = Workspace(settings.work_dir, settings, progress, stores=distributed.this_rank() == 0)
-        self._trainings = partial(work.key, settings=TRAIN_SETTINGS, code=TRAIN_CODE)
-        self._keeps_model = keeps_model(before, settings, self._wanted("train"), progress)
-        self.settings = with_kept_model(before, settings) if before and self._keeps_model else settings
-        self._rows = score.choose_scored(dataset, self.settings)
+        self._rows = score.choose_scored(dataset, settings)
         self._sample_id = dataset.sample_id[self._rows]
+        work = Workspace(settings.work_dir, settings, progress, stores=distributed.this_rank() == 0)
         self._plan = Plan(work, before, samples=len(self._rows))
+        self._trainings = Trainings(dataset, settings, progress, work=work, plan=self._plan, before=before)
+        self.settings = self._trainings.settings
         self._examined = before.sample_id if before else np.zeros(0, np.int64)
         self._labelled = dataset.content("train", "validation", "test")
 
@@ -145,13 +120,12 @@ class Stages:
 
     @cached_property
     def train(self) -> Finished:
-        return self._training("train", self.dataset.rows("train"))
+        return self._trainings.main()
 
     @cached_property
     def folds(self) -> list[Finished]:
         """The models of the folds: number k never saw the training samples of fold k."""
-        rows, count = self.dataset.rows("train"), self.settings.folds
-        return [self._training(f"fold-{k}", rows[self._fold != k]) for k in range(1, count + 1)]
+        return self._trainings.of_folds()
 
     @cached_property
     def score(self) -> Finished:
@@ -160,8 +134,8 @@ class Stages:
             lambda known: stage_tables.score_tables(
                 self.dataset,
                 self._rows,
-                self._fold,
-                [self._classifier(training) for training in (self.train, *self.folds)],
+                self._trainings.fold_of_train,
+                [self._trainings.classifier(training) for training in (self.train, *self.folds)],
                 self.settings,
                 self._progress,
                 known,
@@ -340,31 +314,6 @@ class Stages:
     def _embedding(self) -> NDArray[np.float32]:
         return stage_tables.to_matrix(self.score.frames["embeddings"]["embedding"])
 
-    @cached_property
-    def _fold(self) -> NDArray[np.int64]:
-        """The fold of each training sample, in the order of the dataset."""
-        label = self.dataset.label[self.dataset.rows("train")]
-        return folds.assign_folds(label, self.settings.folds, seed=self.settings.seed)
-
-    def _wanted(self, name: str) -> str:
-        """The fingerprint of a training on the training split as it is now."""
-        part = () if name == "train" else (name, str(self.settings.folds))
-        return self._trainings(name, inputs=(self.dataset.dataset_id, self.dataset.content("train"), *part))
-
-    def _training(self, name: str, rows: NDArray[np.int64]) -> Finished:
-        return self._plan.training(
-            name,
-            lambda folder: stage_tables.train_model(folder, self.dataset, rows, self.settings, self._progress),
-            wanted=self._wanted(name),
-            keep=self._keeps_model,
-        )
-
-    def _classifier(self, training: Finished) -> nn.Module:
-        classifier, _ = model.load_checkpoint(
-            training.folder / CHECKPOINT, classes=self.dataset.classes, dataset_id=self.dataset.dataset_id
-        )
-        return classifier.to(model.choose_device(self.settings.device))
-
     def _staged(self, *, without: tuple[str, ...] = ()) -> Staged:
         """The tables of the stages that measure samples, those of the named stages empty."""
         joined = Staged(self.dataset.groups, {"samples": self.dataset.to_frame()})
@@ -377,7 +326,7 @@ class Stages:
     def _explain(self, known: Frames | None) -> pl.DataFrame:
         chosen = explain.choose_maps(self.dataset, self.score.frames["predictions"])
         trained = dict(enumerate([self.train, *self.folds]))
-        models = {fold: self._classifier(trained[fold]) for fold in chosen["fold"].unique()}
+        models = {fold: self._trainings.classifier(trained[fold]) for fold in chosen["fold"].unique()}
         maps = known["loss_maps"] if known else None
         return explain.extend_loss_maps(maps, models, self.dataset, chosen, self.settings, self._progress)
 
@@ -389,7 +338,7 @@ class Stages:
     def _prove(self) -> pl.DataFrame:
         by_main_model = self.score.frames["predictions"].filter(pl.col("fold").is_null())
         temperature = float(by_main_model["temperature"][0])
-        main = StoredModel(self._classifier(self.train), self.settings.resolution, temperature)
+        main = StoredModel(self._trainings.classifier(self.train), self.settings.resolution, temperature)
         images, sample_id = self.dataset.images_NHWC, self.dataset.sample_id
         return proofs.prove(
             self._staged(),

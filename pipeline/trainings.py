@@ -1,0 +1,93 @@
+"""The models that a run is measured by: that of the whole training split, and those of folds that leave a part out."""
+
+from functools import cached_property, partial
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from pipeline import augment, distributed, dynamics, folds, model, schedule, stage_tables, train, whitening
+from pipeline.before import Before
+from pipeline.datasets import Dataset
+from pipeline.plan import Plan
+from pipeline.progress import Progress
+from pipeline.retrain import keeps_model, with_kept_model
+from pipeline.settings import Settings
+from pipeline.workspace import CHECKPOINT, Finished, Workspace
+
+TRAIN_SETTINGS = (
+    "seed",
+    "threads",
+    "device",
+    "pretrained",
+    "phases",
+    "batch_size",
+    "crop_padding",
+    "optimizer",
+    "momentum",
+    "ns_steps",
+    "learning_rate",
+    "other_rate_scale",
+    "weight_decay",
+    "label_smoothing",
+    "warmup",
+)
+TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, model)
+
+
+class Trainings:
+    """The trainings of a dataset under some settings, or the model of the run before where that is kept.
+
+    `settings` are those given, or with the phases of the model that is kept.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: Settings,
+        progress: Progress,
+        *,
+        work: Workspace,
+        plan: Plan,
+        before: Before | None,
+    ) -> None:
+        self._dataset, self._progress, self._plan, self.settings = dataset, progress, plan, settings
+        self._key = partial(work.key, settings=TRAIN_SETTINGS, code=TRAIN_CODE)
+        self._keeps = keeps_model(before, settings, self._wanted("train"), progress)
+        if before and self._keeps:
+            self.settings = with_kept_model(before, settings)
+
+    @cached_property
+    def fold_of_train(self) -> NDArray[np.int64]:
+        """The fold of each training sample, in the order of the dataset; 0 for all without folds."""
+        label = self._dataset.label[self._dataset.rows("train")]
+        return folds.assign_folds(label, self.settings.folds, seed=self.settings.seed)
+
+    def main(self) -> Finished:
+        """The model of the whole training split."""
+        return self._training("train", self._dataset.rows("train"))
+
+    def of_folds(self) -> list[Finished]:
+        """The models of the folds: number k never saw the training samples of fold k."""
+        rows, count = self._dataset.rows("train"), self.settings.folds
+        return [self._training(f"fold-{k}", rows[self.fold_of_train != k]) for k in range(1, count + 1)]
+
+    def classifier(self, training: Finished) -> nn.Module:
+        """The model that a training left, where the settings want it to run."""
+        classifier, _ = model.load_checkpoint(
+            training.folder / CHECKPOINT, classes=self._dataset.classes, dataset_id=self._dataset.dataset_id
+        )
+        return classifier.to(model.choose_device(self.settings.device))
+
+    def _wanted(self, name: str) -> str:
+        """The fingerprint of a training on the training split as it is now."""
+        part = () if name == "train" else (name, str(self.settings.folds))
+        return self._key(name, inputs=(self._dataset.dataset_id, self._dataset.content("train"), *part))
+
+    def _training(self, name: str, rows: NDArray[np.int64]) -> Finished:
+        return self._plan.training(
+            name,
+            lambda folder: stage_tables.train_model(folder, self._dataset, rows, self.settings, self._progress),
+            wanted=self._wanted(name),
+            keep=self._keeps,
+        )
