@@ -137,7 +137,7 @@ class Lake:
             digests = [{"table": n, "sha256": self.digest(n, version, keys[n])} for n, version in versions.items()]
         row = facts | {
             "format_version": FORMAT_VERSION,
-            "published_at": dt.datetime.now(dt.UTC),
+            "published_at": self._after_last(dt.datetime.now(dt.UTC)),
             "tables": [{"name": n, "version": v, "rows": counts[n]} for n, v in versions.items()],
             "digests": digests,
             "checks": checks,
@@ -204,6 +204,11 @@ class Lake:
             storage_options=self.options,
             commit_properties=CommitProperties(app_transactions=[once]),
         )
+
+    def _after_last(self, moment: dt.datetime) -> dt.datetime:
+        """The moment, or just after the last publish where the clock went back: the newest run is the last published."""
+        last = self.runs()["published_at"].head(1)
+        return max([moment, *(last + dt.timedelta(microseconds=1))])
 
     def _append_run(self, row: pl.DataFrame) -> None:
         with writing(self.root):

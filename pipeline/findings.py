@@ -153,6 +153,7 @@ def _raised(
         permutations=settings.permutations,
         seed=settings.seed,
         within=given[chosen] if matched else None,
+        threads=settings.threads,
     )
 
 

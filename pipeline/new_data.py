@@ -60,14 +60,14 @@ def add_new_data(dataset: Dataset, source: Path, lake: Lake, progress: Progress)
     labelled = _label_withheld(dataset, incoming.labels, number)
     order = np.argsort(np.concatenate([labelled.sample_id, ids]))
     pixels = [labelled.images_NHWC, np.array(list(images.values()), np.uint8).reshape(-1, height, width, 3)]
-    split = np.where(codes >= 0, "test", "unlabeled")
+    split, names = np.where(codes >= 0, "test", "unlabeled"), [*labelled.source_name, *images]
     return replace(
         labelled,
         sample_id=np.concatenate([labelled.sample_id, ids])[order],
         images_NHWC=np.concatenate(pixels)[order],
         label=np.concatenate([labelled.label, codes])[order],
         split=np.concatenate([labelled.split, split])[order],
-        source_name=[[*labelled.source_name, *images][i] for i in order],
+        source_name=[names[i] for i in order],
     )
 
 

@@ -48,3 +48,24 @@ def test_on_noise_p_is_uniform():
 def test_the_number_of_permutations_is_the_one_asked_for():
     value = np.r_[np.full(20, 9.0), np.zeros(80)]
     assert p_of(value, np.arange(20), permutations=130) == pytest.approx(1 / 131)
+
+
+def test_a_group_that_is_often_matched_is_dropped_early_and_its_p_stays_the_share():
+    """The p of its 100 hits differs from that of all of them by a tenth of itself."""
+    rng = np.random.default_rng(2)
+    value = rng.exponential(size=300)
+    groups = [rng.choice(300, 30, replace=False) for _ in range(40)]
+    value[groups[0]] += 0.3
+    early = raised_p(value, to_matrix(groups, 300), permutations=20_000, seed=0)
+    sums = np.array([rng.permuted(value) for _ in range(20_000)]) @ to_matrix(groups, 300).toarray().T
+    share = (sums >= to_matrix(groups, 300) @ value - 1e-9).mean(0)
+    assert early == pytest.approx(share, rel=0.4, abs=1e-3)
+    assert np.corrcoef(early, share)[0, 1] > 0.99
+
+
+def test_how_many_threads_there_are_changes_nothing():
+    rng = np.random.default_rng(3)
+    value, groups = rng.random(200), [rng.choice(200, 20, replace=False) for _ in range(30)]
+    members, within = to_matrix(groups, 200), rng.integers(0, 4, 200)
+    one, three = (raised_p(value, members, permutations=900, seed=4, within=within, threads=t) for t in (1, 3))
+    np.testing.assert_array_equal(one, three)

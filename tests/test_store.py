@@ -1,11 +1,13 @@
 """The publish protocol: what readers see before, during and after a publish."""
 
+import datetime as dt
 from pathlib import Path
 
 import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from lake import store
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES
 from lake.errors import LakeError
 from lake.store import Lake, Run
@@ -95,6 +97,23 @@ def test_a_run_is_read_at_its_pinned_version_after_later_runs_and_restaging(
 def test_the_newest_publish_is_the_latest_run(lake: Lake) -> None:
     build_tiny_lake(lake.root, run_id="20250101-000000-older", samples=SAMPLES)
     assert run_ids(lake) == ["20250101-000000-older", FIRST]
+
+
+def test_the_last_publish_is_the_latest_run_even_when_the_clock_went_back(
+    staged_lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = staged_lake.run(FIRST).facts["published_at"]
+
+    class Yesterday(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
+            return super().now(tz) - dt.timedelta(days=1)
+
+    monkeypatch.setattr(store.dt, "datetime", Yesterday)
+    staged_lake.publish(facts_of(SECOND))
+    monkeypatch.undo()
+    assert run_ids(staged_lake) == [SECOND, FIRST]
+    assert staged_lake.run().facts["published_at"] - first == dt.timedelta(microseconds=1)
 
 
 def test_a_run_without_findings_is_published(staged_lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
