@@ -96,14 +96,15 @@ class Trial:
 
     def kill_at_random(self, kills: int, seed: int) -> None:
         """Kill after random times, short ones more often, so that every part of a refresh has its share."""
-        rng, done = np.random.default_rng(seed), 0
-        while done < kills:
-            moment = float(rng.random() ** 2 * self.seconds)
-            if self._alone(self._second, partial(die_after, moment)) == 0:
-                self._compare()
-                continue
-            done += 1
-            self._check(f"{moment:.2f} s")
+        rng = np.random.default_rng(seed)
+        with Progress(console).task("kills", kills) as task:
+            while task.done < kills:
+                moment = float(rng.random() ** 2 * self.seconds)
+                if self._alone(self._second, partial(die_after, moment)) == 0:
+                    self._compare()
+                    continue
+                self._check(f"{moment:.2f} s")
+                task.advance(note=f"{self.published} published, {len(self.faults)} faults")
         if self._alone(self._second, None) == 0:
             self._compare()
 
