@@ -161,7 +161,7 @@ def _search(slice_: Planted, run: Run, classifier: nn.Module, settings: Settings
     sample_id = dataset.sample_id[scores.rows]
     near = run.scan("neighbors").collect()
     frames = {
-        "samples": dataset.to_frame(),
+        "samples": dataset.frame,
         "properties": properties.compute_properties(dataset.images_NHWC, QUIET).with_columns(
             sample_id=pl.Series(dataset.sample_id)
         ),

@@ -56,7 +56,8 @@ class Dataset:
         facts = [self.classes, self.groups, self.sample_id[rows].tolist(), self.label[rows].tolist(), names]
         return hashlib.sha256(json.dumps([*facts, self.split[rows].tolist()]).encode()).hexdigest()[:16]
 
-    def to_frame(self) -> pl.DataFrame:
+    @cached_property
+    def frame(self) -> pl.DataFrame:
         """The `samples` table: one row a sample, label and groups null where the label is withheld."""
         names = [self.classes[i] if i >= 0 else None for i in self.label]
         groups = [

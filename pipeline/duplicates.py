@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from scipy.fft import rfft2  # unlike numpy's it stays in float32
 
 from lake.contracts import make_frame
 from pipeline.progress import Progress
@@ -93,14 +94,14 @@ def spectra(images_NHWC: Images) -> NDArray[np.float32]:
     """
     light = images_NHWC.astype(np.float32).mean(3)
     height, width = light.shape[1:]
-    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
-    size = np.abs(np.fft.rfft2((light - light.mean((1, 2), keepdims=True)) * window))
+    window = (np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]).astype(np.float32)
+    size = np.abs(rfft2((light - light.mean((1, 2), keepdims=True)) * window))
     reach = min(FREQUENCIES, height // 2 - 1, width // 2 - 1)
     low = size[:, range(-reach, reach + 1), : reach + 1]
     features = np.log1p(low + low[:, ::-1])[:, reach:].reshape(len(light), -1)
     centred = features - features.mean(1, keepdims=True)
     centred -= centred.mean(0)
-    return (centred / np.linalg.norm(centred, axis=1, keepdims=True).clip(1e-6)).astype(np.float32)
+    return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True).clip(1e-6))
 
 
 def likeness(first_NHWC: Images, second_NHWC: Images) -> NDArray[np.float64]:

@@ -27,6 +27,8 @@ from pipeline.settings import Settings
 from pipeline.statements import Density, to_row
 
 CONFIRMED_BELOW = 0.05
+CONFIRMING = 2000
+"""Permutations are enough for that: at .05 the standard error of p is .005."""
 SAME, WITHIN = 0.5, 0.8
 """Share of the union that makes two groups one finding, and of a group that makes it a part of another."""
 
@@ -173,10 +175,11 @@ def _confirm(
     groups = list(compress(population.groups, chosen))
     if not groups:
         return []
-    again = _p(population, groups, population.halves()[1], settings)
+    fewer = settings.model_copy(update={"permutations": min(settings.permutations, CONFIRMING)})
+    again = _p(population, groups, population.halves()[1], fewer)
     everywhere = np.ones(len(population.samples), bool)
     members = to_matrix([group.rows for group in groups], len(everywhere))
-    matched = _raised(population, members, everywhere, settings, matched=True)
+    matched = _raised(population, members, everywhere, fewer, matched=True)
     return [
         Found(population, group, float(a), float(b), float(c), None if np.isnan(d) else bool(d < CONFIRMED_BELOW))
         for group, a, b, c, d in zip(groups, p[chosen], adjusted[chosen], matched, again, strict=True)

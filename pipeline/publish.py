@@ -30,7 +30,7 @@ def stage_tables(
     with measure_cost() as cost, progress.task("write", len(frames) + 3) as task:
         lake.add_rows("images", _new_images(lake, dataset))
         task.advance()
-        lake.stage("samples", dataset.to_frame())
+        lake.stage("samples", dataset.frame)
         task.advance()
         lake.stage("models", _models_frame(stages, settings).with_columns(run_id=pl.lit(run_id)))
         task.advance()

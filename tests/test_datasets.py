@@ -50,7 +50,7 @@ def test_a_small_set_keeps_all_splits_and_classes():
 
 
 def test_the_samples_table_keeps_its_contract_and_withholds_labels():
-    frame = drawn_dataset(200).to_frame()
+    frame = drawn_dataset(200).frame
     checked = Samples.validate(frame, cast=True)
     unlabeled = checked.filter(checked["split"] == "unlabeled")
     assert unlabeled["label"].null_count() == len(unlabeled) > 0

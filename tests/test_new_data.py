@@ -51,7 +51,7 @@ def added(dataset: Dataset) -> list[tuple[int, str, str, int]]:
 
 def keep(lake: Lake, dataset: Dataset) -> None:
     """What a refresh leaves of the dataset in the lake."""
-    lake.stage("samples", dataset.to_frame())
+    lake.stage("samples", dataset.frame)
     frame = pl.DataFrame({"dataset_id": dataset.dataset_id, "sample_id": dataset.sample_id})
     known = lake.staged("images", dataset.dataset_id).collect() if lake.has("images", dataset.dataset_id) else None
     new = frame if known is None else frame.join(known, on="sample_id", how="anti")
