@@ -206,7 +206,7 @@ class Lake:
         )
 
     def _after_last(self, moment: dt.datetime) -> dt.datetime:
-        """The moment, or just after the last publish where the clock went back: the newest run is the last published."""
+        """The moment, or just after the last publish where the clock went back: what was published last is latest."""
         last = self.runs()["published_at"].head(1)
         return max([moment, *(last + dt.timedelta(microseconds=1))])
 

@@ -73,8 +73,8 @@ def _raised(
     """By method the adjusted p of each cluster that its loss is raised; nan where it has too few samples."""
     enough = {method: [len(part) >= settings.min_group_size for part in parts] for method, parts in rows.items()}
     tested = [part for method, parts in rows.items() for part in compress(parts, enough[method])]
-    options = {"permutations": settings.permutations, "seed": settings.seed, "threads": settings.threads}
-    p = iter(raised_p(loss, to_matrix(tested, len(loss)), **options))
+    given = settings.model_dump(include={"permutations", "seed", "threads"})
+    p = iter(raised_p(loss, to_matrix(tested, len(loss)), **given))
     found = {}
     for method, judged in enough.items():
         found[method] = np.full(len(judged), np.nan)
