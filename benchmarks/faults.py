@@ -5,7 +5,8 @@
 publishes a run, then refreshes towards another one and kills that with SIGKILL: at the beginning and end of every stage
 and of every write to the lake, then at seeded random moments. After each kill the published run is read again in full,
 against its contracts, checksums and contents. Whenever a refresh gets to its end, what it published is compared with
-what an uninterrupted one publishes, and the next one begins from nothing. About an hour on two cores.
+what an uninterrupted one publishes, and the next one begins from nothing. An hour and a half on
+two cores.
 """
 
 import hashlib

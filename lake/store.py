@@ -207,8 +207,8 @@ class Lake:
 
     def _after_last(self, moment: dt.datetime) -> dt.datetime:
         """The moment, or just after the last publish where the clock went back: what was published last is latest."""
-        last = self.runs()["published_at"].head(1)
-        return max([moment, *(last + dt.timedelta(microseconds=1))])
+        runs = self.runs()
+        return moment if runs.is_empty() else max(moment, runs["published_at"][0] + dt.timedelta(microseconds=1))
 
     def _append_run(self, row: pl.DataFrame) -> None:
         with writing(self.root):

@@ -1,7 +1,5 @@
 """What each cluster is: class mix, loss against the rest, and the measured properties that set it apart."""
 
-from itertools import compress, islice
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ from pipeline.settings import Settings
 from pipeline.statements import lift_interval
 
 NOTHING = "no measured property sets it apart"
+Row = dict[str, object]
 
 
 def summarize(
@@ -26,14 +25,12 @@ def summarize(
     """The `cluster_summaries` table but for its run_id; `samples` as from `lake.queries.scan_samples`."""
     parts = []
     with progress.task("clusters", 1 + len(METHODS)) as task:
-        held_out = samples.filter(HELD_OUT)
-        rows = {method: _rows(held_out, method, 1 + _numbers(samples, method).max()) for method in METHODS}
-        p = _raised(held_out["loss"].to_numpy(), rows, settings)
+        losses = _compare_losses(samples, settings)
         task.advance()
         for method in METHODS:
             members = clusters.filter(pl.col("method") == method).select("sample_id", "distance")
-            joined = samples.join(members, on="sample_id")
-            found = _summarize_method(joined, method, rows[method], p[method], settings)
+            joined = samples.join(members, on="sample_id", maintain_order="left")
+            found = _summarize_method(joined, method, losses[method], settings)
             parts.append(found.drop("stability").join(stability, on=["method", "cluster"], how="left"))
             task.advance()
     return pl.concat(parts).select(make_frame("cluster_summaries", []).columns)
@@ -56,62 +53,68 @@ def describe_sets(samples: pl.DataFrame, number: NDArray[np.int64], settings: Se
     return [", ".join(found) or NOTHING for found in clauses]
 
 
-def _numbers(samples: pl.DataFrame, method: str) -> NDArray[np.int64]:
-    """The cluster of each sample; -1 for none."""
-    return samples[cluster_column(method)].fill_null(-1).to_numpy()
+def _compare_losses(samples: pl.DataFrame, settings: Settings) -> dict[str, list[Row]]:
+    """By method and cluster its held-out samples against all: n, mean loss, lift, adjusted p; null where too few.
 
-
-def _rows(samples: pl.DataFrame, method: str, clusters: int) -> list[NDArray[np.int64]]:
-    """The rows of each of so many clusters."""
-    number = _numbers(samples, method)
-    return [np.flatnonzero(number == i) for i in range(clusters)]
-
-
-def _raised(
-    loss: NDArray[np.float64], rows: dict[str, list[NDArray[np.int64]]], settings: Settings
-) -> dict[str, NDArray[np.float64]]:
-    """By method the adjusted p of each cluster that its loss is raised; nan where it has too few samples."""
-    enough = {method: [len(part) >= settings.min_group_size for part in parts] for method, parts in rows.items()}
-    tested = [part for method, parts in rows.items() for part in compress(parts, enough[method])]
-    given = settings.model_dump(include={"permutations", "seed", "threads"})
-    p = iter(raised_p(loss, to_matrix(tested, len(loss)), **given))
+    All methods are tested on the same permutations, adjusted by method.
+    """
+    held_out = samples.filter(HELD_OUT)
+    loss = held_out["loss"].to_numpy()
+    rows = {}
+    for method in METHODS:
+        number = _numbers(held_out, method)
+        rows[method] = [np.flatnonzero(number == i) for i in range(1 + _numbers(samples, method).max())]
+    p = raised_p(
+        loss,
+        to_matrix([part for parts in rows.values() for part in parts], len(loss)),
+        permutations=settings.permutations,
+        seed=settings.seed,
+        threads=settings.threads,
+    )
+    ends = np.cumsum([len(parts) for parts in rows.values()])
     found = {}
-    for method, judged in enough.items():
-        found[method] = np.full(len(judged), np.nan)
-        found[method][judged] = benjamini_hochberg(np.array(list(islice(p, sum(judged)))))
+    for (method, parts), tested in zip(rows.items(), np.split(p, ends[:-1]), strict=True):
+        enough = np.array([len(part) >= settings.min_group_size for part in parts], dtype=bool)
+        tested[enough] = benjamini_hochberg(tested[enough])
+        found[method] = [_loss_facts(loss, *group) for group in zip(parts, tested, enough, strict=True)]
     return found
 
 
-def _summarize_method(
-    samples: pl.DataFrame,
-    method: str,
-    rows: list[NDArray[np.int64]],
-    adjusted: NDArray[np.float64],
-    settings: Settings,
-) -> pl.DataFrame:
+def _loss_facts(loss: NDArray[np.float64], rows: NDArray[np.int64], adjusted_p: float, enough: bool) -> Row:
+    if not enough:
+        return {"n_held_out": len(rows)}
+    lift, low, high = lift_interval(loss, rows)
+    return {
+        "n_held_out": len(rows),
+        "mean_loss": float(loss[rows].mean()),
+        "lift": lift,
+        "lift_low": low,
+        "lift_high": high,
+        "adjusted_p": float(adjusted_p),
+    }
+
+
+def _summarize_method(samples: pl.DataFrame, method: str, losses: list[Row], settings: Settings) -> pl.DataFrame:
     number = _numbers(samples, method)
     descriptions = describe_sets(samples, number, settings)
-    loss = samples.filter(HELD_OUT)["loss"].to_numpy()
     found = []
-    for i, part in enumerate(rows):
+    for i, (description, compared) in enumerate(zip(descriptions, losses, strict=True)):
         inside = samples.filter(pl.Series(number == i))
         mix = inside.drop_nulls("label")["label"].value_counts(sort=True, name="n")
-        enough = not np.isnan(adjusted[i])
-        lift = lift_interval(loss, part) if enough else (None, None, None)
         found.append(
             {
                 "method": method,
                 "cluster": i,
                 "n": len(inside),
-                "n_held_out": len(part),
                 "class_mix": mix.cast({"n": pl.Int64}).to_dicts(),
-                "mean_loss": float(loss[part].mean()) if enough else None,
-                "lift": lift[0],
-                "lift_low": lift[1],
-                "lift_high": lift[2],
-                "adjusted_p": float(adjusted[i]) if enough else None,
-                "description": descriptions[i],
+                "description": description,
                 "medoids": inside.sort("distance", "sample_id")["sample_id"].head(MEDOIDS).to_list(),
+                **compared,
             }
         )
     return make_frame("cluster_summaries", found)
+
+
+def _numbers(samples: pl.DataFrame, method: str) -> NDArray[np.int64]:
+    """The cluster of each sample; -1 for none."""
+    return samples[cluster_column(method)].fill_null(-1).to_numpy()

@@ -28,7 +28,7 @@ from pipeline.statements import Density, to_row
 
 CONFIRMED_BELOW = 0.05
 CONFIRMING = 2000
-"""Permutations are enough for that: at .05 the standard error of p is .005."""
+"""So many permutations are enough for that: at .05 the standard error of p is .005."""
 SAME, WITHIN = 0.5, 0.8
 """Share of the union that makes two groups one finding, and of a group that makes it a part of another."""
 

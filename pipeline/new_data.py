@@ -60,7 +60,8 @@ def add_new_data(dataset: Dataset, source: Path, lake: Lake, progress: Progress)
     labelled = _label_withheld(dataset, incoming.labels, number)
     order = np.argsort(np.concatenate([labelled.sample_id, ids]))
     pixels = [labelled.images_NHWC, np.array(list(images.values()), np.uint8).reshape(-1, height, width, 3)]
-    split, names = np.where(codes >= 0, "test", "unlabeled"), [*labelled.source_name, *images]
+    split = np.where(codes >= 0, "test", "unlabeled")
+    names = [*labelled.source_name, *images]
     return replace(
         labelled,
         sample_id=np.concatenate([labelled.sample_id, ids])[order],

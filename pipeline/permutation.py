@@ -6,6 +6,7 @@ N samples, G groups, B permutations; groups may overlap. A group that random one
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,26 +36,30 @@ def raised_p(
     members_GN, value = members_GN[:, order], value[order]
     blocks = np.split(value, np.flatnonzero(np.diff(stratum[order])) + 1)
     observed = members_GN @ value - 1e-9
-    left = np.arange(len(observed))  # groups that are still tested
+    left = np.arange(len(observed))  # groups that are still tested, whose members and means the next two are
     hits, p = np.zeros(len(observed), np.int64), np.ones(len(observed))
-
-    def draw(start: int) -> Hits:
-        rng, rows = np.random.default_rng([seed, 5, start]), min(BATCH, permutations - start)
-        shuffled_BN = np.hstack([rng.permuted(np.tile(block, (rows, 1)), axis=1) for block in blocks])
-        return np.asarray(members_GN[left] @ shuffled_BN.T >= observed[left, None])
-
     with ThreadPoolExecutor(threads) as pool:
-        for wave in _waves(permutations, threads):
+        for starts in _waves(permutations, threads):
             if not len(left):
                 break
-            higher = np.hstack(list(pool.map(draw, wave)))
-            counted = hits[left, None] + higher.cumsum(1)
-            enough = counted[:, -1] >= ENOUGH
-            p[left[enough]] = ENOUGH / (wave[0] + 1 + (counted[enough] >= ENOUGH).argmax(1))
-            hits[left] = counted[:, -1]
-            left = left[~enough]
-    p[left] = (1 + hits[left]) / (1 + permutations)
+            draw = partial(_draw_hits, blocks=blocks, members_GN=members_GN, observed=observed, seed=seed)
+            sizes = [min(BATCH, permutations - start) for start in starts]
+            counted = hits[:, None] + np.hstack(list(pool.map(draw, starts, sizes))).cumsum(1)
+            hits = counted[:, -1]
+            enough = hits >= ENOUGH
+            p[left[enough]] = ENOUGH / (starts[0] + 1 + (counted[enough] >= ENOUGH).argmax(1))
+            left, hits, members_GN, observed = (kept[~enough] for kept in (left, hits, members_GN, observed))
+    p[left] = (1 + hits) / (1 + permutations)
     return p
+
+
+def _draw_hits(
+    start: int, rows: int, *, blocks: list[Values], members_GN: csr_array, observed: Values, seed: int
+) -> Hits:
+    """Which groups [G, rows] are as high among so many permutations of each block, numbered from `start`."""
+    rng = np.random.default_rng([seed, 5, start])
+    shuffled_BN = np.hstack([rng.permuted(np.tile(block, (rows, 1)), axis=1) for block in blocks])
+    return np.asarray(members_GN @ shuffled_BN.T >= observed[:, None])
 
 
 def _waves(permutations: int, threads: int) -> Iterator[range]:
