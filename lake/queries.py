@@ -189,6 +189,13 @@ def metric(run: Run, stage: str, name: str) -> float | None:
     return values[0] if len(values) else None
 
 
+def previous_run_id(runs: pl.DataFrame, run: Run) -> str | None:
+    """Of `Lake.runs`, the last one of the same dataset that was published before the run; None where there is none."""
+    same = runs.filter(pl.col("dataset_id") == run.dataset_id)
+    earlier = same.filter(pl.col("published_at") < run.facts["published_at"])
+    return earlier["run_id"][0] if len(earlier) else None
+
+
 def stage_costs(run: Run) -> pl.LazyFrame:
     """Seconds and peak memory of every stage in the order they ran."""
     costs = run.scan("metrics").filter(pl.col("name").is_in(["order", "seconds", "peak_memory_mib", "reused"]))

@@ -11,6 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 LAKE = [f"lake.{path.stem}" for path in sorted((REPOSITORY / "lake").glob("*.py")) if path.stem != "__init__"]
 SHARED = [f"pages.ui.{path.stem}" for path in sorted((REPOSITORY / "pages" / "ui").glob("*.py")) if path.stem[0] != "_"]
+SENTENCES = [f"pages.sentences.{path.stem}" for path in sorted((REPOSITORY / "pages" / "sentences").glob("[!_]*.py"))]
 DOOR = REPOSITORY / "pages" / "ui" / "live_explain.py"
 HEAVY = {"torch", "torchvision", "timm", "sklearn", "umap", "hdbscan", "scipy", "pytorch_grad_cam", "faiss"}
 
@@ -36,11 +37,16 @@ def test_the_app_loads_neither_torch_nor_the_pipeline() -> None:
     assert not loaded & {*HEAVY, "pipeline"}
 
 
+def test_what_pages_say_is_said_without_streamlit() -> None:
+    assert len(SENTENCES) >= 5
+    assert not loaded_after(SENTENCES) & {*HEAVY, "streamlit", "pipeline"}
+
+
 def test_the_command_compare_needs_no_training_package() -> None:
     assert not loaded_after(["pipeline.cli", "pipeline.compare_command"]) & HEAVY
 
 
-@pytest.mark.parametrize("module", SHARED)
+@pytest.mark.parametrize("module", [*SENTENCES, *SHARED])
 def test_every_shared_module_of_the_pages_can_be_imported_first(module: str) -> None:
     loaded_after([module])
 

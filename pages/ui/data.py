@@ -62,8 +62,8 @@ def runs_of_other_data(run: Run) -> list[str]:
 
 def previous_run(run: Run) -> Run | None:
     """The last run of the same dataset that was published before; None where there is none."""
-    earlier = runs().filter(pl.col("dataset_id") == run.dataset_id, pl.col("published_at") < run.facts["published_at"])
-    return open_run(run.lake.root, earlier["run_id"][0]) if len(earlier) else None
+    earlier = queries.previous_run_id(runs(), run)
+    return open_run(run.lake.root, earlier) if earlier else None
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the run ...")

@@ -6,9 +6,9 @@ import polars as pl
 import streamlit as st
 
 from lake.store import Run
+from pages.sentences.samples import describe
 from pages.ui.routes import thumbnail
 from pages.ui.sample_panel import show_sample
-from pages.ui.words import number
 
 HERE = Path(__file__).parent
 TILES = 24
@@ -42,17 +42,12 @@ def show_paged_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str 
 
 
 def _item(run: Run, row: dict[str, object], caption: str) -> dict[str, object]:
-    label, predicted, value = row["label"], row["predicted"], row[caption]
-    if caption == "loss" and value is None:
-        caption, value = "expected loss", row["expected_loss"]
-    said = f"{label} called {predicted}" if label and label != predicted else str(label or f"{predicted}?")
-    in_sample = "" if row["out_of_sample"] else ", in-sample"
-    second = f"{caption.replace('_', ' ')} {number(float(str(value)))}{in_sample}"
+    tile = describe(row, caption)
     return {
-        "sample_id": row["sample_id"],
-        "src": thumbnail(run, int(str(row["sample_id"]))),
-        "first": said,
-        "second": second,
-        "wrong": bool(label and label != predicted),
-        "title": f"Sample {row['sample_id']}: {said}, {second}",
+        "sample_id": tile.sample_id,
+        "src": thumbnail(run, tile.sample_id),
+        "first": tile.first,
+        "second": tile.second,
+        "wrong": tile.wrong,
+        "title": tile.title,
     }

@@ -41,18 +41,25 @@ class Layers:
 
 
 def lay_out(
-    samples: pl.DataFrame, filters: Filters, state: MapState, *, neighbors: pl.DataFrame, folder: str, picture_url: str
+    samples: pl.DataFrame,
+    filters: Filters,
+    state: MapState,
+    *,
+    neighbors: pl.DataFrame,
+    folder: str,
+    picture_url: str,
+    most_dots: int = DOTS,
 ) -> Layers:
     """The layers of a state of the map.
 
     `neighbors` are those of the chosen sample (`neighbor_id`), `folder` is where thumbnails lie and `picture_url` the
-    address of `draw`, without parameters.
+    address of `draw`, without parameters. Of more than `most_dots` samples in view only the highest are dots.
     """
     placed = _place(samples, state)
     extent = full_extent(samples, state)
     kept = placed.filter(keeps(samples, filters, state))
     seen = kept.filter(state.within(state.view)).sort("size", nulls_last=False)
-    dense = len(seen) > DOTS
+    dense = len(seen) > most_dots
     chosen = placed.filter(pl.col("sample_id") == (-1 if state.sample is None else state.sample))
     dots = _over_density(seen, chosen, state) if dense else seen
     picture = _picture(state, filters, extent, picture_url)
@@ -69,7 +76,9 @@ def lay_out(
     )
 
 
-def draw(samples: pl.DataFrame, filters: Filters, state: MapState, scale: ColorScale) -> bytes:
+def draw(
+    samples: pl.DataFrame, filters: Filters, state: MapState, scale: ColorScale, *, most_dots: int = DOTS
+) -> bytes:
     """The picture under the dots as PNG: grey what the filters leave out, in colour what is too much for dots."""
     placed = samples.with_columns(keeps(samples, filters, state).alias("kept")).drop_nulls(state.axes)
     seen = placed.filter(state.within(state.view))
@@ -77,7 +86,7 @@ def draw(samples: pl.DataFrame, filters: Filters, state: MapState, scale: ColorS
     extent = state.view or full_extent(samples, state)
     grey = np.broadcast_to(np.array(hex_to_rgb(CONTEXT), dtype=float), (len(rest), 3))
     below = _density(rest, grey, state, extent, opacity=GREY_OPACITY)
-    if len(kept) <= DOTS:
+    if len(kept) <= most_dots:
         return raster.to_png(below)
     return raster.to_png(raster.over(_density(kept, scale.rgb(kept[state.color]), state, extent), below))
 

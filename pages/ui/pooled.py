@@ -7,9 +7,9 @@ import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
 
+from lake.compare import SIGNIFICANT
 from lake.filters import Filters
 from lake.loss_maps import FLOOR_NATS, MAPPED, Maps, border_of
-from lake.map_contracts import LAYERS
 from lake.statistics import Ratio
 from lake.store import Run
 from lake.words import p_value
@@ -19,7 +19,6 @@ from pages.ui.map_panel import show_color_bar
 from pages.ui.words import GLOSSARY, NO_BREAK, percent, plain
 
 SIDE, EXAMPLES = 300, 8
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -86,23 +85,6 @@ def sentence(compared: Comparison, here: Maps, there: Maps) -> str:
     if p >= SIGNIFICANT:
         return f"{said}: no difference that chance would not make ({adjusted}{p_value(p)})."
     return f"{said}: {'more' if share.value > other.value else 'less'} than there ({adjusted}{p_value(p)})."
-
-
-def evidence(run: Run, finding_filter: object) -> str | None:
-    """What the maps of a finding say, in one line; None where there are none."""
-    found = data.table(run, "pooled_maps").filter(filter=finding_filter, layer=LAYERS[0])
-    if found.is_empty():
-        return None
-    row = found.row(0, named=True)
-    here, there = (
-        f"{percent(row[f'{side}_share'])} ({row[f'{side}_low'] * 100:.0f} to {row[f'{side}_high'] * 100:.0f})"
-        for side in ("border", "others")
-    )
-    verdict = "no clear difference" if row["adjusted_p"] >= SIGNIFICANT else "a difference"
-    return (
-        f"where the loss is raised: {here} on the border, of {plain(row['others'])} {there}; "
-        f"{verdict}, adjusted {p_value(row['adjusted_p'])}"
-    )
 
 
 def _share(ratio: Ratio) -> str:

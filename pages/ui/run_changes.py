@@ -3,9 +3,11 @@
 import polars as pl
 import streamlit as st
 
-from lake import cluster_matches, compare, queries
+from lake import queries
 from lake.filters import MAX_VALUES, Clause, Filters
 from lake.store import Run
+from pages.sentences import changes
+from pages.sentences.changes import Measured
 from pages.ui import charts, data
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link
@@ -13,36 +15,18 @@ from pages.ui.rows import pick_row
 from pages.ui.words import GLOSSARY, plain
 
 CHANGES = {"Fixed": "fixed", "Newly broken": "broken", "Still wrong": "wrong"}
-NAMED = 5
 
 
 def show_changes(run: Run) -> None:
     """The counts since the run before with their test, the findings of one run only, and where to read more."""
     st.subheader("What changed since the last run")
     before = data.previous_run(run)
-    if before is None:
-        st.caption("This is the first run of this data.")
-        return
-    pairs = compare.scan_pairs(data.samples(run), data.samples(before)).collect()
-    if pairs.is_empty():
-        st.caption(f"{compare.NOTHING_SHARED} The run before is {before.run_id}.")
-        return
-    st.markdown(f"Since {before.run_id}: {compare.count_changes(pairs).sentence()}")
-    found = finding_changes(run, before)
-    for words, change in {"New findings": "new", "No longer found": "gone"}.items():
-        names = found.filter(change=change)["name"].to_list()
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        if names:
-            st.caption(f"{words}: {plain('; '.join(names[:NAMED]))}{more}.")
-    if found.is_empty():
-        st.caption("The same groups are findings as before.")
-    link("compare", "Compare the two runs", icon=":material/compare_arrows:", against=before.run_id)
-
-
-def finding_changes(run: Run, before: Run) -> pl.DataFrame:
-    """The confirmed findings that only one of the runs has, clusters being matched by their members."""
-    matched = cluster_matches.same_clusters(data.samples(run), data.samples(before))
-    return compare.finding_changes(data.table(run, "findings"), data.table(before, "findings"), matched)
+    first, *rest = changes.say_changes(_measured(run), None if before is None else _measured(before))
+    st.markdown(first)
+    for line in rest:
+        st.caption(line)
+    if before is not None:
+        link("compare", "Compare the two runs", icon=":material/compare_arrows:", against=before.run_id)
 
 
 def show_samples(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) -> None:
@@ -84,7 +68,7 @@ def _link_to_samples(members: pl.DataFrame) -> None:
 
 def show_findings(run: Run, before: Run) -> None:
     """The findings of one run only as a table; the reader opens the samples of one."""
-    found = finding_changes(run, before)
+    found = changes.finding_changes(_measured(run), _measured(before))
     new, gone = (len(found.filter(change=change)) for change in ("new", "gone"))
     st.markdown(
         f"**{new:,} new and {gone:,} gone** of the confirmed findings that stand for themselves. A finding is the same "
@@ -112,3 +96,7 @@ def show_findings(run: Run, before: Run) -> None:
         f=row["filter"],
         run=source.run_id,
     )
+
+
+def _measured(run: Run) -> Measured:
+    return Measured(run.run_id, data.samples(run), data.table(run, "findings"))

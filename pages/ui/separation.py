@@ -5,9 +5,10 @@ import streamlit as st
 
 from lake.contracts import SEPARATION_MEASURES
 from lake.store import Run
+from pages.sentences import separation
 from pages.ui import data
 from pages.ui.gallery import show_paged_gallery
-from pages.ui.words import estimate, name, percent
+from pages.ui.words import estimate, name
 
 SPACE_NAMES = {"embedding": "512-d", "umap": "Map"}
 MEASURE_NAMES = {
@@ -26,26 +27,14 @@ FIDELITY_HELP = (
     "Trustworthiness: what is near on the map is near in 512-d. Continuity: what is near in 512-d is near on the map."
 )
 VIEW_NAMES = {"umap": "UMAP", "pca": "PCA"}
-ONLY_NEAR = "Distances between far groups mean nothing on such a map, in either view."
+NOT_MEASURED = "This run has no figures of how far its groups lie apart: refresh to measure them."
 
 
 def show_answer(run: Run) -> None:
     """How well the first grouping separates, in one sentence."""
-    rows = data.table(run, "separation")
-    group = next(iter(run.groups), "label")
-    purity = rows.filter(grouping=group, space="embedding", measure="purity", label="")
-    if purity.is_empty():
-        st.markdown("##### This run has no figures of how far its groups lie apart: refresh to measure them.")
-        return
-    found, away = purity.row(0, named=True), data.misplaced(run, group)
-    kinds = sorted(set(run.groups[group].values())) if group in run.groups else run.classes
-    named = f"{' and '.join(f'{kind}s' for kind in kinds)} separate" if len(kinds) == 2 else "The groups separate"
-    st.markdown(
-        f"##### {named[:1].upper() + named[1:]}: on average **{percent(found['value'])}** of the 15 nearest images in "
-        f"the 512-d latent space are of the same kind ({found['low'] * 100:.1f} to {found['high'] * 100:.1f}; "
-        f"by chance {percent(found['chance'])}). {len(away):,} of {found['n']:,} held-out samples sit among the other "
-        "kind."
-    )
+    away = data.misplaced(run, separation.first_group(run))
+    said = separation.say_separation(run, data.table(run, "separation"), len(away))
+    st.markdown(f"##### {said or NOT_MEASURED}")
 
 
 def show_separation(run: Run) -> None:
@@ -93,13 +82,9 @@ def show_fidelity(run: Run) -> None:
     rows = data.table(run, "map_quality")
     st.subheader("How far to believe the map")
     if rows.is_empty():
-        st.caption(f"Not measured in this run. {ONLY_NEAR}")
+        st.caption(f"Not measured in this run. {separation.say_fidelity(rows)}")
         return
-    kept = {r["view"]: r["value"] for r in rows.filter(measure="neighbors_kept").iter_rows(named=True)}
-    st.markdown(
-        f"{ONLY_NEAR} Of the 15 nearest in 512-d, **{percent(kept['umap'])}** are among the 15 nearest on the UMAP "
-        f"map, {percent(kept['pca'])} on the two principal components. Colour by *Neighbors kept* to see where."
-    )
+    st.markdown(f"{separation.say_fidelity(rows)} Colour by *Neighbors kept* to see where.")
     st.dataframe(
         rows.sort("measure", "view", descending=[True, True]).select(
             pl.col("measure").replace_strict(FIDELITY_NAMES),

@@ -1,0 +1,1 @@
+"""What the pages and the report say: frames in, Markdown out; nothing here knows streamlit."""

@@ -1,0 +1,113 @@
+"""Findings in words: which stand for themselves, how sure they are, their numbers, their hardest samples."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from lake.compare import SIGNIFICANT
+from lake.contracts import DATA_KINDS, LOSS_KINDS
+from lake.filters import Filters
+from lake.map_contracts import LAYERS
+from lake.statistics import wilson_interval
+from lake.words import p_value
+from pages.ui.words import percent, plain
+
+EXAMPLES, CONFUSIONS = 8, 3
+NOTHING_FOUND = "No group of samples has a loss above chance: there is nothing to report."
+NAMES = {
+    "mislabeled": "doubtful labels",
+    "leakage": "held-out images that were trained on",
+    "duplicate": "images that are there twice",
+    "domain gap": "splits that differ",
+    "under-represented": "kinds of images that are rare in training",
+}
+Finding = Mapping[str, Any]
+"""A row of the table `findings`."""
+
+
+def loss_findings(findings: pl.DataFrame) -> pl.DataFrame:
+    """Those about the loss, worst first."""
+    return findings.filter(pl.col("kind").is_in(LOSS_KINDS)).sort("finding_id")
+
+
+def data_findings(findings: pl.DataFrame) -> pl.DataFrame:
+    """Those about the data, in order."""
+    return findings.filter(pl.col("kind").is_in(DATA_KINDS)).sort("finding_id")
+
+
+def by_certainty(findings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """The confirmed ones that stand for themselves, the others that do, and those that a worse one covers."""
+    standing = findings.filter(pl.col("covered_by").is_null())
+    sure = pl.col("confirmed").fill_null(value=False)
+    return standing.filter(sure), standing.filter(~sure), findings.filter(pl.col("covered_by").is_not_null())
+
+
+def title(finding: Finding) -> str:
+    """Its name, after its rank where it has one."""
+    rank = f"{finding['finding_id']} · " if finding["kind"] in LOSS_KINDS else ""
+    return f"{rank}{plain(finding['name'])}"
+
+
+def verdict(finding: Finding) -> str:
+    """How sure it is: counted, confirmed, not confirmed, not enough evidence."""
+    if finding["p"] is None:
+        return "counted"
+    if finding["confirmed"] is None:
+        return "not enough evidence"
+    return "confirmed" if finding["confirmed"] else "not confirmed"
+
+
+def numbers(finding: Finding) -> list[str]:
+    """n, lift, error rate with their intervals, the p values, confusions and reasons with their counts."""
+    n = finding["n"]
+    said = [f"n {n:,} of {finding['population']:,}"]
+    if finding["lift"] is not None:
+        said.append(f"lift {finding['lift']:.1f} ({finding['lift_low']:.1f} to {finding['lift_high']:.1f})")
+    if finding["errors"] is not None and finding["kind"] != "confusion":
+        low, high = wilson_interval(finding["errors"], n)
+        said.append(f"wrong {percent(finding['errors'] / n)} ({low * 100:.0f} to {high * 100:.0f})")
+    if finding["adjusted_p"] is not None:
+        said.append(f"adjusted {p_value(finding['adjusted_p'])}")
+    if finding["class_matched_p"] is not None:
+        said.append(f"harder than its classes {p_value(finding['class_matched_p'])}")
+    confusions = finding["confusion"][:CONFUSIONS]
+    said += [plain(f"{cell['label']} called {cell['predicted']} {cell['n']:,}") for cell in confusions]
+    return said + _reasons(finding["reasons"] or [])
+
+
+def evidence(pooled_maps: pl.DataFrame, finding: Finding) -> str | None:
+    """What the loss maps of a finding say, in one sentence; None where there are none."""
+    found = pooled_maps.filter(filter=finding["filter"], layer=LAYERS[0])
+    if found.is_empty():
+        return None
+    row = found.row(0, named=True)
+    here, there = (
+        f"{percent(row[f'{side}_share'])} ({row[f'{side}_low'] * 100:.0f} to {row[f'{side}_high'] * 100:.0f})"
+        for side in ("border", "others")
+    )
+    clear = "no clear difference" if row["adjusted_p"] >= SIGNIFICANT else "a difference"
+    return (
+        f"Where the loss is raised: {here} on the border, of {plain(row['others'])} {there}; "
+        f"{clear}, adjusted {p_value(row['adjusted_p'])}."
+    )
+
+
+def hardest(samples: pl.LazyFrame, finding: Finding) -> pl.DataFrame:
+    """Its samples of highest loss; of unlabeled ones of the highest expected loss."""
+    group = Filters.from_text(finding["filter"]).apply(samples)
+    loss = pl.coalesce("loss", "expected_loss")
+    return group.sort(loss, "sample_id", descending=[True, False]).head(EXAMPLES).collect()
+
+
+def say_missing(found: pl.DataFrame) -> str | None:
+    """Which faults of the data were looked for and not found; None where all were."""
+    missing = [NAMES[kind] for kind in DATA_KINDS if kind not in found["kind"]]
+    return f"Looked for and not found: {', '.join(missing)}." if missing else None
+
+
+def _reasons(reasons: list[dict[str, Any]]) -> list[str]:
+    if not reasons:
+        return []
+    parts = ", ".join(f"{reason['reason']} {reason['n']:,}" for reason in reasons)
+    return [f"why the {sum(reason['n'] for reason in reasons):,} losses above .69: {parts}"]

@@ -1,0 +1,62 @@
+"""The answer of a run in one sentence, and its headline numbers."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from lake import queries
+from lake.statistics import bootstrap_mean_interval, wilson_interval
+from pages.ui.words import number, percent, plain, share_with_interval
+
+NO_TEST = "This run has no labelled test samples."
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its title, what stands below it, and its word in the glossary, if it has one."""
+
+    title: str
+    value: str
+    below: str
+    word: str | None = None
+
+
+def say_headline(samples: pl.LazyFrame) -> str | None:
+    """How often the model is right and which class it fails on most; None without labelled test samples."""
+    test = _test(samples)
+    total = queries.accuracy(test).collect().row(0, named=True)
+    if not total["n"]:
+        return None
+    worst = queries.class_report(test).collect().row(0, named=True)
+    wrong = worst["n"] - worst["hits"]
+    sentence = (
+        f"The model is right on **{share_with_interval(total['hits'], total['n'])}** of {total['n']:,} new images. "
+        f"It fails most on **{plain(worst['label'])}**: {wrong:,} of {worst['n']:,} are wrong"
+    )
+    confusions = queries.top_confusions(test).filter(pl.col("label") == worst["label"]).collect()
+    if len(confusions):
+        top = confusions.row(0, named=True)
+        sentence += f", and {percent(top['n'] / wrong)} of those are called **{plain(top['predicted'])}**"
+    return f"{sentence}."
+
+
+def headline_figures(samples: pl.LazyFrame, findings: pl.DataFrame, calibration_error: float | None) -> list[Figure]:
+    """The five headline numbers, with 95 % intervals where they are estimates; there must be labelled test samples."""
+    test = _test(samples)
+    total = queries.accuracy(test).collect().row(0, named=True)
+    losses = test.select("loss").drop_nulls().collect()["loss"].to_numpy()
+    right, loss = wilson_interval(total["hits"], total["n"]), bootstrap_mean_interval(losses)
+    tested = findings.filter(pl.col("covered_by").is_null(), pl.col("p").is_not_null())
+    confirmed = int(tested["confirmed"].sum())
+    ends = f"{right[0] * 100:.1f} to {right[1] * 100:.1f}"
+    return [
+        Figure("Accuracy, test", percent(total["hits"] / total["n"]), ends),
+        Figure("Mean loss (nats)", number(total["mean_loss"]), f"{number(loss[0])} to {number(loss[1])}", "loss"),
+        Figure("Calibration error", percent(calibration_error or 0), "0 is honest", "calibration"),
+        Figure("Samples scored", f"{samples.select(pl.len()).collect().item():,}", "in every split"),
+        Figure("Findings confirmed", f"{confirmed}", f"{len(tested) - confirmed} open", "confirmed"),
+    ]
+
+
+def _test(samples: pl.LazyFrame) -> pl.LazyFrame:
+    return samples.filter(pl.col("split") == "test")
