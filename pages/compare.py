@@ -5,7 +5,7 @@ import streamlit as st
 
 from lake import compare
 from lake.store import Run
-from lake.words import between
+from pages.sentences.changes import tabulate_figures
 from pages.ui import data, filters
 from pages.ui.data_drift import show_run_drift, show_split_drift
 from pages.ui.group_matches import show_group_matches
@@ -13,15 +13,9 @@ from pages.ui.loss_changes import show_loss_changes
 from pages.ui.map_moves import show_map_moves
 from pages.ui.navigation import link
 from pages.ui.run_changes import show_findings, show_samples
-from pages.ui.words import GLOSSARY, number, plain
+from pages.ui.words import GLOSSARY, plain
 
 PARTS = ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"]
-FIGURES = {
-    "share right": ("Share right", "%", None),
-    "mean loss (nats)": ("Mean loss", "", GLOSSARY["loss"]),
-    "calibration error": ("Calibration error", "%", GLOSSARY["calibration"]),
-    "temperature": ("Temperature", "", "What the logits are divided by before the softmax."),
-}
 FIGURE_WIDTH = 238
 
 
@@ -48,34 +42,21 @@ def pick_other(run: Run) -> Run | None:
 def show_figures(now: Run, before: Run, pairs: pl.DataFrame) -> None:
     """The headline figures of both runs on the same samples, with the interval of their change."""
     with st.container(horizontal=True, gap="small"):
-        for row in compare.figures(now, before, pairs).iter_rows(named=True):
-            title, unit, explained = FIGURES[row["figure"]]
+        for figure in tabulate_figures(compare.figures(now, before, pairs)):
             st.metric(
-                f"{title} (before {_figure(row['before'], unit)})",
-                _figure(row["now"], unit),
-                _change(row, unit),
+                f"{figure.title} (before {figure.before})",
+                figure.now,
+                figure.interval,
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
-                help=explained,
+                help=GLOSSARY[figure.word] if figure.word else None,
                 width=FIGURE_WIDTH,
             )
     st.caption(
         f"On the same {len(pairs):,} held-out samples. Under each figure: the 95 % interval of its change.",
         help=GLOSSARY["interval"],
     )
-
-
-def _figure(value: float | None, unit: str) -> str:
-    return "–" if value is None else f"{value * 100:.1f} %" if unit else number(value)
-
-
-def _change(row: dict[str, float | None], unit: str) -> str:
-    """The 95 % interval of the change; that there is none where the figure is no estimate."""
-    if row["low"] is None or row["high"] is None:
-        return "set on validation"
-    times, form, points = (100, "+.1f", " points") if unit else (1, "+.3f", "")
-    return f"{between(row['low'] * times, row['high'] * times, form)}{points}"
 
 
 def show_costs(run: Run, before: Run) -> None:

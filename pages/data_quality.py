@@ -14,6 +14,10 @@ from pages.ui.review_queue import show_queue
 from pages.ui.words import GLOSSARY, PERCENT, percent, share_with_interval
 
 KINDS = {"label": "Likely wrong", "ambiguous": "Ambiguous"}
+LISTED = {
+    "label": "labels that model and neighbours contradict, most doubtful first.",
+    "ambiguous": "images for which the label and another class are both likely, the most even first.",
+}
 ROWS = 300
 
 
@@ -50,7 +54,7 @@ def show_label_issues(run: Run) -> None:
     if listed.is_empty():
         st.info("No such label passes the filters, or none was found in this run.")
         return
-    st.caption(f"{len(listed):,} samples, {GLOSSARY[kind]} Only labels the model was not trained on are judged.")
+    st.caption(f"{len(listed):,} samples, {LISTED[kind]} Only labels the model was not trained on are judged.")
     show_paged_gallery(run, listed, key="issues-gallery", caption="score")
     number = st.column_config.NumberColumn
     shares = ["self_confidence", "likely_confidence", "neighbor_share", "likely_neighbor_share", "expected_precision"]

@@ -61,16 +61,19 @@ def samples(size: int = 60) -> pl.DataFrame:
     return frame.with_columns(pl.when(pl.col("sample_id") > 1).then(pl.col("label", "loss")))
 
 
-def lay_out(state: MapState = STATE, filters: Filters = NO_FILTER, frame: pl.DataFrame | None = None) -> Any:
+def lay_out(
+    state: MapState = STATE, filters: Filters = NO_FILTER, frame: pl.DataFrame | None = None, **options: int
+) -> Any:
     near = pl.DataFrame({"neighbor_id": [4, 6, 8]})
-    return map_layers.lay_out(
-        samples() if frame is None else frame, filters, state, neighbors=near, folder="/t/", picture_url="/p.png"
-    )
+    shown = samples() if frame is None else frame
+    return map_layers.lay_out(shown, filters, state, neighbors=near, folder="/t/", picture_url="/p.png", **options)
 
 
-def picture(state: MapState = STATE, filters: Filters = NO_FILTER, frame: pl.DataFrame | None = None) -> np.ndarray:
+def picture(
+    state: MapState = STATE, filters: Filters = NO_FILTER, frame: pl.DataFrame | None = None, **options: int
+) -> np.ndarray:
     frame = samples() if frame is None else frame
-    png = map_layers.draw(frame, filters, state, color_scale(frame[state.color], CLASSES, GROUPS))
+    png = map_layers.draw(frame, filters, state, color_scale(frame[state.color], CLASSES, GROUPS), **options)
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
@@ -157,22 +160,20 @@ def test_isolated_values_leave_the_others_grey() -> None:
 
 
 def test_many_samples_are_a_picture_of_their_density_and_the_highest_are_dots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_layers, "DOTS", 20)
     monkeypatch.setattr(map_layers, "DOTS_OVER_DENSITY", 5)
-    layers = lay_out(STATE.changed(sample=2, box=(-2.0, 0.0, 0.09, 0.21)))
+    layers = lay_out(STATE.changed(sample=2, box=(-2.0, 0.0, 0.09, 0.21)), most_dots=20)
     assert layers.dense
     assert layers.in_view == 60
     assert set(layers.dots["sample_id"]) == {2, 6, 8, 10, 12, 55, 56, 57, 58, 59}, "the chosen and the boxed ones stay"
-    shown, colors = picture(), class_colors(CLASSES, GROUPS)
+    shown, colors = picture(most_dots=20), class_colors(CLASSES, GROUPS)
     found = {tuple(map(int, color)) for color in shown[shown[..., 3] > 0][:, :3]}
     assert {hex_to_rgb(colors["cat"]), hex_to_rgb(colors["ship"])} <= found
 
 
-def test_zooming_in_turns_density_into_dots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_layers, "DOTS", 40)
+def test_zooming_in_turns_density_into_dots() -> None:
     left = STATE.changed(view=(-2.0, 0.0, -1.0, 2.0))
-    assert lay_out().dense
-    layers = lay_out(left)
+    assert lay_out(most_dots=40).dense
+    layers = lay_out(left, most_dots=40)
     assert not layers.dense
     assert (layers.dots["at_x"] < 0).all()
     assert layers.in_view == 30

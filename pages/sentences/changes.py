@@ -1,13 +1,18 @@
-"""What changed since the run before, in a few lines: samples fixed and broken, findings new and gone."""
+"""What changed since the run before: samples fixed and broken, findings new and gone, the figures of both runs."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from lake import cluster_matches, compare
-from pages.ui.words import plain
+from lake.words import between
+from pages.ui.words import number, percent, plain
 
 NAMED = 5
+SHARES = ("share right", "calibration error")
+WORDS = {"mean loss (nats)": "loss", "calibration error": "calibration", "temperature": "temperature"}
+"""Figures that the glossary explains."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,17 @@ class Measured:
     run_id: str
     samples: pl.LazyFrame
     findings: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class ChangedFigure:
+    """A headline figure of both runs on the same samples, with the 95 % interval of its change."""
+
+    title: str
+    now: str
+    before: str
+    interval: str
+    word: str | None
 
 
 def say_changes(now: Measured, before: Measured | None) -> list[str]:
@@ -34,6 +50,30 @@ def finding_changes(now: Measured, before: Measured) -> pl.DataFrame:
     """The confirmed findings that only one of the runs has, clusters being matched by their members."""
     matched = cluster_matches.same_clusters(now.samples, before.samples)
     return compare.finding_changes(now.findings, before.findings, matched)
+
+
+def tabulate_figures(figures: pl.DataFrame) -> list[ChangedFigure]:
+    """The rows of `compare.figures` in words."""
+    return [_say_figure(row, is_share=row["figure"] in SHARES) for row in figures.iter_rows(named=True)]
+
+
+def _say_figure(row: dict[str, Any], *, is_share: bool) -> ChangedFigure:
+    now, before = (
+        "–" if value is None else percent(value) if is_share else number(value) for value in (row["now"], row["before"])
+    )
+    title = row["figure"].removesuffix(" (nats)")
+    return ChangedFigure(
+        title[:1].upper() + title[1:], now, before, _interval(row, is_share=is_share), WORDS.get(row["figure"])
+    )
+
+
+def _interval(row: dict[str, Any], *, is_share: bool) -> str:
+    """The 95 % interval of the change; that there is none where the figure is no estimate."""
+    if row["low"] is None or row["high"] is None:
+        return "set on validation"
+    if is_share:
+        return f"{between(row['low'] * 100, row['high'] * 100, '+.1f')} points"
+    return between(row["low"], row["high"], "+.3f")
 
 
 def _say_findings(found: pl.DataFrame) -> list[str]:

@@ -25,7 +25,14 @@ EVERY_LABEL = alt.Axis(labelOverlap=False, labelLimit=160)
 
 
 def population_map(
-    layers: Layers, scale: ColorScale, *, sizes: tuple[float, float], folder: str, start: MapState, height: int = 600
+    layers: Layers,
+    scale: ColorScale,
+    *,
+    sizes: tuple[float, float],
+    folder: str,
+    start: MapState,
+    height: int = 600,
+    legend: bool = True,
 ) -> alt.LayerChart:
     """Dots over what else lies on the map; click picks, drag draws a box, the wheel zooms, the legend isolates.
 
@@ -50,24 +57,24 @@ def population_map(
         .mark_circle(opacity=0.01 if len(layers.images) else 0.7, strokeWidth=0)
         .encode(
             **at,
-            color=scale.to_altair(),
+            color=scale.to_altair(legend=legend),
             size=_size(sizes, few=len(layers.dots) <= FEW_POINTS and not layers.dense),
             tooltip=_tooltip(layers.dots),
         )
-        .add_params(*_selections(start, scale))
+        .add_params(*_selections(start, scale, legend=legend))
     )
     # The dots are the last but one, so that they and not what they lie on are picked and named.
     return alt.layer(picture, rays, images, dots, ring).properties(height=height).configure_view(strokeWidth=0)
 
 
-def _selections(start: MapState, scale: ColorScale) -> list[alt.Parameter]:
+def _selections(start: MapState, scale: ColorScale, *, legend: bool) -> list[alt.Parameter]:
     """What a reader can do. No mark depends on them: one that does is drawn anew on each move of the mouse."""
     parameters = [
         alt.selection_point(name="pick", fields=["sample_id"], on="click", clear="dblclick"),
         alt.selection_interval(name="box", encodings=["x", "y"], zoom=False, **_interval(start.box)),
         alt.selection_interval(name="zoom", bind="scales", translate=False, **_interval(start.view)),
     ]
-    if scale.kind == "nominal":
+    if legend and scale.kind == "nominal":
         parameters.append(alt.selection_point(name="only", fields=[scale.column], bind="legend"))
     return parameters
 

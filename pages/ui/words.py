@@ -65,12 +65,11 @@ GLOSSARY = {
     "by itself.",
     "border": "The outermost cells of the map, a proxy for the background. The share is of all that raises the loss: "
     "the sum of the cells above 0.",
-    "label": "labels that model and neighbours contradict, most doubtful first.",
-    "ambiguous": "images for which the label and another class are both likely, the most even first.",
     "expected precision": "Share of wrong labels in the list down to the row that the model's probabilities let "
     "expect: contradictions that they allow by chance are taken off. 0 means that chance alone would make such a list.",
     "AUM": "Area under the margin: by how much the label was ahead of the next class on average during training. "
     "Below 0 the model learnt the label against its will.",
     "pooled": "The mean of the maps of many samples, at their given labels. Held-out samples only.",
     "adjusted p": "How often chance alone does as much, corrected for the number of groups tested.",
+    "temperature": "What the logits are divided by before the softmax, so that confidence is honest.",
 }

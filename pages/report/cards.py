@@ -1,0 +1,74 @@
+"""Findings with their hardest samples as images inside the file."""
+
+import io
+from dataclasses import dataclass
+
+import polars as pl
+from markupsafe import Markup
+from PIL import Image
+
+from lake.store import Run
+from pages.report.markdown import to_html
+from pages.report.pictures import as_data
+from pages.sentences import findings
+from pages.sentences.findings import Finding
+from pages.sentences.samples import Tile, describe
+
+LARGEST_SIDE = 64
+"""Pixels of an image as it is shown; a larger one is made smaller, so that the file stays small."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A finding as it is printed."""
+
+    title: Markup
+    verdict: str
+    sentence: str
+    numbers: list[Markup]
+    evidence: Markup | None
+    action: str
+    filter: str
+    tiles: list[tuple[Tile, str]]
+    """Each hard sample with the address of its image."""
+
+
+def make_cards(run: Run, chosen: pl.DataFrame, samples: pl.DataFrame) -> list[Card]:
+    """A card for each of the findings, in order."""
+    rows = list(chosen.iter_rows(named=True))
+    hard = [findings.hardest(samples.lazy(), row) for row in rows]
+    pooled = run.scan("pooled_maps").collect()
+    images = _read_images(run, {sample for part in hard for sample in part["sample_id"]})
+    return [_make_card(row, part, pooled, images) for row, part in zip(rows, hard, strict=True)]
+
+
+def _make_card(row: Finding, hard: pl.DataFrame, pooled: pl.DataFrame, images: dict[int, str]) -> Card:
+    said = findings.evidence(pooled, row)
+    tiles = [describe(sample) for sample in hard.iter_rows(named=True)]
+    return Card(
+        title=to_html(findings.title(row)),
+        verdict=findings.verdict(row),
+        sentence=row["sentence"],
+        numbers=[to_html(text) for text in findings.numbers(row)],
+        evidence=to_html(said) if said else None,
+        action=row["action"],
+        filter=row["filter"],
+        tiles=[(tile, images[tile.sample_id]) for tile in tiles],
+    )
+
+
+def _read_images(run: Run, wanted: set[int]) -> dict[int, str]:
+    """Sample -> its image as an address, in one read of the lake."""
+    rows = run.scan("images").filter(pl.col("sample_id").is_in(sorted(wanted))).select("sample_id", "png").collect()
+    return {sample: as_data(_small(png)) for sample, png in rows.iter_rows()}
+
+
+def _small(png: bytes) -> bytes:
+    """The image at no more than `LARGEST_SIDE` pixels, as it is where it has no more."""
+    image = Image.open(io.BytesIO(png))
+    if max(image.size) <= LARGEST_SIDE:
+        return png
+    image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()

@@ -1,0 +1,102 @@
+"""Charts of the report as SVG or PNG, with images inside; the same altair charts as on the pages."""
+
+import base64
+import io
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from lake import queries
+from lake.filters import Filters
+from lake.store import Run
+from pages.sentences.separation import first_group
+from pages.ui import charts
+from pages.ui.map_layers import DOTS_OVER_DENSITY, Layers, draw, lay_out
+from pages.ui.map_state import MapState
+from pages.ui.scales import ColorScale, color_scale, size_domain
+
+MOST_DOTS = 3000
+"""Each is about 150 bytes of the file; of more samples the highest are dots over a picture of their density."""
+MAP_WIDTH, MAP_HEIGHT = 720, 480
+CELL, SMALLEST_MATRIX = 34, 272
+STILL = {"left": 4, "top": 4, "right": 4, "bottom": 4}
+PNG_SCALE = 2
+NOBODY = pl.DataFrame(schema={"neighbor_id": pl.Int64})
+
+
+def draw_map(run: Run, samples: pl.DataFrame, *, legend: bool = True) -> alt.LayerChart:
+    """The population map, coloured by the first group, larger where the loss is higher."""
+    state = MapState(color=first_group(run))
+    scale = color_scale(samples[state.color], run.classes, run.groups)
+    layers = lay_out(samples, Filters(), state, neighbors=NOBODY, folder="", picture_url="", most_dots=MOST_DOTS)
+    if layers.dense:
+        layers = _with_picture(layers, samples, state, scale)
+    sizes = size_domain(samples[state.size])
+    drawn = charts.population_map(layers, scale, sizes=sizes, folder="", start=state, height=MAP_HEIGHT, legend=legend)
+    return drawn.properties(width=MAP_WIDTH)
+
+
+def draw_matrix(run: Run, samples: pl.DataFrame) -> alt.LayerChart:
+    """The confusion matrix of the held-out samples, as shares of the label."""
+    cells = queries.confusion(samples.lazy().filter(queries.HELD_OUT)).collect()
+    side = max(SMALLEST_MATRIX, CELL * len(run.classes))
+    return charts.confusion_matrix(cells, run.classes, value="share").properties(width=side, height=side)
+
+
+def count_dots(samples: pl.DataFrame) -> int:
+    """How many of the samples are dots on the map."""
+    return len(samples) if len(samples) <= MOST_DOTS else DOTS_OVER_DENSITY
+
+
+CHARTS: dict[str, Callable[[Run, pl.DataFrame], alt.LayerChart]] = {"map": draw_map, "confusion": draw_matrix}
+
+
+def to_svg(chart: alt.LayerChart, name: str) -> str:
+    """The chart as an SVG element whose text has the colour of what stands around it."""
+    file = io.StringIO()
+    _at_rest(chart, text="currentColor").save(file, format="svg")
+    return _with_own_ids(file.getvalue(), name)
+
+
+def to_png(chart: alt.LayerChart) -> bytes:
+    """The chart as a PNG file on white."""
+    file = io.BytesIO()
+    _at_rest(chart, text="black", background="white").save(file, format="png", scale_factor=PNG_SCALE)
+    return file.getvalue()
+
+
+def as_data(png: bytes) -> str:
+    """An address that is the image itself."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _with_own_ids(svg: str, name: str) -> str:
+    """The SVG with ids that no other of the page has; vega counts them on over all that a process draws."""
+    for i, found in enumerate(re.findall(r' id="(\w+)"', svg)):
+        svg = svg.replace(f' id="{found}"', f' id="{name}-{i}"').replace(f"url(#{found})", f"url(#{name}-{i})")
+    return svg
+
+
+def _at_rest(chart: alt.LayerChart, *, text: str, background: str = "transparent") -> Any:
+    """The chart for paper: no descriptions of single marks, which a screen reader would read one by one."""
+    words = {"labelColor": text, "titleColor": text}
+    axis = {**words, "tickColor": text, "domain": False, "grid": False}
+    return chart.configure(
+        aria=False,
+        axis=axis,
+        background=background,
+        font="system-ui, sans-serif",
+        legend=words,
+        padding=STILL,
+        view={"stroke": None},
+    )
+
+
+def _with_picture(layers: Layers, samples: pl.DataFrame, state: MapState, scale: ColorScale) -> Layers:
+    """The layers with the picture itself in place of its address."""
+    png = draw(samples, Filters(), state, scale, most_dots=MOST_DOTS)
+    return replace(layers, picture=layers.picture.with_columns(url=pl.lit(as_data(png))))

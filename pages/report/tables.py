@@ -1,0 +1,99 @@
+"""What the report shows in rows: classes, findings without a card, figures before and now, proofs, facts, words."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from lake import compare, queries
+from lake.store import Run
+from pages.report.markdown import to_html
+from pages.sentences import findings, proofs
+from pages.sentences.changes import tabulate_figures
+from pages.ui.words import GLOSSARY, number, share_with_interval
+
+NUMBERS_OF_A_ROW = 2
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under titles; the first column names the row, those of `numbers` are numbers."""
+
+    columns: dict[str, str]
+    rows: list[dict[str, Any]]
+    numbers: tuple[str, ...] = ()
+
+
+def tabulate_classes(held_out: pl.LazyFrame) -> Table:
+    """Each class with its share right, mean loss and most frequent confusion, the worst first."""
+    called = queries.top_confusions(held_out).collect().unique("label", keep="first", maintain_order=True)
+    most = {row["label"]: f"{row['predicted']} {row['n']:,}" for row in called.iter_rows(named=True)}
+    rows = [
+        {"label": row["label"], "n": f"{row['n']:,}", "right": share_with_interval(row["hits"], row["n"])}
+        | {"loss": number(row["mean_loss"]), "called": most.get(row["label"], "none is wrong")}
+        for row in queries.class_report(held_out).collect().iter_rows(named=True)
+    ]
+    titles = ("Class", "Images", "Right (95 % interval)", "Mean loss (nats)", "Most often called")
+    columns = dict(zip(("label", "n", "right", "loss", "called"), titles, strict=True))
+    return Table(columns, rows, numbers=("n", "right", "loss"))
+
+
+def tabulate_findings(found: pl.DataFrame) -> Table:
+    """Findings that have no card of their own, with how large and how sure they are."""
+    rows = [
+        {"name": to_html(findings.title(row)), "verdict": findings.verdict(row)}
+        | {"numbers": to_html("; ".join(findings.numbers(row)[:NUMBERS_OF_A_ROW]))}
+        for row in found.iter_rows(named=True)
+    ]
+    return Table({"name": "Group", "numbers": "Samples and lift", "verdict": "Verdict"}, rows)
+
+
+def tabulate_changes(run: Run, before: Run, now: pl.LazyFrame, then: pl.LazyFrame) -> Table:
+    """The headline figures of both runs on the same samples; no rows where they share no sample."""
+    pairs = compare.scan_pairs(now, then).collect()
+    found = tabulate_figures(compare.figures(run, before, pairs)) if len(pairs) else []
+    titles = {"title": f"On the same {len(pairs):,} held-out images", "before": "Before", "now": "Now"}
+    columns = titles | {"interval": "Change (95 % interval)"}
+    rows = [{column: getattr(figure, column) for column in columns} for figure in found]
+    return Table(columns, rows, numbers=("before", "now", "interval"))
+
+
+def tabulate_proofs(run: Run) -> dict[str, Table]:
+    """By subject: the line that says how many checks hold -> the checks."""
+    measured = run.scan("proofs").collect().sort("subject", "claim")
+    columns = {"claim": "What was measured", "n": "n", "figure": "Figure (95 % interval)"}
+    columns |= {"bar": "Bar", "verdict": "Verdict"}
+    return {
+        proofs.say_proofs(part, subject): Table(
+            columns,
+            proofs.tabulate(part).with_columns(n=pl.Series([f"{n:,}" for n in part["n"]])).to_dicts(),
+            numbers=("n", "figure"),
+        )
+        for (subject,), part in measured.group_by("subject", maintain_order=True)
+    }
+
+
+def list_facts(run: Run) -> dict[str, str]:
+    """What the report was computed from."""
+    facts = run.facts
+    rows = {table["name"]: table["rows"] for table in facts["tables"]}
+    listed = {
+        "Run": run.run_id,
+        "Published": f"{facts['published_at']:%Y-%m-%d %H:%M} UTC",
+        "Data": f"{facts['dataset_name']} ({run.dataset_id})",
+        "Preset": facts["preset"],
+        "Samples scored": f"{rows['predictions']:,} of {rows['samples']:,}",
+        "Checks passed before it was published": f"{facts['checks']:,}",
+        "Version of latentlake": facts["code_version"],
+        "Fingerprint of data, settings and code": facts["fingerprint"],
+    }
+    return listed | ({"Published although": facts["forced"]} if facts["forced"] else {})
+
+
+def find_words(html: Markup) -> dict[str, str]:
+    """The technical words that stand in a text, with what they mean, in alphabetical order."""
+    text = re.sub("<[^>]*>", " ", html)
+    used = [word for word in GLOSSARY if re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE)]
+    return {word: GLOSSARY[word] for word in sorted(used, key=str.lower)}
