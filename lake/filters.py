@@ -148,8 +148,9 @@ class Filters(BaseModel):
 
     def to_expr(self, schema: Schema) -> pl.Expr:
         """Whether every enabled clause holds; never null."""
-        enabled = [clause.to_expr(schema) for clause in self.clauses if clause.enabled]
-        return pl.all_horizontal(pl.lit(value=True), *enabled).fill_null(value=False)
+        # Of a constant nothing is filled: polars 2.1 fails to filter a large frame eagerly by one that was.
+        enabled = [clause.to_expr(schema).fill_null(value=False) for clause in self.clauses if clause.enabled]
+        return pl.all_horizontal(pl.lit(value=True), *enabled)
 
     def apply(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """The rows on which every enabled clause holds."""

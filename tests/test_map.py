@@ -159,6 +159,13 @@ def test_isolated_values_leave_the_others_grey() -> None:
     assert layers.picture.height == 1
 
 
+def test_a_large_run_that_nothing_filters_is_laid_out() -> None:
+    large = pl.concat([samples()] * 1000, rechunk=True).with_columns(sample_id=pl.int_range(pl.len(), dtype=pl.Int64))
+    layers = lay_out(frame=large)
+    assert layers.dense
+    assert layers.in_view == len(large) == 60_000
+
+
 def test_many_samples_are_a_picture_of_their_density_and_the_highest_are_dots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(map_layers, "DOTS_OVER_DENSITY", 5)
     layers = lay_out(STATE.changed(sample=2, box=(-2.0, 0.0, 0.09, 0.21)), most_dots=20)

@@ -93,7 +93,7 @@ def draw(
 
 def keeps(samples: pl.DataFrame, filters: Filters, state: MapState) -> pl.Expr:
     """Whether a sample passes the filters and has an isolated value; never null."""
-    return filters.to_expr(samples.schema) & state.isolated().fill_null(value=False)
+    return filters.to_expr(samples.schema) & state.isolated()
 
 
 def full_extent(samples: pl.DataFrame, state: MapState) -> Extent:

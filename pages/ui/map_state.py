@@ -66,8 +66,10 @@ class MapState(BaseModel):
         return pl.col(x).is_between(extent[0], extent[1]) & pl.col(y).is_between(extent[2], extent[3])
 
     def isolated(self) -> pl.Expr:
-        """Whether a sample has one of the isolated values; all have where none is."""
-        return pl.col(self.color).cast(pl.String).is_in(self.only) if self.only else pl.lit(value=True)
+        """Whether a sample has one of the isolated values, never null; all have where none is."""
+        if not self.only:
+            return pl.lit(value=True)
+        return pl.col(self.color).cast(pl.String).is_in(self.only).fill_null(value=False)
 
 
 def from_query(query: dict[str, str], colors: list[str]) -> tuple[MapState, list[str]]:
