@@ -4,6 +4,7 @@ import streamlit as st
 
 from lake import queries
 from lake.store import Run
+from pages.report.document import file_name
 from pages.sentences import findings, headline
 from pages.ui import data
 from pages.ui.finding_card import show_finding
@@ -74,7 +75,17 @@ def show_data_findings(run: Run) -> None:
 
 def main() -> None:
     run = data.current_run()
-    st.title("Overview")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title("Overview", width="content")
+        st.download_button(
+            "Report (HTML)",
+            lambda: data.report(run),
+            file_name(run),
+            "text/html",
+            icon=":material/download:",
+            help="This run as one file to read, forward and print; it needs no network.",
+            on_click="ignore",
+        )
     show_headline(run)
     show_findings(run)
     show_data_findings(run)

@@ -1,4 +1,4 @@
-"""The command `latentlake`: refresh, serve, status, runs, compare, verify, gc, doctor, config.
+"""The command `latentlake`: refresh, serve, status, runs, compare, export, verify, gc, doctor, config.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 75 already running (retry later).
 """
@@ -173,6 +173,26 @@ def compare(
         typer.echo(json.dumps(summary, indent=2))
     else:
         print_summary(summary)
+
+
+@app.command()
+def export(
+    path: Annotated[
+        Path | None, typer.Argument(help="File to write: .html the report, .csv or .parquet the samples, .svg a chart.")
+    ] = None,
+    run: Annotated[str, typer.Option(help="Run to export.")] = "latest",
+    condition: Annotated[
+        str | None, typer.Option("--filter", help="Only samples for which this holds, as in label == 'cat'.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    lake: LakeRoot = None,
+    config: ConfigFile = None,
+) -> None:
+    """Write a run as a file: its report as one HTML page, its samples as rows, or the chart map or confusion."""
+    from pipeline.export_command import export as write
+
+    found = Lake(_settings(config, None, lake=lake).lake).run(run)
+    typer.echo(write(found, path, condition=condition, force=force).to_sentence())
 
 
 @app.command()

@@ -12,7 +12,12 @@ REPOSITORY = Path(__file__).parent.parent
 LAKE = [f"lake.{path.stem}" for path in sorted((REPOSITORY / "lake").glob("*.py")) if path.stem != "__init__"]
 SHARED = [f"pages.ui.{path.stem}" for path in sorted((REPOSITORY / "pages" / "ui").glob("*.py")) if path.stem[0] != "_"]
 SENTENCES = [f"pages.sentences.{path.stem}" for path in sorted((REPOSITORY / "pages" / "sentences").glob("[!_]*.py"))]
-DOOR = REPOSITORY / "pages" / "ui" / "live_explain.py"
+REPORT = [f"pages.report.{path.stem}" for path in sorted((REPOSITORY / "pages" / "report").glob("[!_]*.py"))]
+DOORS = {
+    REPOSITORY / "pages" / "ui" / "live_explain.py": "pipeline",
+    REPOSITORY / "pipeline" / "export_command.py": "pages",
+}
+"""The one module that a folder has for each folder it must not know otherwise."""
 HEAVY = {"torch", "torchvision", "timm", "sklearn", "umap", "hdbscan", "scipy", "pytorch_grad_cam", "faiss"}
 
 
@@ -37,16 +42,17 @@ def test_the_app_loads_neither_torch_nor_the_pipeline() -> None:
     assert not loaded & {*HEAVY, "pipeline"}
 
 
-def test_what_pages_say_is_said_without_streamlit() -> None:
+def test_what_pages_say_and_the_report_need_no_streamlit() -> None:
     assert len(SENTENCES) >= 5
-    assert not loaded_after(SENTENCES) & {*HEAVY, "streamlit", "pipeline"}
+    assert len(REPORT) >= 4
+    assert not loaded_after([*SENTENCES, *REPORT]) & {*HEAVY, "streamlit", "pipeline"}
 
 
 def test_the_command_compare_needs_no_training_package() -> None:
     assert not loaded_after(["pipeline.cli", "pipeline.compare_command"]) & HEAVY
 
 
-@pytest.mark.parametrize("module", [*SENTENCES, *SHARED])
+@pytest.mark.parametrize("module", [*REPORT, *SENTENCES, *SHARED])
 def test_every_shared_module_of_the_pages_can_be_imported_first(module: str) -> None:
     loaded_after([module])
 
@@ -63,13 +69,19 @@ def test_a_folder_imports_none_of_those_it_must_not_know(folder: str, forbidden:
     files = [*(REPOSITORY / folder).rglob("*.py")]
     assert files
     for file in files:
-        allowed = {"pipeline"} if file == DOOR else set()
-        assert not (forbidden - allowed) & set(imported(file)), file
+        assert not (forbidden - {DOORS.get(file)}) & set(imported(file)), file
 
 
-def test_the_door_to_the_pipeline_is_opened_inside_functions_only() -> None:
-    outside = [node for node in ast.parse(DOOR.read_text()).body if isinstance(node, ast.ImportFrom)]
-    assert not [node.module for node in outside if str(node.module).startswith("pipeline")]
+@pytest.mark.parametrize(("door", "behind"), DOORS.items(), ids=lambda value: getattr(value, "stem", value))
+def test_a_door_is_opened_inside_functions_only(door: Path, behind: str) -> None:
+    outside = [node for node in ast.parse(door.read_text()).body if isinstance(node, ast.ImportFrom)]
+    assert not [node.module for node in outside if str(node.module).startswith(behind)]
+
+
+def test_the_command_export_opens_the_report_and_no_other_page() -> None:
+    door = REPOSITORY / "pipeline" / "export_command.py"
+    modules = [node.module for node in ast.walk(ast.parse(door.read_text())) if isinstance(node, ast.ImportFrom)]
+    assert {str(m) for m in modules if str(m).startswith("pages")} == {"pages.report.document", "pages.report.pictures"}
 
 
 def imported(file: Path) -> Iterator[str]:

@@ -22,7 +22,7 @@ from pages.ui.scales import color_scale
 from pages.ui.words import name
 
 MOST_CARDS = 12
-"""Confirmed findings as cards; the rest of them are rows of a table, so that the file stays small."""
+"""About the loss, and as many about the data; the rest of them are rows of a table, so that the file stays small."""
 
 
 def file_name(run: Run) -> str:
@@ -77,7 +77,8 @@ def _findings(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
         "others": tables.tabulate_findings(pl.concat([confirmed.slice(MOST_CARDS), open_])),
         "covered": len(covered),
         "nothing_found": findings.NOTHING_FOUND,
-        "data_cards": make_cards(run, of_data, samples),
+        "data_cards": make_cards(run, of_data.head(MOST_CARDS), samples),
+        "other_data": tables.tabulate_findings(of_data.slice(MOST_CARDS)),
         "missing": findings.say_missing(of_data),
     }
 

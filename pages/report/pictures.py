@@ -12,7 +12,7 @@ import polars as pl
 
 from lake import queries
 from lake.filters import Filters
-from lake.store import Run
+from lake.store import Run, reading
 from pages.sentences.separation import first_group
 from pages.ui import charts
 from pages.ui.map_layers import DOTS_OVER_DENSITY, Layers, draw, lay_out
@@ -53,6 +53,13 @@ def count_dots(samples: pl.DataFrame) -> int:
 
 
 CHARTS: dict[str, Callable[[Run, pl.DataFrame], alt.LayerChart]] = {"map": draw_map, "confusion": draw_matrix}
+
+
+def render_chart(run: Run, name: str, *, png: bool) -> bytes:
+    """The chart of that name as the bytes of a PNG or SVG file."""
+    with reading(run.lake.root):
+        chart = CHARTS[name](run, queries.scan_samples(run).collect())
+    return to_png(chart) if png else to_svg(chart, name).encode()
 
 
 def to_svg(chart: alt.LayerChart, name: str) -> str:

@@ -11,6 +11,7 @@ from lake.loss_maps import Maps
 from lake.map_drift import Alignment
 from lake.similar import Index
 from lake.store import Lake, Run, default_root
+from pages.report.document import render_report
 from pages.ui import scales
 
 SECONDS_UNTIL_NEW_RUNS_SHOW = 10
@@ -192,6 +193,17 @@ def _run_drift(root: str, run_id: str, before_id: str) -> Drift | str:
 def run_drift(run: Run, before: Run) -> Drift | str:
     """Whether the images that only the run has differ from those of the other, or why that is not tested."""
     return _run_drift(run.lake.root, run.run_id, before.run_id)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _report(root: str, run_id: str) -> bytes:
+    run = open_run(root, run_id)
+    return render_report(run, previous_run(run)).encode()
+
+
+def report(run: Run) -> bytes:
+    """The report of the run as an HTML file."""
+    return _report(run.lake.root, run.run_id)
 
 
 def common_limit(run: Run, layer: str) -> float:

@@ -1,0 +1,109 @@
+"""What `latentlake export` writes: the report of a run, one of its charts, or the rows of its samples.
+
+The ending of the file says which: `report.html`, `confusion.svg`, `map.png`, `samples.parquet`, `samples.csv`.
+`pages.report` is imported inside functions: it is the one thing of the pages that the pipeline knows.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from lake import queries
+from lake.errors import UsageError, UserError
+from lake.filters import Clause, Filters
+from lake.store import Run, reading
+
+REPORT, ROWS, PICTURES = (".html",), (".csv", ".parquet"), (".svg", ".png")
+
+
+@dataclass(frozen=True)
+class Written:
+    """The file that was written, and what it holds."""
+
+    path: Path
+    what: str
+    size: int
+
+    def to_sentence(self) -> str:
+        """Where it is, what it holds and how large it is."""
+        return f"{self.path}: {self.what}, {max(1, round(self.size / 1000)):,} kB"
+
+
+def export(run: Run, path: Path | None, *, condition: str | None = None, force: bool = False) -> Written:
+    """Write what the ending of the path asks for; the report under its own name where there is no path.
+
+    `condition` is a line of `lake.expressions` that the rows must meet. Raises `UserError` and writes nothing where
+    the file is there already and not `force`, where the ending is unknown, or the condition cannot be read.
+    """
+    path = _default_path(run) if path is None else path
+    make, what = _find_writer(run, path, condition)
+    _check_place(path, force=force)
+    content = make()
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+    return Written(path, what, len(content))
+
+
+def _default_path(run: Run) -> Path:
+    from pages.report.document import file_name
+
+    return Path(file_name(run))
+
+
+def _find_writer(run: Run, path: Path, condition: str | None) -> tuple[Callable[[], bytes], str]:
+    """What makes the content, and what it is in words."""
+    ending = path.suffix.lower()
+    if ending in ROWS:
+        rows = _select_rows(run, condition)
+        return lambda: _write_rows(rows, ending), f"{len(rows):,} samples of run {run.run_id}"
+    if condition is not None:
+        raise UsageError(f"--filter chooses rows, and {path.name} has none: name a file that ends in .csv or .parquet.")
+    if ending in REPORT:
+        return lambda: _write_report(run), f"the report of run {run.run_id}"
+    if ending in PICTURES:
+        return _find_chart(run, path), f"the chart {path.stem} of run {run.run_id}"
+    endings = ", ".join((*REPORT, *PICTURES, *ROWS))
+    raise UsageError(f"{path.name} ends in none of {endings}: the ending says what is exported.")
+
+
+def _check_place(path: Path, *, force: bool) -> None:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file in it.")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder {path.parent}: make it, or name another file.")
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists: name another file, or overwrite it with --force.")
+
+
+def _write_report(run: Run) -> bytes:
+    from pages.report.document import find_previous, render_report
+
+    return render_report(run, find_previous(run)).encode()
+
+
+def _find_chart(run: Run, path: Path) -> Callable[[], bytes]:
+    from pages.report.pictures import CHARTS, render_chart
+
+    if path.stem not in CHARTS:
+        raise UsageError(f"There is no chart {path.stem}: the charts are {' and '.join(CHARTS)}, as in map.svg.")
+    return lambda: render_chart(run, path.stem, png=path.suffix.lower() == ".png")
+
+
+def _select_rows(run: Run, condition: str | None) -> pl.DataFrame:
+    samples = queries.scan_samples(run)
+    clauses = () if condition is None else (Clause.where(condition),)
+    with reading(run.lake.root):
+        return Filters(clauses=clauses).checked(samples.collect_schema()).apply(samples).collect()
+
+
+def _write_rows(rows: pl.DataFrame, ending: str) -> bytes:
+    if ending == ".csv":
+        return rows.write_csv().encode()
+    file = io.BytesIO()
+    rows.write_parquet(file)
+    return file.getvalue()

@@ -1,0 +1,99 @@
+"""`latentlake export`: what the ending of the file asks for, and one clear sentence where it cannot be."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lake import queries
+from lake.errors import UserError
+from lake.store import Lake
+from pages.report.document import find_previous, render_report
+from pipeline.export_command import export
+from tests.changed_run import EARLIER, LATER
+from tests.test_cli import latentlake
+from tests.tiny_lake import RUN_ID
+
+
+def test_the_report_is_written_under_the_name_of_the_run(tiny_lake, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written = export(Lake(tiny_lake).run(), None)
+    assert written.path == Path(f"latentlake-{RUN_ID}.html")
+    run = Lake(tiny_lake).run()
+    assert written.path.read_text() == render_report(run, find_previous(run))
+    assert written.to_sentence().startswith(f"latentlake-{RUN_ID}.html: the report of run {RUN_ID}, ")
+
+
+def test_the_command_writes_the_report_of_the_run_that_is_named(changed_lake, tmp_path):
+    file = tmp_path / "report.html"
+    for run_id in (LATER, EARLIER):
+        result = latentlake("export", str(file), "--run", run_id, "--force", "--lake", changed_lake)
+        assert result.returncode == 0, result.stderr
+        assert f"the report of run {run_id}, " in result.stdout
+        assert f"report of run {run_id}</title>" in file.read_text()
+
+
+def test_rows_are_those_that_meet_the_condition(tiny_lake, rows, tmp_path):
+    run = Lake(tiny_lake).run()
+    expected = rows.filter(pl.col("label") == "cat", pl.col("loss") > 2)["sample_id"].to_list()
+    for ending, read in ((".csv", pl.read_csv), (".parquet", pl.read_parquet)):
+        written = export(run, tmp_path / f"cats{ending}", condition="label == 'cat' and loss > 2")
+        found = read(written.path)
+        assert found["sample_id"].to_list() == expected
+        assert found.columns == queries.scan_samples(run).collect_schema().names()
+        assert f"{len(expected)} samples of run {RUN_ID}" in written.to_sentence()
+
+
+def test_without_a_condition_all_rows_are_written(tiny_lake, rows, tmp_path):
+    written = export(Lake(tiny_lake).run(), tmp_path / "samples.parquet")
+    assert pl.read_parquet(written.path)["sample_id"].to_list() == rows["sample_id"].to_list()
+
+
+@pytest.mark.parametrize("chart", ["map", "confusion"])
+def test_a_chart_is_written_as_svg_and_as_png(chart, tiny_lake, tmp_path):
+    run = Lake(tiny_lake).run()
+    assert export(run, tmp_path / f"{chart}.svg").path.read_text().startswith("<svg ")
+    assert export(run, tmp_path / f"{chart}.png").path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "sentence"),
+    [
+        ("report.pdf", None, "report.pdf ends in none of .html, .svg, .png, .csv, .parquet"),
+        ("losses.svg", None, "There is no chart losses: the charts are map and confusion"),
+        ("report.html", "loss > 2", "--filter chooses rows, and report.html has none"),
+        ("rows.csv", "los > 2", "There is no column 'los'"),
+        ("rows.csv", "import os", "The expression 'import os' cannot be read"),
+        ("nowhere/report.html", None, "There is no folder"),
+    ],
+)
+def test_what_cannot_be_written_is_said_and_nothing_is_written(name, condition, sentence, tiny_lake, tmp_path):
+    with pytest.raises(UserError) as caught:
+        export(Lake(tiny_lake).run(), tmp_path / name, condition=condition)
+    assert sentence in str(caught.value)
+    assert caught.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_there_is_kept_unless_it_is_forced(tiny_lake, tmp_path):
+    file, run = tmp_path / "report.html", Lake(tiny_lake).run()
+    file.write_text("mine")
+    with pytest.raises(UserError, match=r"report\.html exists: name another file, or overwrite it with --force"):
+        export(run, file)
+    assert file.read_text() == "mine"
+    export(run, file, force=True)
+    assert file.read_text().startswith("<!doctype html>")
+
+
+def test_the_command_says_in_one_line_what_is_wrong(tiny_lake, empty_lake, tmp_path):
+    file = str(tmp_path / "report.html")
+    calls = {
+        ("export", file, "--run", "no-such-run", "--lake", tiny_lake): (1, "has no run 'no-such-run'"),
+        ("export", file, "--lake", empty_lake): (1, "no published run yet: run `latentlake refresh`"),
+        ("export", str(tmp_path), "--lake", tiny_lake): (2, "ends in none of"),
+    }
+    for call, (code, sentence) in calls.items():
+        result = latentlake(*call)
+        assert (result.returncode, sentence in result.stderr) == (code, True), result.stderr
+        assert "Traceback" not in result.stderr
+    assert not Path(file).exists()
