@@ -17,13 +17,14 @@ from lake import queries
 from lake.filters import Filters
 from lake.store import Lake
 from pages.report import pictures
+from pages.report.document import MOST_CARDS
 from pages.ui.map_layers import DOTS_OVER_DENSITY
 from pages.ui.words import GLOSSARY
 from tests.apps import HELD_OUT, percent
 from tests.changed_run import EARLIER, LATER
 from tests.hostile_run import LINK, SCRIPT, build_hostile_lake
 from tests.reports import report_of, words_of
-from tests.tiny_data import dataset_id_of
+from tests.tiny_data import CLASSES, dataset_id_of
 from tests.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all, tiny_tables
 
 MOST_BYTES = 5_000_000
@@ -47,11 +48,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
     return report_of(root)
 
 
-def publish(root: Path, **changed: pl.DataFrame) -> str:
+def publish(root: Path, *, classes: list[str] = CLASSES, **changed: pl.DataFrame) -> str:
     """A lake with one run of which some tables are others; returns its root."""
     lake, tables = Lake(root), tiny_tables(samples=40)
     stage_all(lake, tables | changed)
-    lake.publish(run_facts(dataset_id=dataset_id_of(40, 0), samples=40))
+    lake.publish(run_facts(dataset_id=dataset_id_of(40, 0), samples=40) | {"classes": classes})
     return str(root)
 
 
@@ -228,6 +229,24 @@ def test_ids_are_unique_across_charts(report: str) -> None:
     ids = re.findall(r' id="([^"]*)"', report)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r"url\(#([^)]*)\)", report)) <= set(ids)
+
+
+def test_of_more_findings_than_fit_the_worst_are_cards_and_the_rest_are_rows(tmp_path: Path) -> None:
+    worst = tiny_tables(samples=40)["findings"].head(1)
+    many = pl.concat([worst.with_columns(finding_id=pl.lit(i, pl.Int64)) for i in range(1, MOST_CARDS + 4)])
+    report = report_of(publish(tmp_path / "lake", findings=many))
+    name = html.escape(worst["name"][0])
+    assert [int(rank) for rank in re.findall(rf"<h3>(\d+) · {name}", report)] == list(range(1, MOST_CARDS + 1))
+    rows = re.findall(rf'<th scope="row">(\d+) · {name}</th>', report)
+    assert [int(rank) for rank in rows] == list(range(MOST_CARDS + 1, MOST_CARDS + 4))
+
+
+def test_of_very_many_classes_there_is_a_table_and_no_matrix(tmp_path: Path) -> None:
+    classes = [*CLASSES, *(f"class {i}" for i in range(pictures.MOST_CLASSES))]
+    report = report_of(publish(tmp_path / "lake", classes=classes))
+    assert f"The confusion matrix of {len(classes)} classes is too large for a page" in report
+    assert report.count('<div class="chart') == 1
+    assert "<caption>By class" in report
 
 
 def test_large_images_are_made_small(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The same run gives the same bytes, so nothing in it depends on when or where it 
 
 from typing import Any
 
+import altair as alt
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -86,8 +87,13 @@ def _findings(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
 def _matrix(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
     held_out = samples.lazy().filter(queries.HELD_OUT)
     n = held_out.select(pl.len()).collect().item()
-    picture = Markup(pictures.to_svg(pictures.draw_matrix(run, samples), "confusion-chart")) if n else None
-    return {"matrix": picture, "held_out": n, "classes": tables.tabulate_classes(held_out)}
+    drawn = n and len(run.classes) <= pictures.MOST_CLASSES
+    return {
+        "matrix": _inline(pictures.draw_matrix(run, samples), "confusion-chart") if drawn else None,
+        "held_out": n,
+        "class_count": len(run.classes),
+        "classes": tables.tabulate_classes(held_out),
+    }
 
 
 def _map(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
@@ -95,7 +101,7 @@ def _map(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
     scale = color_scale(samples[group], run.classes, run.groups)
     away = len(queries.misplaced(run, group).collect())
     return {
-        "map": Markup(pictures.to_svg(pictures.draw_map(run, samples, legend=False), "map-chart")),
+        "map": _inline(pictures.draw_map(run, samples, legend=False), "map-chart"),
         "legend": dict(zip(scale.domain, scale.range_, strict=True)),
         "color": name(group),
         "placed": len(samples),
@@ -103,6 +109,11 @@ def _map(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
         "separation": say_separation(run, run.scan("separation").collect(), away),
         "fidelity": say_fidelity(run.scan("map_quality").collect()),
     }
+
+
+def _inline(chart: alt.LayerChart, name: str) -> Markup:
+    """The chart inside the page, silent: what stands around it says it to a screen reader."""
+    return Markup(pictures.to_svg(chart, name).replace("<svg ", '<svg aria-hidden="true" ', 1))
 
 
 def _changes(run: Run, samples: pl.DataFrame, before: Run | None) -> dict[str, Any]:

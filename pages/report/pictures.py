@@ -23,6 +23,8 @@ MOST_DOTS = 3000
 """Each is about 150 bytes of the file; of more samples the highest are dots over a picture of their density."""
 MAP_WIDTH, MAP_HEIGHT = 720, 480
 CELL, SMALLEST_MATRIX = 34, 272
+MOST_CLASSES = 30
+"""Of more classes a matrix is too large for a page, and for the file."""
 STILL = {"left": 4, "top": 4, "right": 4, "bottom": 4}
 PNG_SCALE = 2
 NOBODY = pl.DataFrame(schema={"neighbor_id": pl.Int64})
@@ -91,7 +93,7 @@ def _with_own_ids(svg: str, name: str) -> str:
 def _at_rest(chart: alt.LayerChart, *, text: str, background: str = "transparent") -> Any:
     """The chart for paper: no descriptions of single marks, which a screen reader would read one by one."""
     words = {"labelColor": text, "titleColor": text}
-    axis = {**words, "tickColor": text, "domain": False, "grid": False}
+    axis = {**words, "tickColor": text, "domain": False, "grid": False, "labelFontSize": 12, "titleFontSize": 12}
     return chart.configure(
         aria=False,
         axis=axis,
