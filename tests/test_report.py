@@ -165,6 +165,25 @@ def test_a_run_without_findings_says_so(tmp_path: Path) -> None:
     assert "Findings confirmed 0 0 open" in words
 
 
+def test_a_run_without_labels_says_what_cannot_be_said(tmp_path: Path) -> None:
+    tables = tiny_tables(samples=40)
+    nothing = {
+        "samples": tables["samples"].with_columns(label=pl.lit(None, pl.String)),
+        "predictions": tables["predictions"].with_columns(
+            loss=pl.lit(None, pl.Float64), correct=pl.lit(None, pl.Boolean)
+        ),
+        "findings": tables["findings"].clear(),
+        "separation": tables["separation"].clear(),
+        "map_quality": tables["map_quality"].clear(),
+        "proofs": tables["proofs"].clear(),
+    }
+    report = report_of(publish(tmp_path / "lake", **nothing))
+    assert "This run has no labelled test samples." in report
+    assert "No labelled image was held out" in report
+    assert "was not measured: it is older than the measurement" in report
+    assert report.count('<div class="chart') == 1, "the map needs no labels"
+
+
 def test_findings_that_are_not_confirmed_are_rows_and_not_cards(tmp_path: Path) -> None:
     unsure = tiny_tables(samples=40)["findings"].with_columns(confirmed=pl.lit(False))
     report = report_of(publish(tmp_path / "lake", findings=unsure))
