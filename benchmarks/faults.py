@@ -46,13 +46,14 @@ def main(
     kills: Annotated[int, typer.Option(help="At random moments.")] = 100,
     seed: Annotated[int, typer.Option(help="Of those moments.")] = 0,
     preset: Annotated[str, typer.Option(help="Of the refresh that is killed.")] = "smoke",
+    boundaries: Annotated[bool, typer.Option(help="Kill at beginnings and ends of stages and writes too.")] = True,
 ) -> None:
     """Print how often it was killed where, and what was found; exit 1 where anything was."""
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(Path(folder), preset)
         trial.prepare()
-        at_boundaries = trial.kill_at_boundaries()
-        console.print(f"killed at {at_boundaries} beginnings and ends of stages and writes")
+        if boundaries:
+            console.print(f"killed at {trial.kill_at_boundaries()} beginnings and ends of stages and writes")
         trial.kill_at_random(kills, seed)
         console.print(f"killed at {kills} random moments of {trial.seconds:.0f} s (seed {seed})")
     console.print(f"{trial.published} refreshes got to their end between the kills")
@@ -143,6 +144,7 @@ class Trial:
             different = [repr(error)]
         if different:
             self.faults.append(f"{where}: {', '.join(different)}")
+            console.print(f"fault at {self.faults[-1]}")
 
     def _start_over(self) -> None:
         shutil.rmtree(self._root / "trial", ignore_errors=True)

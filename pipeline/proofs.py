@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -33,10 +34,13 @@ def prove(
     images_of: ImagesOf,
     *,
     seed: int,
+    threads: int,
     progress: Progress,
     subjects: tuple[str, ...] = MAPS + PLANTED,
 ) -> pl.DataFrame:
     """The table `proofs` but for its run_id, of the named subjects."""
+    # Set here too: where no stage before it computed in this process, MKL chooses, and the last bits are others.
+    torch.set_num_threads(threads)
 
     def maps() -> pl.DataFrame:
         return map_proofs.prove_run(run, stored, classes, images_of, seed=seed, progress=progress)
@@ -76,6 +80,14 @@ def prove_again(run: Run, progress: Progress, subjects: tuple[str, ...]) -> pl.D
         return np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in found])
 
     with reading(run.lake.root):
-        seed = json.loads(run.facts["config"])["seed"]
-        stored = load_model(run)
-        return prove(run, stored, run.classes, images_of, seed=seed, progress=progress, subjects=subjects)
+        config, stored = json.loads(run.facts["config"]), load_model(run)
+        return prove(
+            run,
+            stored,
+            run.classes,
+            images_of,
+            seed=config["seed"],
+            threads=config["threads"],
+            progress=progress,
+            subjects=subjects,
+        )

@@ -346,5 +346,6 @@ class Stages:
             self.dataset.classes,
             lambda chosen: images[np.searchsorted(sample_id, chosen)],
             seed=self.settings.seed,
+            threads=self.settings.threads,
             progress=self._progress,
         )

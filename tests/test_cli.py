@@ -1,5 +1,6 @@
 """The command: designed exit codes, one clear message, no traceback."""
 
+import io
 import json
 import os
 import subprocess
@@ -105,6 +106,18 @@ def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake):
     result = latentlake("verify", "--maps", "--lake", tiny_lake)
     assert result.returncode == 1
     assert "has no model in the lake: refresh again to store it" in result.stderr
+
+
+def test_proofs_are_the_same_to_the_last_bit_in_a_process_that_computed_nothing_before(drawn_folder):
+    program = (
+        "from lake.store import Lake; from pipeline.progress import Progress; from pipeline.proofs import *; "
+        f"run = Lake({str(drawn_folder / 'lake')!r}).run(); "
+        "print(prove_again(run, Progress(quiet=True), MAPS + PLANTED).write_json())"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    stored = Lake(drawn_folder / "lake").run().scan("proofs").drop("run_id").sort("subject", "proof").collect()
+    again = pl.read_json(io.StringIO(result.stdout), schema=stored.schema).sort("subject", "proof")
+    assert again.equals(stored)
 
 
 def test_verify_measures_the_proofs_again_and_fails_where_one_is_missed(drawn_folder):
