@@ -6,7 +6,7 @@ from lake import queries
 from lake.store import Run
 from pages.report.document import file_name
 from pages.sentences import findings, headline
-from pages.ui import data
+from pages.ui import data, tour
 from pages.ui.finding_card import show_finding
 from pages.ui.run_changes import show_changes
 from pages.ui.words import GLOSSARY
@@ -87,6 +87,7 @@ def main() -> None:
             on_click="ignore",
         )
     show_headline(run)
+    tour.show_start(run)
     show_findings(run)
     show_data_findings(run)
     show_changes(run)

@@ -134,6 +134,10 @@ def test_a_new_run_is_offered_and_not_forced_on_the_reader(lake_copy: Path, open
     app = open_page(str(lake_copy), "samples", run=old.run_id)
     assert "A newer run is published" in shown(app)
     assert "240 samples" in answer(app)
+    assert "You go on reading 20260101-000000-aaaaaa" in shown(app)
+    (newest,) = [link.proto for link in app.get("page_link") if link.proto.label == "Read the newest"]
+    assert "run=20260102-000000-bbbbbb" in newest.query_string
     app.selectbox(key="run_picker").set_value("20260102-000000-bbbbbb").run()
+    assert "A newer run is published" not in shown(app)
     assert app.query_params["run"] == "20260102-000000-bbbbbb"
     assert "80 samples" in answer(app)

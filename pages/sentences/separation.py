@@ -13,22 +13,38 @@ def first_group(run: Run) -> str:
     return next(iter(run.groups), "label")
 
 
+def say_kinds(run: Run) -> str:
+    """ "Animals and vehicles separate": the kinds of the first group where there are two."""
+    group = first_group(run)
+    kinds = sorted(set(run.groups[group].values())) if group in run.groups else run.classes
+    named = " and ".join(f"{kind}s" for kind in kinds) if len(kinds) == 2 else "The groups"
+    return plain(f"{named[:1].upper()}{named[1:]} separate")
+
+
+def find_purity(separation: pl.DataFrame, group: str) -> dict[str, float] | None:
+    """How many of the 15 nearest are of the same kind: value, low, high, chance and n; None where not measured."""
+    rows = separation.filter(grouping=group, space="embedding", measure="purity", label="")
+    return rows.row(0, named=True) if len(rows) else None
+
+
+def say_purity(purity: dict[str, float]) -> str:
+    """The share with its interval, and what chance gives."""
+    return (
+        f"on average **{percent(purity['value'])}** of the 15 nearest images in the 512-d latent space are of the same "
+        f"kind ({purity['low'] * 100:.1f} to {purity['high'] * 100:.1f}; by chance {percent(purity['chance'])})"
+    )
+
+
 def say_separation(run: Run, separation: pl.DataFrame, misplaced: int) -> str | None:
     """How well the first group separates; None where that was not measured.
 
     `misplaced` is the number of held-out samples that sit among others.
     """
-    group = first_group(run)
-    purity = separation.filter(grouping=group, space="embedding", measure="purity", label="")
-    if purity.is_empty():
+    purity = find_purity(separation, first_group(run))
+    if purity is None:
         return None
-    found = purity.row(0, named=True)
-    kinds = sorted(set(run.groups[group].values())) if group in run.groups else run.classes
-    named = f"{' and '.join(f'{kind}s' for kind in kinds)} separate" if len(kinds) == 2 else "The groups separate"
     return (
-        f"{plain(named[:1].upper() + named[1:])}: on average **{percent(found['value'])}** of the 15 nearest images in "
-        f"the 512-d latent space are of the same kind ({found['low'] * 100:.1f} to {found['high'] * 100:.1f}; "
-        f"by chance {percent(found['chance'])}). {misplaced:,} of {found['n']:,} held-out samples sit among the other "
+        f"{say_kinds(run)}: {say_purity(purity)}. {misplaced:,} of {purity['n']:,} held-out samples sit among the other "
         "kind."
     )
 

@@ -12,6 +12,7 @@ from lake.map_drift import Alignment
 from lake.similar import Index
 from lake.store import Lake, Run, default_root
 from pages.report.document import render_report
+from pages.sentences.claims import Claim, find_claims
 from pages.ui import scales
 
 SECONDS_UNTIL_NEW_RUNS_SHOW = 10
@@ -85,6 +86,16 @@ def _table(root: str, run_id: str, name: str) -> pl.DataFrame:
 def table(run: Run, name: str) -> pl.DataFrame:
     """A small table of the run: findings, cluster_summaries, training, metrics."""
     return _table(run.lake.root, run.run_id, name)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _claims(root: str, run_id: str) -> list[Claim]:
+    return find_claims(open_run(root, run_id), _samples(root, run_id).lazy())
+
+
+def claims(run: Run) -> list[Claim]:
+    """What the run has to say, in the order of the tour."""
+    return _claims(run.lake.root, run.run_id)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)

@@ -6,12 +6,15 @@ Streamlit runs this file for every session and rerun.
 import datetime as dt
 from pathlib import Path
 
+import polars as pl
 import streamlit as st
 
 from lake.errors import LakeError, UserError
 from lake.store import Run, default_root, reading
-from pages.ui import data, filters
-from pages.ui.navigation import address, grouped_pages
+from pages.ui import data, filters, tour
+from pages.ui.copy_link import copy_link
+from pages.ui.freshness import ago, show_banner
+from pages.ui.navigation import ENTRIES, address, grouped_pages
 from pages.ui.words import plain
 
 
@@ -33,8 +36,12 @@ def _show_run(navigation: st.Page) -> None:
         return
     with st.sidebar:
         filters.show_filters(run)
+        copy_link("Copy link to this page", key="copy-link")
     _keep_address()
     st.session_state["address"] = (st.session_state["run_id"], st.session_state["filters"])
+    page_name = navigation.url_path or ENTRIES[0].name
+    show_banner(run, page_name)
+    tour.show_step(run, page_name)
     navigation.run()
     _footer(run)
 
@@ -64,8 +71,6 @@ def _choose_run() -> Run | None:
     run = data.current_run()
     if followed:
         filters.accept(st.query_params.get("f", ""), run)
-    if wanted != ids[0]:
-        st.caption(f":material/update: A newer run is published: {names[ids[0]]}.")
     return run
 
 
@@ -100,19 +105,14 @@ def _footer(run: Run) -> None:
     facts = run.facts
     rows = {table["name"]: table["rows"] for table in facts["tables"]}
     age = dt.datetime.now(dt.UTC) - facts["published_at"]
+    in_sample = data.samples(run).select((~pl.col("out_of_sample")).sum()).collect().item()
     st.divider()
     st.caption(
-        f"Run {run.run_id} · preset {facts['preset']} · {facts['dataset_name']} · "
-        f"{rows['predictions']:,} samples scored · "
-        f"published {facts['published_at']:%Y-%m-%d %H:%M} UTC ({_ago(age)}) · {facts['checks']} checks passed"
+        f"Run {run.run_id} · preset {facts['preset']} · {facts['dataset_name']} ({run.dataset_id}) · "
+        f"{rows['predictions']:,} samples scored, {in_sample:,} of them in-sample: trained on, never used for "
+        f"statements about loss · published {facts['published_at']:%Y-%m-%d %H:%M} UTC ({ago(age)}) · "
+        f"{facts['checks']} checks passed"
     )
-
-
-def _ago(age: dt.timedelta) -> str:
-    hours = int(age.total_seconds() // 3600)
-    if hours < 1:
-        return "within the hour"
-    return f"{hours // 24} days ago" if hours >= 48 else f"{hours} hours ago"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,190 @@
+"""What the app has to say, as six claims in order: each a sentence with its count, how it was tested, where to see it.
+
+A claim that the run cannot make says so instead.
+"""
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from lake import queries
+from lake.filters import Filters
+from lake.map_contracts import LAYERS
+from lake.statistics import bootstrap_mean_interval
+from lake.store import Run
+from lake.words import between, p_value
+from pages.sentences.separation import find_purity, first_group, say_kinds, say_purity
+from pages.ui.words import number, percent, plain, share_with_interval
+
+NEAREST = 15
+NOT_MEASURED = "Not measured in this run: refresh to measure it."
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One step of the tour in Markdown; `query` is what the address of its page asks for."""
+
+    title: str
+    page: str
+    sentence: str
+    proof: str
+    look: str
+    query: dict[str, str] = field(default_factory=dict)
+
+
+def find_claims(run: Run, samples: pl.LazyFrame) -> list[Claim]:
+    """The six claims of the run; `samples` as from `lake.queries.scan_samples`."""
+    held_out = samples.filter(queries.HELD_OUT)
+    tables = {name: run.scan(name).collect() for name in ("separation", "findings", "cluster_summaries", "proofs")}
+    found = [_separation(run, tables["separation"])]
+    hardest = queries.class_report(held_out).sort("mean_loss", descending=True).collect()
+    if hardest.is_empty():
+        return found
+    label = str(hardest["label"][0])
+    confused = queries.top_confusions(held_out).filter(pl.col("label") == label).head(1).collect()
+    called = str(confused["predicted"][0]) if len(confused) else None
+    story = held_out.filter(pl.col("label") == label, pl.col("predicted") == (called or label))
+    example = story.sort("loss", "sample_id", descending=[True, False]).head(1).collect()["sample_id"][0]
+    return [
+        *found,
+        _hardest_class(label, held_out, tables["findings"]),
+        _confusion(label, confused, tables["findings"]),
+        _groups(tables["cluster_summaries"]),
+        _similar(run, samples, tables["separation"], int(example)),
+        _loss_maps(tables["proofs"], int(example)),
+    ]
+
+
+def _separation(run: Run, separation: pl.DataFrame) -> Claim:
+    purity = find_purity(separation, first_group(run))
+    said = say_purity(purity) if purity else None
+    return Claim(
+        title=say_kinds(run),
+        page="population_map",
+        sentence=f"{said[:1].upper()}{said[1:]}." if said else NOT_MEASURED,
+        proof=_of_purity("Bootstrap interval; chance is the same with the kinds shuffled", purity),
+        look="Each dot is an image, larger where the model's loss is higher. Click one to see it.",
+    )
+
+
+def _of_purity(how: str, purity: dict[str, float] | None) -> str:
+    return f"{how}; {purity['n']:,} held-out samples." if purity else ""
+
+
+def _hardest_class(label: str, held_out: pl.LazyFrame, findings: pl.DataFrame) -> Claim:
+    losses = held_out.select("label", "loss").collect()
+    own, every = losses.filter(pl.col("label") == label)["loss"], losses["loss"]
+    low, high = bootstrap_mean_interval(own.to_numpy())
+    own_mean, mean = float(own.mean() or 0), float(every.mean() or 0)  # type: ignore[arg-type]
+    where = Filters.of(label=label, out_of_sample="true").to_text()
+    return Claim(
+        title=f"The hardest class is {plain(label)}",
+        page="population_map",
+        sentence=f"The {len(own):,} held-out {plain(label)} images have the highest mean loss, {number(own_mean)} nats "
+        f"({between(low, high)}): {own_mean / mean:.1f} times that of all {len(every):,}.",
+        proof=_tested(findings, where),
+        look="The large dots are the images of this class that the model finds hard; the worst are below the map.",
+        query={"f": where},
+    )
+
+
+def _confusion(label: str, confused: pl.DataFrame, findings: pl.DataFrame) -> Claim:
+    if confused.is_empty():
+        return Claim(f"No {plain(label)} is called anything else", "confusion", "Every image of it is right.", "", "")
+    row = confused.row(0, named=True)
+    where = Filters.of(label=label, predicted=row["predicted"], out_of_sample="true").to_text()
+    return Claim(
+        title=f"It is called {plain(row['predicted'])}",
+        page="confusion",
+        sentence=f"{share_with_interval(row['n'], row['total'])} of the {row['total']:,} {plain(label)} images "
+        f"are called {plain(row['predicted'])}: {row['n']:,}, more than any other class.",
+        proof=_tested(findings, where),
+        look="Click a cell of the matrix for its images, and read what sets them apart from the ones that are right.",
+    )
+
+
+def _tested(findings: pl.DataFrame, where: str) -> str:
+    """The test of the finding with that filter, and whether it was found again."""
+    rows = findings.filter(pl.col("filter") == where, pl.col("adjusted_p").is_not_null())
+    if rows.is_empty():
+        return "No finding: its loss is not above that of random groups of its size, or it is too small to tell."
+    row = rows.row(0, named=True)
+    again = {True: "found again on", False: "not found again on", None: "too few to tell on"}[row["confirmed"]]
+    return (
+        f"Permutation test against random groups of equal size, adjusted {p_value(row['adjusted_p'])}; {again} the "
+        "half of the samples that was held back."
+    )
+
+
+def _groups(summaries: pl.DataFrame) -> Claim:
+    """How many groups differ in a measured property, and one of them, of a light background where there is one."""
+    groups = summaries.filter(method="kmeans").sort("cluster")
+    described = groups.filter(pl.col("description").str.contains("(", literal=True))
+    sentence = (
+        f"{len(described):,} of {len(groups):,} groups differ from all others in a measured property of the image."
+    )
+    if len(described):
+        light = pl.col("description").str.contains("light background", literal=True)
+        ground = pl.col("description").str.contains(r"\w background \(")
+        example = described.sort(light, ground, "cluster", descending=[True, True, False]).row(0, named=True)
+        sentence += f" Group {example['cluster']}, mostly {plain(example['class_mix'][0]['label'])}: {plain(example['description'])}."
+    if not described["description"].str.contains("light background", literal=True).any():
+        sentence += " None has a light background."
+    return Claim(
+        title="Groups describe themselves",
+        page="clusters",
+        sentence=sentence,
+        proof="Mann-Whitney test against all other samples, adjusted over groups and properties (q < .05), and "
+        "Cliff's delta of at least .33.",
+        look="Select a row of the table to open its group, then compare it with another.",
+    )
+
+
+def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example: int) -> Claim:
+    """How often what is similar has the same label, and what is around the example."""
+    purity = find_purity(separation, "label")
+    near = run.scan("neighbors").filter(pl.col("sample_id") == example, pl.col("rank") <= NEAREST)
+    labels = near.join(samples.select(neighbor_id="sample_id", near="label"), on="neighbor_id").select("near")
+    counted = labels.drop_nulls().collect()["near"].value_counts(sort=True, name="n")
+    around = ""
+    if len(counted):
+        near_label, n = counted.row(0)
+        around = f" Of the {counted['n'].sum()} labelled ones nearest to sample {example}, {n} are {plain(near_label)}."
+    shared = (
+        f"On average {percent(purity['value'])} of the {NEAREST} images most similar to one share its label "
+        f"({purity['low'] * 100:.1f} to {purity['high'] * 100:.1f}; by chance {percent(purity['chance'])})."
+        if purity
+        else NOT_MEASURED
+    )
+    return Claim(
+        title="Similar images can be fetched",
+        page="similar",
+        sentence=shared + around,
+        proof=_of_purity("Cosine similarity of the 512-d embeddings, compared with every sample", purity),
+        look="Add samples to search from, or from an image of your own, and keep what you find as a set.",
+        query={"sample": str(example)},
+    )
+
+
+def _loss_maps(proofs: pl.DataFrame, example: int) -> Claim:
+    """Whether what a loss map marks is what raises the loss, measured by blurring it."""
+    rows = proofs.filter(subject="loss maps", proof=f"deletion, {LAYERS[0]}")
+    measured = rows.row(0, named=True) if len(rows) else {"value": None, "n": 0}
+    sentence, proof = NOT_MEASURED, ""
+    if measured["value"] is not None:
+        ends = f"{measured['low'] * 100:.1f} to {measured['high'] * 100:.1f}"
+        sentence = (
+            f"For {percent(measured['value'])} of {measured['n']:,} errors ({ends}) the loss falls further when the "
+            "regions are blurred that a map shows in red than when as much is blurred elsewhere."
+        )
+        proof = f"Measured by scoring the blurred images; bar {percent(measured['bar'])}: " + (
+            "it holds." if measured["holds"] else "it is missed."
+        )
+    return Claim(
+        title="Loss maps show why",
+        page="loss_analysis",
+        sentence=sentence,
+        proof=proof,
+        look="Red regions raise the loss of this image, blue ones lower it; beside the map is the check.",
+        query={"sample": str(example)},
+    )

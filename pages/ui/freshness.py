@@ -1,0 +1,49 @@
+"""How new what is read is: a banner where a newer run was published, or none for longer than the run allows."""
+
+import datetime as dt
+import json
+
+import streamlit as st
+
+from lake.store import Run
+from pages.ui import data
+from pages.ui.navigation import address, page
+
+LOOK_AGAIN = dt.timedelta(minutes=1)
+STALE_DAYS = 7.0
+"""Where a run does not say when it counts as old."""
+
+
+@st.fragment(run_every=LOOK_AGAIN)
+def show_banner(run: Run, page_name: str) -> None:
+    """What the reader should know of the run's age; it looks again by itself, and never changes what is read."""
+    latest = data.runs().row(0, named=True)
+    if latest["run_id"] != run.run_id:
+        with st.container(horizontal=True, vertical_alignment="center", key="newer-run"):
+            st.caption(
+                f":material/update: A newer run is published: {latest['published_at']:%d %b %Y %H:%M:%S} · "
+                f"{latest['preset']}. You go on reading {run.run_id}.",
+                width="content",
+            )
+            st.page_link(page(page_name), label="Read the newest", query_params=address(run=latest["run_id"]))
+        return
+    age = dt.datetime.now(dt.UTC) - run.facts["published_at"]
+    if age > dt.timedelta(days=stale_days(run)):
+        st.warning(
+            f"Nothing newer has been published for {age.days:,} days. Whether a refresh found nothing new or failed, "
+            "its log says.",
+            icon=":material/history:",
+        )
+
+
+def stale_days(run: Run) -> float:
+    """The age in days from which the run counts as old, as it was set when it was computed."""
+    return float(json.loads(run.facts["config"]).get("stale_days", STALE_DAYS))
+
+
+def ago(age: dt.timedelta) -> str:
+    """An age in words."""
+    hours = int(age.total_seconds() // 3600)
+    if hours < 1:
+        return "within the hour"
+    return f"{hours // 24} days ago" if hours >= 48 else f"{hours} hours ago"

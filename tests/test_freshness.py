@@ -1,0 +1,38 @@
+"""The banner over a page: none newer for longer than the run allows; and the footer under it."""
+
+import datetime as dt
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lake.store import Lake
+from tests.apps import Open
+
+OLD = "Nothing newer has been published for {} days. Whether a refresh found nothing new or failed, its log says."
+
+
+@pytest.mark.parametrize(
+    ("days", "config", "said"),
+    [(6, {}, False), (8, {}, True), (2, {"stale_days": 1.5}, True), (8, {"stale_days": 30}, False)],
+)
+def test_a_run_older_than_it_allows_is_called_so(
+    days: int, config: dict[str, float], said: bool, lake_copy: Path, open_page: Open
+) -> None:
+    runs = pl.read_delta(str(lake_copy / "runs"))
+    published = dt.datetime.now(dt.UTC) - dt.timedelta(days=days, minutes=1)
+    changed = runs.with_columns(pl.lit(published).alias("published_at"), pl.lit(json.dumps(config)).alias("config"))
+    shutil.rmtree(lake_copy / "runs")
+    changed.cast(runs.schema).write_delta(str(lake_copy / "runs"))
+    app = open_page(str(lake_copy))
+    assert [warning.value for warning in app.warning] == ([OLD.format(days)] if said else [])
+
+
+def test_the_footer_says_what_is_read(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
+    run = Lake(tiny_lake).run()
+    footer = open_page(tiny_lake, "samples").caption[-1].value
+    in_sample = rows.filter(~pl.col("out_of_sample")).height
+    for fact in (run.run_id, "preset smoke", run.dataset_id, f"{len(rows)} samples scored", f"{in_sample} of them"):
+        assert fact in footer
