@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages.ui.navigation import ENTRIES, Entry
+from tests.axe import violations
 from tests.browser import get, mark, serve, unexpected, wait_until_drawn
 from tests.tiny_lake import RUN_ID
 
@@ -58,12 +59,26 @@ def test_every_page_is_whole_in_light_and_dark(
     assert unexpected(problems) == []
 
 
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize(("width", "height"), [(1024, 768), (390, 844)])
+def test_every_page_fits_smaller_windows(width: int, height: int, entry: Entry, tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/{path_of(entry)}", width=width, height=height)
+    _expect_whole(page, entry)
+    beyond = page.get_by_test_id("stMain").evaluate(
+        """main => [...main.querySelectorAll("h1, h3, h5, p, button, canvas, svg.marks, [data-testid=stDataFrame]")]
+             .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+             .map(e => e.outerHTML.slice(0, 120))"""
+    )
+    assert beyond == []
+
+
 def _expect_whole(page: Page, entry: Entry) -> None:
     expect(page.locator("h1")).to_have_text(entry.title)
     assert page.get_by_test_id("stException").count() == 0
     assert page.get_by_text(re.compile("Traceback|Page not found")).count() == 0
     assert page.locator("html").evaluate("e => e.scrollWidth - innerWidth") <= 0
     assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
+    assert violations(page) == []
 
 
 def _brightness(page: Page) -> float:

@@ -45,12 +45,12 @@ def population_map(
     at = {"x": alt.X("at_x:Q", **x), "y": alt.Y("at_y:Q", **y)}
     picture = (
         alt.Chart(layers.picture)
-        .mark_image(aspect=False)
+        .mark_image(aspect=False, aria=False)
         .encode(x=alt.X("left:Q", **x), x2="right", y=alt.Y("bottom:Q", **y), y2="top", url="url:N")
     )
-    rays = alt.Chart(layers.rays).mark_rule(color=CHOSEN, opacity=0.6).encode(**at, x2="to_x", y2="to_y")
-    images = alt.Chart(layers.images).mark_image(width=34, height=34).encode(**at, url="url:N")
-    ring = alt.Chart(layers.chosen).mark_point(color=CHOSEN, size=260, strokeWidth=2.5, opacity=1).encode(**at)
+    rays = alt.Chart(layers.rays).mark_rule(color=CHOSEN, opacity=0.6, aria=False).encode(**at, x2="to_x", y2="to_y")
+    images = alt.Chart(layers.images).mark_image(width=34, height=34, aria=False).encode(**at, url="url:N")
+    ring = alt.Chart(layers.chosen).mark_point(color=CHOSEN, size=260, strokeWidth=2.5, opacity=1, aria=False)
     dots = (
         alt.Chart(layers.dots)
         .transform_calculate(image=f"{json.dumps(folder)} + datum.sample_id + '.png'")
@@ -64,7 +64,11 @@ def population_map(
         .add_params(*_selections(start, scale, legend=legend))
     )
     # The dots are the last but one, so that they and not what they lie on are picked and named.
-    return alt.layer(picture, rays, images, dots, ring).properties(height=height).configure_view(strokeWidth=0)
+    return (
+        alt.layer(picture, rays, images, dots, ring.encode(**at))
+        .properties(height=height)
+        .configure_view(strokeWidth=0)
+    )
 
 
 def _selections(start: MapState, scale: ColorScale, *, legend: bool) -> list[alt.Parameter]:

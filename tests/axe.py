@@ -1,0 +1,56 @@
+"""axe-core in an open page: which rules of accessibility what we draw breaks, without what Streamlit draws itself."""
+
+import hashlib
+import io
+import subprocess
+import tarfile
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from pipeline.settings import load_settings
+
+VERSION = "4.14.1"
+SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
+"""Of `axe.min.js` in the npm package."""
+NOT_OURS = [
+    '[data-testid="stSidebarNav"]',  # Streamlit's navigation has groups between its list and the items
+    ".box_brush, .box_brush_bg",  # Vega-Lite draws the brush of a selection and takes no description for it
+    ".stDataFrameGlideDataEditor",  # the table's canvas carries a grid of its own for screen readers
+]
+RUN = """async excluded => {
+  const found = await axe.run({exclude: excluded.map(one => [one])}, {resultTypes: ["violations"]});
+  return found.violations
+    .filter(rule => ["serious", "critical"].includes(rule.impact))
+    .flatMap(rule => rule.nodes.map(node => `${rule.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`));
+}"""
+
+
+def violations(page: Page) -> list[str]:
+    """Serious and critical ones, a line for each element."""
+    page.evaluate(_source())
+    found: list[str] = page.evaluate(RUN, [one for group in NOT_OURS for one in group.split(", ")])
+    return found
+
+
+@cache
+def _source() -> str:
+    """axe-core from the user's cache, fetched once with the npm client."""
+    cached = load_settings().cache_dir / f"axe-core-{VERSION}.js"
+    if not cached.exists():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        cached.write_bytes(_fetch())
+    script = cached.read_bytes()
+    assert hashlib.sha256(script).hexdigest() == SHA256, f"{cached} is damaged: delete it"
+    return script.decode()
+
+
+def _fetch() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["npm", "pack", f"axe-core@{VERSION}"], cwd=folder, check=True, capture_output=True)
+        with tarfile.open(fileobj=io.BytesIO(next(Path(folder).glob("*.tgz")).read_bytes())) as package:
+            script = package.extractfile("package/axe.min.js")
+            assert script is not None
+            return script.read()
