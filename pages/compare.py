@@ -28,7 +28,7 @@ def pick_other(run: Run) -> Run | None:
     if not others:
         st.markdown("##### This lake has one run, so there is nothing to compare it with yet.")
         st.markdown("Change a setting or the data, publish a second run, then come back:")
-        st.code("latentlake refresh --seed 1", language="sh")
+        st.code("latentlake refresh --seed 1", language=None)
         return None
     chosen = st.selectbox("Against", others, key="against", bind="query-params", width=320)
     other = data.open_run(run.lake.root, chosen or others[0])

@@ -52,7 +52,7 @@ def _choose_run() -> Run | None:
     if runs.is_empty():
         st.title("No run yet")
         st.markdown(f"The lake `{default_root()}` is empty. Fill it with one command, then reload this page:")
-        st.code("latentlake refresh --preset quick", language="sh")
+        st.code("latentlake refresh --preset quick", language=None)
         return None
     ids = runs["run_id"].to_list()
     followed = _follow_address(ids[0])
