@@ -19,7 +19,8 @@ from tests.tiny_lake import RUN_ID
 pytestmark = pytest.mark.browser
 LAKES = ["tiny"] + (["given"] if os.environ.get("LATENTLAKE_TEST_LAKE") else [])
 BEYOND = """main => {
-  const scrolls = e => e !== main && (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+  const clips = e => /auto|scroll|hidden/.test(getComputedStyle(e).overflowX);
+  const scrolls = e => e !== main && (clips(e) || scrolls(e.parentElement));
   return [...main.querySelectorAll("h1, h3, h5, p, button, svg.marks, [data-testid=stDataFrame]")]
     .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e.parentElement))
     .map(e => e.outerHTML.slice(0, 120));
