@@ -1,9 +1,11 @@
 """What the benchmarks compute by themselves: counts of work and the time at which an accuracy is reached."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks import similar
+from benchmarks import load, similar
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
 
 
@@ -39,3 +41,20 @@ def test_recall_is_the_share_of_the_expected_that_was_found():
 def test_the_benchmark_of_similar_runs(tiny_lake, capsys):
     similar.main(tiny_lake, samples=1500, exact_samples=300, features=32, queries=20)
     assert capsys.readouterr().out.count("ratio of medians") == 4
+
+
+def test_the_benchmark_of_readers_clicks_through_pages_without_errors(tiny_lake, capsys):
+    with pytest.raises(SystemExit):
+        load.main(Path(tiny_lake), readers=2, seconds=6, think=0.5)
+    said = capsys.readouterr().out
+    assert "240 samples, 2 readers" in said
+    assert "; 0 errors" in said
+
+
+def test_the_images_of_a_page_are_found_in_its_messages():
+    message = b'\x12"/thumbnails/tiny-240-0/7.png/thumbnails/tiny-240-0/8.png\x00 /pictures/2026-a.png?f=label.is.cat"'
+    assert load.IMAGE.findall(message) == [
+        b"/thumbnails/tiny-240-0/7.png",
+        b"/thumbnails/tiny-240-0/8.png",
+        b"/pictures/2026-a.png?f=label.is.cat",
+    ]

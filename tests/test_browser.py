@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -154,6 +155,30 @@ def test_a_copied_address_shows_the_same_run_and_filters_elsewhere(tiny: str, op
         expect(page.get_by_text("correct: false")).to_be_visible()
     answers = [page.locator("h5").first.inner_text() for page in (first, second)]
     assert answers[0] == answers[1]
+
+
+def test_a_copied_link_is_the_address_with_its_run_and_filters(tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/samples?f={FILTER}")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link to this page").click()
+    expect(page.get_by_text("Copied", exact=True)).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == page.url
+    assert f"run={RUN_ID}" in copied
+    assert f"f={FILTER}" in unquote(copied)
+
+
+def test_the_tour_leads_from_the_overview_through_six_steps_and_back(tiny: str, opened: Any) -> None:
+    page = opened(tiny)
+    page.get_by_role("link", name="Take the tour").click()
+    for step, title in enumerate(["Population map", "Population map", "Where it fails", "Groups", "Similar", "Why"], 1):
+        expect(page.get_by_text(re.compile(rf"^{step} of 6 · "))).to_be_visible(timeout=30_000)
+        expect(page.locator("h1")).to_have_text(title)
+        if step < 6:
+            page.get_by_role("link", name=re.compile("^Next: ")).click()
+    page.get_by_role("link", name="End the tour").click()
+    expect(page.locator("h1")).to_have_text("Overview")
+    assert page.get_by_text(" of 6 · ").count() == 0
 
 
 def test_a_hostile_address_is_refused_and_asks_nobody_else(tiny: str, opened: Any) -> None:
