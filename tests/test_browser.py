@@ -174,6 +174,7 @@ def test_the_tour_leads_from_the_overview_through_six_steps_and_back(tiny: str, 
     for step, title in enumerate(["Population map", "Population map", "Where it fails", "Groups", "Similar", "Why"], 1):
         expect(page.get_by_text(re.compile(rf"^{step} of 6 · "))).to_be_visible(timeout=30_000)
         expect(page.locator("h1")).to_have_text(title)
+        wait_until_drawn(page)
         if step < 6:
             page.get_by_role("link", name=re.compile("^Next: ")).click()
     page.get_by_role("link", name="End the tour").click()
