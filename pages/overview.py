@@ -1,5 +1,6 @@
 """Overview: how good the model is, where it fails, and what to do, worst first."""
 
+import polars as pl
 import streamlit as st
 
 from lake import queries
@@ -35,9 +36,24 @@ def show_headline(run: Run) -> None:
         )
 
 
-def show_findings(run: Run) -> None:
+def show_linked(run: Run) -> int | None:
+    """The finding that the address names, before all others; its number, or None where it names none."""
+    asked = st.query_params.get("finding")
+    if asked is None:
+        return None
+    found = data.table(run, "findings").filter(pl.col("finding_id").cast(pl.String) == asked)
+    if found.is_empty():
+        st.info("This run has no finding of that number: these are all it has.")
+        return None
+    st.subheader("The finding of this link")
+    show_finding(run, found.row(0, named=True))
+    return int(found["finding_id"][0])
+
+
+def show_findings(run: Run, linked: int | None) -> None:
     """The findings that stand for themselves, confirmed ones first; the others after them and unranked."""
-    confirmed, open_, covered = findings.by_certainty(findings.loss_findings(data.table(run, "findings")))
+    found = findings.loss_findings(data.table(run, "findings")).filter(pl.col("finding_id").ne_missing(linked))
+    confirmed, open_, covered = findings.by_certainty(found)
     st.subheader("Findings, worst first")
     if not len(confirmed) + len(open_):
         st.info(findings.NOTHING_FOUND)
@@ -63,11 +79,11 @@ def show_findings(run: Run) -> None:
             )
 
 
-def show_data_findings(run: Run) -> None:
+def show_data_findings(run: Run, linked: int | None) -> None:
     """Doubtful labels, copies, leaks, splits that differ, kinds of images that are rare in training."""
     found = findings.data_findings(data.table(run, "findings"))
     st.subheader("About the data")
-    for finding in found.iter_rows(named=True):
+    for finding in found.filter(pl.col("finding_id").ne_missing(linked)).iter_rows(named=True):
         show_finding(run, finding)
     if missing := findings.say_missing(found):
         st.caption(missing)
@@ -88,8 +104,9 @@ def main() -> None:
         )
     show_headline(run)
     tour.show_start(run)
-    show_findings(run)
-    show_data_findings(run)
+    linked = show_linked(run)
+    show_findings(run, linked)
+    show_data_findings(run, linked)
     show_changes(run)
 
 

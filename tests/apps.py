@@ -31,7 +31,13 @@ def shown(app: AppTest) -> str:
 
 def tiles(app: AppTest) -> list[dict[str, Any]]:
     """Every tile of every gallery."""
-    return [tile for part in app.get("bidi_component") for tile in json.loads(part.proto.json)["items"]]
+    return [tile for gallery in galleries(app) for tile in gallery]
+
+
+def galleries(app: AppTest) -> list[list[dict[str, Any]]]:
+    """The tiles of each gallery, in order."""
+    found = [json.loads(part.proto.json) for part in app.get("bidi_component")]
+    return [part["items"] for part in found if "items" in part]
 
 
 def percent(share: float) -> str:

@@ -168,6 +168,16 @@ def test_a_copied_link_is_the_address_with_its_run_and_filters(tiny: str, opened
     assert f"f={FILTER}" in unquote(copied)
 
 
+def test_the_copied_link_of_a_finding_opens_that_finding(tiny: str, opened: Any) -> None:
+    page = opened(tiny)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link", exact=True).nth(1).click()
+    expect(page.get_by_text("Copied", exact=True)).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.endswith(f"/?run={RUN_ID}&finding=2")
+    expect(opened(copied).locator("h3").first).to_have_text("The finding of this link")
+
+
 def test_the_tour_leads_from_the_overview_through_six_steps_and_back(tiny: str, opened: Any) -> None:
     page = opened(tiny)
     page.get_by_role("link", name="Take the tour").click()

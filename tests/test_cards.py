@@ -1,6 +1,5 @@
 """Cards of findings and groups say what the rows say, and their links lead to exactly their samples."""
 
-import json
 import re
 from urllib.parse import parse_qs
 
@@ -12,7 +11,7 @@ from scipy.stats import binomtest
 from lake.contracts import DATA_KINDS
 from lake.filters import Filters
 from lake.store import Lake
-from tests.apps import HELD_OUT, Open, percent, shown, tiles
+from tests.apps import HELD_OUT, Open, galleries, percent, shown, tiles
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +97,7 @@ def test_galleries_of_a_group_start_at_its_centre_or_its_edge(
     cluster = int(app.subheader[0].value.split()[1].rstrip(":"))
     members = Lake(tiny_lake).run().scan("clusters").filter(method="kmeans", cluster=cluster).collect()
     expected = members.sort("distance", descending=farthest)["sample_id"].head(24).to_list()
-    galleries = [app.get("bidi_component")[i] for i in range(4)]
-    assert [tile["sample_id"] for tile in json.loads(galleries[tab].proto.json)["items"]] == expected
+    assert [tile["sample_id"] for tile in galleries(app)[tab]] == expected
 
 
 def test_noise_is_counted_and_belongs_to_no_group(tiny_lake: str, open_page: Open) -> None:
@@ -120,3 +118,20 @@ def test_a_confused_pair_is_set_apart_from_the_right_ones_of_its_class(
     for column, predicted in (("here", "dog"), ("others", "cat")):
         expected = np.median(cats.filter(predicted=predicted)["contrast"])
         assert table.loc["Contrast", column] == pytest.approx(expected)
+
+
+# --- a link to one finding
+
+
+def test_the_finding_of_a_link_comes_first_and_only_once(tiny_lake: str, open_page: Open) -> None:
+    app = open_page(tiny_lake, finding="2")
+    titles = [text.value for text in app.markdown if re.match(r"\*\*\d+ · ", text.value)]
+    assert [title.split(" ")[0] for title in titles] == ["**2", "**1"]
+    assert app.subheader[0].value == "The finding of this link"
+
+
+@pytest.mark.parametrize("asked", ["0", "99", "-1", "x", "<b>", "²", "9" * 400])
+def test_a_finding_nobody_has_is_answered_in_words(asked: str, tiny_lake: str, open_page: Open) -> None:
+    app = open_page(tiny_lake, finding=asked)
+    assert not app.exception
+    assert app.info[0].value == "This run has no finding of that number: these are all it has."

@@ -36,3 +36,9 @@ def test_the_footer_says_what_is_read(tiny_lake: str, rows: pl.DataFrame, open_p
     in_sample = rows.filter(~pl.col("out_of_sample")).height
     for fact in (run.run_id, "preset smoke", run.dataset_id, f"{len(rows)} samples scored", f"{in_sample} of them"):
         assert fact in footer
+
+
+def test_every_technical_word_is_explained_on_every_page(tiny_lake: str, open_page: Open) -> None:
+    sidebar = "\n".join(text.value for text in open_page(tiny_lake, "runs").sidebar.markdown)
+    for word in ("Loss", "Nats", "Lift", "Adjusted p", "Silhouette", "Held-out", "UMAP", "Cliff's delta", "L\\*"):
+        assert f"**{word}**: " in sidebar

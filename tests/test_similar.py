@@ -15,7 +15,7 @@ from lake.queries import scan_samples
 from lake.reviews import saved_sets, scan_reviews
 from lake.similar import Index, to_unit
 from lake.store import Lake, Run
-from tests.apps import HELD_OUT, Open, answer, shown, tiles
+from tests.apps import HELD_OUT, Open, answer, galleries, shown, tiles
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_the_sentence_and_the_gallery_speak_of_the_same_samples(
     tiny_lake: str, rows: pl.DataFrame, open_page: Open
 ) -> None:
     app = open_page(tiny_lake, "similar")
-    found = [tile["sample_id"] for tile in json.loads(app.get("bidi_component")[0].proto.json)["items"]]
+    found = [tile["sample_id"] for tile in galleries(app)[0]]
     labels = rows.filter(pl.col("sample_id").is_in(found))["label"].drop_nulls()
     top, n = labels.value_counts(sort=True).row(0)
     assert f"{n} of the {len(labels)} most similar labelled images are {top}" in answer(app)

@@ -5,7 +5,7 @@ import pytest
 
 from lake import queries
 from lake.store import Lake
-from pages.ui.claims import Claim, claims
+from pages.sentences.claims import Claim, find_claims
 from tests.apps import HELD_OUT, Open, percent, shown
 
 STEPS = range(1, 7)
@@ -14,7 +14,7 @@ STEPS = range(1, 7)
 @pytest.fixture(scope="module")
 def told(tiny_lake: str) -> list[Claim]:
     run = Lake(tiny_lake).run()
-    return claims(run, queries.scan_samples(run))
+    return find_claims(run, queries.scan_samples(run))
 
 
 def test_there_are_six_claims_each_with_a_page_of_its_own_to_look_at(told: list[Claim]) -> None:
@@ -27,6 +27,17 @@ def test_there_are_six_claims_each_with_a_page_of_its_own_to_look_at(told: list[
         "loss_analysis",
     ]
     assert all(claim.sentence.endswith(".") and claim.look.endswith(".") for claim in told)
+
+
+def test_what_shares_their_kind_is_said_beside_chance(told: list[Claim], tiny_lake: str) -> None:
+    stored = Lake(tiny_lake).run().scan("separation").filter(space="embedding", measure="purity", label="").collect()
+    kinds = stored.filter(grouping="superclass").row(0, named=True)
+    assert told[0].title == "Animals and vehicles separate"
+    assert told[0].sentence.startswith(f"On average **{percent(kinds['value'])}** of the 15 nearest images")
+    assert f"by chance {percent(kinds['chance'])}" in told[0].sentence
+    assert f"{kinds['n']} held-out samples" in told[0].proof
+    labels = stored.filter(grouping="label").row(0, named=True)
+    assert f"{percent(labels['value'])} of the 15 images most similar" in told[4].sentence
 
 
 def test_the_hardest_class_is_that_of_the_highest_mean_loss(told: list[Claim], rows: pl.DataFrame) -> None:
@@ -66,9 +77,9 @@ def test_a_light_background_is_named_where_a_group_has_one_and_denied_where_none
     )
     scan = run.scan
     monkeypatch.setattr(run, "scan", lambda name: described if name == "cluster_summaries" else scan(name))
-    sentence = claims(run, queries.scan_samples(run))[3].sentence
+    sentence = find_claims(run, queries.scan_samples(run))[3].sentence
     assert sentence.startswith("1 of 4 groups differ")
-    assert "Group 2, mostly ship: clearly light background (median L* 88, others 53)" in sentence
+    assert r"Group 2, mostly ship: clearly light background \(median L\* 88, others 53\)" in sentence
     assert "None has" not in sentence
 
 

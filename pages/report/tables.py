@@ -95,5 +95,5 @@ def list_facts(run: Run) -> dict[str, str]:
 def find_words(html: Markup) -> dict[str, str]:
     """The technical words that stand in a text, with what they mean, in alphabetical order."""
     text = re.sub("<[^>]*>", " ", html)
-    used = [word for word in GLOSSARY if re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE)]
+    used = [word for word in GLOSSARY if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE)]
     return {word: GLOSSARY[word] for word in sorted(used, key=str.lower)}

@@ -127,14 +127,15 @@ def _groups(summaries: pl.DataFrame) -> Claim:
         light = pl.col("description").str.contains("light background", literal=True)
         ground = pl.col("description").str.contains(r"\w background \(")
         example = described.sort(light, ground, "cluster", descending=[True, True, False]).row(0, named=True)
-        sentence += f" Group {example['cluster']}, mostly {plain(example['class_mix'][0]['label'])}: {plain(example['description'])}."
+        mostly = plain(example["class_mix"][0]["label"])
+        sentence += f" Group {example['cluster']}, mostly {mostly}: {plain(example['description'])}."
     if not described["description"].str.contains("light background", literal=True).any():
         sentence += " None has a light background."
     return Claim(
         title="Groups describe themselves",
         page="clusters",
         sentence=sentence,
-        proof="Mann-Whitney test against all other samples, adjusted over groups and properties (q < .05), and "
+        proof="Mann-Whitney test against all other samples, adjusted over groups and properties (p < .05), and "
         "Cliff's delta of at least .33.",
         look="Select a row of the table to open its group, then compare it with another.",
     )

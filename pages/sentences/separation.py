@@ -44,8 +44,8 @@ def say_separation(run: Run, separation: pl.DataFrame, misplaced: int) -> str | 
     if purity is None:
         return None
     return (
-        f"{say_kinds(run)}: {say_purity(purity)}. {misplaced:,} of {purity['n']:,} held-out samples sit among the other "
-        "kind."
+        f"{say_kinds(run)}: {say_purity(purity)}. {misplaced:,} of {purity['n']:,} held-out samples sit among the "
+        "other kind."
     )
 
 

@@ -1,11 +1,14 @@
 """One finding as a card: the statement, its numbers, its hardest samples, what to do, and ways into the group."""
 
+from urllib.parse import urlencode
+
 import streamlit as st
 
 from lake.store import Run
 from pages.sentences import findings
 from pages.sentences.findings import Finding
 from pages.ui import data
+from pages.ui.copy_link import copy_link
 from pages.ui.gallery import show_gallery
 from pages.ui.navigation import address, page
 from pages.ui.words import GLOSSARY, plain
@@ -33,7 +36,9 @@ def show_finding(run: Run, finding: Finding) -> None:
         st.markdown(f"**Do:** {plain(finding['action'])}")
         examples = findings.hardest(data.samples(run), finding)
         show_gallery(run, examples, key=f"finding-{finding['finding_id']}")
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             for name, label in TARGETS.items():
                 if name != "confusion" or finding["errors"] is not None:
                     st.page_link(page(name), label=label, query_params={**address(), "f": finding["filter"]})
+            pinned = urlencode({"run": run.run_id, "finding": finding["finding_id"]})
+            copy_link("Copy link", key=f"link-{finding['finding_id']}", query=pinned)

@@ -15,7 +15,7 @@ from pages.ui import data, filters, tour
 from pages.ui.copy_link import copy_link
 from pages.ui.freshness import ago, show_banner
 from pages.ui.navigation import ENTRIES, address, grouped_pages
-from pages.ui.words import plain
+from pages.ui.words import GLOSSARY, plain
 
 
 def show() -> None:
@@ -37,6 +37,7 @@ def _show_run(navigation: st.Page) -> None:
     with st.sidebar:
         filters.show_filters(run)
         copy_link("Copy link to this page", key="copy-link")
+        _explain_words()
     _keep_address()
     st.session_state["address"] = (st.session_state["run_id"], st.session_state["filters"])
     page_name = navigation.url_path or ENTRIES[0].name
@@ -99,6 +100,13 @@ def _keep_address() -> None:
         st.query_params["f"] = pinned["f"]
     else:
         st.query_params.pop("f", None)
+
+
+def _explain_words() -> None:
+    """Every technical word of the pages, from A to Z."""
+    with st.popover("What the words mean", icon=":material/menu_book:", width="stretch"):
+        for word in sorted(GLOSSARY, key=str.lower):
+            st.markdown(f"**{plain(word[:1].upper() + word[1:])}**: {plain(GLOSSARY[word])}")
 
 
 def _footer(run: Run) -> None:

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from lake.store import Run
-from pages.ui import data
 from pages.sentences.claims import Claim
+from pages.ui import data
 from pages.ui.navigation import page
 
 STEP = "tour"

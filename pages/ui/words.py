@@ -72,4 +72,28 @@ GLOSSARY = {
     "pooled": "The mean of the maps of many samples, at their given labels. Held-out samples only.",
     "adjusted p": "How often chance alone does as much, corrected for the number of groups tested.",
     "temperature": "What the logits are divided by before the softmax, so that confidence is honest.",
+    "nats": "The unit of the loss: logarithms to the base e. Each nat is a factor of 2.7 in the probability.",
+    "expected loss": "Of an image without a label: the loss to expect if the model's own probabilities are right.",
+    "confidence": "The probability that the model gives to the class it predicts.",
+    "margin": "By how much the most probable class is ahead of the second.",
+    "recall": "Of the images of a class, the share that is called so.",
+    "precision": "Of the images called a class, the share that is of it; of a list, the share that is right.",
+    "latent space": "The space of the embeddings: images that the model treats alike are near to each other.",
+    "cosine similarity": "How alike two embeddings point: 1 is the same direction, 0 is unrelated.",
+    "UMAP": "A drawing of the latent space in two dimensions that keeps near ones near. Far distances mean nothing.",
+    "linear probe": "A linear classifier on the embeddings: how well the kinds can be told apart by a flat cut.",
+    "purity": "The share of the nearest images that are of the same kind.",
+    "silhouette": "1 where a sample is much nearer to its own group than to the next, 0 on the border, below 0 on the "
+    "wrong side.",
+    "k-means": "Groups around centres, every sample in the group of the nearest one. Bisecting k-means splits the "
+    "largest group in two again and again. HDBSCAN takes dense regions and leaves the rest in no group.",
+    "slice": "Samples that share a class or a range of an image property.",
+    "permutation test": "Compares a group with thousands of random groups of its size: p is how often these do so.",
+    "Cliff's delta": "How much more often a value of one group is above one of the others: 0 is never more often, 1 "
+    "always. From .33 a difference is called somewhat, from .474 clearly.",
+    "McNemar's test": "Whether one run breaks as many samples as it fixes, counting only those that changed.",
+    "energy distance": "How far two sets of embeddings lie apart as a whole: 0 is the same distribution.",
+    "drift": "That data changed between runs or splits by more than chance, and by more than a trifle.",
+    "L*": "Lightness as people see it, 0 black to 100 white (CIELAB). Chroma is colourfulness, hue the colour's angle.",
+    "loss map": "Which regions of an image raise the loss (red) and which lower it (blue), in nats (HiResCAM).",
 }
