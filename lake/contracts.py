@@ -1,6 +1,7 @@
 """Every table of the lake, declared once: writers, readers, the README and test data derive from here.
 
-Tables of a run are keyed by `run_id`; `samples`, `images` and `properties` by `dataset_id` and shared by runs.
+Tables of a run are keyed by `run_id`; `samples`, `images` and `properties` by `dataset_id` and shared by runs,
+as is what people say.
 Lists of floats are lists, not arrays: Delta cannot scan an `Array` back.
 """
 
@@ -14,6 +15,7 @@ from lake.columns import counts_of, dataset_id_column, float_column, one_of, run
 from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs, SearchIndex
 from lake.quality_contracts import Duplicates, LabelIssues, Reviews, Triage
 from lake.run_contracts import Rejected, Runs
+from lake.view_contracts import Views
 
 FORMAT_VERSION = 1
 """Raised when a reader of the previous version would misread the lake."""
@@ -281,10 +283,13 @@ TABLES: dict[str, type[dy.Schema]] = {
     "proofs": Proofs,
     "metrics": Metrics,
     "reviews": Reviews,
+    "views": Views,
     "rejected": Rejected,
 }
 DATASET_TABLES = ("samples", "images", "properties")
-UNPINNED = ("runs", "reviews", "rejected")
+SAID_TABLES = ("reviews", "views")
+"""Tables that people write to."""
+UNPINNED = ("runs", *SAID_TABLES, "rejected")
 """Tables that are read as they are now."""
 RUN_TABLES = tuple(name for name in TABLES if name not in (*UNPINNED, *DATASET_TABLES))
 
@@ -312,7 +317,7 @@ class ScoredSamples(dy.Collection):
 
 def key_column(table: str) -> str:
     """The column a table is partitioned by."""
-    return "dataset_id" if table in (*DATASET_TABLES, "reviews") else "run_id"
+    return "dataset_id" if table in (*DATASET_TABLES, *SAID_TABLES) else "run_id"
 
 
 def make_frame(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:

@@ -55,8 +55,8 @@ def collect_garbage(lake: Lake, retention: Retention, *, alone: bool, dry_run: b
     """Remove what `retention` lets go; a dry run only says what would be removed.
 
     `alone` says that no refresh is running; else what nobody has published goes only when it is a day old. The latest
-    run of each dataset always stays, one that was refused as many days, and reviews are never touched. Raises
-    `LakeError`, `RetryLater`.
+    run of each dataset always stays, one that was refused as many days, and what people said or saved is never touched.
+    Raises `LakeError`, `RetryLater`.
     """
     with reading(lake.root):
         runs = lake.runs()

@@ -1,27 +1,16 @@
-"""What people say of samples: appended, never changed, by as many at once as there are.
+"""What people say of samples: verdicts, and sets of samples under a name."""
 
-Each append is one Delta commit with a transaction of its own name, so that a retry can neither lose nor double it.
-Files are not compacted here: two compactions at once double rows (deltalake 1.6).
-"""
-
-import datetime as dt
-import random
-import threading
-import time
-import uuid
 from dataclasses import dataclass, replace
 
 import polars as pl
-from deltalake.exceptions import DeltaError
 
-from lake.contracts import TABLES
-from lake.errors import LakeError, UsageError
+from lake import appending
+from lake.appending import MAX_NAME, MAX_NOTE
+from lake.errors import UsageError
 from lake.quality_contracts import VERDICTS
 from lake.store import Lake, Run
 
-TRIES, LONGEST_PAUSE = 60, 0.5
-MAX_NOTE, MAX_NAME = 2000, 80
-_TURN = threading.Lock()  # people on one server wait for each other instead of committing into each other
+MOMENT = "reviewed_at"
 
 
 @dataclass(frozen=True)
@@ -46,37 +35,17 @@ def add_reviews(lake: Lake, reviews: list[Review]) -> list[str]:
 
     Raises `UsageError` where one is not complete, `LakeError` where the lake cannot be written.
     """
-    now = dt.datetime.now(dt.UTC)
-    rows = [_row(review, now + dt.timedelta(microseconds=i)) for i, review in enumerate(reviews)]
-    frame = pl.DataFrame(rows, schema={n: c.dtype for n, c in TABLES["reviews"].columns().items()})
-    name = f"reviews/{rows[0]['review_id']}"
-    checked = TABLES["reviews"].validate(frame, cast=True)
-    for attempt in range(TRIES):
-        try:
-            with _TURN:
-                lake.append_once("reviews", checked, transaction=name, partition_by=["dataset_id"])
-            return [str(row["review_id"]) for row in rows]
-        except (DeltaError, OSError) as error:
-            if attempt + 1 == TRIES:
-                raise LakeError(
-                    f"The review could not be written to the lake {lake.root} ({error}): check its permissions and "
-                    "the space that is left, and say it again."
-                ) from error
-            time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))
-    raise AssertionError("every attempt returns or raises")
+    return appending.append_rows(lake, "reviews", [_row(review) for review in reviews], moment=MOMENT)
 
 
 def scan_reviews(lake: Lake, dataset_id: str) -> pl.LazyFrame:
     """Every review of a dataset, oldest first, those that were taken back too."""
-    if not lake.has("reviews", dataset_id):
-        return TABLES["reviews"].create_empty().lazy()
-    return lake.staged("reviews", dataset_id).sort("reviewed_at", "review_id")
+    return appending.scan_rows(lake, "reviews", dataset_id, moment=MOMENT)
 
 
 def standing(reviews: pl.LazyFrame) -> pl.LazyFrame:
     """The reviews that were not taken back."""
-    undone = reviews.select(review_id=pl.col("undoes")).drop_nulls()
-    return reviews.filter(pl.col("verdict") != "undone").join(undone, on="review_id", how="anti", maintain_order="left")
+    return appending.standing("reviews", reviews)
 
 
 def latest(reviews: pl.LazyFrame) -> pl.LazyFrame:
@@ -140,22 +109,22 @@ def _in_sets(reviews: pl.LazyFrame) -> pl.LazyFrame:
     return standing(reviews).filter(pl.col("verdict") == "in set")
 
 
-def _row(review: Review, moment: dt.datetime) -> dict[str, object]:
+def _row(review: Review) -> dict[str, object]:
     if review.verdict not in VERDICTS:
         raise UsageError(f"The verdict {review.verdict[:40]!r} is none of {', '.join(VERDICTS)}.")
     if review.verdict == "wrong" and not review.label:
         raise UsageError("A label that is wrong needs the right one: name a class.")
     if not review.reviewer.strip():
         raise UsageError("A review needs the name of who says so.")
+    if (review.verdict == "undone") != (review.undoes is not None):
+        raise UsageError("What is taken back needs the review that said it, and only that.")
     return {
         "dataset_id": review.dataset_id,
-        "review_id": uuid.uuid4().hex,
         "sample_id": review.sample_id,
         "verdict": review.verdict,
         "label": review.label,
         "note": review.note[:MAX_NOTE],
         "reviewer": review.reviewer.strip()[:MAX_NAME],
-        "reviewed_at": moment,
         "undoes": review.undoes,
         "run_id": review.run_id,
     }

@@ -233,7 +233,7 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
 ) -> None:
-    """Remove old runs and what crashed refreshes left, never the last run of a dataset, nor reviews."""
+    """Remove old runs and what crashed refreshes left, never the last run of a dataset, reviews or views."""
     settings = _settings(config, None, lake=lake, keep_runs=keep, keep_days=older_than)
     removed = _collect_garbage(settings, dry_run=dry_run)
     typer.echo(json.dumps(asdict(removed)) if as_json else removed.to_sentence(settings.reader_hours))

@@ -14,11 +14,12 @@ from deltalake import DeltaTable, PostCommitHookProperties, write_deltalake
 from filelock import FileLock
 
 import lake.gc as gc
-from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES, UNPINNED
+from lake.contracts import DATASET_TABLES, RUN_TABLES, SAID_TABLES, TABLES, UNPINNED
 from lake.errors import LakeError
 from lake.gc import Removed, Retention, collect_garbage
 from lake.reviews import Review, add_reviews, scan_reviews
 from lake.store import Lake, Run
+from lake.views import View, save_view, scan_views
 from tests.test_cli import latentlake
 from tests.tiny_lake import build_tiny_lake, stage_all, tiny_tables
 from tests.two_runs import SAMPLES, SECOND, contents, facts_of, run_ids
@@ -207,14 +208,18 @@ def test_versions_that_runs_pin_stay_in_tables_from_before_they_kept_their_log(f
     assert Lake(four.root).run(OTHER).verify()
 
 
-def test_reviews_are_never_touched(four: Lake) -> None:
+def test_reviews_and_views_are_never_touched(four: Lake) -> None:
     dataset_id = four.run().dataset_id
     for sample_id in range(3):
         add_reviews(four, [Review(dataset_id, sample_id, "fine", "Ada", run_id=OLD)])
-    before, version = scan_reviews(four, dataset_id).collect(), four.open("reviews").version()
+        save_view(four.run(OLD), View(f"view {sample_id}", "Ada"))
+    scans = (scan_reviews, scan_views)
+    before = [scan(four, dataset_id).collect() for scan in scans]
+    versions = [four.open(name).version() for name in SAID_TABLES]
+    assert [len(rows) for rows in before] == [3, 3]
     assert _collect(four, ONLY_NEWEST).runs == [MIDDLE, OLD]
-    assert scan_reviews(four, dataset_id).collect().equals(before)
-    assert four.open("reviews").version() == version
+    assert all(scan(four, dataset_id).collect().equals(rows) for scan, rows in zip(scans, before, strict=True))
+    assert [four.open(name).version() for name in SAID_TABLES] == versions
 
 
 def test_runs_from_before_checksums_are_read_verified_and_collected(four: Lake) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from deltalake.exceptions import CommitFailedError
 
-from lake import reviews, store
+from lake import appending, store
 from lake.errors import LakeError, UsageError
 from lake.reviews import Review, add_reviews, drop_set, latest, save_set, saved_sets, scan_reviews, standing
 from lake.store import Lake
@@ -129,7 +129,7 @@ def test_a_lake_that_cannot_be_written_is_named_after_all_tries(lake: Lake, monk
         raise OSError("No space left on device")
 
     monkeypatch.setattr(store, "write_deltalake", full)
-    monkeypatch.setattr(reviews, "TRIES", 2)
+    monkeypatch.setattr(appending, "TRIES", 2)
     with pytest.raises(LakeError, match=r"could not be written .*No space left"):
         add_reviews(lake, [said(1)])
 
