@@ -4,11 +4,13 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from lake import drift, loss_maps, map_drift, queries
+from lake import drift, histograms, loss_maps, map_drift, pivots, queries
 from lake.cluster_contracts import METHODS
 from lake.drift import Drift
+from lake.filters import Filters
 from lake.loss_maps import Maps
 from lake.map_drift import Alignment
+from lake.pivots import Axis
 from lake.similar import Index
 from lake.store import Lake, Run, default_root
 from pages.report.document import render_report
@@ -107,6 +109,29 @@ def _distances(root: str, run_id: str, method: str) -> pl.DataFrame:
 def distances(run: Run, method: str) -> pl.DataFrame:
     """How far each sample is from the centre of its cluster; null for noise."""
     return _distances(run.lake.root, run.run_id, method)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _histograms(root: str, run_id: str, filters: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    samples = _samples(root, run_id)
+    passes = Filters.from_text(filters).to_expr(samples.schema)
+    return histograms.histograms(samples.lazy(), list(columns), passes).collect()
+
+
+def column_histograms(run: Run, filters: Filters, columns: list[str]) -> pl.DataFrame:
+    """How often the values of numeric columns fall into each bin, of all samples and of those that pass."""
+    return _histograms(run.lake.root, run.run_id, filters.to_text(), tuple(columns))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _cuts(root: str, run_id: str, column: str) -> list[float]:
+    return pivots.quantiles(_samples(root, run_id).lazy(), column).collect()[column].to_list()
+
+
+def axis(run: Run, column: str) -> Axis:
+    """A column as an axis of a table; a number is cut at its quantiles over the whole run."""
+    dtype = _samples(run.lake.root, run.run_id).schema[column]
+    return Axis(column, tuple(_cuts(run.lake.root, run.run_id, column)) if dtype.is_float() else None)
 
 
 def color_columns(run: Run) -> list[str]:

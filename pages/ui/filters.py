@@ -4,12 +4,12 @@ import polars as pl
 import streamlit as st
 
 from lake.errors import FilterError
-from lake.filters import Clause, Filters
+from lake.filters import MAX_CLAUSES, Clause, Filters
 from lake.store import Run
 from pages.ui import data
 from pages.ui.words import name, plain
 
-MAX_CHOICES = 60
+MAX_CHOICES, MAX_SAID = 60, 2
 
 
 def current() -> Filters:
@@ -23,14 +23,30 @@ def filtered(run: Run) -> pl.LazyFrame:
 
 
 def accept(text: str, run: Run) -> None:
-    """Take filters from the address; what this run cannot answer is refused in words and left out."""
-    try:
-        filters = Filters.from_text(text).checked(_schema(run))
-        _refuse_unknown_values(filters, run)
-        st.session_state["filters"] = filters.to_text()
-    except FilterError as error:
-        st.session_state["filters"] = ""
-        st.toast(f"The address's filter was ignored: {plain(str(error))}", icon=":material/filter_alt_off:")
+    """Take filters from the address; a clause that this run cannot answer is refused in words and left out."""
+    kept, refused = _read(text, run)
+    change(Filters(clauses=tuple(kept)))
+    if refused:
+        part = "A part of the" if kept else "The"
+        st.toast(
+            f"{part} address's filter was ignored: {plain(' '.join(refused[:MAX_SAID]))}",
+            icon=":material/filter_alt_off:",
+        )
+
+
+def change(filters: Filters) -> None:
+    """Filter by these from the next run of the page on; for callbacks."""
+    st.session_state["filters"] = filters.to_text()
+
+
+def narrow(clauses: list[Clause]) -> None:
+    """Filter by these conditions as well from the next run of the page on; for callbacks."""
+    held = current().clauses
+    together = (*held, *(clause for clause in clauses if clause not in held))
+    if len(together) > MAX_CLAUSES:
+        st.toast(f"More than {MAX_CLAUSES} filters: remove some first.", icon=":material/filter_alt_off:")
+        return
+    change(Filters(clauses=together))
 
 
 def show_filters(run: Run) -> None:
@@ -45,13 +61,13 @@ def show_filters(run: Run) -> None:
             plain(clause.describe()),
             value=clause.enabled,
             key=f"chip-{clause.to_text()}",
-            on_change=_set,
+            on_change=change,
             args=(filters.toggled(i),),
         )
         remove.button(
             ":material/close:",
             key=f"remove-{i}",
-            on_click=_set,
+            on_click=change,
             args=(filters.without(i),),
             type="tertiary",
             help="Remove",
@@ -76,12 +92,12 @@ def _add(run: Run, filters: Filters) -> None:
         chosen_values = st.multiselect("Values", choices, key=f"filter-values-{column}")
         clause = Clause(column=column, op="not" if negate else "is", values=tuple(chosen_values))
     if st.button("Add", type="primary", disabled=clause.op != "between" and not clause.values):
-        _set(filters.with_clause(clause))
+        change(filters.with_clause(clause))
         st.rerun()
     if values.null_count():
         st.button(
             f"Only where {name(column).lower()} is empty",
-            on_click=_set,
+            on_click=change,
             args=(filters.with_clause(Clause(column=column, op="null")),),
         )
 
@@ -100,21 +116,33 @@ def _add_expression(run: Run, filters: Filters) -> None:
         except FilterError as error:
             st.error(plain(str(error)))
             return
-        _set(filters.with_clause(clause))
+        change(filters.with_clause(clause))
         st.rerun()
 
 
-def _refuse_unknown_values(filters: Filters, run: Run) -> None:
-    """Raise `FilterError` where a clause names a text that the run does not have."""
-    for clause in filters.clauses:
-        if clause.op in ("is", "not") and _schema(run)[clause.column] == pl.String:
-            known = data.samples(run).select(pl.col(clause.column).unique()).collect()[clause.column].to_list()
-            if unknown := set(clause.values) - set(known):
-                raise FilterError(f"{clause.column} is never {min(unknown)[:60]!r} in this run.")
+def _read(text: str, run: Run) -> tuple[list[Clause], list[str]]:
+    """The clauses that this run can answer, each once, and why it cannot the others."""
+    kept, refused = [], []
+    try:
+        clauses = dict.fromkeys(Filters.from_text(text).clauses)
+    except FilterError as error:
+        return [], [str(error)]
+    for clause in clauses:
+        try:
+            _check(clause, run)
+            kept.append(clause)
+        except FilterError as error:
+            refused.append(str(error))
+    return kept, refused
 
 
-def _set(filters: Filters) -> None:
-    st.session_state["filters"] = filters.to_text()
+def _check(clause: Clause, run: Run) -> None:
+    """Raise `FilterError` where the run has no such column, value or type."""
+    clause.check(_schema(run))
+    if clause.op in ("is", "not") and _schema(run)[clause.column] == pl.String:
+        known = data.samples(run).select(pl.col(clause.column).unique()).collect()[clause.column].to_list()
+        if unknown := set(clause.values) - set(known):
+            raise FilterError(f"{clause.column} is never {min(unknown)[:60]!r} in this run.")
 
 
 def _schema(run: Run) -> dict[str, pl.DataType]:

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from lake.store import Run
-from pages.ui import data, map_state
+from pages.ui import data, map_state, page_address
 from pages.ui.map_state import MapState
 from pages.ui.raster import Extent
 
@@ -38,7 +38,7 @@ def chart_key() -> str:
 
 def start(run: Run) -> None:
     """Take the state from the address when a link opened the page, else keep that of the session."""
-    asked = {name: st.query_params[name] for name in map_state.PARAMETERS if name in st.query_params}
+    asked = page_address.asked(map_state.PARAMETERS)
     if STATE not in st.session_state or (asked and asked != st.session_state[ADDRESS]):
         _begin(_follow(asked, run))
     elif st.session_state[RUN] != run.run_id:
@@ -72,11 +72,7 @@ def take_selection() -> None:
 def keep_address() -> None:
     """Write the state into the address, so that a copied link shows the same."""
     query = current().to_query()
-    for name in map_state.PARAMETERS:
-        if name in query:
-            st.query_params[name] = query[name]
-        elif name in st.query_params:
-            del st.query_params[name]
+    page_address.keep(map_state.PARAMETERS, query)
     st.session_state[ADDRESS] = query
 
 

@@ -1,6 +1,5 @@
 """The review queue: one doubtful label after the other, a verdict on each, and what the verdicts say of the list."""
 
-import io
 from dataclasses import replace
 from functools import partial
 
@@ -11,6 +10,7 @@ from lake.errors import UserError
 from lake.reviews import Review, add_reviews, judged_issues, latest, scan_reviews, standing
 from lake.store import Run
 from pages.ui import data
+from pages.ui.exports import to_parquet
 from pages.ui.sample_panel import describe, find_sample, show_image
 from pages.ui.words import number, percent, plain, share_with_interval
 
@@ -78,7 +78,7 @@ def _show_record(run: Run, reviews: pl.DataFrame, reviewer: str) -> None:
         if st.button(f"Take back: sample {last['sample_id']} is {last['verdict']}", key="undo", icon=":material/undo:"):
             undone = Review(run.dataset_id, last["sample_id"], "undone", reviewer, undoes=last["review_id"])
             _say(run, undone)
-        for kind, write in {"csv": reviews.write_csv, "parquet": partial(_to_parquet, reviews)}.items():
+        for kind, write in {"csv": reviews.write_csv, "parquet": partial(to_parquet, reviews)}.items():
             st.download_button(
                 f"Verdicts as {kind}", write(), f"reviews.{kind}", icon=":material/download:", on_click="ignore"
             )
@@ -95,12 +95,6 @@ def _show_record(run: Run, reviews: pl.DataFrame, reviewer: str) -> None:
             "note": "Note",
         },
     )
-
-
-def _to_parquet(frame: pl.DataFrame) -> bytes:
-    file = io.BytesIO()
-    frame.write_parquet(file)
-    return file.getvalue()
 
 
 def _say(run: Run, review: Review) -> None:

@@ -1,0 +1,65 @@
+"""Views of the analyst's table that people keep under a name: save one, open one, take one back."""
+
+from typing import Any
+
+import streamlit as st
+
+from lake.appending import MAX_NAME
+from lake.errors import UserError
+from lake.store import Run
+from lake.views import View, drop_view, save_view, saved_views, scan_views
+from pages.ui import filters, table_session
+from pages.ui.navigation import address, page
+from pages.ui.words import plain
+
+MENU_WIDTH, NOTE_LENGTH = 420, 200
+
+
+def show_views(run: Run) -> None:
+    """A menu of the saved views, each with who saved it and when, and a form to save what is on the page."""
+    views = saved_views(scan_views(run.lake, run.dataset_id)).collect()
+    with st.popover(f"Views · {len(views)}", icon=":material/bookmarks:"), st.container(width=MENU_WIDTH):
+        for row in views.iter_rows(named=True):
+            _show_view(run, row)
+        _save(run, set(views["name"]))
+
+
+def view_address(row: dict[str, Any]) -> dict[str, str]:
+    """The query parameters that open a saved view on the run of the session."""
+    state = {"f": row["filter"], "columns": row["columns"], "sort": row["sort"], "pivot": row["pivot"]}
+    return {"run": address()["run"], **{name: text for name, text in state.items() if text}}
+
+
+def _show_view(run: Run, row: dict[str, Any]) -> None:
+    """The link that opens it, who saved it and when, and the button that takes it back."""
+    name = row["name"]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(gap=None):
+            st.page_link(page("samples"), label=f"**{plain(name)}**", query_params=view_address(row))
+            note = f" · {plain(row['note'])}" if row["note"] else ""
+            st.caption(f"{plain(row['saved_by'])}, {row['saved_at']:%d %b %Y %H:%M} UTC{note}")
+        with st.popover("Take back", type="tertiary"):
+            person = st.text_input("Your name", key=f"view-drop-by-{name}", max_chars=MAX_NAME)
+            if st.button("Take the view back", key=f"view-drop-{name}"):
+                _try(lambda: drop_view(run, name, person))
+
+
+def _save(run: Run, taken: set[str]) -> None:
+    st.markdown("**Save what is on the page**")
+    name = st.text_input("Name of the view", key="view-name", max_chars=MAX_NAME)
+    note = st.text_input("What it is for", key="view-note", max_chars=NOTE_LENGTH)
+    person = st.text_input("Your name", key="reviewer", max_chars=MAX_NAME)
+    replaces = name.strip() in taken
+    if st.button("Replace the view" if replaces else "Save the view", type="primary", key="view-save"):
+        state = table_session.current().to_query() | {"filter": filters.current().to_text()}
+        _try(lambda: save_view(run, View(name, person, note, **state)))
+
+
+def _try(change: Any) -> None:
+    """Write, and show the page as it then is; what is missing is said."""
+    try:
+        change()
+    except UserError as error:
+        st.error(plain(str(error)))
+        return
+    st.rerun()

@@ -1,0 +1,30 @@
+"""Which columns the analyst's table has, in groups, and what each may be used for."""
+
+from lake import queries
+from lake.cluster_contracts import METHODS
+from lake.store import Run
+
+SHOWN = ("label", "predicted", "correct", "loss", "confidence", "split", "out_of_sample")
+NO_AXIS = ("source_name", "out_of_sample", "x", "y", "pca_x", "pca_y")
+"""Columns that tell nothing as an axis of held-out samples: each value is one sample, or all have the same."""
+
+
+def grouped_columns(run: Run) -> dict[str, list[str]]:
+    """Every column an analyst may show, by what it is about."""
+    return {
+        "The sample": ["label", *run.groups, "split", "source_name"],
+        "The model": ["predicted", "correct", "loss", "confidence", "expected_loss", "margin", "out_of_sample"],
+        "The image": list(queries.PROPERTIES),
+        "Latent space": [*map(queries.cluster_column, METHODS), "neighbors_kept", "x", "y", "pca_x", "pca_y"],
+        "What is wrong": ["reason", "duplicate", "leak", "map_family"],
+    }
+
+
+def columns_of(run: Run) -> list[str]:
+    """Every column an analyst may show."""
+    return [column for columns in grouped_columns(run).values() for column in columns]
+
+
+def axes_of(run: Run) -> list[str]:
+    """Every column that the losses may be laid out by."""
+    return [column for column in columns_of(run) if column not in NO_AXIS]
