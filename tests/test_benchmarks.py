@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import load, similar
+from benchmarks import load, similar, table
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
+from tests.tiled_lake import build_tiled_lake
 
 
 def test_an_image_costs_three_forward_passes():
@@ -58,3 +59,12 @@ def test_the_images_of_a_page_are_found_in_its_messages():
         b"/thumbnails/tiny-240-0/8.png",
         b"/pictures/2026-a.png?f=label.is.cat",
     ]
+
+
+def test_the_benchmark_of_the_table_runs_on_a_lake_of_many_samples(tmp_path, capsys, monkeypatch):
+    lake = build_tiled_lake(str(tmp_path / "lake"), 700)
+    monkeypatch.setenv("LATENTLAKE_LAKE", lake.root)
+    table.main(lake.root, repeats=3)
+    printed = capsys.readouterr().out
+    assert "720 samples" in printed
+    assert "losses by two numbers" in printed

@@ -1,5 +1,6 @@
 """Views of the analyst's table that people keep under a name: save one, open one, take one back."""
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -55,7 +56,7 @@ def _save(run: Run, taken: set[str]) -> None:
         _try(lambda: save_view(run, View(name, person, note, **state)))
 
 
-def _try(change: Any) -> None:
+def _try(change: Callable[[], None]) -> None:
     """Write, and show the page as it then is; what is missing is said."""
     try:
         change()

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from pages.ui.palette import CONTEXT, GOOD
+from pages.ui.palette import CONTEXT, GOOD, TEXT
 
 BINS = "bins"
 HEIGHT = 100
@@ -84,6 +84,6 @@ def pivot_cells(cells: pl.DataFrame, *, down: str, across: str) -> alt.LayerChar
     tiles = base.mark_rect(cornerRadius=3).encode(color=color).add_params(pick)
     written = base.mark_text(fontSize=12).encode(
         text=alt.Text("mean_loss:Q", format=".2f"),
-        color=alt.condition(alt.datum.few, alt.value("#5d6470"), alt.value("black")),
+        color=alt.condition(alt.datum.few, alt.value(TEXT), alt.value("black")),
     )
     return alt.layer(tiles, written).properties(height=alt.Step(30))
