@@ -1,7 +1,5 @@
 """Similar: the nearest images in the 512-d latent space to one, to several, or to an image of the reader's own."""
 
-import re
-
 import numpy as np
 import polars as pl
 import streamlit as st
@@ -16,6 +14,7 @@ from pages.ui.differences import say_differences
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.map_inset import show_on_map
 from pages.ui.navigation import address, page
+from pages.ui.sample_ids import read_sample_ids
 from pages.ui.sample_panel import choose_sample, draw_sample
 from pages.ui.saved_sets import save_as_set, show_saved_sets
 from pages.ui.words import number, percent, plain
@@ -47,12 +46,8 @@ def choose_examples(run: Run, sample_id: int) -> tuple[list[int], Vector]:
     unlike = right.text_input(
         "But not like", key="unlike", bind="query-params", placeholder="Samples to move away from"
     )
-    more, less = [sample_id, *_numbers(also)], _numbers(unlike)
+    more, less = [sample_id, *read_sample_ids(also)], read_sample_ids(unlike)
     return [*more, *less], data.index(run).vector(more, less)
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in re.findall(r"[0-9]{1,15}", text)]
 
 
 def upload_example(run: Run) -> Vector | None:

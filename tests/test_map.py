@@ -13,7 +13,7 @@ from PIL import Image
 
 from lake.filters import Filters
 from pages.ui import map_layers, raster
-from pages.ui.map_state import SIZES, MapState, from_query
+from pages.ui.map_state import FINEST, SIZES, MapState, from_query
 from pages.ui.palette import CONTEXT, LOSS_RAMP, class_colors
 from pages.ui.scales import color_scale, hex_to_rgb
 from tests.tiny_data import CLASSES, GROUPS
@@ -23,7 +23,7 @@ NO_FILTER = Filters()
 STATE = MapState(color="label")
 
 finite = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: float(f"{value:.5g}"))
-extents = st.tuples(finite, finite, finite, finite).filter(lambda e: e[0] < e[1] and e[2] < e[3])
+extents = st.tuples(finite, finite, finite, finite).filter(lambda e: e[1] - e[0] >= FINEST and e[3] - e[2] >= FINEST)
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 states = st.builds(
     MapState,
@@ -96,6 +96,18 @@ def test_hostile_parameters_are_left_out_and_named(query: dict[str, str]) -> Non
     assert state.color in COLORS
     assert set(refused) <= set(query)
     assert from_query(state.to_query(), COLORS) == (state, [])
+
+
+def test_a_link_to_a_deep_zoom_shows_what_was_seen() -> None:
+    zoomed = STATE.changed(view=(14.99999, 15.0, -7.0, -6.99999))
+    assert from_query(zoomed.to_query(), COLORS) == (zoomed, [])
+    wide = STATE.changed(view=(-2.123456789, 3.0, 0.0, 1.0))
+    assert wide.to_query()["view"] == "-2.12346,3,0,1"
+
+
+@pytest.mark.parametrize("view", ["-1e308,1e308,-1e308,1e308", "0,1e-320,0,1", "0,1,5,5", "1e7,2e7,0,1", "nan,1,0,1"])
+def test_an_extent_that_no_map_has_is_left_out(view: str) -> None:
+    assert from_query({"view": view}, COLORS) == (MapState(color=COLORS[0]), ["view"])
 
 
 def test_what_is_as_at_first_is_not_in_the_address() -> None:

@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict
 
 from lake.queries import PROPERTIES
 from pages.ui.raster import Extent
+from pages.ui.sample_ids import read_sample_id
 
 PARAMETERS = ("color", "size", "layout", "show", "view", "box", "sample", "only")
 SIZES = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept", *PROPERTIES]
 MAX_ONLY = 60
+FURTHEST, FINEST = 1e6, 1e-9  # coordinates of a map are within tens
 Layout = Literal["umap", "pca"]
 Show = Literal["dots", "images"]
 
@@ -42,7 +44,7 @@ class MapState(BaseModel):
         said = {"color": self.color} | {
             name: value for name in PARAMETERS[1:] if (value := getattr(self, name)) != getattr(first, name)
         }
-        return {name: _text(value) for name, value in said.items()}
+        return {name: _text(name, value) for name, value in said.items()}
 
     def changed(self, **values: object) -> "MapState":
         """With other values; another layout has another view, another colour no isolated values."""
@@ -104,15 +106,17 @@ def _one_of(text: str, allowed: list[str]) -> str:
 
 def _extent(text: str) -> Extent:
     left, right, bottom, top = (float(part) for part in text.split(","))
-    if not all(map(math.isfinite, (left, right, bottom, top))) or not (left < right and bottom < top):
+    reach, finest = max(map(abs, (left, right, bottom, top))), min(right - left, top - bottom)
+    if not (reach <= FURTHEST and finest >= FINEST):  # nor is either of what is no number
         raise ValueError(text)
     return left, right, bottom, top
 
 
 def _sample_id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
+    found = read_sample_id(text)
+    if found is None:
         raise ValueError(text)
-    return int(text)
+    return found
 
 
 def _values(text: str) -> tuple[str, ...]:
@@ -122,7 +126,17 @@ def _values(text: str) -> tuple[str, ...]:
     return values
 
 
-def _text(value: object) -> str:
+def _text(name: str, value: object) -> str:
+    if name in ("view", "box"):
+        return _extent_text(value)  # type: ignore[arg-type]
     if isinstance(value, tuple):
-        return ",".join(quote(part, safe=" ") if isinstance(part, str) else f"{part:.5g}" for part in value)
+        return ",".join(quote(part, safe=" ") for part in value)
     return str(value)
+
+
+def _extent_text(extent: Extent) -> str:
+    """Its numbers with as many digits as tell its ends apart to a thousandth of its width and height."""
+    left, right, bottom, top = extent
+    times = max(map(abs, extent)) / min(right - left, top - bottom)
+    digits = 5 + max(0, math.ceil(math.log10(times)))
+    return ",".join(f"{part:.{digits}g}" for part in extent)

@@ -13,6 +13,7 @@ from lake.store import Run
 from pages.ui import charts, data, filters
 from pages.ui.navigation import link
 from pages.ui.routes import thumbnail
+from pages.ui.sample_ids import read_sample_id
 from pages.ui.words import number, percent
 
 LOSS = pl.coalesce("loss", "expected_loss")
@@ -127,8 +128,8 @@ def choose_sample(run: Run) -> tuple[int, dict[str, object]]:
     if not ids:
         st.info("No held-out sample passes the filters: loosen them in the sidebar.")
         st.stop()
-    asked = st.query_params.get("sample", "")
-    sample_id = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 16 else ids[0]
+    asked = read_sample_id(st.query_params.get("sample", ""))
+    sample_id = ids[0] if asked is None else asked
     place = ids.index(sample_id) if sample_id in ids else -1
     previous, number_box, following, where = st.columns([1, 2, 1, 5], vertical_alignment="bottom")
     if previous.button("", icon=":material/chevron_left:", disabled=place <= 0, help="Previous by loss"):
