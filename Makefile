@@ -29,5 +29,5 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install $(PIP_FLAGS) -e ".[train,search,dev]"
+	$(BIN)/pip install $(PIP_FLAGS) -e ".[train,search,login,dev]"
 	touch $@

@@ -21,6 +21,7 @@ from lake.store import Lake
 
 TRIES, LONGEST_PAUSE = 60, 0.5
 MAX_NOTE, MAX_NAME = 2000, 80
+MAX_PERSON = 254  # the longest e-mail
 _TURN = threading.Lock()  # people on one server wait for each other instead of committing into each other
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from lake import appending
-from lake.appending import MAX_NAME, MAX_NOTE
+from lake.appending import MAX_NAME, MAX_NOTE, MAX_PERSON
 from lake.errors import UsageError
 from lake.quality_contracts import VERDICTS
 from lake.store import Lake, Run
@@ -124,7 +124,7 @@ def _row(review: Review) -> dict[str, object]:
         "verdict": review.verdict,
         "label": review.label,
         "note": review.note[:MAX_NOTE],
-        "reviewer": review.reviewer.strip()[:MAX_NAME],
+        "reviewer": review.reviewer.strip()[:MAX_PERSON],
         "undoes": review.undoes,
         "run_id": review.run_id,
     }

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import polars as pl
 
 from lake import appending
-from lake.appending import MAX_NAME, MAX_NOTE
+from lake.appending import MAX_NAME, MAX_NOTE, MAX_PERSON
 from lake.errors import UsageError
 from lake.store import Lake, Run
 from lake.view_contracts import MAX_STATE
@@ -73,5 +73,5 @@ def _append(run: Run, rows: list[dict[str, str]]) -> None:
 def _row(view: View) -> dict[str, str]:
     if not view.saved_by.strip():
         raise UsageError("A view needs the name of who saves it or takes it back.")
-    short = {"name": view.name.strip()[:MAX_NAME], "saved_by": view.saved_by.strip()[:MAX_NAME]}
+    short = {"name": view.name.strip()[:MAX_NAME], "saved_by": view.saved_by.strip()[:MAX_PERSON]}
     return asdict(view) | short | {"note": view.note[:MAX_NOTE]}

@@ -11,26 +11,44 @@ from lake.filters import Filters
 from lake.loss_maps import Maps
 from lake.map_drift import Alignment
 from lake.pivots import Axis
+from lake.read_only import ReadOnlyLake
 from lake.similar import Index
-from lake.store import Lake, Run, default_root
+from lake.store import Lake, Run, default_root, reading
 from pages.report.document import render_report
 from pages.sentences.claims import Claim, find_claims
-from pages.ui import scales
+from pages.ui import scales, telemetry
+from pages.ui.access import access
 
 SECONDS_UNTIL_NEW_RUNS_SHOW = 10
+SECONDS_READY = 5
 COMMON_QUANTILE = 0.9
 
 
 @st.cache_data(ttl=SECONDS_UNTIL_NEW_RUNS_SHOW, max_entries=4, show_spinner=False)
+@telemetry.query("runs")
 def read_runs(root: str) -> pl.DataFrame:
     """Published runs, newest first."""
     return Lake(root).runs()
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
+@telemetry.query("run")
 def open_run(root: str, run_id: str) -> Run:
-    """A run at its pinned table versions."""
-    return Lake(root).run(run_id)
+    """A run at its pinned table versions; nothing is written through it where the app is read-only."""
+    return (ReadOnlyLake if access().read_only else Lake)(root).run(run_id)
+
+
+@st.cache_resource(ttl=SECONDS_READY, max_entries=4, show_spinner=False)
+@telemetry.query("ready")
+def read_latest(root: str) -> Run | None:
+    """The latest run, after one of its tables was read; None where there is none, `LakeError` where it is damaged."""
+    lake = Lake(root)
+    if lake.runs().is_empty():
+        return None
+    run = lake.run()
+    with reading(root):
+        run.scan("metrics").head(1).collect()
+    return run
 
 
 def runs() -> pl.DataFrame:
@@ -39,6 +57,7 @@ def runs() -> pl.DataFrame:
 
 
 @st.cache_data(ttl=SECONDS_UNTIL_NEW_RUNS_SHOW, max_entries=4, show_spinner=False)
+@telemetry.query("refused runs")
 def _read_refused(root: str) -> pl.DataFrame:
     return Lake(root).rejected()
 
@@ -71,6 +90,7 @@ def previous_run(run: Run) -> Run | None:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the run ...")
+@telemetry.query("samples")
 def _samples(root: str, run_id: str) -> pl.DataFrame:
     return queries.scan_samples(open_run(root, run_id)).collect()
 
@@ -82,7 +102,8 @@ def samples(run: Run) -> pl.LazyFrame:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _table(root: str, run_id: str, name: str) -> pl.DataFrame:
-    return open_run(root, run_id).scan(name).collect()
+    with telemetry.query(name):
+        return open_run(root, run_id).scan(name).collect()
 
 
 def table(run: Run, name: str) -> pl.DataFrame:
@@ -101,6 +122,7 @@ def claims(run: Run) -> list[Claim]:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
+@telemetry.query("clusters")
 def _distances(root: str, run_id: str, method: str) -> pl.DataFrame:
     members = open_run(root, run_id).scan("clusters").filter(pl.col("method") == method)
     return members.select("sample_id", "distance").collect()
@@ -159,6 +181,7 @@ def size_domain(run: Run, column: str) -> tuple[float, float]:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
+@telemetry.query("misplaced")
 def _misplaced(root: str, run_id: str, group: str) -> list[int]:
     return queries.misplaced(open_run(root, run_id), group).collect()["sample_id"].to_list()
 
@@ -169,6 +192,7 @@ def misplaced(run: Run, group: str) -> list[int]:
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
+@telemetry.query("neighbors")
 def _neighbors(root: str, run_id: str, sample_id: int) -> pl.DataFrame:
     return open_run(root, run_id).scan("neighbors").filter(pl.col("sample_id") == sample_id).sort("rank").collect()
 
@@ -179,6 +203,7 @@ def neighbors(run: Run, sample_id: int | None) -> pl.DataFrame:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
+@telemetry.query("loss_maps")
 def _maps(root: str, run_id: str, layer: str) -> Maps:
     run = open_run(root, run_id)
     mapped = _samples(root, run_id).filter(loss_maps.MAPPED)["sample_id"].to_numpy()
@@ -191,6 +216,7 @@ def maps(run: Run, layer: str) -> Maps:
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the embeddings ...")
+@telemetry.query("embeddings")
 def _index(root: str, run_id: str) -> Index:
     return Index.of(open_run(root, run_id))
 
@@ -201,6 +227,7 @@ def index(run: Run) -> Index:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Laying the maps over each other ...")
+@telemetry.query("map moves")
 def _map_moves(root: str, run_id: str, before_id: str) -> tuple[Alignment, pl.DataFrame]:
     now, before = (_samples(root, name).lazy() for name in (run_id, before_id))
     return map_drift.measure_moves(now, before)
@@ -212,6 +239,7 @@ def map_moves(run: Run, before: Run) -> tuple[Alignment, pl.DataFrame]:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Testing for drift ...")
+@telemetry.query("drift of splits")
 def _split_drift(root: str, run_id: str) -> Drift:
     return drift.split_drift(open_run(root, run_id))
 
@@ -222,6 +250,7 @@ def split_drift(run: Run) -> Drift:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Testing for drift ...")
+@telemetry.query("drift of runs")
 def _run_drift(root: str, run_id: str, before_id: str) -> Drift | str:
     return drift.run_drift(open_run(root, run_id), open_run(root, before_id))
 

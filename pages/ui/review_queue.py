@@ -11,6 +11,7 @@ from lake.reviews import Review, add_reviews, judged_issues, latest, scan_review
 from lake.store import Run
 from pages.ui import data
 from pages.ui.exports import to_parquet
+from pages.ui.login import ask_reviewer, may_write
 from pages.ui.sample_panel import describe, find_sample, show_image
 from pages.ui.words import number, percent, plain, share_with_interval
 
@@ -25,13 +26,20 @@ def show_queue(run: Run) -> None:
     verdicts = latest(reviews).collect()
     open_ = issues.join(verdicts, on="sample_id", how="anti", maintain_order="left")
     st.markdown(f"{len(issues) - len(open_):,} of the {len(issues):,} doubtful labels are reviewed.{_precision(run)}")
-    st.caption("The most doubtful comes first: a verdict on it is the most likely to mend a label.")
-    reviewer = st.text_input("Your name", key="reviewer", max_chars=80, width=300)
+    writable = may_write("verdicts")
+    reviewer = ask_reviewer("reviewer") if writable else ""
     if open_.is_empty():
         st.info("Every doubtful label of this run has a verdict.")
-    else:
+    elif writable:
+        st.caption("The most doubtful comes first: a verdict on it is the most likely to mend a label.")
         _show_next(run, open_.row(0, named=True), reviewer)
-    _show_record(run, standing(reviews).filter(pl.col("verdict") != "in set").collect(), reviewer)
+    said = standing(reviews).filter(pl.col("verdict") != "in set").collect()
+    if not said.is_empty():
+        with st.container(horizontal=True):
+            if writable:
+                _offer_undo(run, said.row(-1, named=True), reviewer)
+            _offer_export(said)
+        _show_record(said)
 
 
 def _precision(run: Run) -> str:
@@ -69,19 +77,23 @@ def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
                     _say(run, replace(review, verdict=verdict))
 
 
-def _show_record(run: Run, reviews: pl.DataFrame, reviewer: str) -> None:
-    """The verdicts that stand, the last of them first, with a way to take it back and to export them."""
-    if reviews.is_empty():
-        return
-    last = reviews.row(-1, named=True)
-    with st.container(horizontal=True):
-        if st.button(f"Take back: sample {last['sample_id']} is {last['verdict']}", key="undo", icon=":material/undo:"):
-            undone = Review(run.dataset_id, last["sample_id"], "undone", reviewer, undoes=last["review_id"])
-            _say(run, undone)
-        for kind, write in {"csv": reviews.write_csv, "parquet": partial(to_parquet, reviews)}.items():
-            st.download_button(
-                f"Verdicts as {kind}", write(), f"reviews.{kind}", icon=":material/download:", on_click="ignore"
-            )
+def _offer_undo(run: Run, last: dict[str, object], reviewer: str) -> None:
+    """A button that takes the last verdict back."""
+    sample_id = int(str(last["sample_id"]))
+    if st.button(f"Take back: sample {sample_id} is {last['verdict']}", key="undo", icon=":material/undo:"):
+        _say(run, Review(run.dataset_id, sample_id, "undone", reviewer, undoes=str(last["review_id"])))
+
+
+def _offer_export(reviews: pl.DataFrame) -> None:
+    """The verdicts to take along."""
+    for kind, write in {"csv": reviews.write_csv, "parquet": partial(to_parquet, reviews)}.items():
+        st.download_button(
+            f"Verdicts as {kind}", write(), f"reviews.{kind}", icon=":material/download:", on_click="ignore"
+        )
+
+
+def _show_record(reviews: pl.DataFrame) -> None:
+    """The verdicts that stand, the last of them first."""
     shown = reviews.reverse().select("reviewed_at", "sample_id", "verdict", "label", "reviewer", "note")
     st.dataframe(
         shown.head(100),

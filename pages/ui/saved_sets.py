@@ -7,6 +7,8 @@ from lake.errors import UserError
 from lake.filters import Filters
 from lake.reviews import drop_set, save_set, saved_sets, scan_reviews
 from lake.store import Run
+from pages.ui.access import access
+from pages.ui.login import ask_reviewer, may_write
 from pages.ui.navigation import address, page
 from pages.ui.words import plain
 
@@ -15,9 +17,11 @@ NAME_LENGTH = 80
 
 def save_as_set(run: Run, sample_ids: list[int]) -> None:
     """A button that asks for two names and keeps the samples."""
+    if not may_write("saved sets"):
+        return
     with st.popover("Save as a set", icon=":material/bookmark_add:"):
         name = st.text_input("Name of the set", key="set-name", max_chars=NAME_LENGTH)
-        person = st.text_input("Your name", key="reviewer", max_chars=NAME_LENGTH)
+        person = ask_reviewer("reviewer")
         if st.button(f"Save {len(sample_ids)} samples", type="primary", key="set-save"):
             try:
                 save_set(run, name, sample_ids, person)
@@ -48,10 +52,15 @@ def _show_set(run: Run, row: dict[str, object]) -> None:
         st.page_link(page("similar"), label="More like these", query_params={**address(), **examples})
         for target, label in {"population_map": "On the map", "samples": "As a table"}.items():
             st.page_link(page(target), label=label, query_params={**address(), "f": text})
-        with st.popover("Take back"):
-            person = st.text_input("Your name", key=f"drop-by-{name}", max_chars=NAME_LENGTH)
-            if st.button(f"Take back {plain(name)}", key=f"drop-{name}"):
-                _drop(run, name, person)
+        if not access().read_only:
+            _offer_drop(run, name)
+
+
+def _offer_drop(run: Run, name: str) -> None:
+    with st.popover("Take back"):
+        person = ask_reviewer(f"drop-by-{name}")
+        if st.button(f"Take back {plain(name)}", key=f"drop-{name}"):
+            _drop(run, name, person)
 
 
 def _drop(run: Run, name: str, person: str) -> None:

@@ -10,6 +10,8 @@ from lake.errors import UserError
 from lake.store import Run
 from lake.views import View, drop_view, save_view, saved_views, scan_views
 from pages.ui import filters, table_session
+from pages.ui.access import access
+from pages.ui.login import ask_reviewer, may_write
 from pages.ui.navigation import address, page
 from pages.ui.words import plain
 
@@ -39,17 +41,24 @@ def _show_view(run: Run, row: dict[str, Any]) -> None:
             st.page_link(page("samples"), label=f"**{plain(name)}**", query_params=view_address(row))
             note = f" · {plain(row['note'])}" if row["note"] else ""
             st.caption(f"{plain(row['saved_by'])}, {row['saved_at']:%d %b %Y %H:%M} UTC{note}")
-        with st.popover("Take back", type="tertiary"):
-            person = st.text_input("Your name", key=f"view-drop-by-{name}", max_chars=MAX_NAME)
-            if st.button("Take the view back", key=f"view-drop-{name}"):
-                _try(lambda: drop_view(run, name, person))
+        if not access().read_only:
+            _offer_drop(run, name)
+
+
+def _offer_drop(run: Run, name: str) -> None:
+    with st.popover("Take back", type="tertiary"):
+        person = ask_reviewer(f"view-drop-by-{name}")
+        if st.button("Take the view back", key=f"view-drop-{name}"):
+            _try(lambda: drop_view(run, name, person))
 
 
 def _save(run: Run, taken: set[str]) -> None:
+    if not may_write("saved views"):
+        return
     st.markdown("**Save what is on the page**")
     name = st.text_input("Name of the view", key="view-name", max_chars=MAX_NAME)
     note = st.text_input("What it is for", key="view-note", max_chars=NOTE_LENGTH)
-    person = st.text_input("Your name", key="reviewer", max_chars=MAX_NAME)
+    person = ask_reviewer("reviewer")
     replaces = name.strip() in taken
     if st.button("Replace the view" if replaces else "Save the view", type="primary", key="view-save"):
         state = table_session.current().to_query() | {"filter": filters.current().to_text()}

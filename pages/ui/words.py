@@ -5,7 +5,7 @@ import re
 from lake.statistics import wilson_interval
 
 NO_BREAK = "\u00a0"
-WORD_JOINER = "\u2060"  # has no width and keeps an address from becoming a link, which no escape does
+WORD_JOINER = "\u2060"  # has no width and keeps an address or e-mail from becoming a link, which no escape does
 
 
 def percent(share: float) -> str:
@@ -42,6 +42,7 @@ def name(column: str) -> str:
 def plain(text: str) -> str:
     """Text of an address or a lake, escaped so that Markdown makes no link, image or formula of it."""
     broken = re.sub(r"://|www\.", lambda found: f"{found[0][0]}{WORD_JOINER}{found[0][1:]}", text)
+    broken = broken.replace("@", f"{WORD_JOINER}@")
     return re.sub(r"([\\`*_\[\]()<>!$#~|])", r"\\\1", broken)
 
 
