@@ -1,6 +1,6 @@
 """The app: `latentlake serve`, or `streamlit run streamlit_app.py`.
 
-Streamlit finds `app` and serves it: the frame in `pages/ui/frame.py` plus our own route for thumbnails. The frame
+Streamlit finds `app` and serves it: the frame in `pages/ui/frame.py` plus our own routes, behind the guard. The frame
 lives in a folder without a `pages/` beside it, or Streamlit would take that folder for its automatic pages and
 answer the first deep link after a start with "page not found".
 """
@@ -10,9 +10,10 @@ from pathlib import Path
 import streamlit as st
 
 from pages.ui.frame import show
+from pages.ui.guard import middleware
 from pages.ui.routes import ROUTES
 
 if __name__ == "__main__":
     show()
 else:
-    app = st.App(Path(__file__).parent / "pages" / "ui" / "frame.py", routes=ROUTES)
+    app = st.App(Path(__file__).parent / "pages" / "ui" / "frame.py", routes=ROUTES, middleware=middleware())

@@ -1,5 +1,6 @@
 """A real Chromium on a served lake: start the app, open a page, wait until it is drawn."""
 
+import http.client
 import os
 import re
 import shutil
@@ -9,9 +10,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.message import Message
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
@@ -35,19 +38,19 @@ ECHO = "console: Failed to load resource: the server responded with a status of 
 
 
 @contextmanager
-def serve(lake: str, *, script: str = "streamlit_app.py") -> Iterator[str]:
+def serve(lake: str, *options: str, script: str = "streamlit_app.py", **environment: str) -> Iterator[str]:
     """The app, or another script, on a free port of loopback; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}"]
-    environment = os.environ | {"LATENTLAKE_LAKE": lake, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}", *options]
+    variables = os.environ | {"LATENTLAKE_LAKE": lake, "PYTHONPATH": str(REPOSITORY)} | environment
     process = subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=REPOSITORY, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        _wait_until_up(address, process)
+        wait_until_up(address, process)
         yield address
     finally:
         process.terminate()
@@ -108,7 +111,7 @@ def wait_until_drawn(page: Page) -> None:
     page.wait_for_timeout(700)
 
 
-def _wait_until_up(address: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_up(address: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(200):
         if process.poll() is not None:
             raise RuntimeError(f"the app stopped with code {process.returncode}")
@@ -146,6 +149,17 @@ def get(url: str) -> tuple[int, str, bytes]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, "", error.read()
+
+
+def request(url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> tuple[int, Message, bytes]:
+    """Status, headers and body; the path is sent as it is written, the headers in place of those of the client."""
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=20)
+    connection.request(method, url.removeprefix(f"http://{address.netloc}"), headers=dict(headers or {}))
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, answer.headers, body
 
 
 def take_screenshots(lake: str, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The frame around every page: navigation, run picker, filters, freshness; errors as sentences.
+"""The frame around every page: login, navigation, run picker, filters, freshness; errors as sentences.
 
 Streamlit runs this file for every session and rerun.
 """
@@ -11,7 +11,7 @@ import streamlit as st
 
 from lake.errors import LakeError, UserError
 from lake.store import Run, default_root, reading
-from pages.ui import data, filters, tour
+from pages.ui import data, filters, login, telemetry, tour
 from pages.ui.copy_link import copy_link
 from pages.ui.freshness import ago, show_banner
 from pages.ui.navigation import ENTRIES, address, grouped_pages
@@ -19,18 +19,22 @@ from pages.ui.words import GLOSSARY, plain
 
 
 def show() -> None:
-    """Draw the frame and the page the address names."""
+    """Draw the frame and the page the address names, or the way to log in."""
     st.set_page_config(page_title="latentlake", page_icon="🌊", layout="wide")
     st.html(f"<style>{(Path(__file__).parent / 'frame.css').read_text()}</style>")
-    navigation = st.navigation(grouped_pages())
     try:
-        with reading(default_root()):
-            _show_run(navigation)
+        admitted = login.admit()
+        navigation = st.navigation(grouped_pages(), position="sidebar" if admitted else "hidden")
+        if admitted:
+            login.show_visitor()
+            page_name = navigation.url_path or ENTRIES[0].name
+            with telemetry.page_run(page_name), reading(default_root()):
+                _show_run(navigation, page_name)
     except UserError as error:
         st.error(str(error), icon=":material/error:")
 
 
-def _show_run(navigation: st.Page) -> None:
+def _show_run(navigation: st.Page, page_name: str) -> None:
     run = _choose_run()
     if run is None:
         return
@@ -40,7 +44,6 @@ def _show_run(navigation: st.Page) -> None:
         _explain_words()
     _keep_address()
     st.session_state["address"] = (st.session_state["run_id"], st.session_state["filters"])
-    page_name = navigation.url_path or ENTRIES[0].name
     show_banner(run, page_name)
     tour.show_step(run, page_name)
     navigation.run()

@@ -22,11 +22,12 @@ def admit() -> bool:
 
 
 def show_visitor() -> None:
-    """Who is logged in, and the button to log out; nothing where there is no login."""
+    """Who is logged in, and the button to log out, in the sidebar; nothing where there is no login."""
     name = visitor_name()
     if name is not None:
-        st.caption(f"Logged in as {plain(name)}")
-        st.button("Log out", icon=":material/logout:", key="log-out", on_click=st.logout)
+        with st.sidebar:
+            st.caption(f"Logged in as {plain(name)}")
+            st.button("Log out", icon=":material/logout:", key="log-out", on_click=st.logout)
 
 
 def visitor_name() -> str | None:

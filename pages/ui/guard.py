@@ -1,0 +1,146 @@
+"""What stands before every request: the host names that are answered, the login, and the headers of each answer.
+
+Without a valid cookie only the shell of the pages is handed out, in which the frame shows the button to log in: no
+image, download, upload or route that is added later.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+
+import streamlit as st
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.auth_util import get_cookie_with_chunks, is_authlib_installed, validate_auth_credentials
+from streamlit.errors import StreamlitAuthError
+from streamlit.web.server.server_util import get_cookie_secret
+from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+from lake.errors import UsageError, UserError
+from pages.ui.access import Visitor, find_visitor, is_on_loopback, list_hosts, login
+from pages.ui.navigation import ENTRIES
+
+LOGIN_PATHS = {"/auth/login", "/auth/logout", "/oauth2callback"}
+OPERATOR_PATHS = {"/healthz", "/readyz", "/metrics"}
+"""They decide by themselves what they tell to whom."""
+SHELL_PATHS = {"/", "/index.html", "/favicon.png", "/manifest.json"} | {f"/{entry.name}" for entry in ENTRIES}
+PROBES = ("/_stcore/health", "/_stcore/host-config")
+"""Streamlit's client asks for them below each page, too, as it looks for the base path."""
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "frame-ancestors 'self'",
+}
+
+
+def middleware() -> list[Middleware]:
+    """What the app is wrapped in; stops the process with one sentence where its settings cannot work."""
+    try:
+        _check_login()
+        hosts = list_hosts()
+    except (UserError, StreamlitAuthError) as error:
+        raise SystemExit(f"latentlake: {' '.join(str(error).split())}") from None
+    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False), Middleware(Guard)]
+
+
+class Guard:
+    """Refuses requests of people who are not logged in, where a login is configured, and adds the security headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":  # the websocket carries the cookie itself, and the frame asks who it is
+            await self.app(scope, receive, send)
+            return
+        answer = _refuse(HTTPConnection(scope)) or self.app
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_headers(MutableHeaders(scope=message), _path(scope))
+            await send(message)
+
+        await answer(scope, receive, send_with_headers)
+
+
+def visitor_of(connection: HTTPConnection) -> Visitor | None:
+    """Who the signed cookie of a request is about; None where it is absent, forged, expired or another app's."""
+    found = login()
+    if found is None:
+        return None
+    content = _read_cookie(connection.cookies)
+    claims = json.loads(content) if content else {}
+    return find_visitor(claims) if claims.get("origin") == found.origin else None
+
+
+def may_read(connection: HTTPConnection) -> bool:
+    """Whether a request may be answered with what the lake holds."""
+    if login() is None:
+        return True
+    visitor = visitor_of(connection)
+    return visitor is not None and visitor.allowed
+
+
+def _refuse(connection: HTTPConnection) -> Response | None:
+    try:
+        if _is_open(_path(connection.scope)) or may_read(connection):
+            return None
+    except UserError:
+        return PlainTextResponse("The login of this app is not configured rightly.", status_code=503)
+    return PlainTextResponse("Log in first.", status_code=401, headers={"Cache-Control": "no-store"})
+
+
+def _is_open(path: str) -> bool:
+    """Whether strangers may have it: nothing but what they need to see the button to log in, and to press it."""
+    if path in LOGIN_PATHS | OPERATOR_PATHS or path.startswith("/static/"):
+        return True
+    probed = next((probe for probe in PROBES if path.endswith(probe)), "")
+    return (path.removesuffix(probed).rstrip("/") or "/") in SHELL_PATHS
+
+
+def _path(scope: Scope) -> str:
+    """The path below the server's base path."""
+    base = "/" + (st.get_option("server.baseUrlPath") or "").strip("/")
+    path = str(scope["path"])
+    return path if base == "/" else path.removeprefix(base) or "/"
+
+
+def _read_cookie(cookies: Mapping[str, str]) -> bytes | None:
+    """The signed content as Streamlit's own websocket reads it."""
+    secret = get_cookie_secret()
+
+    def read(name: str) -> bytes | None:
+        return decode_signed_value(secret, name, cookies[name].encode("latin-1")) if name in cookies else None
+
+    return get_cookie_with_chunks(read, USER_COOKIE_NAME)
+
+
+def _add_headers(headers: MutableHeaders, path: str) -> None:
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    if path == "/auth/logout":
+        headers["Clear-Site-Data"] = '"cache"'  # thumbnails are cached for ever, but not for who comes next
+
+
+def _check_login() -> None:
+    found = login()
+    if found is None:
+        if not is_on_loopback():
+            logging.getLogger("latentlake").warning(_OPEN)
+        return
+    if not is_authlib_installed():
+        raise UsageError("A login needs the package Authlib: pip install '.[login]'.")
+    for provider in found.providers:
+        validate_auth_credentials(provider)
+
+
+_OPEN = (
+    "Warning: everybody who reaches this address reads the lake and adds reviews: it is beyond loopback, and no login "
+    "is configured (README, Security)."
+)
