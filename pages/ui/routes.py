@@ -14,7 +14,7 @@ from starlette.routing import Route
 from lake.errors import LakeError, UserError
 from lake.filters import Filters
 from lake.store import RUN_ID, Lake, Run, default_root, reading
-from pages.ui import data, map_layers, map_state
+from pages.ui import data, health, map_layers, map_state, telemetry
 
 BLOCK = 1000
 FOREVER = "private, max-age=31536000, immutable"
@@ -60,7 +60,8 @@ def serve_thumbnail(request: Request) -> Response:
         png = _read_block(default_root(), dataset_id, sample_id // BLOCK).get(sample_id)
         if png is None:  # it may have come since the block was read
             png = _read_images(default_root(), dataset_id, sample_id, sample_id).get(sample_id)
-    except LakeError:
+    except LakeError as error:
+        telemetry.count_error(error)
         return Response("the lake cannot be read", status_code=503)
     if png is None:
         return Response("no such sample", status_code=404)
@@ -74,7 +75,7 @@ def _read_block(root: str, dataset_id: str, block: int) -> dict[int, bytes]:
 
 def _read_images(root: str, dataset_id: str, first: int, last: int) -> dict[int, bytes]:
     wanted = pl.col("sample_id").is_between(first, last)
-    with reading(root):
+    with telemetry.query("images"), reading(root):
         rows = Lake(root).staged("images", dataset_id).filter(wanted).select("sample_id", "png").collect()
     return dict(rows.iter_rows())
 
@@ -84,14 +85,15 @@ def _base() -> str:
     return f"/{base}" if base else ""
 
 
-def _no_such_image(request: Request) -> Response:  # noqa: ARG001
-    return Response("no such image", status_code=404)
+def _no_such_address(request: Request) -> Response:  # noqa: ARG001
+    return Response("no such address", status_code=404)
 
 
 # Without the last routes Streamlit would answer any other address here with the app's own page.
 ROUTES = [
+    *health.ROUTES,
     Route("/pictures/{run_id}.png", serve_picture),
-    Route("/pictures/{rest:path}", _no_such_image),
     Route("/thumbnails/{dataset_id}/{sample_id:int}.png", serve_thumbnail),
-    Route("/thumbnails/{rest:path}", _no_such_image),
+    *(Route(path, _no_such_address) for path in ("/pictures", "/thumbnails")),
+    *(Route(f"/{name}/{{rest:path}}", _no_such_address) for name in ("pictures", "thumbnails", *health.NAMES)),
 ]
