@@ -116,6 +116,8 @@ def serve(
     config: ConfigFile = None,
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501,
     host: Annotated[str, typer.Option(help="Address to listen on; loopback by default.")] = "127.0.0.1",
+    read_only: Annotated[bool, typer.Option("--read-only", help="Offer and accept no reviews and saved sets.")] = False,
+    secrets: Annotated[Path | None, typer.Option(help="Streamlit's secrets.toml, with a login in [auth].")] = None,
 ) -> None:
     """Serve the pages of a lake in the browser."""
     settings = _settings(config, None, lake=lake)
@@ -124,8 +126,12 @@ def serve(
         raise UserError("streamlit_app.py is not installed: run `pip install -e .` in the project's folder.")
     command = [sys.executable, "-m", "streamlit", "run", script.origin]
     command += [f"--server.port={port}", f"--server.address={host}", "--server.headless=true"]
+    if secrets is not None:
+        command.append(f"--secrets.files={_existing_file(secrets)}")
     typer.echo(f"Serving {settings.lake} at http://{host}:{port} (Ctrl+C stops it)")
     environment = os.environ | {"LATENTLAKE_LAKE": _absolute(settings.lake)}
+    if read_only:
+        environment |= {"LATENTLAKE_READ_ONLY": "1"}
     raise SystemExit(subprocess.run(command, env=environment, cwd=Path(script.origin).parent, check=False).returncode)
 
 
@@ -304,6 +310,12 @@ def _settings(config_file: Path | None, overrides: list[str] | None, **flags: An
     settings = load_settings(config_file, **{**flags, **{name: value for name, _, value in pairs}})
     logs.configure(settings.log)
     return settings
+
+
+def _existing_file(path: Path) -> Path:
+    if not path.is_file():
+        raise UsageError(f"The secrets file {path} does not exist: check --secrets.")
+    return path.absolute()
 
 
 def _absolute(root: str) -> str:

@@ -3,8 +3,13 @@
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +17,7 @@ import pytest
 from deltalake import write_deltalake
 
 from lake.store import Lake
+from tests.browser import request, wait_until_up
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -21,6 +27,25 @@ def latentlake(*arguments: str, **environment: str) -> subprocess.CompletedProce
     return subprocess.run(
         command, cwd=REPOSITORY, env=os.environ | environment, capture_output=True, text=True, check=False
     )
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[tuple[str, Path]]:
+    """`latentlake serve` on a free port until the block ends: its address, and the file with what it says."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder) / "said"
+        command = [sys.executable, "-m", "pipeline.cli", "serve", "--port", str(port), *arguments]
+        with said.open("w") as file:
+            process = subprocess.Popen(command, cwd=REPOSITORY, stdout=file, stderr=file, start_new_session=True)
+        try:
+            wait_until_up(f"http://127.0.0.1:{port}", process)
+            yield f"http://127.0.0.1:{port}", said
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
 
 
 def test_config_prints_every_setting_as_json():
@@ -37,6 +62,7 @@ def test_config_prints_every_setting_as_json():
         (["refresh", "--set", "nonsense"], 2, "--set nonsense: expected name=value"),
         (["refresh", "--set", "seed=-1"], 2, "seed = '-1'"),
         (["status", "--config", "nowhere.toml"], 2, "nowhere.toml does not exist"),
+        (["serve", "--secrets", "nowhere.toml"], 2, "secrets file nowhere.toml does not exist"),
         (["refresh", "--no-such-flag"], 2, "No such option"),
         (["refresh", "--data-dir", "/nowhere"], 1, "/nowhere is not a folder"),
     ],
@@ -128,3 +154,29 @@ def test_verify_measures_the_proofs_again_and_fails_where_one_is_missed(drawn_fo
     assert result.returncode == (1 if len(missed) else 0), result.stderr
     assert result.stdout.count("at least") == len(planted)
     assert all(name in result.stderr for name in missed["proof"])
+
+
+def test_serve_warns_once_beyond_loopback_without_a_login_and_not_on_loopback(tiny_lake):
+    for host, warnings in {"127.0.0.1": 0, "0.0.0.0": 1}.items():
+        with serving("--lake", tiny_lake, "--host", host) as (address, said):
+            assert request(f"{address}/healthz")[0] == 200
+            text = said.read_text()
+        assert text.count("Warning: everybody who reaches this address") == warnings
+
+
+@pytest.mark.browser
+def test_serve_read_only_offers_no_reviews(tiny_lake, opened):
+    with serving("--lake", tiny_lake, "--read-only") as (address, _):
+        page = opened(f"{address}/data_quality")
+        page.get_by_role("tab", name="Review queue").click()
+        page.get_by_text("This app is read-only: verdicts can be neither added nor taken back.").wait_for()
+        assert page.get_by_role("button", name="Label is fine").count() == 0
+
+
+def test_serve_stops_with_one_sentence_where_the_login_cannot_work(tiny_lake, tmp_path):
+    secrets = tmp_path / "secrets.toml"
+    secrets.write_text("[auth]\nclient_id = 'a'\n")
+    result = latentlake("serve", "--lake", tiny_lake, "--secrets", str(secrets), "--port", "0")
+    assert result.returncode == 1
+    assert "latentlake: The section [auth] of the secrets needs a cookie_secret" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lake.contracts import describe_tables
+from pages.ui.access import Access
 from pages.ui.navigation import ENTRIES
 from pipeline.cli import app
 from pipeline.settings import PRESETS, Settings
@@ -34,7 +35,11 @@ def test_every_page_and_preset_is_explained():
 def test_named_environment_variables_are_settings():
     named = set(re.findall(r"LATENTLAKE_(\w+)", README))
     assert named
-    assert {name.lower() for name in named} <= Settings.model_fields.keys()
+    assert {name.lower() for name in named} <= Settings.model_fields.keys() | Access.model_fields.keys()
+
+
+def test_every_setting_of_the_app_is_explained():
+    assert all(f"`LATENTLAKE_{name.upper()}`" in README for name in Access.model_fields)
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README))))
