@@ -8,6 +8,7 @@ answer the first deep link after a start with "page not found".
 from pathlib import Path
 
 import streamlit as st
+from altair.utils.schemapi import disable_debug_mode
 
 from pages.ui.frame import show
 from pages.ui.guard import middleware
@@ -16,4 +17,5 @@ from pages.ui.routes import ROUTES
 if __name__ == "__main__":
     show()
 else:
+    disable_debug_mode()  # of altair: the tests validate every part of every chart, a reader need not wait for it
     app = st.App(Path(__file__).parent / "pages" / "ui" / "frame.py", routes=ROUTES, middleware=middleware())

@@ -3,7 +3,6 @@
 import polars as pl
 import streamlit as st
 
-from lake import queries
 from lake.store import Run
 from pages.report.document import file_name
 from pages.sentences import findings, headline
@@ -17,13 +16,12 @@ AT_FIRST = 5
 
 def show_headline(run: Run) -> None:
     """The answer in one sentence, then the headline numbers in one row."""
-    samples, calibration = data.samples(run), queries.metric(run, "score", "calibration_error")
-    sentence = headline.say_headline(samples)
-    if sentence is None:
+    found = data.headline(run)
+    if found is None:
         st.info(headline.NO_TEST)
         return
+    sentence, figures = found
     st.markdown(f"##### {sentence}")
-    figures = headline.headline_figures(samples, data.table(run, "findings"), calibration)
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
         column.metric(
             figure.title,

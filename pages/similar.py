@@ -4,7 +4,6 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from lake.differences import measure
 from lake.errors import UserError
 from lake.filters import Filters
 from lake.similar import Vector, to_unit
@@ -92,9 +91,8 @@ def show_found(run: Run, found: pl.DataFrame) -> None:
     """Gallery, what the images share, and ways to take them along."""
     st.markdown(f"**{len(found)} similar images**, most similar first")
     show_paged_gallery(run, found, key="similar-gallery", caption="similarity")
-    samples = data.samples(run).collect()
-    inside = samples["sample_id"].is_in(found["sample_id"].implode()).to_numpy()
-    st.markdown(f"**What they share:** {say_differences(measure(samples, [inside]), others='all others')}")
+    measured = data.shared(run, found["sample_id"].to_list())
+    st.markdown(f"**What they share:** {say_differences(measured, others='all others')}")
     text = Filters.of(sample_id=[str(i) for i in found["sample_id"]]).to_text()
     with st.container(horizontal=True):
         for name, label in {"population_map": "On the map", "samples": "As a table"}.items():

@@ -6,6 +6,7 @@ import streamlit as st
 
 from lake import drift, histograms, loss_maps, map_drift, pivots, queries
 from lake.cluster_contracts import METHODS
+from lake.differences import measure
 from lake.drift import Drift
 from lake.filters import Filters
 from lake.loss_maps import Maps
@@ -16,6 +17,7 @@ from lake.similar import Index
 from lake.store import Lake, Run, default_root, reading
 from pages.report.document import render_report
 from pages.sentences.claims import Claim, find_claims
+from pages.sentences.headline import Figure, headline_figures, say_headline
 from pages.ui import scales, telemetry
 from pages.ui.access import access
 
@@ -109,6 +111,29 @@ def _table(root: str, run_id: str, name: str) -> pl.DataFrame:
 def table(run: Run, name: str) -> pl.DataFrame:
     """A small table of the run: findings, cluster_summaries, training, metrics."""
     return _table(run.lake.root, run.run_id, name)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _headline(root: str, run_id: str) -> tuple[str, list[Figure]] | None:
+    run, samples = open_run(root, run_id), _samples(root, run_id).lazy()
+    sentence, calibration = say_headline(samples), queries.metric(run, "score", "calibration_error")
+    return sentence and (sentence, headline_figures(samples, _table(root, run_id, "findings"), calibration))
+
+
+def headline(run: Run) -> tuple[str, list[Figure]] | None:
+    """The answer of the run and its headline numbers; None without labelled test samples."""
+    return _headline(run.lake.root, run.run_id)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _shared(root: str, run_id: str, sample_ids: tuple[int, ...]) -> pl.DataFrame:
+    samples = _samples(root, run_id)
+    return measure(samples, [samples["sample_id"].is_in(sample_ids).to_numpy()])
+
+
+def shared(run: Run, sample_ids: list[int]) -> pl.DataFrame:
+    """How some samples differ from all others in measured properties, as `lake.differences.measure` says it."""
+    return _shared(run.lake.root, run.run_id, tuple(sample_ids))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -108,8 +108,7 @@ def _keep_address() -> None:
 def _explain_words() -> None:
     """Every technical word of the pages, from A to Z."""
     with st.popover("What the words mean", icon=":material/menu_book:", width="stretch"):
-        for word in sorted(GLOSSARY, key=str.lower):
-            st.markdown(f"**{plain(word[:1].upper() + word[1:])}**: {plain(GLOSSARY[word])}")
+        st.markdown("\n\n".join(_EXPLAINED))
 
 
 def _footer(run: Run) -> None:
@@ -124,6 +123,11 @@ def _footer(run: Run) -> None:
         f"statements about loss · published {facts['published_at']:%Y-%m-%d %H:%M} UTC ({ago(age)}) · "
         f"{facts['checks']} checks passed"
     )
+
+
+_EXPLAINED = [
+    f"**{plain(word[:1].upper() + word[1:])}**: {plain(GLOSSARY[word])}" for word in sorted(GLOSSARY, key=str.lower)
+]
 
 
 if __name__ == "__main__":
