@@ -19,6 +19,7 @@ from tests.tiny_lake import RUN_ID
 
 pytestmark = pytest.mark.browser
 LAKES = ["tiny"] + (["given"] if os.environ.get("LATENTLAKE_TEST_LAKE") else [])
+IN_LIGHT_AND_DARK = pytest.mark.parametrize("scheme", ["light", "dark"])
 BEYOND = """main => {
   const clips = e => /auto|scroll|hidden/.test(getComputedStyle(e).overflowX);
   const scrolls = e => e !== main && (clips(e) || scrolls(e.parentElement));
@@ -91,8 +92,10 @@ def _brightness(page: Page) -> float:
     return sum(map(int, re.findall(r"\d+", color)[:3])) / 3
 
 
-def test_a_click_on_a_tile_opens_its_sample(tiny: str, opened: Any) -> None:
-    page = opened(f"{tiny}/confusion")
+@IN_LIGHT_AND_DARK
+def test_a_click_on_a_tile_opens_its_sample(scheme: str, tiny: str, opened: Any) -> None:
+    problems: list[str] = []
+    page = opened(f"{tiny}/confusion", scheme=scheme, problems=problems)
     tile = page.locator(".gallery .tile").first
     sample = re.match(r"Sample \d+", str(tile.get_attribute("title")))
     assert sample
@@ -103,29 +106,38 @@ def test_a_click_on_a_tile_opens_its_sample(tiny: str, opened: Any) -> None:
     dialog.get_by_text("Fetch similar").click()
     expect(page.locator("h1")).to_have_text("Similar")
     expect(page.get_by_test_id("stMain")).to_contain_text(sample[0])
+    assert unexpected(problems) == []
 
 
-def test_a_click_on_a_cell_of_the_matrix_shows_its_samples(tiny: str, opened: Any) -> None:
-    page = opened(f"{tiny}/confusion")
+@IN_LIGHT_AND_DARK
+def test_a_click_on_a_cell_of_the_matrix_shows_its_samples(scheme: str, tiny: str, opened: Any) -> None:
+    problems: list[str] = []
+    page = opened(f"{tiny}/confusion", scheme=scheme, problems=problems)
     expect(page.locator("h3").first).to_contain_text("Cat called dog")
     cell = mark(page, "Predicted: dog; Given label: dog").first.bounding_box()
     assert cell
     page.mouse.click(cell["x"] + cell["width"] / 2, cell["y"] + cell["height"] / 2)
     expect(page.locator("h3").first).to_contain_text("Dog called dog")
     expect(page.locator(".gallery .tile").first).to_contain_text("dog")
+    assert unexpected(problems) == []
 
 
-def test_a_card_leads_to_exactly_the_samples_it_counts(tiny: str, opened: Any) -> None:
-    page = opened(tiny)
+@IN_LIGHT_AND_DARK
+def test_a_card_leads_to_exactly_the_samples_it_counts(scheme: str, tiny: str, opened: Any) -> None:
+    problems: list[str] = []
+    page = opened(tiny, scheme=scheme, problems=problems)
     said = page.get_by_text(re.compile(r"^n \d+ of")).first.inner_text()
     page.get_by_role("link", name="As a table").first.click()
     count = re.match(r"n (\d+) of", said)
     assert count
     expect(page.get_by_text(f"{count[1]} samples pass the filters")).to_be_visible()
+    assert unexpected(problems) == []
 
 
-def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(tiny: str, opened: Any) -> None:
-    page = opened(f"{tiny}/samples")
+@IN_LIGHT_AND_DARK
+def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(scheme: str, tiny: str, opened: Any) -> None:
+    problems: list[str] = []
+    page = opened(f"{tiny}/samples", scheme=scheme, problems=problems)
     page.get_by_role("button", name="Add filter").click()
     popover = page.get_by_test_id("stPopoverBody")
     popover.get_by_role("combobox").first.click()
@@ -141,6 +153,7 @@ def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(tiny:
     expect(page.get_by_text("All shown: 54 of 240 samples")).to_be_visible()
     assert "f=label.is.cat" in page.url
     expect(page.get_by_text("label: cat")).to_be_visible()
+    assert unexpected(problems) == []
 
 
 def test_a_copied_address_shows_the_same_run_and_filters_elsewhere(tiny: str, opened: Any) -> None:
@@ -178,8 +191,10 @@ def test_the_copied_link_of_a_finding_opens_that_finding(tiny: str, opened: Any)
     expect(opened(copied).locator("h3").first).to_have_text("The finding of this link")
 
 
-def test_the_tour_leads_from_the_overview_through_six_steps_and_back(tiny: str, opened: Any) -> None:
-    page = opened(tiny)
+@IN_LIGHT_AND_DARK
+def test_the_tour_leads_from_the_overview_through_six_steps_and_back(scheme: str, tiny: str, opened: Any) -> None:
+    problems: list[str] = []
+    page = opened(tiny, scheme=scheme, problems=problems)
     page.get_by_role("link", name="Take the tour").click()
     for step, title in enumerate(["Population map", "Population map", "Where it fails", "Groups", "Similar", "Why"], 1):
         expect(page.get_by_text(re.compile(rf"^{step} of 6 · "))).to_be_visible(timeout=30_000)
@@ -190,6 +205,7 @@ def test_the_tour_leads_from_the_overview_through_six_steps_and_back(tiny: str, 
     page.get_by_role("link", name="End the tour").click()
     expect(page.locator("h1")).to_have_text("Overview")
     assert page.get_by_text(" of 6 · ").count() == 0
+    assert unexpected(problems) == []
 
 
 def test_a_hostile_address_is_refused_and_asks_nobody_else(tiny: str, opened: Any) -> None:
