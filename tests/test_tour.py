@@ -73,12 +73,14 @@ def test_a_light_background_is_named_where_a_group_has_one_and_denied_where_none
     described = run.scan("cluster_summaries").with_columns(
         description=pl.when(pl.col("cluster") == 2)
         .then(pl.lit("clearly light background (median L* 88, others 53), more edges"))
+        .when(pl.col("cluster") == 1)
+        .then(pl.lit("somewhat light background (median L* 70, others 53)"))
         .otherwise("description")
     )
     scan = run.scan
     monkeypatch.setattr(run, "scan", lambda name: described if name == "cluster_summaries" else scan(name))
     sentence = find_claims(run, queries.scan_samples(run))[3].sentence
-    assert sentence.startswith("1 of 4 groups differ")
+    assert sentence.startswith("2 of 4 groups differ")
     assert r"Group 2, mostly ship: clearly light background \(median L\* 88, others 53\)" in sentence
     assert "None has" not in sentence
 

@@ -124,9 +124,9 @@ def _groups(summaries: pl.DataFrame) -> Claim:
         f"{len(described):,} of {len(groups):,} groups differ from all others in a measured property of the image."
     )
     if len(described):
-        light = pl.col("description").str.contains("light background", literal=True)
-        ground = pl.col("description").str.contains(r"\w background \(")
-        example = described.sort(light, ground, "cluster", descending=[True, True, False]).row(0, named=True)
+        wanted = ("clearly light background", "light background", " background (")
+        said = [pl.col("description").str.contains(words, literal=True) for words in wanted]
+        example = described.sort(*said, "cluster", descending=[True, True, True, False]).row(0, named=True)
         mostly = plain(example["class_mix"][0]["label"])
         sentence += f" Group {example['cluster']}, mostly {mostly}: {plain(example['description'])}."
     if not described["description"].str.contains("light background", literal=True).any():
