@@ -1,7 +1,7 @@
 """How long a reader waits on the population map, in a real browser on the lake that is named.
 
-    .venv/bin/python benchmarks/app.py data/lake              # about two minutes
-    .venv/bin/python benchmarks/app.py data/lake --repeats 20
+    .venv/bin/python -m benchmarks.app data/lake              # about two minutes
+    .venv/bin/python -m benchmarks.app data/lake --repeats 20
 
 Chromium draws in software here; every figure is from the reader's action until what it asked for is on screen.
 `plain_map.py`, every sample a mark of altair, is measured in the same run.
@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from streamlit.testing.v1 import AppTest
 
+from benchmarks.clock import seconds_of
 from lake.store import Lake
 from tests.apps import FRAME
 from tests.browser import chromium, serve, wait_until_drawn
@@ -80,13 +81,7 @@ def rerun(lake: str, repeats: int) -> list[float]:
     app.switch_page("../population_map.py").run()
     colors = itertools.cycle(["label", "loss", "predicted", "superclass"])
     app.selectbox(key="map-color").set_value(next(colors)).run()
-    return [_seconds(app.selectbox(key="map-color").set_value(next(colors)).run) for _ in range(4 * repeats)]
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    return [seconds_of(app.selectbox(key="map-color").set_value(next(colors)).run) for _ in range(4 * repeats)]
 
 
 def _visit(browser: Browser, address: str, seconds: dict[str, list[float]], sizes: list[int]) -> None:

@@ -1,12 +1,11 @@
 """How fast are loss maps, over a bare forward and backward loop to the same layer, in one run?
 
-    .venv/bin/python benchmarks/loss_maps.py data/lake
+    .venv/bin/python -m benchmarks.loss_maps data/lake
 
 takes about five minutes on two cores: the maps alone against the bare loop in turn, the whole stage with its checks on
 10,000 samples, and one image on demand as the page asks for it.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -19,6 +18,7 @@ import typer
 from rich.console import Console
 from torch.nn import functional
 
+from benchmarks.clock import seconds_of
 from lake.store import Lake, Run
 from pipeline import explain
 from pipeline.datasets import Dataset, load_dataset
@@ -61,7 +61,7 @@ def _against_bare_loop(stored: StoredModel, dataset: Dataset, images: int, repea
     speeds: dict[str, list[float]] = {"bare": [], "ours": []}
     for _ in range(repeats + 1):
         for name, compute in (("bare", bare), ("ours", explainer)):
-            speeds[name].append(len(rows) / _seconds(lambda compute=compute: [compute(batch) for batch in batches]))
+            speeds[name].append(len(rows) / seconds_of(lambda compute=compute: [compute(batch) for batch in batches]))
     ours, loop = (median(speeds[name][1:]) for name in ("ours", "bare"))  # the first is a warm-up
     console.print(
         f"maps of two layers {ours:.0f} samples/s, bare loop {loop:.0f}/s: ratio {ours / loop:.2f} (n {len(rows):,})"
@@ -85,7 +85,7 @@ def _whole_stage(run: Run, stored: StoredModel, dataset: Dataset, samples: int, 
     chosen = explain.choose_maps(dataset, predictions)
     found: list[pl.DataFrame] = []
     models = {0: stored.model}
-    spent = _seconds(
+    spent = seconds_of(
         lambda: found.append(explain.compute_loss_maps(models, dataset, chosen, settings, Progress(quiet=True)))
     )
     checked = found[0]["loss_without_red"].is_not_null().sum()
@@ -99,16 +99,12 @@ def _on_demand(stored: StoredModel, dataset: Dataset, calls: int) -> None:
     """One image after the other, warm."""
     explainer = OnDemand(stored)
     pictures = dataset.images_NHWC[dataset.rows("train")[: calls + WARM_UPS]]
-    spent = [_seconds(lambda picture=picture: explainer.explain(picture, 0)) * 1000 for picture in pictures][WARM_UPS:]
+    spent = [seconds_of(lambda picture=picture: explainer.explain(picture, 0)) * 1000 for picture in pictures][
+        WARM_UPS:
+    ]
     console.print(
         f"on demand, warm: median {median(spent):.0f} ms, p95 {np.quantile(spent, 0.95):.0f} ms (n {len(spent)})"
     )
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Server time of a rerun of the table of samples, without a browser beside it, on the lake that is named.
 
     .venv/bin/python -m tests.tiled_lake /tmp/tiled 60000     # a lake of 60,000 drawn samples, if there is none
-    .venv/bin/python benchmarks/table.py /tmp/tiled           # about a minute
+    .venv/bin/python -m benchmarks.table /tmp/tiled           # about a minute
 
 Every action ends in another state than the one before, so that no cache holds its answer but what is kept by run.
 """
 
 import os
-import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from streamlit.testing.v1 import AppTest
 
+from benchmarks.clock import seconds_of
 from lake.queries import PROPERTIES
 from lake.store import Lake
 from tests.apps import FRAME
@@ -36,7 +36,7 @@ def main(
     table = Table("seconds", "median", "95th percentile", "goal", title=f"{rows:,} samples, {repeats} repeats")
     for name, act in actions(open_table(str(lake))).items():
         act()
-        seconds = [_seconds(act) for _ in range(repeats)]
+        seconds = [seconds_of(act) for _ in range(repeats)]
         table.add_row(name, *(f"{np.quantile(seconds, q):.3f}" for q in (0.5, 0.95)), f"{GOAL}")
     console.print(table)
 
@@ -67,12 +67,6 @@ def _follow(app: AppTest, query: dict[str, str]) -> None:
     app.query_params.clear()
     app.query_params.update({"run": run, **query})
     app.run()
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

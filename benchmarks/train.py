@@ -1,7 +1,7 @@
 """How well training uses the machine, and how soon it reaches an accuracy, against a plain baseline.
 
-    .venv/bin/python benchmarks/train.py                     # all of it: about two hours on 2 cores
-    .venv/bin/python benchmarks/train.py --ours "" --plain ""  # peak, share of it and scoring only: 2 minutes
+    .venv/bin/python -m benchmarks.train                     # all of it: about two hours on 2 cores
+    .venv/bin/python -m benchmarks.train --ours "" --plain ""  # peak, share of it and scoring only: 2 minutes
 
 Every figure is a ratio within one run on one machine: the bfloat16 matrix product and a bare forward loop are
 measured here too. Results so far: benchmarks/training.md.
@@ -10,7 +10,6 @@ measured here too. Results so far: benchmarks/training.md.
 import itertools
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.clock import seconds_of
 from pipeline.budget import fit_schedule, measure_speed
 from pipeline.datasets import Dataset, load_dataset
 from pipeline.model import autocast, choose_device, create_model, forward, normalize
@@ -80,7 +80,7 @@ def matrix_product_peak() -> float:
     """FLOP/s of the best of several products of two 4096 x 4096 matrices."""
     dtype = torch.bfloat16 if _number_format() == "bfloat16" else torch.float32
     matrix = torch.randn(4096, 4096).to(dtype)
-    return 2 * 4096**3 / min(_seconds(lambda: matrix @ matrix) for _ in range(8))
+    return 2 * 4096**3 / min(seconds_of(lambda: matrix @ matrix) for _ in range(8))
 
 
 def flops_of_an_image(resolution: int) -> int:
@@ -114,7 +114,7 @@ def show_scoring(dataset: Dataset, settings: Settings) -> None:
         for part in parts:
             scorer({"sample_id": np.arange(len(part)), "images_NHWC": part})
 
-    turns = [(_seconds(bare), _seconds(ours)) for _ in range(3)]
+    turns = [(seconds_of(bare), seconds_of(ours)) for _ in range(3)]
     ratio = float(np.median([b / o for b, o in turns]))
     speed = len(images) / min(o for _, o in turns)
     console.print(f"scoring: {speed:.0f} images/s, {ratio:.3f} of a bare forward loop")
@@ -170,12 +170,6 @@ def _trained(name: str, dataset: Dataset, settings: Settings) -> tuple[float, fl
 def _number_format() -> str:
     with autocast(torch.device("cpu")) as context:
         return "bfloat16" if context._enabled else "float32"
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def _numbers(text: str) -> list[float]:

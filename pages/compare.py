@@ -8,6 +8,7 @@ from lake.store import Run
 from pages.sentences.changes import tabulate_figures
 from pages.ui import data, filters
 from pages.ui.data_drift import show_run_drift, show_split_drift
+from pages.ui.figure import show_figure
 from pages.ui.group_matches import show_group_matches
 from pages.ui.loss_changes import show_loss_changes
 from pages.ui.map_moves import show_map_moves
@@ -43,16 +44,8 @@ def show_figures(now: Run, before: Run, pairs: pl.DataFrame) -> None:
     """The headline figures of both runs on the same samples, with the interval of their change."""
     with st.container(horizontal=True, gap="small"):
         for figure in tabulate_figures(compare.figures(now, before, pairs)):
-            st.metric(
-                f"{figure.title} (before {figure.before})",
-                figure.now,
-                figure.interval,
-                delta_color="off",
-                delta_arrow="off",
-                border=True,
-                help=GLOSSARY[figure.word] if figure.word else None,
-                width=FIGURE_WIDTH,
-            )
+            title = f"{figure.title} (before {figure.before})"
+            show_figure(title, figure.now, figure.interval, figure.word, width=FIGURE_WIDTH)
     st.caption(
         f"On the same {len(pairs):,} held-out samples. Under each figure: the 95 % interval of its change.",
         help=GLOSSARY["interval"],

@@ -7,6 +7,7 @@ from lake.store import Run
 from pages.report.document import file_name
 from pages.sentences import findings, headline
 from pages.ui import data, tour
+from pages.ui.figure import show_figure
 from pages.ui.finding_card import show_finding
 from pages.ui.run_changes import show_changes
 from pages.ui.words import GLOSSARY
@@ -23,15 +24,8 @@ def show_headline(run: Run) -> None:
     sentence, figures = found
     st.markdown(f"##### {sentence}")
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
-        column.metric(
-            figure.title,
-            figure.value,
-            figure.below,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            help=GLOSSARY[figure.word] if figure.word else None,
-        )
+        with column:
+            show_figure(figure.title, figure.value, figure.below, figure.word)
 
 
 def show_linked(run: Run) -> int | None:

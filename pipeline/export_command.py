@@ -4,7 +4,6 @@ The ending of the file says which: `report.html`, `confusion.svg`, `map.png`, `s
 `pages.report` is imported inside functions: it is the one thing of the pages that the pipeline knows.
 """
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,11 @@ import polars as pl
 from lake import queries
 from lake.errors import UsageError, UserError
 from lake.filters import Clause, Filters
+from lake.row_files import KINDS, to_bytes
 from lake.store import Run, reading
 
-REPORT, ROWS, PICTURES = (".html",), (".csv", ".parquet"), (".svg", ".png")
+REPORT, PICTURES = (".html",), (".svg", ".png")
+ROWS = tuple(f".{kind}" for kind in KINDS)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def _find_writer(run: Run, path: Path, condition: str | None) -> tuple[Callable[
     ending = path.suffix.lower()
     if ending in ROWS:
         rows = _select_rows(run, condition)
-        return lambda: _write_rows(rows, ending), f"{len(rows):,} samples of run {run.run_id}"
+        return lambda: to_bytes(rows, ending.removeprefix(".")), f"{len(rows):,} samples of run {run.run_id}"
     if condition is not None:
         raise UsageError(f"--filter chooses rows, and {path.name} has none: name a file that ends in .csv or .parquet.")
     if ending in REPORT:
@@ -99,11 +100,3 @@ def _select_rows(run: Run, condition: str | None) -> pl.DataFrame:
     clauses = () if condition is None else (Clause.where(condition),)
     with reading(run.lake.root):
         return Filters(clauses=clauses).checked(samples.collect_schema()).apply(samples).collect()
-
-
-def _write_rows(rows: pl.DataFrame, ending: str) -> bytes:
-    if ending == ".csv":
-        return rows.write_csv().encode()
-    file = io.BytesIO()
-    rows.write_parquet(file)
-    return file.getvalue()

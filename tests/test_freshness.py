@@ -7,8 +7,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
+from pages.ui import data
 from tests.apps import Open
 
 OLD = "Nothing newer has been published for {} days. Whether a refresh found nothing new or failed, its log says."
@@ -42,3 +44,23 @@ def test_every_technical_word_is_explained_on_every_page(tiny_lake: str, open_pa
     sidebar = "\n".join(text.value for text in open_page(tiny_lake, "runs").sidebar.markdown)
     for word in ("Loss", "Nats", "Lift", "Adjusted p", "Silhouette", "Held-out", "UMAP", "Cliff's delta", "L\\*"):
         assert f"**{word}**: " in sidebar
+
+
+def test_a_lake_that_cannot_be_read_is_said_by_the_banner_and_breaks_no_page(
+    tiny_lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def show() -> None:
+        from lake.errors import LakeError
+        from pages.ui import data, freshness
+
+        def fail() -> None:
+            raise LakeError("gone for a moment")
+
+        data.runs = fail
+        freshness.show_banner(data.open_run(data.default_root(), data.read_runs(data.default_root())["run_id"][0]), "x")
+
+    monkeypatch.setenv("LATENTLAKE_LAKE", tiny_lake)
+    monkeypatch.setattr(data, "runs", data.runs)  # put back after the test
+    app = AppTest.from_function(show, default_timeout=60).run()
+    assert not app.exception
+    assert "The lake cannot be read at the moment" in app.caption[0].value

@@ -116,8 +116,11 @@ def table(run: Run, name: str) -> pl.DataFrame:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _headline(root: str, run_id: str) -> tuple[str, list[Figure]] | None:
     run, samples = open_run(root, run_id), _samples(root, run_id).lazy()
-    sentence, calibration = say_headline(samples), queries.metric(run, "score", "calibration_error")
-    return sentence and (sentence, headline_figures(samples, _table(root, run_id, "findings"), calibration))
+    sentence = say_headline(samples)
+    if sentence is None:
+        return None
+    calibration = queries.metric(run, "score", "calibration_error")
+    return sentence, headline_figures(samples, _table(root, run_id, "findings"), calibration)
 
 
 def headline(run: Run) -> tuple[str, list[Figure]] | None:

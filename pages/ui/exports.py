@@ -1,17 +1,12 @@
 """Rows to take away: exactly those that pass, in the order on screen, as CSV or parquet."""
 
-import io
-from collections.abc import Callable
-
 import polars as pl
 import streamlit as st
 
+from lake.row_files import to_bytes
+
 COLUMNS = {"shown": "Shown columns", "all": "All columns"}
 NAMES = {"csv": "CSV", "parquet": "Parquet"}
-WRITERS: dict[str, Callable[[pl.DataFrame], bytes]] = {
-    "csv": lambda frame: frame.write_csv().encode(),
-    "parquet": lambda frame: to_parquet(frame),
-}
 
 
 def show_exports(rows: pl.LazyFrame, shown: list[str], *, n: int, name: str) -> None:
@@ -33,19 +28,12 @@ def show_exports(rows: pl.LazyFrame, shown: list[str], *, n: int, name: str) -> 
 
 
 def show_download(rows: pl.LazyFrame, kind: str, label: str, *, name: str) -> None:
-    """The button that writes rows as a file of a kind in `WRITERS`."""
+    """The button that writes rows as a file of a kind."""
     st.download_button(
         label,
-        lambda: WRITERS[kind](rows.collect()),
+        lambda: to_bytes(rows.collect(), kind),
         f"{name}.{kind}",
         key=f"{name}-{kind}",
         icon=":material/download:",
         on_click="ignore",
     )
-
-
-def to_parquet(frame: pl.DataFrame) -> bytes:
-    """The frame as the bytes of a parquet file."""
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    return buffer.getvalue()

@@ -5,6 +5,7 @@ import json
 
 import streamlit as st
 
+from lake.errors import LakeError
 from lake.store import Run
 from pages.ui import data
 from pages.ui.navigation import address, page
@@ -17,7 +18,11 @@ STALE_DAYS = 7.0
 @st.fragment(run_every=LOOK_AGAIN)
 def show_banner(run: Run, page_name: str) -> None:
     """What the reader should know of the run's age; it looks again by itself, and never changes what is read."""
-    latest = data.runs().row(0, named=True)
+    try:
+        latest = data.runs().row(0, named=True)
+    except LakeError:  # it looks again without the frame, whose sentence would stand here otherwise
+        st.caption(":material/cloud_off: The lake cannot be read at the moment, so newer runs are not seen.")
+        return
     if latest["run_id"] != run.run_id:
         with st.container(horizontal=True, vertical_alignment="center", key="newer-run"):
             st.caption(

@@ -1,16 +1,16 @@
 """The review queue: one doubtful label after the other, a verdict on each, and what the verdicts say of the list."""
 
 from dataclasses import replace
-from functools import partial
 
 import polars as pl
 import streamlit as st
 
 from lake.errors import UserError
 from lake.reviews import Review, add_reviews, judged_issues, latest, scan_reviews, standing
+from lake.row_files import KINDS
 from lake.store import Run
 from pages.ui import data
-from pages.ui.exports import to_parquet
+from pages.ui.exports import show_download
 from pages.ui.login import ask_reviewer, may_write
 from pages.ui.sample_panel import describe, find_sample, show_image
 from pages.ui.words import number, percent, plain, share_with_interval
@@ -86,10 +86,8 @@ def _offer_undo(run: Run, last: dict[str, object], reviewer: str) -> None:
 
 def _offer_export(reviews: pl.DataFrame) -> None:
     """The verdicts to take along."""
-    for kind, write in {"csv": reviews.write_csv, "parquet": partial(to_parquet, reviews)}.items():
-        st.download_button(
-            f"Verdicts as {kind}", write(), f"reviews.{kind}", icon=":material/download:", on_click="ignore"
-        )
+    for kind in KINDS:
+        show_download(reviews.lazy(), kind, f"Verdicts as {kind}", name="reviews")
 
 
 def _show_record(reviews: pl.DataFrame) -> None:

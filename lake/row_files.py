@@ -1,0 +1,17 @@
+"""Rows as the bytes of a file that other tools read."""
+
+import io
+
+import polars as pl
+
+KINDS = ("csv", "parquet")
+
+
+def to_bytes(rows: pl.DataFrame, kind: str) -> bytes:
+    """The rows as a file of one of `KINDS`."""
+    buffer = io.BytesIO()
+    if kind == "csv":
+        rows.write_csv(buffer)
+    else:
+        rows.write_parquet(buffer)
+    return buffer.getvalue()
