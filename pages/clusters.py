@@ -9,6 +9,7 @@ from lake.filters import Filters
 from lake.map_contracts import LAYERS
 from lake.store import Run
 from pages.ui import charts, data, filters, pooled
+from pages.ui.chart_files import show_chart
 from pages.ui.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
 from pages.ui.gallery import show_gallery, show_paged_gallery
 from pages.ui.versus import ATTRIBUTES, show_versus
@@ -81,7 +82,7 @@ def show_group(run: Run, method: str, summary: dict[str, object]) -> None:
     left, right = st.columns([1, 2], gap="large")
     with left:
         mix = pl.DataFrame(summary["class_mix"])
-        st.altair_chart(
+        show_chart(
             charts.bars(mix, x="n", y="label", x_title="Labelled samples", colors=(run.classes, run.groups)),
             key="mix",
             alt="Samples of the group by class",

@@ -8,6 +8,7 @@ from lake.map_contracts import LAYERS
 from lake.statistics import wilson_interval
 from lake.store import Run
 from pages.ui import charts, data, filters
+from pages.ui.chart_files import show_chart
 from pages.ui.gallery import show_gallery
 from pages.ui.pooled import Comparison, show_pooled
 from pages.ui.versus import show_versus
@@ -40,7 +41,7 @@ def pick_cell(run: Run, held_out: pl.LazyFrame) -> Cell | None:
         "Show", list(shown), default="share", required=True, key="matrix-value", format_func=shown.__getitem__
     )
     cells = _difference(run, others) if value == "difference" else queries.confusion(held_out).collect()
-    state = st.altair_chart(
+    state = show_chart(
         charts.confusion_matrix(cells, run.classes, value=value or "share"),
         on_select="rerun",
         selection_mode="cell",
@@ -84,7 +85,7 @@ def show_reliability(held_out: pl.LazyFrame) -> None:
         pl.Series("low", [low for low, _ in intervals]),
         pl.Series("high", [high for _, high in intervals]),
     )
-    st.altair_chart(charts.reliability(frame), key="reliability", alt="Reliability diagram")
+    show_chart(charts.reliability(frame), key="reliability", alt="Reliability diagram")
     st.caption("On the dashed line, confidence equals the share right. Bars are 95 % intervals.")
     calibration = queries.class_calibration(held_out).collect()
     right = [share_with_interval(hits, n) for hits, n in calibration.select("hits", "n").iter_rows()]

@@ -5,6 +5,7 @@ import streamlit as st
 
 from lake.store import Run
 from pages.ui import charts, data, filters, map_layers, map_session, map_state
+from pages.ui.chart_files import show_chart
 from pages.ui.composition import show_composition
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.map_state import MapState
@@ -38,7 +39,7 @@ def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> map_layers.Lay
     scale = data.color_scale(run, state.color)
     sizes = data.size_domain(run, state.size)
     chart = charts.population_map(layers, scale, sizes=sizes, folder=folder, start=map_session.at_start())
-    st.altair_chart(
+    show_chart(
         chart,
         on_select=map_session.take_selection,
         key=map_session.chart_key(),

@@ -8,6 +8,7 @@ import streamlit as st
 from lake import queries
 from lake.store import Run, default_root
 from pages.ui import charts, data
+from pages.ui.chart_files import show_chart
 from pages.ui.navigation import link
 from pages.ui.words import PERCENT, percent, plain
 
@@ -49,7 +50,7 @@ def show_history(found: pl.DataFrame) -> None:
         },
     )
     if len(found) > 1:
-        st.altair_chart(
+        show_chart(
             charts.lines(found, x="published_at:T", y="test_accuracy:Q", x_title="Published", y_title="Accuracy, test"),
             key="history",
             alt="Test accuracy by run",
@@ -80,17 +81,14 @@ def show_refused() -> None:
 def show_training(run: Run) -> None:
     """Loss and speed over the training."""
     training = data.table(run, "training").sort("step")
-    left, right = st.columns(2, gap="large")
-    left.altair_chart(
-        charts.lines(training, x="epoch:Q", y="loss:Q", x_title="Epoch", y_title="Training loss (nats)"),
-        key="training-loss",
-        alt="Training loss by epoch",
-    )
-    right.altair_chart(
-        charts.lines(training, x="epoch:Q", y="images_per_second:Q", x_title="Epoch", y_title="Images per second"),
-        key="training-speed",
-        alt="Training speed by epoch",
-    )
+    drawn = {"loss": "Training loss (nats)", "images_per_second": "Images per second"}
+    for column, (measure, title) in zip(st.columns(2, gap="large"), drawn.items(), strict=True):
+        with column:
+            show_chart(
+                charts.lines(training, x="epoch:Q", y=f"{measure}:Q", x_title="Epoch", y_title=title),
+                key=f"training-{measure}",
+                alt=f"{title} by epoch",
+            )
     sizes = ", ".join(f"{r} px" for r in training["resolution"].unique(maintain_order=True))
     st.caption(
         f"Image sizes in order: {sizes}; samples are scored and explained at the last. "

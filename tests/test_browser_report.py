@@ -1,5 +1,6 @@
 """The report in Chromium, from the disk and without a network; and the app's button that hands it out."""
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,12 @@ def test_every_chart_of_a_page_can_be_taken_away_as_a_picture(tiny: str, opened:
     with page.expect_download() as picture:
         page.get_by_role("button", name="Download as PNG").first.click()
     assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_all_charts_of_a_page_can_be_taken_away_as_vector_files(tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/population_map")
+    with page.expect_download() as charts:
+        page.get_by_role("button", name="Charts of this page (SVG)").click()
+    assert charts.value.suggested_filename == "population_map-charts.zip"
+    with zipfile.ZipFile(charts.value.path()) as folder:
+        assert all(folder.read(name).startswith(b"<svg") for name in folder.namelist())

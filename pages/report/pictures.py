@@ -9,6 +9,7 @@ from typing import Any
 
 import altair as alt
 import polars as pl
+import vl_convert
 
 from lake import queries
 from lake.filters import Filters
@@ -25,6 +26,7 @@ MAP_WIDTH, MAP_HEIGHT = 720, 480
 CELL, SMALLEST_MATRIX = 34, 272
 MOST_CLASSES = 30
 """Of more classes a matrix is too large for a page, and for the file."""
+OWN_IMAGE = re.compile(r'"(/[^"]+\.png[^"]*)"')
 STILL = {"left": 4, "top": 4, "right": 4, "bottom": 4}
 PNG_SCALE = 2
 NOBODY = pl.DataFrame(schema={"neighbor_id": pl.Int64})
@@ -66,9 +68,7 @@ def render_chart(run: Run, name: str, *, png: bool) -> bytes:
 
 def to_svg(chart: alt.LayerChart, name: str) -> str:
     """The chart as an SVG element whose text has the colour of what stands around it."""
-    file = io.StringIO()
-    _at_rest(chart, text="currentColor").save(file, format="svg")
-    return _with_own_ids(file.getvalue(), name)
+    return _with_own_ids(render_svg(to_spec(chart, text="currentColor")), name)
 
 
 def to_png(chart: alt.LayerChart) -> bytes:
@@ -76,6 +76,22 @@ def to_png(chart: alt.LayerChart) -> bytes:
     file = io.BytesIO()
     _at_rest(chart, text="black", background="white").save(file, format="png", scale_factor=PNG_SCALE)
     return file.getvalue()
+
+
+def to_spec(chart: alt.TopLevelMixin, *, text: str, background: str = "transparent") -> str:
+    """The chart for paper as Vega-Lite in JSON, with all its data."""
+    with alt.data_transformers.enable("default", max_rows=None):
+        return str(_at_rest(chart, text=text, background=background).to_json(indent=None))
+
+
+def render_svg(spec: str, find_image: Callable[[str], bytes | None] | None = None) -> str:
+    """Vega-Lite as an SVG; the images at addresses of our own server, from `find_image`, are inside it."""
+
+    def inline(found: re.Match[str]) -> str:
+        image = find_image(found[1]) if find_image else None
+        return f'"{as_data(image)}"' if image else found[0]
+
+    return str(vl_convert.vegalite_to_svg(OWN_IMAGE.sub(inline, spec)))
 
 
 def as_data(png: bytes) -> str:
@@ -90,7 +106,7 @@ def _with_own_ids(svg: str, name: str) -> str:
     return svg
 
 
-def _at_rest(chart: alt.LayerChart, *, text: str, background: str = "transparent") -> Any:
+def _at_rest(chart: alt.TopLevelMixin, *, text: str, background: str = "transparent") -> Any:
     """The chart for paper: no descriptions of single marks, which a screen reader would read one by one."""
     words = {"labelColor": text, "titleColor": text}
     axis = {**words, "tickColor": text, "domain": False, "grid": False, "labelFontSize": 12, "titleFontSize": 12}

@@ -6,6 +6,7 @@ import streamlit as st
 from lake.cluster_contracts import SWEEP_MEASURES
 from lake.store import Run
 from pages.ui import charts, data
+from pages.ui.chart_files import show_chart
 from pages.ui.words import GLOSSARY, percent
 
 METHOD_NAMES = {"kmeans": "k-means", "bisecting": "Bisecting k-means", "hdbscan": "HDBSCAN"}
@@ -50,8 +51,9 @@ def _show_sweep(sweep: pl.DataFrame) -> None:
     with st.expander("How many groups? Other numbers, on a part of the samples"):
         for column, (measure, title) in zip(st.columns(2, gap="large"), SWEEP_TITLES.items(), strict=True):
             part = sweep.filter(measure=measure).sort("clusters")
-            column.altair_chart(
-                charts.lines(part, x="clusters:Q", y="value:Q", x_title="Groups", y_title=title),
-                key=measure,
-                alt=f"{title} by number of groups",
-            )
+            with column:
+                show_chart(
+                    charts.lines(part, x="clusters:Q", y="value:Q", x_title="Groups", y_title=title),
+                    key=measure,
+                    alt=f"{title} by number of groups",
+                )

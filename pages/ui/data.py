@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import streamlit as st
+from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
 
 from lake import drift, histograms, loss_maps, map_drift, pivots, queries
 from lake.cluster_contracts import METHODS
@@ -291,7 +292,8 @@ def run_drift(run: Run, before: Run) -> Drift | str:
 @st.cache_data(max_entries=4, show_spinner=False)
 def _report(root: str, run_id: str) -> bytes:
     run = open_run(root, run_id)
-    return render_report(run, previous_run(run)).encode()
+    with altair_settings:  # Streamlit changes them for all threads while it draws a chart
+        return render_report(run, previous_run(run)).encode()
 
 
 def report(run: Run) -> bytes:

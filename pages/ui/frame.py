@@ -11,7 +11,7 @@ import streamlit as st
 
 from lake.errors import LakeError, UserError
 from lake.store import Run, default_root, reading
-from pages.ui import data, filters, login, telemetry, tour
+from pages.ui import chart_files, data, filters, login, telemetry, tour
 from pages.ui.copy_link import copy_link
 from pages.ui.freshness import ago, show_banner
 from pages.ui.navigation import ENTRIES, address, grouped_pages
@@ -41,12 +41,16 @@ def _show_run(navigation: st.Page, page_name: str) -> None:
     with st.sidebar:
         filters.show_filters(run)
         copy_link("Copy link to this page", key="copy-link")
+        files = st.container()
         _explain_words()
     _keep_address()
     st.session_state["address"] = (st.session_state["run_id"], st.session_state["filters"])
     show_banner(run, page_name)
     tour.show_step(run, page_name)
+    drawn = chart_files.start_page()
     navigation.run()
+    with files:
+        chart_files.show_download(drawn, page_name)
     _footer(run)
 
 

@@ -7,6 +7,7 @@ from lake import compare, queries
 from lake.store import Run
 from lake.words import between
 from pages.ui import charts
+from pages.ui.chart_files import show_chart
 from pages.ui.cluster_quality import METHOD_NAMES
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link
@@ -31,7 +32,7 @@ def show_loss_changes(run: Run, pairs: pl.DataFrame) -> None:
     with st.container(horizontal=True, gap="small"):
         with st.container(width=CHART_WIDTH):
             chart = charts.changes(found, title=title)
-            st.altair_chart(chart, key=f"changes-{column}", alt="Change of the loss by row")
+            show_chart(chart, key=f"changes-{column}", alt="Change of the loss by row")
         with st.container(width=TABLE_WIDTH):
             row = _pick(found, title, key=f"loss-table-{column}")
     st.subheader(f"{title} {row['value']}: the largest changes first")

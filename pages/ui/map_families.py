@@ -8,6 +8,7 @@ from lake.filters import Filters
 from lake.map_contracts import LAYERS
 from lake.store import Run
 from pages.ui import charts, data
+from pages.ui.chart_files import show_chart
 from pages.ui.gallery import show_gallery
 from pages.ui.navigation import address, page
 from pages.ui.words import share_with_interval
@@ -36,7 +37,7 @@ def show_families(run: Run) -> None:
             limit = float(cells["value"].abs().max() or 1)  # type: ignore[arg-type]
             with column:
                 st.markdown(f"**Family {row['family']}** · {row['n']:,} maps")
-                st.altair_chart(
+                show_chart(
                     charts.signed_map(cells, limit=limit, side=SIDE),
                     width="content",
                     key=f"family-{row['family']}",

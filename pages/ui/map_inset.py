@@ -1,11 +1,11 @@
 """A small map beside something else: where some samples lie among all of the run."""
 
 import polars as pl
-import streamlit as st
 
 from lake.filters import Filters
 from lake.store import Run
 from pages.ui import charts, data, map_layers
+from pages.ui.chart_files import show_chart
 from pages.ui.map_state import MapState
 from pages.ui.routes import map_picture, thumbnail_folder
 
@@ -20,4 +20,4 @@ def show_on_map(run: Run, found: pl.DataFrame, *, chosen: int | None, key: str) 
     layers = map_layers.lay_out(samples, filters, state, neighbors=nobody, folder=folder, picture_url=map_picture(run))
     scale, sizes = data.color_scale(run, state.color), data.size_domain(run, state.size)
     chart = charts.population_map(layers, scale, sizes=sizes, folder=folder, start=state, height=HEIGHT)
-    st.altair_chart(chart, key=key, alt=f"Where the {len(found)} samples lie on the map, all others in grey")
+    show_chart(chart, key=key, alt=f"Where the {len(found)} samples lie on the map, all others in grey")

@@ -6,6 +6,7 @@ import streamlit as st
 from lake import map_drift
 from lake.store import Run
 from pages.ui import charts, data
+from pages.ui.chart_files import show_chart
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link
 from pages.ui.words import PERCENT
@@ -23,7 +24,7 @@ def show_map_moves(run: Run, before: Run, now: pl.LazyFrame) -> None:
     context = moves.sample(min(len(moves), CONTEXT_DOTS), seed=0).select("x", "y")
     with st.container(horizontal=True, gap="small"):
         with st.container(width=MAP_WIDTH):
-            st.altair_chart(
+            show_chart(
                 charts.class_moves(classes, context, (run.classes, run.groups)),
                 key="class-moves",
                 alt="Where the centre of each class was on the map and where it is",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lake.loss_maps import FLOOR_NATS
 from lake.store import Run
 from pages.ui import charts, data
+from pages.ui.chart_files import show_chart
 from pages.ui.palette import LOWERS, NEUTRAL, RAISES
 from pages.ui.routes import thumbnail
 from pages.ui.sample_panel import describe
@@ -48,7 +49,7 @@ def show_image_and_map(url: str, shown: SignedMap, limit: float, look: Look, *, 
         st.html(f'<img src="{url}" alt="The image" style="width:100%;{IMAGE_STYLE}">')
     with st.container(width=side):
         st.markdown(f"**Map of the {shown.what}**")
-        st.altair_chart(
+        show_chart(
             charts.signed_map(
                 shown.cells(),
                 limit=limit,
@@ -85,7 +86,7 @@ def show_check(shown: SignedMap, *, key: str) -> None:
     if len(rows) < len(CHECKS):
         st.caption("Not measured: there is nothing to explain, or the run is older than the check.")
         return
-    st.altair_chart(
+    show_chart(
         charts.check_bars(rows, title=shown.what.capitalize()),
         key=f"check-{key}",
         alt=f"The {shown.what} in nats as it is and with a quarter of the image blurred",
@@ -105,7 +106,7 @@ def show_panel(
         with st.container(width=MAP_SIDE):
             st.markdown("**Probabilities**")
             bars = charts.probability_bars(probabilities, label)
-            st.altair_chart(bars, key=f"bars-{name}", alt="Probability of each class")
+            show_chart(bars, key=f"bars-{name}", alt="Probability of each class")
 
 
 def show_beside(run: Run, sample: dict[str, object], shown: SignedMap, look: Look, limit: float, *, key: str) -> None:

@@ -11,6 +11,7 @@ from lake.filters import Clause, Filters
 from lake.pivots import FEW, Axis
 from lake.store import Run
 from pages.ui import data, filters, table_charts, table_session
+from pages.ui.chart_files import show_chart
 from pages.ui.exports import show_download
 from pages.ui.table_columns import axes_of
 from pages.ui.words import name, number
@@ -98,7 +99,7 @@ def _show_chart(cells: pl.DataFrame, axes: tuple[Axis, Axis], found: pl.DataFram
     # cells of their own for each filter, or the one that was clicked would stay chosen among the next ones
     key = f"pivot-{axes[0].column}-{axes[1].column}-{filters.current().to_text()}"
     down, across = (name(axis.column) for axis in axes)
-    st.altair_chart(
+    show_chart(
         table_charts.pivot_cells(cells, down=down, across=across),
         on_select=partial(_take_cell, key, axes, found),
         key=key,

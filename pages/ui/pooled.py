@@ -14,6 +14,7 @@ from lake.statistics import Ratio
 from lake.store import Run
 from lake.words import p_value
 from pages.ui import charts, data
+from pages.ui.chart_files import show_chart
 from pages.ui.gallery import show_gallery
 from pages.ui.map_panel import show_color_bar
 from pages.ui.words import GLOSSARY, NO_BREAK, percent, plain
@@ -58,7 +59,7 @@ def show_pooled(run: Run, compared: Comparison, layer: str, *, key: str) -> None
         for name, maps in ((compared.name, here), (compared.others, there)):
             with st.container(width=SIDE):
                 st.markdown(f"**{plain(name[:1].upper() + name[1:])}**: mean of {len(maps):,} maps")
-                st.altair_chart(
+                show_chart(
                     charts.signed_map(maps.mean(), limit=limit, side=SIDE),
                     width="content",
                     key=f"pooled-{key}-{name}",

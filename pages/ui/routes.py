@@ -4,12 +4,13 @@ Thumbnails are read a thousand at a time, so that a gallery costs one read of th
 """
 
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 import polars as pl
 import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from lake.errors import LakeError, UserError
 from lake.filters import Filters
@@ -33,6 +34,18 @@ def thumbnail_folder(run: Run) -> str:
 def map_picture(run: Run) -> str:
     """The address of the pictures under the map of a run, without parameters."""
     return f"{_base()}/pictures/{run.run_id}.png"
+
+
+def read_image(address: str) -> bytes | None:
+    """The image that this server has at an address of its own, None where it has none."""
+    parts = urlsplit(address.removeprefix(_base()))
+    scope = {"type": "http", "method": "GET", "path": parts.path, "query_string": parts.query.encode(), "headers": []}
+    for route in ROUTES:
+        match, found = route.matches(scope)
+        if match is Match.FULL:
+            response = route.endpoint(Request(scope | found))
+            return response.body if response.status_code == 200 else None
+    return None
 
 
 def serve_picture(request: Request) -> Response:

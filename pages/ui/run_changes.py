@@ -9,6 +9,7 @@ from lake.store import Run
 from pages.sentences import changes
 from pages.sentences.changes import Measured
 from pages.ui import charts, data
+from pages.ui.chart_files import show_chart
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link
 from pages.ui.rows import pick_row
@@ -45,7 +46,7 @@ def show_samples(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) 
         _link_to_samples(members)
     st.subheader("Which confusions grew and which shrank")
     cells = queries.confusion_difference(now, data.samples(before)).collect()
-    st.altair_chart(
+    show_chart(
         charts.confusion_matrix(cells, run.classes, value="difference"),
         key="difference",
         alt="Confusion matrix of this run less that of the other",

@@ -11,6 +11,7 @@ from lake.loss_maps import FLOOR_NATS, Maps
 from lake.map_contracts import LAYERS
 from lake.store import Run
 from pages.ui import charts, data, filters
+from pages.ui.chart_files import show_chart
 from pages.ui.navigation import link
 from pages.ui.routes import thumbnail
 from pages.ui.sample_ids import read_sample_id
@@ -37,11 +38,12 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
     left, right = st.columns([1, 2])
     with left:
         show_image(run, sample_id)
-    right.altair_chart(
-        charts.probability_bars(queries.probabilities(run, sample_id).collect(), row["label"]),
-        key=f"bars-{sample_id}",
-        alt="Probability of each class",
-    )
+    with right:
+        show_chart(
+            charts.probability_bars(queries.probabilities(run, sample_id).collect(), row["label"]),
+            key=f"bars-{sample_id}",
+            alt="Probability of each class",
+        )
     _show_why_and_nearest(run, sample_id, str(row["label"] or row["predicted"]))
     targets = {"similar": "Fetch similar", "loss_analysis": "Analyse its loss", "population_map": "Show on the map"}
     if on_map:
@@ -63,7 +65,7 @@ def _show_why_and_nearest(run: Run, sample_id: int, target: str) -> None:
     one = Maps.of(found)
     left, right = st.columns([1, 2])
     with left:
-        st.altair_chart(
+        show_chart(
             charts.signed_map(
                 one.mean(),
                 limit=max(float(one.max_abs[0]), FLOOR_NATS),

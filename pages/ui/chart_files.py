@@ -1,0 +1,60 @@
+"""The charts that a page has drawn, to take away as SVG files with their images inside."""
+
+import io
+import re
+import zipfile
+from typing import Any
+
+import altair as alt
+import streamlit as st
+from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
+
+from pages.report import pictures
+from pages.ui.routes import read_image
+
+WIDTH = 640
+"""Of a chart that is as wide as its place on the page, in pixels."""
+NOT_IN_NAMES = re.compile(r"[^\w.-]+")
+Drawn = dict[str, alt.Chart]
+
+
+def start_page() -> Drawn:
+    """Where the charts of the page that is drawn now will be, by key."""
+    st.session_state["charts"] = {}
+    return st.session_state["charts"]
+
+
+def show_chart(chart: alt.Chart, *, key: str, alt: str, **options: Any) -> Any:
+    """Draw a chart with its text alternative, and keep it for who wants the file; returns what a reader selected."""
+    st.session_state["charts"][key] = chart
+    return st.altair_chart(chart, key=key, alt=alt, **options)
+
+
+def show_download(drawn: Drawn, page_name: str) -> None:
+    """The button that hands out the charts of a page, where it has any; they are written when somebody asks."""
+    if drawn:
+        st.download_button(
+            "Charts of this page (SVG)",
+            lambda: to_zip(drawn),
+            f"{page_name}-charts.zip",
+            "application/zip",
+            key="charts-svg",
+            icon=":material/download:",
+            on_click="ignore",
+            width="stretch",
+        )
+
+
+def to_zip(drawn: Drawn) -> bytes:
+    """A ZIP file with an SVG file a chart, named by its key."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as folder:
+        for key, chart in drawn.items():
+            with altair_settings:  # Streamlit changes them for all threads while it draws a chart
+                spec = pictures.to_spec(_with_width(chart), text="black", background="white")
+            folder.writestr(f"{NOT_IN_NAMES.sub('-', key)}.svg", pictures.render_svg(spec, read_image))
+    return file.getvalue()
+
+
+def _with_width(chart: alt.Chart) -> alt.Chart:
+    return chart.properties(width=WIDTH) if chart.width is alt.Undefined else chart

@@ -1,0 +1,84 @@
+"""The charts of each page as SVG files: all of them, whole, and with their images inside."""
+
+import io
+import re
+import threading
+import xml.etree.ElementTree as ET
+import zipfile
+
+import altair as alt
+import polars as pl
+import pytest
+from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
+from streamlit.testing.v1 import AppTest
+
+from lake.store import Lake
+from pages.report.document import find_previous, render_report
+from pages.ui import chart_files, data
+from pages.ui.routes import read_image, thumbnail
+from tests.apps import NAMES, Open
+
+
+def files_of(app: AppTest) -> dict[str, str]:
+    """The files of the charts that the page drew."""
+    with zipfile.ZipFile(io.BytesIO(chart_files.to_zip(app.session_state["charts"]))) as folder:
+        return {name: folder.read(name).decode() for name in folder.namelist()}
+
+
+@pytest.mark.parametrize("page_name", NAMES)
+def test_a_page_hands_out_each_of_its_charts(page_name: str, tiny_lake: str, open_page: Open) -> None:
+    app = open_page(tiny_lake, page_name)
+    drawn = [chart for chart in app.get("vega_lite_chart") if "histogram-" not in str(chart.key)]  # of a table
+    offered = [button.label for button in app.sidebar.get("download_button")]
+    assert offered == (["Charts of this page (SVG)"] if drawn else [])
+    files = files_of(app)
+    assert len(files) == len(drawn)
+    for svg in files.values():
+        marks = [e for e in ET.fromstring(svg).iter() if e.tag.endswith(("}path", "}image"))]
+        assert len(marks) > 1
+        assert all(address.startswith("data:") for address in re.findall(r'href="([^"]*)"', svg))
+
+
+def test_the_charts_of_the_page_before_are_not_among_them(tiny_lake: str, open_page: Open) -> None:
+    app = open_page(tiny_lake, "population_map")
+    assert files_of(app)
+    assert not files_of(app.switch_page("../samples.py").run())
+
+
+def test_images_are_inside_a_file(tiny_lake: str, open_page: Open) -> None:
+    app = open_page(tiny_lake, "population_map", show="images")
+    ((name, svg),) = files_of(app).items()
+    images = app.session_state["charts"][name.removesuffix(".svg")].layer[2].data
+    assert svg.count("data:image/png;base64,") == len(images) > 10
+
+
+def test_an_image_is_what_its_address_serves(tiny_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATENTLAKE_LAKE", tiny_lake)
+    run = Lake(tiny_lake).run()
+    png = run.scan("images").filter(pl.col("sample_id") == 3).select("png").collect().item()
+    assert read_image(thumbnail(run, 3)) == png
+    assert read_image("/thumbnails/nothing/3.png") is None
+    assert read_image("/elsewhere.png") is None
+
+
+def test_more_marks_than_altair_takes_by_itself_are_all_in_the_file() -> None:
+    frame = pl.DataFrame({"x": range(6000)})
+    svg = io.BytesIO(chart_files.to_zip({"many": alt.Chart(frame).mark_point().encode(x="x:Q")}))
+    assert zipfile.ZipFile(svg).read("many.svg").count(b"<path") > 6000
+
+
+def test_a_report_waits_until_streamlit_has_put_the_settings_of_altair_back(
+    tiny_lake: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATENTLAKE_LAKE", tiny_lake)
+    run = Lake(tiny_lake).run()
+    made: list[bytes] = []
+    data._report.clear()
+    alt.data_transformers.register("elsewhere", lambda *_: {"name": "elsewhere"})
+    with altair_settings, alt.data_transformers.enable("elsewhere"):
+        thread = threading.Thread(target=lambda: made.append(data.report(run)))
+        thread.start()
+        thread.join(2)
+        assert not made
+    thread.join()
+    assert made == [render_report(run, find_previous(run)).encode()]
