@@ -8,7 +8,6 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -128,11 +127,13 @@ def serve(
     command += [f"--server.port={port}", f"--server.address={host}", "--server.headless=true"]
     if secrets is not None:
         command.append(f"--secrets.files={_existing_file(secrets)}")
-    typer.echo(f"Serving {settings.lake} at http://{host}:{port} (Ctrl+C stops it)")
     environment = os.environ | {"LATENTLAKE_LAKE": _absolute(settings.lake)}
     if read_only:
         environment |= {"LATENTLAKE_READ_ONLY": "1"}
-    raise SystemExit(subprocess.run(command, env=environment, cwd=Path(script.origin).parent, check=False).returncode)
+    typer.echo(f"Serving {settings.lake} at http://{host}:{port} (Ctrl+C stops it)")
+    sys.stdout.flush()
+    os.chdir(Path(script.origin).parent)
+    os.execve(sys.executable, command, environment)  # this process becomes the server and takes its signals
 
 
 @app.command()

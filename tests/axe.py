@@ -2,13 +2,14 @@
 
 import hashlib
 import io
+import re
 import subprocess
 import tarfile
 import tempfile
 from functools import cache
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from pipeline.settings import load_settings
 
@@ -54,3 +55,16 @@ def _fetch() -> bytes:
             script = package.extractfile("package/axe.min.js")
             assert script is not None
             return script.read()
+
+
+def contrast(element: Locator) -> float:
+    """WCAG's contrast ratio of the text of an element to its own background, 1 to 21."""
+    script = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
+    low, high = sorted(_luminance(color) for color in element.evaluate(script))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color: str) -> float:
+    channels = [int(value) / 255 for value in re.findall(r"\d+", color)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

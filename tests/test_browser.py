@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages.ui.navigation import ENTRIES, Entry
-from tests.axe import violations
+from tests.axe import contrast, violations
 from tests.browser import get, mark, serve, unexpected, wait_until_drawn
 from tests.tiny_lake import RUN_ID
 
@@ -145,7 +145,11 @@ def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(schem
     popover.get_by_role("combobox").nth(1).click()
     page.get_by_role("option", name="cat", exact=True).click()
     page.keyboard.press("Escape")
-    popover.get_by_role("button", name="Add", exact=True).click()
+    add = popover.get_by_role("button", name="Add", exact=True)
+    expect(add).to_be_enabled()
+    page.wait_for_timeout(500)  # its colours fade in
+    assert contrast(add) >= 4.5
+    add.click()
     expect(page.get_by_text("54 samples pass the filters")).to_be_visible()
     assert "f=label.is.cat" in page.url
     page.keyboard.press("Escape")

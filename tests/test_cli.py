@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -39,12 +38,12 @@ def serving(*arguments: str) -> Iterator[tuple[str, Path]]:
         said = Path(folder) / "said"
         command = [sys.executable, "-m", "pipeline.cli", "serve", "--port", str(port), *arguments]
         with said.open("w") as file:
-            process = subprocess.Popen(command, cwd=REPOSITORY, stdout=file, stderr=file, start_new_session=True)
+            process = subprocess.Popen(command, cwd=REPOSITORY, stdout=file, stderr=file)
         try:
             wait_until_up(f"http://127.0.0.1:{port}", process)
             yield f"http://127.0.0.1:{port}", said
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()
             process.wait()
 
 
@@ -162,6 +161,13 @@ def test_serve_warns_once_beyond_loopback_without_a_login_and_not_on_loopback(ti
             assert request(f"{address}/healthz")[0] == 200
             text = said.read_text()
         assert text.count("Warning: everybody who reaches this address") == warnings
+
+
+def test_a_service_manager_that_ends_serve_ends_the_pages(tiny_lake):
+    with serving("--lake", tiny_lake) as (address, _):
+        assert request(f"{address}/healthz")[0] == 200
+    with pytest.raises(ConnectionRefusedError):
+        request(f"{address}/healthz")
 
 
 @pytest.mark.browser

@@ -21,7 +21,7 @@ from pages.ui.words import GLOSSARY, plain
 def show() -> None:
     """Draw the frame and the page the address names, or the way to log in."""
     st.set_page_config(page_title="latentlake", page_icon="🌊", layout="wide")
-    st.html(f"<style>{(Path(__file__).parent / 'frame.css').read_text()}</style>")
+    st.html(f"<style>{_styles()}</style>")
     try:
         admitted = login.admit()
         navigation = st.navigation(grouped_pages(), position="sidebar" if admitted else "hidden")
@@ -32,6 +32,11 @@ def show() -> None:
                 _show_run(navigation, page_name)
     except UserError as error:
         st.error(str(error), icon=":material/error:")
+
+
+def _styles() -> str:
+    files = ["frame.css"] + (["dark.css"] if st.context.theme.type == "dark" else [])
+    return "".join((Path(__file__).parent / name).read_text() for name in files)
 
 
 def _show_run(navigation: st.Page, page_name: str) -> None:
