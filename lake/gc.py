@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import polars as pl
-from deltalake import DeltaTable, write_deltalake
+from deltalake import write_deltalake
 
 from lake.contracts import DATASET_TABLES, RUN_TABLES, key_column
 from lake.files import find_sizes, list_files
@@ -89,7 +89,7 @@ def _expired(runs: pl.DataFrame, retention: Retention) -> list[str]:
 
 
 def _existing(lake: Lake, names: tuple[str, ...]) -> list[str]:
-    return [name for name in names if DeltaTable.is_deltatable(lake.uri(name), lake.options)]
+    return [name for name in names if lake.exists(name)]
 
 
 def _refused(lake: Lake, retention: Retention) -> list[str]:

@@ -80,7 +80,7 @@ class Lake:
         `key` names the run where the frame may have no rows. Raises `LakeError` where a contract is broken.
         """
         column, key = key_column(name), _only_key(name, frame, key)
-        exists = DeltaTable.is_deltatable(self.uri(name), self.options)
+        exists = self.exists(name)
         self._write(name, frame, mode="overwrite", predicate=f"{column} = '{key}'" if exists else None)
 
     def add_rows(self, name: str, frame: pl.DataFrame) -> None:
@@ -114,7 +114,7 @@ class Lake:
 
     def has(self, name: str, key: str) -> bool:
         """Whether a table has rows under the key at its newest version."""
-        if not DeltaTable.is_deltatable(self.uri(name), self.options):
+        if not self.exists(name):
             return False
         with reading(self.root):
             return not self.staged(name, key).select(key_column(name)).head(1).collect().is_empty()
@@ -156,9 +156,14 @@ class Lake:
 
     def version(self, name: str) -> int | None:
         """The newest version of a table; None where it is not there."""
-        if not DeltaTable.is_deltatable(self.uri(name), self.options):
+        if not self.exists(name):
             return None
         return self._newest(name)
+
+    def exists(self, name: str) -> bool:
+        """Whether anything was ever written to a table."""
+        with reading(self.root):
+            return DeltaTable.is_deltatable(self.uri(name), self.options)
 
     def uri(self, name: str) -> str:
         """Where a table lies."""
@@ -170,7 +175,7 @@ class Lake:
 
     def open_to_write(self, name: str) -> DeltaTable | None:
         """A table at its newest version, from now on keeping the log of every version; None where there is none."""
-        if not DeltaTable.is_deltatable(self.uri(name), self.options):
+        if not self.exists(name):
             return None
         table = self.open(name)
         if KEEP_LOG.items() - table.metadata().configuration.items():
@@ -191,7 +196,7 @@ class Lake:
         Raises the errors of deltalake.
         """
         once = Transaction(app_id=transaction, version=1)
-        exists = DeltaTable.is_deltatable(self.uri(name), self.options)
+        exists = self.exists(name)
         table = self.open(name) if exists else None
         if table is not None and table.transaction_version(once.app_id) is not None:
             return

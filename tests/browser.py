@@ -40,9 +40,7 @@ ECHO = "console: Failed to load resource: the server responded with a status of 
 @contextmanager
 def serve(lake: str, *options: str, script: str = "streamlit_app.py", **environment: str) -> Iterator[str]:
     """The app, or another script, on a free port of loopback; yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}", *options]
     variables = os.environ | {"LATENTLAKE_LAKE": lake, "PYTHONPATH": str(REPOSITORY)} | environment
     process = subprocess.Popen(
@@ -111,16 +109,24 @@ def wait_until_drawn(page: Page) -> None:
     page.wait_for_timeout(700)
 
 
-def wait_until_up(address: str, process: subprocess.Popen[bytes]) -> None:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_up(address: str, process: subprocess.Popen[bytes], *, path: str = "/_stcore/health") -> None:
+    """Until the server of a process answers; `RuntimeError` where it ends first, or says nothing for 40 s."""
     for _ in range(200):
         if process.poll() is not None:
-            raise RuntimeError(f"the app stopped with code {process.returncode}")
+            raise RuntimeError(f"the server stopped with code {process.returncode}")
         try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
+            with urllib.request.urlopen(f"{address}{path}", timeout=1):
                 return
         except OSError:
             time.sleep(0.2)
-    raise RuntimeError("the app did not come up in 40 s")
+    raise RuntimeError("the server did not come up in 40 s")
 
 
 def unexpected(problems: list[str]) -> list[str]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import load, similar, table
+from benchmarks.synthetic import build_synthetic_lake
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
-from tests.tiled_lake import build_tiled_lake
 
 
 def test_an_image_costs_three_forward_passes():
@@ -62,9 +62,9 @@ def test_the_images_of_a_page_are_found_in_its_messages():
 
 
 def test_the_benchmark_of_the_table_runs_on_a_lake_of_many_samples(tmp_path, capsys, monkeypatch):
-    lake = build_tiled_lake(str(tmp_path / "lake"), 700)
+    lake = build_synthetic_lake(str(tmp_path / "lake"), 700, features=16)
     monkeypatch.setenv("LATENTLAKE_LAKE", lake.root)
     table.main(lake.root, repeats=3)
     printed = capsys.readouterr().out
-    assert "720 samples" in printed
+    assert "700 samples" in printed
     assert "losses by two numbers" in printed

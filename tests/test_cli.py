@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import pytest
 from deltalake import write_deltalake
 
 from lake.store import Lake
-from tests.browser import request, wait_until_up
+from tests.browser import free_port, request, wait_until_up
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -31,9 +30,7 @@ def latentlake(*arguments: str, **environment: str) -> subprocess.CompletedProce
 @contextmanager
 def serving(*arguments: str) -> Iterator[tuple[str, Path]]:
     """`latentlake serve` on a free port until the block ends: its address, and the file with what it says."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "said"
         command = [sys.executable, "-m", "pipeline.cli", "serve", "--port", str(port), *arguments]

@@ -14,8 +14,8 @@ from lake.cluster_contracts import METHODS
 from lake.filters import Filters
 from lake.queries import HELD_OUT
 from lake.store import Lake, Run
+from tests.run_tables import STAGES
 from tests.tiny_data import CLASSES, GROUPS
-from tests.tiny_lake import STAGES
 
 Row = dict[str, Any]
 about = pytest.approx
