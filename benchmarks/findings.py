@@ -162,7 +162,7 @@ def _search(slice_: Planted, run: Run, classifier: nn.Module, settings: Settings
     near = run.scan("neighbors").collect()
     frames = {
         "samples": dataset.frame,
-        "properties": properties.compute_properties(dataset.images_NHWC, QUIET).with_columns(
+        "properties": properties.compute_properties(dataset.images_NHWC, settings, QUIET).with_columns(
             sample_id=pl.Series(dataset.sample_id)
         ),
         "predictions": score.predictions_frame(scores, dataset),
@@ -189,8 +189,7 @@ def _score(slice_: Planted, run: Run, classifier: nn.Module, settings: Settings)
     logits, embedding = (np.stack(stored[name].to_list()).astype(np.float32) for name in ("logits", "embedding"))
     again = np.flatnonzero(slice_.changed[rows])
     if len(again):
-        scorer = score.Scorer(classifier, settings.resolution)
-        embedding[again], logits[again] = score.score(scorer, dataset, rows[again], settings, QUIET)
+        embedding[again], logits[again] = score.score(classifier, dataset, rows[again], settings, QUIET)
     return score.Scores(rows, embedding, logits, stored["temperature"].to_numpy(), np.zeros(len(rows), np.int64))
 
 

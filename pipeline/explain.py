@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from lake.map_contracts import LAYERS
 from pipeline.datasets import HELD_OUT, Dataset
+from pipeline.executor import Batch, cut, map_batches
 from pipeline.model import autocast, device_of, normalize, resize
 from pipeline.occlude import Checker
 from pipeline.progress import Progress
@@ -25,7 +26,6 @@ from pipeline.score import Scorer, list_column
 from pipeline.settings import Settings
 
 Target = Callable[[Tensor], Tensor]
-Batch = dict[str, NDArray[Any]]
 
 
 class SignedCAM(HiResCAM):
@@ -172,29 +172,48 @@ def compute_loss_maps(
 
     `models` are those of the folds, 0 being the main one; `chosen` is from `choose_maps`.
     """
-    torch.set_num_threads(settings.threads)
     parts = []
-    with progress.task("loss maps", len(chosen)) as task:
-        for (fold, temperature), part in chosen.group_by("fold", "temperature", maintain_order=True):
-            explainer = Explainer(models[fold], settings.resolution, temperature)
-            checker = Checker(Scorer(models[fold], settings.resolution), temperature, seed=settings.seed)
-            for rows in part.iter_slices(settings.score_batch_size):
-                parts += _explain(explainer, checker, dataset, rows)
-                task.advance(len(rows))
+    for (fold, temperature), part in chosen.group_by("fold", "temperature", maintain_order=True):
+        given = (models[fold], settings.resolution, temperature, settings.seed)
+        found = _map_images(given, dataset, part, settings, progress)
+        names = part.select("sample_id", pl.col("target").replace_strict(dict(enumerate(dataset.classes))), "loss")
+        parts += [_layer_frame(layer, names, found) for layer in LAYERS]
     return pl.concat(parts)
 
 
-def _explain(explainer: Explainer, checker: Checker, dataset: Dataset, rows: pl.DataFrame) -> list[pl.DataFrame]:
-    """A frame a layer of one batch."""
-    images, target = dataset.images_NHWC[rows["row"].to_numpy()], rows["target"].to_numpy()
-    maps = explainer({"sample_id": rows["sample_id"].to_numpy(), "images_NHWC": images, "target": target})
-    names = rows.select("sample_id", pl.col("target").replace_strict(dict(enumerate(dataset.classes))), "loss")
-    return [_layer_frame(layer, maps[layer], names, checker(images, maps[layer], target)) for layer in LAYERS]
+def _map_images(
+    given: tuple[Any, ...], dataset: Dataset, chosen: pl.DataFrame, settings: Settings, progress: Progress
+) -> Batch:
+    """What `CheckedExplainer` of these arguments says of the chosen maps, joined."""
+    columns = {name: chosen[name].to_numpy() for name in ("sample_id", "row", "target")}
+
+    def images(part: slice) -> Batch:
+        own = {name: values[part] for name, values in columns.items()}
+        return {"images_NHWC": dataset.images_NHWC[own.pop("row")], **own}
+
+    batches = cut(images, len(chosen), settings.score_batch_size)
+    return map_batches(
+        "loss maps", CheckedExplainer, given, batches, count=len(chosen), settings=settings, progress=progress
+    )
 
 
-def _layer_frame(
-    layer: str, maps_NHW: NDArray[np.float32], names: pl.DataFrame, checked: dict[str, NDArray[np.float64]]
-) -> pl.DataFrame:
+class CheckedExplainer:
+    """Maps of a batch as of `Explainer`, and at each layer the losses of `Checker`: `layer3/loss_without_red`."""
+
+    def __init__(self, model: nn.Module, resolution: int, temperature: float, seed: int) -> None:
+        self._explainer = Explainer(model, resolution, temperature)
+        self._checker = Checker(Scorer(model, resolution), temperature, seed=seed)
+
+    def __call__(self, batch: Batch) -> Batch:
+        maps = self._explainer(batch)
+        for layer in LAYERS:
+            checked = self._checker(batch["images_NHWC"], maps[layer], batch["target"])
+            maps |= {f"{layer}/{name}": losses for name, losses in checked.items()}
+        return maps
+
+
+def _layer_frame(layer: str, names: pl.DataFrame, found: Batch) -> pl.DataFrame:
+    maps_NHW = found[layer]
     count, height, width = maps_NHW.shape
     columns = {
         "layer": pl.repeat(layer, count, eager=True),
@@ -203,5 +222,9 @@ def _layer_frame(
         "values": list_column(maps_NHW.reshape(count, -1)),
         "max_abs": np.abs(maps_NHW).max((1, 2)).astype(np.float64),
     }
-    losses = {name: pl.Series(values).fill_nan(None) for name, values in checked.items()}
+    losses = {
+        name.removeprefix(f"{layer}/"): pl.Series(values).fill_nan(None)
+        for name, values in found.items()
+        if name.startswith(f"{layer}/")
+    }
     return names.with_columns(**{name: pl.Series(name, column) for name, column in {**columns, **losses}.items()})

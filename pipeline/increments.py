@@ -9,15 +9,17 @@ from numpy.typing import NDArray
 
 from lake.cluster_contracts import METHODS
 from pipeline.cluster import Clustering
-from pipeline.neighbors import search_neighbors
+from pipeline.executor import Batch, cut, map_batches
+from pipeline.neighbors import BLOCK, search_neighbors
 from pipeline.progress import Progress
+from pipeline.settings import Settings
 
 PLACED_BY = 15
 Rows = NDArray[np.int64]
 
 
 def extend_neighbors(
-    sample_id: Rows, embedding_ND: NDArray[np.float32], known: pl.DataFrame, progress: Progress
+    sample_id: Rows, embedding_ND: NDArray[np.float32], known: pl.DataFrame, settings: Settings, progress: Progress
 ) -> tuple[Rows, NDArray[np.float32]]:
     """Row numbers and similarities [N, R] of the nearest of every sample, from the table `neighbors` of some of them.
 
@@ -34,7 +36,7 @@ def extend_neighbors(
         np.searchsorted(sample_id, near[whole]), similarity[whole], embedding_ND, old, np.flatnonzero(new)
     )
     asked = np.setdiff1d(np.arange(len(sample_id)), old)
-    rows[asked], values[asked] = search_neighbors(embedding_ND, count, progress, rows=asked)
+    rows[asked], values[asked] = search_neighbors(embedding_ND, count, settings, progress, rows=asked)
     return rows, values
 
 
@@ -85,16 +87,27 @@ def continue_axes(embedding_ND: NDArray[np.float32], known_N: NDArray[np.bool_],
     axes_N2[~known_N] = affine[~known_N] @ solution
 
 
-def assign(points_NP: NDArray[np.float32], sample_id: Rows, known: pl.DataFrame) -> list[Clustering]:
+def assign(
+    points_NP: NDArray[np.float32], sample_id: Rows, known: pl.DataFrame, settings: Settings, progress: Progress
+) -> list[Clustering]:
     """The clusterings of all samples, from the table `clusters` of some of them.
 
     A new sample joins the cluster whose centre is nearest; in HDBSCAN, which has no centres, that of the nearest known
     sample, noise included.
     """
-    return [_assign_one(method, points_NP, sample_id, known.filter(method=method)) for method in METHODS]
+    return [
+        _assign_one(method, points_NP, sample_id, known.filter(method=method), settings, progress) for method in METHODS
+    ]
 
 
-def _assign_one(method: str, points_NP: NDArray[np.float32], sample_id: Rows, known: pl.DataFrame) -> Clustering:
+def _assign_one(
+    method: str,
+    points_NP: NDArray[np.float32],
+    sample_id: Rows,
+    known: pl.DataFrame,
+    settings: Settings,
+    progress: Progress,
+) -> Clustering:
     here = pl.DataFrame({"sample_id": sample_id}).join(known, on="sample_id", how="left", maintain_order="left")
     cluster = here["cluster"].fill_null(-1).to_numpy().copy()
     strength = here["strength"].fill_null(1).to_numpy().copy()
@@ -103,11 +116,24 @@ def _assign_one(method: str, points_NP: NDArray[np.float32], sample_id: Rows, kn
     if not len(new) or not old.any():
         return Clustering(method, cluster, strength)
     if method == "hdbscan":
-        nearest = np.flatnonzero(old)[(points_NP[new] @ points_NP[old].T).argmax(1)]
-        cluster[new], strength[new] = cluster[nearest], strength[nearest]
+        anchors, numbers, strengths = points_NP[old], cluster[old], strength[old]
     else:
         numbers = np.unique(cluster[old])
-        centres = np.stack([points_NP[old & (cluster == number)].mean(0) for number in numbers])
-        distance = ((points_NP[new][:, None] - centres[None]) ** 2).sum(2)
-        cluster[new] = numbers[distance.argmin(1)]
+        anchors = np.stack([points_NP[old & (cluster == number)].mean(0) for number in numbers])
+        strengths = np.ones(len(numbers))
+    batches = cut(lambda part: {"points": points_NP[new[part]]}, len(new), BLOCK)
+    nearest = map_batches(
+        f"assign, {method}", Assigner, (anchors,), batches, count=len(new), settings=settings, progress=progress
+    )["nearest"]
+    cluster[new], strength[new] = numbers[nearest], strengths[nearest]
     return Clustering(method, cluster, strength)
+
+
+class Assigner:
+    """The number of the anchor [A, P] that is nearest to each of a batch of points, [N]."""
+
+    def __init__(self, anchors_AP: NDArray[np.float32]) -> None:
+        self._anchors_AP, self._half_A = anchors_AP, (anchors_AP**2).sum(1) / 2
+
+    def __call__(self, batch: Batch) -> Batch:
+        return {"nearest": (batch["points"] @ self._anchors_AP.T - self._half_A).argmax(1)}

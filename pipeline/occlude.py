@@ -32,14 +32,14 @@ class Checker:
     """What is explained, measured with the red quarter, the blue one and the red one's shape elsewhere blurred."""
 
     def __init__(self, scorer: Scorer, temperature: float, *, seed: int) -> None:
-        self._scorer, self._temperature, self._rng = scorer, temperature, np.random.default_rng([seed, 6])
+        self._scorer, self._temperature, self._seed = scorer, temperature, seed
 
     def __call__(
         self, images_NHWC: Images, maps_NHW: NDArray[np.float32], target: Classes, behind: Classes | None = None
     ) -> dict[str, NDArray[np.float64]]:
         """`loss_without_red`, `loss_without_blue` and `loss_without_other` [N] in nats; nan below the floor."""
-        red = reddest_quarter(maps_NHW)
-        parts = {"red": red, "blue": reddest_quarter(-maps_NHW), "other": move(red, self._rng)}
+        red, rng = reddest_quarter(maps_NHW), np.random.default_rng([self._seed, 6])
+        parts = {"red": red, "blue": reddest_quarter(-maps_NHW), "other": move(red, rng)}
         found = {f"loss_without_{name}": np.full(len(maps_NHW), np.nan) for name in parts}
         rows = np.flatnonzero(np.abs(maps_NHW).max((1, 2)) >= FLOOR_NATS)
         if len(rows):

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lake.map_contracts import LAYERS
-from pipeline.explain import Batch, Explainer
+from pipeline.executor import Batch
+from pipeline.explain import Explainer
 from pipeline.occlude import Checker
 from pipeline.score import Scorer
 from pipeline.stored_model import StoredModel

@@ -8,7 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pipeline.executor import Batch, cut, map_batches
 from pipeline.progress import Progress
+from pipeline.settings import Settings
 
 BLOCK = 5000
 RING_SHARE, OBJECT_SHARE = 3 / 32, 16 / 32
@@ -32,18 +34,22 @@ def srgb_to_lab(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
 
 
-def compute_properties(images_NHWC: NDArray[np.uint8], progress: Progress) -> pl.DataFrame:
+def compute_properties(images_NHWC: NDArray[np.uint8], settings: Settings, progress: Progress) -> pl.DataFrame:
     """The columns of `properties` but for its keys, a row an image."""
-    parts = []
-    with progress.task("properties", len(images_NHWC)) as task:
-        for start in range(0, len(images_NHWC), BLOCK):
-            block = images_NHWC[start : start + BLOCK]
-            parts.append(_measure(srgb_to_lab(block)))
-            task.advance(len(block))
-    return pl.concat(parts)
+    count = len(images_NHWC)
+    batches = cut(lambda part: {"images_NHWC": images_NHWC[part]}, count, BLOCK)
+    found = map_batches("properties", Meter, (), batches, count=count, settings=settings, progress=progress)
+    return pl.DataFrame(found).with_columns(pl.col("object_hue").fill_nan(None))
 
 
-def _measure(lab_NHWC: NDArray[np.float32]) -> pl.DataFrame:
+class Meter:
+    """The properties of a batch of images by name, [N] each; no hue is nan."""
+
+    def __call__(self, batch: Batch) -> Batch:
+        return _measure(srgb_to_lab(batch["images_NHWC"]))
+
+
+def _measure(lab_NHWC: NDArray[np.float32]) -> Batch:
     lightness = lab_NHWC[..., 0]
     ring, centre = _regions(*lightness.shape[1:])
     chroma = np.hypot(lab_NHWC[..., 1], lab_NHWC[..., 2])
@@ -53,10 +59,10 @@ def _measure(lab_NHWC: NDArray[np.float32]) -> pl.DataFrame:
     hue = np.degrees(np.arctan2(lab_NHWC[:, centre, 2].sum(1), lab_NHWC[:, centre, 1].sum(1))) % 360
     gradient = np.hypot(*np.gradient(lightness, axis=(1, 2)))
     columns = {
-        "bg_lightness": bg_lightness,
+        "bg_lightness": bg_lightness.clip(0, 100),
         "bg_plainness": lightness[:, ring].std(1),
         "bg_chroma": chroma[:, ring].mean(1),
-        "object_lightness": object_lightness,
+        "object_lightness": object_lightness.clip(0, 100),
         "shade": object_lightness - bg_lightness,
         "object_chroma": object_chroma,
         "object_hue": np.where(object_chroma > MIN_CHROMA_FOR_HUE, hue, np.nan),
@@ -64,9 +70,7 @@ def _measure(lab_NHWC: NDArray[np.float32]) -> pl.DataFrame:
         "sharpness": _laplacian(lightness).var((1, 2)),
         "edge_density": (gradient > EDGE_GRADIENT).mean((1, 2)),
     }
-    frame = pl.DataFrame({name: values.astype(np.float64) for name, values in columns.items()})
-    clip = pl.col("bg_lightness", "object_lightness").clip(0, 100)
-    return frame.with_columns(pl.col("object_hue").fill_nan(None), clip)
+    return {name: values.astype(np.float64) for name, values in columns.items()}
 
 
 def _regions(height: int, width: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

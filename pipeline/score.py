@@ -16,21 +16,19 @@ from torch.nn import functional
 from lake.statistics import calibration_error
 from pipeline import folds
 from pipeline.datasets import HELD_OUT, Dataset
+from pipeline.executor import Batch, cut, map_batches
 from pipeline.model import device_of, forward, normalize, resize
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 
 
 class Scorer:
-    """Embeddings and logits of a batch of images, shown to the model with sides of `resolution` pixels.
-
-    The callable contract of Ray Data's `map_batches`.
-    """
+    """Embeddings and logits of a batch of images, shown to the model with sides of `resolution` pixels."""
 
     def __init__(self, model: nn.Module, resolution: int) -> None:
         self._model, self._resolution = model.eval(), resolution
 
-    def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def __call__(self, batch: Batch) -> Batch:
         with torch.inference_mode():
             images = torch.from_numpy(batch["images_NHWC"]).to(device_of(self._model))
             embedding, logits = forward(self._model, normalize(resize(images, self._resolution)))
@@ -80,8 +78,7 @@ def measure(
 
     `known` has the `embedding` and `logits` of samples that this model has scored before.
     """
-    scorer = Scorer(model, settings.resolution)
-    embedding, logits = score_new(scorer, dataset, rows, settings, progress, known)
+    embedding, logits = score_new(model, dataset, rows, settings, progress, known)
     validation = dataset.split[rows] == "validation"
     temperature = fit_temperature(logits[validation], dataset.label[rows][validation])
     return Scores(rows, embedding, logits, np.full(len(rows), temperature), np.zeros(len(rows), dtype=np.int64))
@@ -97,7 +94,7 @@ def choose_scored(dataset: Dataset, settings: Settings) -> NDArray[np.int64]:
 
 
 def score_new(
-    scorer: Scorer,
+    model: nn.Module,
     dataset: Dataset,
     rows: NDArray[np.int64],
     settings: Settings,
@@ -106,34 +103,31 @@ def score_new(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Embeddings [N, D] and raw logits [N, K] of the rows, those that are known taken over."""
     if known is None:
-        return score(scorer, dataset, rows, settings, progress)
+        return score(model, dataset, rows, settings, progress)
     there = np.isin(dataset.sample_id[rows], known["sample_id"].to_numpy())
     kept = known.filter(pl.col("sample_id").is_in(dataset.sample_id[rows[there]].tolist())).sort("sample_id")
     both = [kept[name].explode().to_numpy().reshape(len(kept), -1) for name in ("embedding", "logits")]
     if there.all():
         return both[0], both[1]
     joined = [np.zeros((len(rows), old.shape[1]), np.float32) for old in both]
-    for all_, old, new in zip(joined, both, score(scorer, dataset, rows[~there], settings, progress), strict=True):
+    for all_, old, new in zip(joined, both, score(model, dataset, rows[~there], settings, progress), strict=True):
         all_[there], all_[~there] = old, new
     return joined[0], joined[1]
 
 
 def score(
-    scorer: Scorer, dataset: Dataset, rows: NDArray[np.int64], settings: Settings, progress: Progress
+    model: nn.Module, dataset: Dataset, rows: NDArray[np.int64], settings: Settings, progress: Progress
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Embeddings [N, D] and raw logits [N, K] of the rows."""
-    torch.set_num_threads(settings.threads)
-    parts = []
-    with progress.task("score", len(rows)) as task:
-        for start in range(0, len(rows), settings.score_batch_size):
-            chosen = rows[start : start + settings.score_batch_size]
-            batch: dict[str, NDArray[Any]] = {
-                "sample_id": dataset.sample_id[chosen],
-                "images_NHWC": dataset.images_NHWC[chosen],
-            }
-            parts.append(scorer(batch))
-            task.advance(len(chosen))
-    return np.concatenate([p["embedding"] for p in parts]), np.concatenate([p["logits"] for p in parts])
+
+    def images(part: slice) -> Batch:
+        return {"sample_id": dataset.sample_id[rows[part]], "images_NHWC": dataset.images_NHWC[rows[part]]}
+
+    batches = cut(images, len(rows), settings.score_batch_size)
+    found = map_batches(
+        "score", Scorer, (model, settings.resolution), batches, count=len(rows), settings=settings, progress=progress
+    )
+    return found["embedding"], found["logits"]
 
 
 def fit_temperature(logits_NK: NDArray[np.float32], label: NDArray[np.int64]) -> float:

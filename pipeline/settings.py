@@ -100,6 +100,9 @@ class Settings(BaseSettings):
         24, ge=1, le=168, description="How long a page that has a removed run open goes on reading it."
     )
 
+    executor: Literal["local", "ray"] = Field(
+        "local", description="Who maps over samples: this process, or Ray Data on the cluster of RAY_ADDRESS."
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")
     retrain: Literal["never", "if-stale", "always"] = Field(
         "always", description="Train again: never, if the model is old and its inputs changed, or when they change."

@@ -50,13 +50,13 @@ class Staged:
         return self.frames[name].lazy()
 
 
-def property_table(dataset: Dataset, progress: Progress, known: Frames | None) -> pl.DataFrame:
+def property_table(dataset: Dataset, settings: Settings, progress: Progress, known: Frames | None) -> pl.DataFrame:
     """The table `properties` but for its dataset_id; samples that are known are taken over."""
     there = pl.col("sample_id").is_in(dataset.sample_id.tolist())
     parts = [known["properties"].filter(there)] if known else []
     new = ~np.isin(dataset.sample_id, parts[0]["sample_id"].to_numpy() if parts else [])
     if new.any():
-        measured = properties.compute_properties(dataset.images_NHWC[new], progress)
+        measured = properties.compute_properties(dataset.images_NHWC[new], settings, progress)
         parts.append(measured.with_columns(sample_id=pl.Series(dataset.sample_id[new])))
     return pl.concat(parts, how="diagonal").sort("sample_id")
 
@@ -115,9 +115,9 @@ def neighbor_table(
 ) -> pl.DataFrame:
     """The table `neighbors` but for its run_id."""
     if known is None:
-        nearest, similarity = neighbors.search_neighbors(embedding, settings.neighbors, progress)
+        nearest, similarity = neighbors.search_neighbors(embedding, settings.neighbors, settings, progress)
     else:
-        nearest, similarity = increments.extend_neighbors(sample_id, embedding, known["neighbors"], progress)
+        nearest, similarity = increments.extend_neighbors(sample_id, embedding, known["neighbors"], settings, progress)
     return neighbors.neighbors_frame(sample_id, nearest, similarity)
 
 
@@ -188,13 +188,18 @@ def group_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | N
 
 
 def cluster_table(
-    sample_id: NDArray[np.int64], projected: Finished, settings: Settings, known: pl.DataFrame | None
+    sample_id: NDArray[np.int64],
+    projected: Finished,
+    settings: Settings,
+    progress: Progress,
+    known: pl.DataFrame | None,
 ) -> pl.DataFrame:
     """The table `clusters` but for its run_id, found anew, or new samples assigned to known clusters."""
     points = cluster.normalize_rows(to_matrix(projected.frames["components"]["component"]))
-    found = (
-        cluster.compute_clusterings(points, settings) if known is None else increments.assign(points, sample_id, known)
-    )
+    if known is None:
+        found = cluster.compute_clusterings(points, settings)
+    else:
+        found = increments.assign(points, sample_id, known, settings, progress)
     return cluster.clusters_frame(sample_id, points, found)
 
 

@@ -111,7 +111,9 @@ class Stages:
     def properties(self) -> Finished:
         return self._plan.by_row(
             "properties",
-            lambda known: {"properties": stage_tables.property_table(self.dataset, self._progress, known)},
+            lambda known: {
+                "properties": stage_tables.property_table(self.dataset, self.settings, self._progress, known)
+            },
             code=(properties,),
             of=(self.dataset.dataset_id,),
             rows=(self.dataset.content(),),
@@ -203,7 +205,7 @@ class Stages:
 
     @cached_property
     def cluster(self) -> Finished:
-        found = partial(stage_tables.cluster_table, self._sample_id, self.project, self.settings)
+        found = partial(stage_tables.cluster_table, self._sample_id, self.project, self.settings, self._progress)
         return self._plan.fitted(
             "cluster",
             lambda _: {"clusters": found(None)},

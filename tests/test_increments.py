@@ -10,13 +10,14 @@ from lake.cluster_contracts import METHODS
 from pipeline.increments import assign, continue_axes, extend_neighbors, place
 from pipeline.neighbors import neighbors_frame, search_neighbors
 from pipeline.progress import Progress
+from pipeline.settings import load_settings
 from pipeline.stable_map import align
 
-QUIET = Progress(quiet=True)
+SETTINGS, QUIET = load_settings(), Progress(quiet=True)
 
 
 def table(ids: np.ndarray, points: np.ndarray, count: int) -> pl.DataFrame:
-    return neighbors_frame(ids, *search_neighbors(points, count, QUIET))
+    return neighbors_frame(ids, *search_neighbors(points, count, SETTINGS, QUIET))
 
 
 @given(seed=st.integers(0, 10_000), new=st.integers(0, 15), gone=st.integers(0, 10))
@@ -28,8 +29,8 @@ def test_neighbours_are_those_of_a_full_search(seed: int, new: int, gone: int) -
     before = np.sort(rng.permutation(80)[: 80 - new])
     now = np.setdiff1d(np.arange(80), rng.permutation(before)[:gone])
     known = table(ids[before], points[before], 7)
-    rows, similarity = extend_neighbors(ids[now], points[now], known, QUIET)
-    whole_rows, whole_similarity = search_neighbors(points[now], 7, QUIET)
+    rows, similarity = extend_neighbors(ids[now], points[now], known, SETTINGS, QUIET)
+    whole_rows, whole_similarity = search_neighbors(points[now], 7, SETTINGS, QUIET)
     assert similarity == pytest.approx(whole_similarity, abs=1e-6)
     assert (rows == whole_rows).mean() > 0.99  # but for ties
 
@@ -48,7 +49,7 @@ def test_new_samples_are_placed_among_their_like_and_nobody_moves(blobs: tuple[n
     points, position, group = blobs
     placed = np.random.default_rng(2).random(120) > 0.2
     blank = np.where(placed[:, None], position, np.float32(np.nan))
-    there = place(blank, placed, *search_neighbors(points, 20, QUIET))
+    there = place(blank, placed, *search_neighbors(points, 20, SETTINGS, QUIET))
     assert np.array_equal(there[placed], position[placed])
     assert np.linalg.norm(there[~placed] - position[~placed], axis=1).max() < 3
     nearest = np.linalg.norm(there[~placed][:, None] - position[placed][None], axis=2).argmin(1)
@@ -83,7 +84,7 @@ def test_new_samples_join_the_cluster_of_their_like_and_noise_stays_noise(blobs:
         for method in METHODS
         for i, c in ((i, int(cluster[i] if method == "hdbscan" else group[i])) for i in np.flatnonzero(known))
     ]
-    found = {c.method: c for c in assign(unit, np.arange(120), pl.DataFrame(rows))}
+    found = {c.method: c for c in assign(unit, np.arange(120), pl.DataFrame(rows), SETTINGS, QUIET)}
     assert np.array_equal(found["kmeans"].cluster, group) and np.array_equal(found["bisecting"].cluster, group)
     assert np.array_equal(found["hdbscan"].cluster, cluster)
     assert np.array_equal(found["hdbscan"].strength, np.full(120, 0.5))

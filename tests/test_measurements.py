@@ -7,6 +7,7 @@ import pytest
 from lake.contracts import Neighbors, Predictions
 from pipeline import cluster, neighbors, project, score
 from pipeline.progress import Progress
+from pipeline.settings import load_settings
 from tests.drawn import drawn_dataset, tiny_settings
 
 QUIET = Progress(quiet=True)
@@ -101,7 +102,7 @@ def test_held_out_samples_are_always_scored(tmp_path):
 
 def test_neighbours_equal_brute_force_in_float64(blobs):
     points, _ = blobs
-    nearest, similarity = neighbors.search_neighbors(points, 10, QUIET)
+    nearest, similarity = neighbors.search_neighbors(points, 10, load_settings(), QUIET)
     unit = points.astype(np.float64) / np.linalg.norm(points.astype(np.float64), axis=1, keepdims=True)
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -2)
@@ -119,7 +120,8 @@ def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(blobs, tmp_path)
     components = project.reduce_dimensions(points, settings)
     first, again = (project.project(components, settings) for _ in range(2))
     assert first.tobytes() == again.tobytes()
-    on_map, _ = neighbors.search_neighbors(np.c_[first - first.mean(0), np.zeros(300)].astype(np.float32), 5, QUIET)
+    flat = np.c_[first - first.mean(0), np.zeros(300)].astype(np.float32)
+    on_map, _ = neighbors.search_neighbors(flat, 5, settings, QUIET)
     assert (number[on_map] == number[:, None]).mean() > 0.9
 
 

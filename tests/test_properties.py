@@ -5,8 +5,9 @@ import pytest
 
 from pipeline.progress import Progress
 from pipeline.properties import compute_properties, srgb_to_lab
+from pipeline.settings import load_settings
 
-QUIET = Progress(quiet=True)
+SETTINGS, QUIET = load_settings(), Progress(quiet=True)
 
 
 def plain(color: tuple[int, int, int]) -> np.ndarray:
@@ -31,7 +32,7 @@ def test_srgb_has_the_published_cielab_values(color, lab):
 def test_ring_and_object_are_measured_apart():
     images = plain((230, 230, 230))
     images[0, 8:24, 8:24] = (240, 130, 20)
-    row = compute_properties(images, QUIET).row(0, named=True)
+    row = compute_properties(images, SETTINGS, QUIET).row(0, named=True)
     assert row["bg_lightness"] == pytest.approx(91.3, abs=0.5)
     assert row["bg_plainness"] == pytest.approx(0, abs=1e-3)
     assert row["shade"] == pytest.approx(row["object_lightness"] - row["bg_lightness"])
@@ -44,7 +45,7 @@ def test_a_grey_object_has_no_hue_and_a_blurred_image_is_less_sharp():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (1, 32, 32, 1), dtype=np.uint8).repeat(3, axis=3)
     smooth = np.full_like(noise, 128)
-    sharp, soft = (compute_properties(image, QUIET).row(0, named=True) for image in (noise, smooth))
+    sharp, soft = (compute_properties(image, SETTINGS, QUIET).row(0, named=True) for image in (noise, smooth))
     assert sharp["object_hue"] is None
     assert sharp["sharpness"] > soft["sharpness"] == 0
     assert sharp["edge_density"] > 0.5 > soft["edge_density"]

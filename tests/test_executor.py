@@ -1,0 +1,99 @@
+"""Mapping over batches: the same numbers here and by Ray, in order, each once, also where a worker dies."""
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from lake.errors import UsageError
+from lake.store import Lake
+from pipeline import executor
+from pipeline.executor import Batch, cut, map_batches
+from pipeline.progress import Progress
+from pipeline.refresh import refresh
+from tests.drawn import drawn_dataset, tiny_settings
+from tests.two_runs import contents
+
+QUIET = Progress(quiet=True)
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")  # it warns of its own settings
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
+
+
+class Half:
+    """Half of each number, with the process that halved it; ends its process once where it finds the file."""
+
+    def __init__(self, trap: Path) -> None:
+        self._trap = trap
+
+    def __call__(self, batch: Batch) -> Batch:
+        if 50 in batch["number"] and self._trap.exists():
+            self._trap.unlink()
+            os._exit(1)
+        return {"half": batch["number"] / 2, "process": np.full(len(batch["number"]), os.getpid())}
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    """Ray on this machine, with two CPUs."""
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    yield
+    ray.shutdown()
+
+
+def halve(count: int, trap: Path, **settings: object) -> Batch:
+    numbers = np.arange(count)
+    given = {"count": count, "settings": tiny_settings(trap.parent, threads=1, **settings), "progress": QUIET}
+    return map_batches("half", Half, (trap,), cut(lambda part: {"number": numbers[part]}, count, 7), **given)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 100])
+def test_here_every_row_is_mapped_once_and_in_order(count: int, tmp_path: Path) -> None:
+    found = halve(count, tmp_path / "no trap")
+    assert (found["half"] == np.arange(count) / 2).all()
+    assert set(found["process"]) <= {os.getpid()}
+
+
+@needs_ray
+@pytest.mark.parametrize("count", [0, 1, 100])
+def test_ray_maps_every_row_once_and_in_order_in_other_processes(count: int, tmp_path: Path, ray_here: None) -> None:
+    found = halve(count, tmp_path / "no trap", executor="ray")
+    assert (found["half"] == np.arange(count) / 2).all()
+    assert os.getpid() not in found["process"]
+
+
+@needs_ray
+def test_what_a_dead_worker_had_is_done_again_and_nothing_twice(tmp_path: Path, ray_here: None) -> None:
+    trap = tmp_path / "trap"
+    trap.touch()
+    found = halve(100, trap, executor="ray")
+    assert not trap.exists()
+    assert (found["half"] == np.arange(100) / 2).all()
+
+
+@needs_ray
+def test_a_refresh_by_ray_publishes_what_one_here_does(tmp_path: Path, ray_here: None) -> None:
+    runs = []
+    for name in ("local", "ray"):
+        folder = tmp_path / name
+        refresh(tiny_settings(folder, executor=name, threads=1), QUIET, dataset=drawn_dataset())
+        assert Lake(f"{folder}/lake").run().verify() > 0
+        runs.append(contents(Lake(f"{folder}/lake").run()))
+    different = [name for name in runs[0] if _without_run(runs[0][name]) != _without_run(runs[1][name])]
+    assert set(different) <= {"metrics", "training"}  # they hold seconds
+
+
+def test_without_ray_one_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=r"pip install '\.\[ray\]'"):
+        halve(3, tmp_path / "no trap", executor="ray")
+
+
+def _without_run(table: str) -> list[dict[str, object]]:
+    frame = pl.read_json(table.encode())
+    return frame.drop("run_id", strict=False).to_dicts()
