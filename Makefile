@@ -7,7 +7,7 @@ PRESET ?= quick
 BIN = $(VENV)/bin
 PIP_FLAGS = --disable-pip-version-check -c requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo refresh app test check install
+.PHONY: demo refresh app test check bench install
 
 demo: refresh app
 
@@ -24,6 +24,9 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python -m benchmarks.bench $(BENCH)
 
 install: $(VENV)/installed
 

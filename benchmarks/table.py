@@ -1,6 +1,6 @@
 """Server time of a rerun of the table of samples, without a browser beside it, on the lake that is named.
 
-    .venv/bin/python -m tests.tiled_lake /tmp/tiled 60000     # a lake of 60,000 drawn samples, if there is none
+    .venv/bin/python -m benchmarks.synthetic /tmp/tiled       # 60,000 drawn samples, if there is no lake
     .venv/bin/python -m benchmarks.table /tmp/tiled           # about a minute
 
 Every action ends in another state than the one before, so that no cache holds its answer but what is kept by run.

@@ -1,11 +1,12 @@
 """What the benchmarks compute by themselves: counts of work and the time at which an accuracy is reached."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import load, similar, table
+from benchmarks import bench, interactions, load, similar, table
 from benchmarks.synthetic import build_synthetic_lake
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
 
@@ -68,3 +69,39 @@ def test_the_benchmark_of_the_table_runs_on_a_lake_of_many_samples(tmp_path, cap
     printed = capsys.readouterr().out
     assert "700 samples" in printed
     assert "losses by two numbers" in printed
+
+
+def _rounds(seed: int, *, slower: float = 1.0) -> bench.Rounds:
+    """Six rounds, each on a machine that is as fast as it is then."""
+    rng = np.random.default_rng(seed)
+    speed = np.random.default_rng(99).lognormal(0, 0.3, 6)
+    return [{"open": (pace * slower * rng.lognormal(0, 0.05, 10)).tolist()} for pace in speed]
+
+
+def test_a_slower_action_is_told_from_a_slower_machine():
+    (found,) = bench.compare(_rounds(1, slower=1.3), _rounds(2))
+    assert found.slower
+    assert found.low < 1.3 < found.high
+
+
+def test_equal_codes_are_called_slower_in_no_more_than_one_of_a_hundred():
+    called = [bench.compare(_rounds(seed), _rounds(seed + 1000))[0].slower for seed in range(300)]
+    assert np.mean(called) <= 0.01
+
+
+def test_one_round_alone_proves_nothing():
+    (found,) = bench.compare(_rounds(1, slower=5)[:1], _rounds(2)[:1])
+    assert not found.slower
+
+
+def test_the_bench_measures_this_code_against_another_and_keeps_the_figures(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENTLAKE_CACHE_DIR", str(tmp_path))
+    results = tmp_path / "results.json"
+    with pytest.raises(SystemExit) as stopped:
+        bench.main(samples=3000, rounds=2, repeats=3, features=16, against="HEAD", results=results)
+    kept = json.loads(results.read_text())
+    assert stopped.value.code == int(any(one["low"] > bench.TOLERATED for one in kept["against"]))
+    assert kept["seconds"].keys() == {"first page of a new server", *interactions.ACTIONS}
+    assert {one["action"] for one in kept["against"]} == kept["seconds"].keys()
+    assert kept["seconds"]["overview"]["n"] == 6
+    assert not (tmp_path / "code").exists()
