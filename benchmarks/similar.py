@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from lake.search_index import SearchIndex
-from lake.similar import Index, to_unit
+from lake.similar import Index
 from lake.store import Lake
+from lake.vectors import to_unit
 from pipeline.progress import Progress
 from pipeline.search_index import build_index
 from pipeline.workspace import measure_cost

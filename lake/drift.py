@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from lake.contracts import SPLITS
 from lake.differences import HUES, WORDS, Mask, measure, to_clause
 from lake.queries import Tables
-from lake.similar import to_unit
 from lake.statistics import Z95, benjamini_hochberg
 from lake.store import Run
+from lake.vectors import to_unit
 from lake.words import between, p_value
 
 FALSE_DISCOVERY_RATE = 0.05

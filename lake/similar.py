@@ -4,16 +4,20 @@ Every sample is compared, or those that the run's search index proposes. Shapes:
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.queries import Tables
 from lake.search_index import SearchIndex
+from lake.store import Run
+from lake.vectors import default_folder, map_vectors, to_unit
 
 Vector = NDArray[np.float32]
+MAPPED_ABOVE = 200_000
+"""Samples; fewer are read into memory faster than they are copied."""
 FEW = 0.01
 """Share of the samples that is gathered and compared faster than all are, or than an index proposes some."""
 PROPOSED_AT_LEAST, PROPOSED_PER_ASKED = 1000, 10
@@ -28,15 +32,20 @@ class Index:
     search_index: SearchIndex | None = None
 
     @classmethod
-    def of(cls, run: Tables) -> "Index":
-        """All embeddings of the run, in memory: 2 KiB a sample at 512 features.
+    def of(cls, run: Run) -> "Index":
+        """All embeddings of the run, 2 KiB a sample at 512 features; of a large run mapped from a file of the reader.
 
         Raises `LakeError` where the search index is damaged.
         """
-        rows = run.scan("embeddings").select("sample_id", "embedding").sort("sample_id").collect()
-        embedding_ND = rows["embedding"].explode().to_numpy().reshape(len(rows), -1)
-        search_index = SearchIndex.of(run, embedding_ND.shape)
-        return cls(rows["sample_id"].to_numpy(), to_unit(embedding_ND), search_index)
+        rows = run.scan("embeddings").select("sample_id", "embedding").sort("sample_id")
+        sample_id = rows.select("sample_id").collect().to_series().to_numpy()
+        unit_ND = None
+        if len(sample_id) > MAPPED_ABOVE:
+            with suppress(OSError):  # a reader without room on the disk has it in memory
+                unit_ND = map_vectors(run, default_folder())
+        if unit_ND is None:
+            unit_ND = to_unit(rows.collect()["embedding"].explode().to_numpy().reshape(len(sample_id), -1))
+        return cls(sample_id, unit_ND, SearchIndex.of(run, unit_ND.shape))
 
     def vector(self, more_like: Sequence[int], less_like: Sequence[int] = ()) -> Vector:
         """The direction of some samples and away from others: the mean of the ones less that of the others.
@@ -81,11 +90,7 @@ class Index:
         return np.argpartition(-similarity, count - 1)[:count]
 
     def _mean(self, ids: Sequence[int]) -> Vector:
-        known = np.isin(self.sample_id, np.array(ids, dtype=np.int64))
-        return np.asarray(self.unit_ND[known].mean(0) if known.any() else np.zeros(self.unit_ND.shape[1], np.float32))
-
-
-def to_unit(vectors_ND: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Vectors of length 1; zeros stay zeros."""
-    length = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND, dtype=np.float64))[:, None].clip(1e-12)
-    return np.divide(vectors_ND, length, dtype=np.float32, casting="same_kind")
+        asked = np.unique(np.array(ids, dtype=np.int64))
+        place = np.searchsorted(self.sample_id, asked).clip(max=len(self.sample_id) - 1)
+        rows = place[self.sample_id[place] == asked]
+        return np.asarray(self.unit_ND[rows].mean(0) if len(rows) else np.zeros(self.unit_ND.shape[1], np.float32))

@@ -6,8 +6,9 @@ import streamlit as st
 
 from lake.errors import UserError
 from lake.filters import Filters
-from lake.similar import Vector, to_unit
+from lake.similar import Vector
 from lake.store import Run
+from lake.vectors import to_unit
 from pages.ui import data, live_explain
 from pages.ui.differences import say_differences
 from pages.ui.gallery import show_paged_gallery

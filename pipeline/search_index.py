@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lake.contracts import make_frame
 from lake.search_index import faiss_is_installed
-from lake.similar import to_unit
+from lake.vectors import to_unit
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.workspace import Frames

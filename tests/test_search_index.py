@@ -12,8 +12,9 @@ import pytest
 
 from lake.errors import LakeError
 from lake.search_index import SearchIndex
-from lake.similar import Index, to_unit
+from lake.similar import Index
 from lake.store import Lake
+from lake.vectors import to_unit
 from pipeline.progress import Progress
 from pipeline.search_index import build_index, index_table, split
 from pipeline.settings import load_settings
