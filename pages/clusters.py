@@ -30,7 +30,7 @@ def show_answer(summaries: pl.DataFrame) -> None:
             f". Hardest: group {worst['cluster']} ({mix_text(worst['class_mix'])}) at **{worst['lift']:.1f} times** "
             f"the average loss ({worst['lift_low']:.1f} to {worst['lift_high']:.1f})"
         )
-    st.markdown(f"##### {sentence}.")
+    st.markdown(f"## {sentence}.")
 
 
 def mix_text(mix: list[dict[str, object]]) -> str:

@@ -27,7 +27,7 @@ def pick_other(run: Run) -> Run | None:
     first = [previous.run_id] if previous else []
     others = list(dict.fromkeys([*first, *same, *foreign]))
     if not others:
-        st.markdown("##### This lake has one run, so there is nothing to compare it with yet.")
+        st.markdown("## This lake has one run, so there is nothing to compare it with yet.")
         st.markdown("Change a setting or the data, publish a second run, then come back:")
         st.code("latentlake refresh --seed 1", language=None)
         return None
@@ -101,17 +101,17 @@ def main() -> None:
     if before is None:
         return
     if before.dataset_id != run.dataset_id:
-        answer.markdown(f"##### {plain(compare.say_other_data(run, before))}")
+        answer.markdown(f"## {plain(compare.say_other_data(run, before))}")
         show_run_drift(run, before)
         show_split_drift(run)
         return
     now = filters.filtered(run)
     pairs = compare.scan_pairs(now, data.samples(before)).collect()
     if pairs.is_empty():
-        answer.markdown("##### No labelled held-out sample of both runs passes the filters.")
+        answer.markdown("## No labelled held-out sample of both runs passes the filters.")
         answer.info("Loosen the filters in the sidebar, or choose another run.")
         return
-    answer.markdown(f"##### {compare.count_changes(pairs).sentence()}")
+    answer.markdown(f"## {compare.count_changes(pairs).sentence()}")
     show_figures(run, before, pairs)
     show_part(run, before, pairs, now)
     link("runs", "Every run", icon=":material/history:")

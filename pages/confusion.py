@@ -22,12 +22,12 @@ def show_answer(held_out: pl.LazyFrame) -> Cell | None:
     """The largest confusion in one sentence; None where nothing is wrong."""
     confusions = queries.top_confusions(held_out).collect()
     if confusions.is_empty():
-        st.markdown("##### No held-out sample that passes the filters is misclassified.")
+        st.markdown("## No held-out sample that passes the filters is misclassified.")
         return None
     top = confusions.row(0, named=True)
     errors = int(confusions["n"].sum())
     st.markdown(
-        f"##### The largest confusion: **{share_with_interval(top['n'], top['total'])}** of the {top['total']:,} "
+        f"## The largest confusion: **{share_with_interval(top['n'], top['total'])}** of the {top['total']:,} "
         f"{top['label']} images are called **{top['predicted']}**, {top['n']:,} of all {errors:,} errors."
     )
     return top

@@ -28,7 +28,7 @@ def show_answer(run: Run) -> None:
     judged = samples.filter(queries.HELD_OUT).select(pl.len()).collect().item()
     leaks = samples.filter(queries.HELD_OUT & pl.col("leak")).select(pl.len()).collect().item()
     st.markdown(
-        f"##### Model and neighbours agree on another class for {len(issues):,} of {judged:,} labels{_believed(run)}; "
+        f"## Model and neighbours agree on another class for {len(issues):,} of {judged:,} labels{_believed(run)}; "
         f"{leaks:,} held-out {'image has' if leaks == 1 else 'images have'} a copy in training."
     )
 

@@ -204,10 +204,10 @@ def main() -> None:
         beside = choose_beside(run, sample)
     shown = find_map(run, sample_id, look.layer, target)
     if shown is None:
-        answer.markdown("##### No loss map was computed beforehand for this sample.")
+        answer.markdown("## No loss map was computed beforehand for this sample.")
         st.info(_why_missing(run))
     else:
-        answer.markdown(f"##### {say(sample, shown)}")
+        answer.markdown(f"## {say(sample, shown)}")
         answer.caption(f"Sample {sample_id}: {plain(describe(sample))}")
         show_sample(run, sample, shown, look, target, beside)
     show_proofs(run, "loss maps")

@@ -22,7 +22,7 @@ def show_headline(run: Run) -> None:
         st.info(headline.NO_TEST)
         return
     sentence, figures = found
-    st.markdown(f"##### {sentence}")
+    st.markdown(f"## {sentence}")
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
         with column:
             show_figure(figure.title, figure.value, figure.below, figure.word)

@@ -120,7 +120,7 @@ def main() -> None:
     found = history()
     newest = found.row(0, named=True)
     st.markdown(
-        f"##### {len(found)} published run{'s' if len(found) > 1 else ''}; the latest is right on "
+        f"## {len(found)} published run{'s' if len(found) > 1 else ''}; the latest is right on "
         f"**{percent(newest['test_accuracy'] or 0)}** of the test images."
     )
     show_history(found)

@@ -30,7 +30,7 @@ def show_answer(frame: pl.LazyFrame) -> int:
             f"; of the {total['n']:,} labelled held-out ones {total['n'] - total['hits']:,} are wrong, "
             f"at a mean loss of {number(total['mean_loss'])} nats"
         )
-    st.markdown(f"##### {sentence}.")
+    st.markdown(f"## {sentence}.")
     return rows
 
 

@@ -29,14 +29,14 @@ def show_answer(seed: Sample | None, found: pl.DataFrame) -> None:
     """What the nearest are, in one sentence."""
     labelled = found.drop_nulls("label")
     if labelled.is_empty():
-        st.markdown("##### None of the similar images has a label.")
+        st.markdown("## None of the similar images has a label.")
         return
     top, n = labelled["label"].value_counts(sort=True).row(0)
     sentence = f"**{n} of the {len(labelled)}** most similar labelled images are {top} ({percent(n / len(labelled))})"
     if seed and seed["label"] and seed["label"] != top:
         sentence += f", but this one is labelled {seed['label']}"
     nearest = float(found["similarity"].max() or 0)  # type: ignore[arg-type]
-    st.markdown(f"##### {sentence}. The nearest has a cosine similarity of {number(nearest)}.")
+    st.markdown(f"## {sentence}. The nearest has a cosine similarity of {number(nearest)}.")
 
 
 def choose_examples(run: Run, sample_id: int) -> tuple[list[int], Vector]:

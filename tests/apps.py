@@ -20,7 +20,7 @@ Open = Callable[..., AppTest]
 
 def answer(app: AppTest) -> str:
     """The one sentence under the title, without its stars."""
-    return next(m.value for m in app.main.markdown if m.value.startswith("#####")).replace("**", "")
+    return next(m.value for m in app.main.markdown if m.value.startswith("## ")).replace("**", "")
 
 
 def shown(app: AppTest) -> str:

@@ -23,7 +23,7 @@ IN_LIGHT_AND_DARK = pytest.mark.parametrize("scheme", ["light", "dark"])
 BEYOND = """main => {
   const clips = e => /auto|scroll|hidden/.test(getComputedStyle(e).overflowX);
   const scrolls = e => e !== main && (clips(e) || scrolls(e.parentElement));
-  return [...main.querySelectorAll("h1, h3, h5, p, button, svg.marks, [data-testid=stDataFrame]")]
+  return [...main.querySelectorAll("h1, h2, h3, p, button, svg.marks, [data-testid=stDataFrame]")]
     .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e.parentElement))
     .map(e => e.outerHTML.slice(0, 120));
 }"""
@@ -170,7 +170,7 @@ def test_a_copied_address_shows_the_same_run_and_filters_elsewhere(tiny: str, op
     for page in (first, second):
         expect(page.get_by_text("label: cat")).to_be_visible()
         expect(page.get_by_text("correct: false")).to_be_visible()
-    answers = [page.locator("h5").first.inner_text() for page in (first, second)]
+    answers = [page.locator("h2").first.inner_text() for page in (first, second)]
     assert answers[0] == answers[1]
 
 

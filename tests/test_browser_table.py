@@ -75,7 +75,7 @@ def test_a_range_dragged_over_a_histogram_is_a_filter(tiny: str, samples: pl.Dat
     low, high = map(float, clause.values)
     n = samples.filter(pl.col("loss").is_between(low, high)).height
     assert 0 < n < len(samples)
-    expect(page.locator("h5").first).to_contain_text(f"{n} samples pass the filters")
+    expect(page.locator("h2").first).to_contain_text(f"{n} samples pass the filters")
 
 
 def test_a_click_on_a_cell_filters_the_table_to_its_samples_and_back(
@@ -84,14 +84,14 @@ def test_a_click_on_a_cell_filters_the_table_to_its_samples_and_back(
     page = opened(f"{tiny}/samples?sort=-loss&pivot=label,predicted&columns=label", height=1600)
     page.get_by_label(re.compile("Predicted: dog; Label: cat")).last.click()
     n = samples.filter(HELD_OUT, label="cat", predicted="dog").height
-    expect(page.locator("h5").first).to_contain_text(f"{n} samples pass the filters")
+    expect(page.locator("h2").first).to_contain_text(f"{n} samples pass the filters")
     assert [clause.describe() for clause in filters_of(page).clauses] == [
         "label: cat",
         "predicted: dog",
         "out of sample: true",
     ]
     page.get_by_role("button", name="Back to all cells").click()
-    expect(page.locator("h5").first).to_contain_text(f"{len(samples)} samples pass the filters")
+    expect(page.locator("h2").first).to_contain_text(f"{len(samples)} samples pass the filters")
 
 
 @pytest.mark.parametrize(("kind", "read"), [("CSV", pl.read_csv), ("Parquet", pl.read_parquet)])
@@ -138,7 +138,7 @@ def test_a_view_saved_in_one_browser_opens_in_another_and_a_hostile_name_is_text
     link.click()
     expect(second.get_by_text("label: cat")).to_be_visible()
     wait_until_drawn(second)
-    answers = [page.locator("h5").first.inner_text() for page in (first, second)]
+    answers = [page.locator("h2").first.inner_text() for page in (first, second)]
     assert answers[0] == answers[1]
     addresses = [page.evaluate("Object.fromEntries(new URLSearchParams(location.search))") for page in (first, second)]
     assert addresses[0] == addresses[1]

@@ -61,17 +61,17 @@ def test_what_is_shown_is_in_the_address(tiny: str, opened: Any) -> None:
     again = opened(page.url)
     for name in ("Prediction", "4 x 4 cells (layer 4)", "Common", "Another sample"):
         expect(again.get_by_role("radio", name=name)).to_have_attribute("aria-checked", "true")
-    assert again.locator("h5").first.inner_text() == page.locator("h5").first.inner_text()
+    assert again.locator("h2").first.inner_text() == page.locator("h5").first.inner_text()
 
 
 def test_next_and_previous_walk_through_the_filter(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/loss_analysis?f=label.is.cat")
-    first = page.locator("h5").first.inner_text()
+    first = page.locator("h2").first.inner_text()
     expect(page.get_by_text(re.compile(r"^1 of \d+ by loss"))).to_be_visible()
     page.locator("button:has-text('chevron_right')").first.click()
     expect(page.get_by_text(re.compile(r"^2 of \d+ by loss"))).to_be_visible()
     wait_until_drawn(page)
-    assert page.locator("h5").first.inner_text() != first
+    assert page.locator("h2").first.inner_text() != first
 
 
 def test_a_training_sample_and_the_margin_of_two_classes_are_explained_on_demand(
@@ -83,7 +83,7 @@ def test_a_training_sample_and_the_margin_of_two_classes_are_explained_on_demand
     expect(page.get_by_text("Map of the loss", exact=True)).to_be_visible()
     choose(page, "Margin of two classes")
     expect(page.get_by_text(re.compile("Map of the margin of .* over"))).to_be_visible()
-    expect(page.locator("h5").first).to_contain_text("the margin of")
+    expect(page.locator("h2").first).to_contain_text("the margin of")
     assert unexpected(problems) == []
 
 

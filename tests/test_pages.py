@@ -96,7 +96,7 @@ def test_groups_names_the_hardest_group(tiny_lake: str, rows: pl.DataFrame, open
     held_out = rows.filter(HELD_OUT).join(clusters, on="sample_id")
     mean = held_out.group_by("cluster").agg(pl.col("loss").mean()).sort("loss", descending=True)
     sentence = answer(open_page(tiny_lake, "clusters"))
-    assert sentence.removeprefix("##### ").startswith(f"{clusters['cluster'].n_unique()} groups; ")
+    assert sentence.removeprefix("## ").startswith(f"{clusters['cluster'].n_unique()} groups; ")
     assert f"Hardest: group {mean['cluster'][0]} (" in sentence
     assert f"at {mean['loss'][0] / held_out['loss'].mean():.1f} times the average loss" in sentence
 

@@ -56,7 +56,7 @@ def test_an_unlabeled_sample_has_its_prediction_explained_and_the_page_says_so(
 ) -> None:
     withheld = rows.filter(pl.col("label").is_null()).row(0, named=True)
     app = open_page(tiny_lake, "loss_analysis", sample=str(withheld["sample_id"]))
-    assert answer(app).startswith(f"##### Label withheld; if it is {withheld['predicted']}, ")
+    assert answer(app).startswith(f"## Label withheld; if it is {withheld['predicted']}, ")
     assert next(g for g in app.get("button_group") if g.label == "Explain the loss of").options == ["Prediction"]
 
 

@@ -34,7 +34,7 @@ def show_answer(run: Run) -> None:
     """How well the first grouping separates, in one sentence."""
     away = data.misplaced(run, separation.first_group(run))
     said = separation.say_separation(run, data.table(run, "separation"), len(away))
-    st.markdown(f"##### {said or NOT_MEASURED}")
+    st.markdown(f"## {said or NOT_MEASURED}")
 
 
 def show_separation(run: Run) -> None:
