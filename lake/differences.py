@@ -48,6 +48,34 @@ Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
 
 
+class Ranked:
+    """The properties of some samples with the ranks of their values, which every set of them is compared by."""
+
+    def __init__(self, samples: pl.DataFrame, *, within: str | None = None) -> None:
+        stratum = np.zeros(len(samples), np.int64) if within is None else _codes(samples[within])
+        strata = [np.flatnonzero(stratum == code) for code in np.unique(stratum[stratum >= 0])]
+        self._values = samples.select(*WORDS, *(_has_hue(name) for name in HUES))
+        self._strata = {
+            column.name: [_Stratum(rows, column.to_numpy().astype(np.float64)) for rows in strata]
+            for column in self._values
+        }
+
+    def measure(self, sets: Sequence[Mask]) -> pl.DataFrame:
+        """As the function `measure` says it."""
+        rows = []
+        for name, strata in self._strata.items():
+            values = self._values[name].to_numpy().astype(np.float64, copy=False)
+            typical = np.mean if name in HUES else np.median
+            for i, inside in enumerate(sets):
+                delta, p = _compare(strata, inside)
+                parts = (values[inside], values[~inside])
+                here, others = (float(typical(part)) if len(part) else None for part in parts)
+                rows.append({"set": i, "property": name, "here": here, "others": others, "delta": delta, "p": p})
+        schema = {"set": pl.Int64, "property": pl.String} | dict.fromkeys(("here", "others", "delta", "p"), pl.Float64)
+        found = pl.DataFrame(rows, schema=schema)
+        return found.with_columns(pl.Series("adjusted_p", benjamini_hochberg(found["p"].to_numpy())))
+
+
 def measure(samples: pl.DataFrame, sets: Sequence[Mask], *, within: str | None = None) -> pl.DataFrame:
     """Every property of every set against all other rows: set, property, here, others, delta, p and adjusted_p.
 
@@ -55,20 +83,7 @@ def measure(samples: pl.DataFrame, sets: Sequence[Mask], *, within: str | None =
     often a member is higher than another row. `p` is two-sided. `within` compares only rows of one value of that
     column, weighted by the members that have it: does the set differ even from others of its classes?
     """
-    stratum = np.zeros(len(samples), np.int64) if within is None else _codes(samples[within])
-    columns = samples.select(*WORDS, *(_has_hue(name) for name in HUES))
-    rows = []
-    for name in columns.columns:
-        values = columns[name].to_numpy().astype(np.float64)
-        strata = [_Stratum(np.flatnonzero(stratum == code), values) for code in np.unique(stratum[stratum >= 0])]
-        typical = np.mean if name in HUES else np.median
-        for i, inside in enumerate(sets):
-            delta, p = _compare(strata, inside)
-            here, others = (float(typical(part)) if len(part) else None for part in (values[inside], values[~inside]))
-            rows.append({"set": i, "property": name, "here": here, "others": others, "delta": delta, "p": p})
-    schema = {"set": pl.Int64, "property": pl.String} | dict.fromkeys(("here", "others", "delta", "p"), pl.Float64)
-    found = pl.DataFrame(rows, schema=schema)
-    return found.with_columns(pl.Series("adjusted_p", benjamini_hochberg(found["p"].to_numpy())))
+    return Ranked(samples, within=within).measure(sets)
 
 
 def notable(measured: pl.DataFrame, *, rate: float = FALSE_DISCOVERY_RATE) -> pl.DataFrame:
@@ -100,7 +115,7 @@ class _Stratum:
     def __init__(self, rows: NDArray[np.int64], values: Values) -> None:
         _, place, ties = np.unique(values[rows], return_inverse=True, return_counts=True)
         self.rows = rows
-        self.rank = (ties.cumsum() - (ties - 1) / 2)[place]
+        self.rank = (ties.cumsum() - (ties - 1) / 2).astype(np.float32)[place]  # exact to a half up to 8 million rows
         n = len(rows)
         self.spread = (n + 1 - float((ties**3.0 - ties).sum()) / max(1, n * (n - 1))) / 12
 
@@ -109,7 +124,7 @@ class _Stratum:
         here = inside[self.rows]
         m = int(here.sum())
         n = len(here) - m
-        return m, n, float(self.rank[here].sum()) - m * (m + 1) / 2 - m * n / 2
+        return m, n, float(self.rank[here].sum(dtype=np.float64)) - m * (m + 1) / 2 - m * n / 2
 
 
 def _compare(strata: list[_Stratum], inside: Mask) -> tuple[float, float]:
@@ -132,4 +147,4 @@ def _codes(values: pl.Series) -> NDArray[np.int64]:
 def _has_hue(name: str) -> pl.Expr:
     """1 where the object has the colour, 0 where it has another or is grey."""
     low, high = HUES[name]
-    return pl.col("object_hue").is_between(low, high, closed="left").fill_null(value=False).cast(pl.Float64).alias(name)
+    return pl.col("object_hue").is_between(low, high, closed="left").fill_null(value=False).cast(pl.UInt8).alias(name)

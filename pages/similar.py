@@ -121,7 +121,8 @@ def main() -> None:
         count = st.segmented_control("How many", COUNTS, default=COUNTS[0], required=True, key="similar-count")
         among = choose_among(run, seed, left_out if own is None else [])
     nearest = data.index(run).search(query if own is None else own, count, among=among)
-    found = nearest.join(data.samples(run).collect(), on="sample_id", maintain_order="left")
+    known = data.samples(run).filter(pl.col("sample_id").is_in(nearest["sample_id"].implode())).collect()
+    found = nearest.join(known, on="sample_id", maintain_order="left")
     with answer:
         show_answer(seed, found)
     if found.is_empty():

@@ -7,7 +7,7 @@ from streamlit.elements.vega_charts import _altair_globals_lock as altair_settin
 
 from lake import drift, histograms, loss_maps, map_drift, pivots, queries
 from lake.cluster_contracts import METHODS
-from lake.differences import measure
+from lake.differences import Ranked
 from lake.drift import Drift
 from lake.filters import Filters
 from lake.loss_maps import Maps
@@ -129,10 +129,14 @@ def headline(run: Run) -> tuple[str, list[Figure]] | None:
     return _headline(run.lake.root, run.run_id)
 
 
+@st.cache_resource(max_entries=2, show_spinner="Comparing images ...")
+def _ranked(root: str, run_id: str) -> Ranked:
+    return Ranked(_samples(root, run_id))
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _shared(root: str, run_id: str, sample_ids: tuple[int, ...]) -> pl.DataFrame:
-    samples = _samples(root, run_id)
-    return measure(samples, [samples["sample_id"].is_in(sample_ids).to_numpy()])
+    return _ranked(root, run_id).measure([_samples(root, run_id)["sample_id"].is_in(sample_ids).to_numpy()])
 
 
 def shared(run: Run, sample_ids: list[int]) -> pl.DataFrame:
