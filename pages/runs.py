@@ -51,7 +51,14 @@ def show_history(found: pl.DataFrame) -> None:
     )
     if len(found) > 1:
         show_chart(
-            charts.lines(found, x="published_at:T", y="test_accuracy:Q", x_title="Published", y_title="Accuracy, test"),
+            charts.lines(
+                found,
+                x="published_at:T",
+                y="test_accuracy:Q",
+                x_title="Published (UTC)",
+                y_title="Accuracy, test",
+                is_share=True,
+            ),
             key="history",
             alt="Test accuracy by run",
         )

@@ -238,15 +238,23 @@ def reliability(frame: pl.DataFrame) -> alt.LayerChart:
     return alt.layer(diagonal, bars, dots).properties(height=300)
 
 
-def lines(frame: pl.DataFrame, *, x: str, y: str, x_title: str, y_title: str, height: int = 220) -> alt.Chart:
-    """One line with its points."""
+def lines(
+    frame: pl.DataFrame, *, x: str, y: str, x_title: str, y_title: str, is_share: bool = False, height: int = 220
+) -> alt.Chart:
+    """One line with its points; shares as per cent, moments with their day."""
+    moments = {"format": "%d %b %H:%M", "tickCount": 5} if x.endswith(":T") else {}
     return (
         alt.Chart(frame)
         .mark_line(color=GOOD, point=alt.OverlayMarkDef(color=GOOD, size=25))
         .encode(
-            x=alt.X(x, title=x_title),
-            y=alt.Y(y, title=y_title, scale=alt.Scale(zero=False)),
-            tooltip=[alt.Tooltip(x, title=x_title), alt.Tooltip(y, title=y_title, format=".3f")],
+            x=alt.X(x, title=x_title, axis=alt.Axis(**moments)),
+            y=alt.Y(
+                y, title=y_title, scale=alt.Scale(zero=False), axis=alt.Axis(**({"format": ".4~p"} if is_share else {}))
+            ),
+            tooltip=[
+                alt.Tooltip(x, title=x_title, **({"format": moments["format"]} if moments else {})),
+                alt.Tooltip(y, title=y_title, format=".1%" if is_share else ".3f"),
+            ],
         )
         .properties(height=height)
     )
