@@ -4,7 +4,6 @@ Every sample is compared, or those that the run's search index proposes. Shapes:
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +12,9 @@ from numpy.typing import NDArray
 
 from lake.search_index import SearchIndex
 from lake.store import Run
-from lake.vectors import default_folder, map_vectors, to_unit
+from lake.vectors import read_vectors, to_unit
 
 Vector = NDArray[np.float32]
-MAPPED_ABOVE = 200_000
-"""Samples; fewer are read into memory faster than they are copied."""
 FEW = 0.01
 """Share of the samples that is gathered and compared faster than all are, or than an index proposes some."""
 PROPOSED_AT_LEAST, PROPOSED_PER_ASKED = 1000, 10
@@ -37,14 +34,7 @@ class Index:
 
         Raises `LakeError` where the search index is damaged.
         """
-        rows = run.scan("embeddings").select("sample_id", "embedding").sort("sample_id")
-        sample_id = rows.select("sample_id").collect().to_series().to_numpy()
-        unit_ND = None
-        if len(sample_id) > MAPPED_ABOVE:
-            with suppress(OSError):  # a reader without room on the disk has it in memory
-                unit_ND = map_vectors(run, default_folder())
-        if unit_ND is None:
-            unit_ND = to_unit(rows.collect()["embedding"].explode().to_numpy().reshape(len(sample_id), -1))
+        sample_id, unit_ND = read_vectors(run)
         return cls(sample_id, unit_ND, SearchIndex.of(run, unit_ND.shape))
 
     def vector(self, more_like: Sequence[int], less_like: Sequence[int] = ()) -> Vector:

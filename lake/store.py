@@ -44,7 +44,7 @@ class Lake:
         self._table = lru_cache(maxsize=256)(self.open)
 
     def runs(self) -> pl.DataFrame:
-        """Published runs, newest first; empty where nothing has been published.
+        """Published runs, newest first, each once however often it was published; empty where none has been.
 
         Raises `LakeError` where the lake is damaged or was written by a newer version.
         """
@@ -55,7 +55,8 @@ class Lake:
                 f"The lake {self.root} has runs of format {newest}; this latentlake reads up to {FORMAT_VERSION}. "
                 "Install the newer latentlake to read it."
             )
-        return runs.sort("published_at", descending=True)
+        once = runs.sort("published_at").unique("run_id", keep="first", maintain_order=True)
+        return once.sort("published_at", descending=True)
 
     def rejected(self) -> pl.DataFrame:
         """Runs that were computed and kept from readers, newest first."""

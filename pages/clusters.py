@@ -137,16 +137,15 @@ def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> 
 def show_noise(run: Run, method: str) -> None:
     """The samples that are in no group, hardest first."""
     column = queries.cluster_column(method)
-    alone = (
-        filters.filtered(run).filter(pl.col(column).is_null()).sort("loss", descending=True, nulls_last=True).collect()
-    )
-    if alone.is_empty():
+    alone = filters.filtered(run).filter(pl.col(column).is_null())
+    n = alone.select(pl.len()).collect().item()
+    if not n:
         return
     with st.expander(
-        f"{len(alone):,} samples are in no group: {METHOD_NAMES[method]} calls them noise", on_change="rerun"
+        f"{n:,} samples are in no group: {METHOD_NAMES[method]} calls them noise", on_change="rerun"
     ) as expander:
         if expander.open:
-            show_paged_gallery(run, alone, key="noise")
+            show_paged_gallery(run, alone.sort("loss", descending=True, nulls_last=True), key="noise")
 
 
 def main() -> None:

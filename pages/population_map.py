@@ -3,6 +3,7 @@
 import polars as pl
 import streamlit as st
 
+from lake.row_files import to_bytes
 from lake.store import Run
 from pages.ui import charts, data, filters, map_layers, map_session, map_state
 from pages.ui.chart_files import show_chart
@@ -17,6 +18,8 @@ from pages.ui.words import name
 LAYOUTS = {"umap": "UMAP", "pca": "PCA"}
 SHOWN = {"dots": "Dots", "images": "Images"}
 CONTROL_WIDTH = 190
+MOST_ROWS = 100_000
+"""Of the table: what a browser should hold."""
 
 
 def show_controls(run: Run) -> None:
@@ -62,9 +65,9 @@ def show_legend(layers: map_layers.Layers, state: MapState) -> None:
     )
 
 
-def chosen_samples(samples: pl.DataFrame, state: MapState) -> pl.DataFrame:
+def chosen_samples(samples: pl.DataFrame, state: MapState) -> pl.LazyFrame:
     """The samples in the box, or all that are shown."""
-    kept = samples.filter(map_layers.keeps(samples, filters.current(), state))
+    kept = samples.lazy().filter(map_layers.keeps(samples, filters.current(), state))
     return kept.filter(state.within(state.box if state.box else state.view))
 
 
@@ -89,16 +92,19 @@ def explore(run: Run) -> None:
     map_session.keep_address()
 
 
-def show_group(run: Run, group: pl.DataFrame, state: MapState) -> None:
+def show_group(run: Run, group: pl.LazyFrame, state: MapState) -> None:
     """The gallery of what is selected, highest loss first, and its table to take away."""
     held_out = group.filter(pl.col("out_of_sample")).sort("loss", descending=True, nulls_last=True)
     what = "in the box" if state.box else "shown"
-    st.markdown(f"**Highest loss first**, of the {len(held_out):,} held-out samples {what}")
+    n, n_held_out = group.select(pl.len(), pl.col("out_of_sample").sum()).collect().row(0)
+    st.markdown(f"**Highest loss first**, of the {n_held_out:,} held-out samples {what}")
     show_paged_gallery(run, held_out, key="map-gallery")
-    with st.expander(f"Table of the {len(group):,} samples {what}", on_change="rerun", key="map-table") as table:
+    with st.expander(f"Table of the {n:,} samples {what}", on_change="rerun", key="map-table") as table:
         if table.open:
-            st.dataframe(group, hide_index=True, height=320)
-            st.download_button("Download as CSV", group.write_csv, "selection.csv", "text/csv")
+            st.dataframe(group.head(MOST_ROWS).collect(), hide_index=True, height=320)
+            if n > MOST_ROWS:
+                st.caption(f"The first {MOST_ROWS:,}; the file has all.")
+            st.download_button("Download as CSV", lambda: to_bytes(group.collect(), "csv"), "selection.csv", "text/csv")
 
 
 def main() -> None:

@@ -142,6 +142,7 @@ def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(schem
     popover = page.get_by_test_id("stPopoverBody")
     popover.get_by_role("combobox").first.click()
     page.get_by_role("option", name="Label", exact=True).click()
+    wait_until_drawn(page)
     popover.get_by_role("combobox").nth(1).click()
     page.get_by_role("option", name="cat", exact=True).click()
     page.keyboard.press("Escape")

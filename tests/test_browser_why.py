@@ -61,7 +61,7 @@ def test_what_is_shown_is_in_the_address(tiny: str, opened: Any) -> None:
     again = opened(page.url)
     for name in ("Prediction", "4 x 4 cells (layer 4)", "Common", "Another sample"):
         expect(again.get_by_role("radio", name=name)).to_have_attribute("aria-checked", "true")
-    assert again.locator("h2").first.inner_text() == page.locator("h5").first.inner_text()
+    assert again.locator("h2").first.inner_text() == page.locator("h2").first.inner_text()
 
 
 def test_next_and_previous_walk_through_the_filter(tiny: str, opened: Any) -> None:

@@ -11,7 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
 from pages.ui import data
+from pages.ui.frame import name_runs
 from tests.apps import Open
+from tests.changed_run import LATER
 
 OLD = "Nothing newer has been published for {} days. Whether a refresh found nothing new or failed, its log says."
 
@@ -64,3 +66,22 @@ def test_a_lake_that_cannot_be_read_is_said_by_the_banner_and_breaks_no_page(
     app = AppTest.from_function(show, default_timeout=60).run()
     assert not app.exception
     assert "The lake cannot be read at the moment" in app.caption[0].value
+
+
+def test_runs_of_the_same_second_have_different_names() -> None:
+    second = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
+    moments = {"a": second, "b": second + dt.timedelta(milliseconds=700), "c": second + dt.timedelta(seconds=1)}
+    runs = pl.DataFrame({"run_id": list(moments), "published_at": list(moments.values()), "preset": "quick"})
+    names = name_runs(runs)
+    assert len(set(names.values())) == 3
+    assert names["c"] == "01 Jan 2026 12:00:01 · quick"
+    assert names["b"].endswith(" · b")
+
+
+def test_the_latest_of_two_runs_of_a_second_stays_open(
+    changed_lake: str, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = Lake(changed_lake).runs().with_columns(published_at=pl.lit(dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)))
+    monkeypatch.setattr(data, "read_runs", lambda _: same)
+    app = open_page(changed_lake, "compare")
+    assert app.run().session_state["run_id"] == LATER

@@ -1,7 +1,6 @@
 """Similar: equal to brute force in float64 up to ties, led by examples for and against, narrowed before counting."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from lake import similar, vectors
 from lake.differences import measure, notable
 from lake.queries import scan_samples
 from lake.reviews import saved_sets, scan_reviews
@@ -19,8 +17,6 @@ from lake.similar import Index
 from lake.store import Lake, Run
 from lake.vectors import to_unit
 from tests.apps import HELD_OUT, Open, answer, galleries, shown, tiles
-from tests.tiny_lake import build_tiny_lake
-from tests.two_runs import SAMPLES
 
 
 @pytest.fixture(scope="module")
@@ -185,37 +181,3 @@ def test_the_map_beside_shows_the_found_in_colour_and_rings_the_one_asked_about(
     dots = next(frame for frame in frames if "superclass" in frame.columns)
     assert set(dots["sample_id"]) == {tile["sample_id"] for tile in tiles(app)}
     assert any(frame.columns == ["sample_id", "at_x", "at_y"] and len(frame) == 1 for frame in frames)
-
-
-def test_vectors_from_a_file_are_those_in_memory(
-    run: Run, index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LATENTLAKE_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(similar, "MAPPED_ABOVE", 0)
-    monkeypatch.setattr(vectors, "ROWS_AT_ONCE", 7)
-    for _ in range(2):  # written, then found
-        mapped = Index.of(run)
-        assert isinstance(mapped.unit_ND, np.memmap)
-        assert (mapped.unit_ND == index.unit_ND).all()
-        assert mapped.search(mapped.vector([17]), 9).equals(index.search(index.vector([17]), 9))
-    assert len(list((tmp_path / "vectors").iterdir())) == 1
-
-
-def test_only_the_files_that_were_used_last_are_kept(lake: Lake, tmp_path: Path) -> None:
-    ids = [lake.run().run_id, *(f"2026020{day}-000000-aaaaaa" for day in (1, 2))]
-    for run_id in ids[1:]:
-        build_tiny_lake(lake.root, run_id=run_id, samples=SAMPLES)
-    for moment, run_id in enumerate(ids, start=1):
-        vectors.map_vectors(lake.run(run_id), tmp_path / "files")
-        os.utime(max((tmp_path / "files").iterdir(), key=lambda file: file.stat().st_mtime_ns), (moment, moment))
-    names = {file.name for file in (tmp_path / "files").iterdir()}
-    assert names == {f"{vectors._name(lake.run(run_id))}.npy" for run_id in ids[1:]}
-
-
-def test_without_a_place_for_the_file_the_vectors_are_in_memory(
-    run: Run, index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "vectors").write_text("a file where the folder should be")
-    monkeypatch.setenv("LATENTLAKE_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(similar, "MAPPED_ABOVE", 0)
-    assert (Index.of(run).unit_ND == index.unit_ND).all()

@@ -14,13 +14,14 @@ PROPERTIES = "image properties"
 ROWS = 12
 
 
-def show_composition(group: pl.DataFrame, samples: pl.DataFrame, *, whole: bool) -> None:
+def show_composition(group: pl.LazyFrame, samples: pl.DataFrame, *, whole: bool) -> None:
     """The table of what a group is made of by a column the reader picks."""
-    st.markdown(f"**{'All shown' if whole else 'Selection'}: {len(group):,} of {len(samples):,} samples**")
+    n = group.select(pl.len()).collect().item()
+    st.markdown(f"**{'All shown' if whole else 'Selection'}: {n:,} of {len(samples):,} samples**")
     clusters = [queries.cluster_column(method) for method in METHODS]
     columns = ["label", "predicted", "split", *clusters, PROPERTIES]
     column = st.selectbox("Made of", columns, format_func=name, key="map-composition")
-    if group.is_empty():
+    if not n:
         st.info("No sample passes the filters: loosen them in the sidebar.")
     elif column == PROPERTIES:
         _show_properties(group, samples)
@@ -28,9 +29,9 @@ def show_composition(group: pl.DataFrame, samples: pl.DataFrame, *, whole: bool)
         _show_shares(group, samples, column)
 
 
-def _show_shares(group: pl.DataFrame, samples: pl.DataFrame, column: str) -> None:
-    table = queries.composition(group.lazy(), samples.lazy(), column).head(ROWS).collect()
-    total = int(group[column].len() - group[column].null_count())
+def _show_shares(group: pl.LazyFrame, samples: pl.DataFrame, column: str) -> None:
+    table = queries.composition(group, samples.lazy(), column).head(ROWS).collect()
+    total = int(group.select(pl.col(column).count()).collect().item())
     intervals = [wilson_interval(n, total) for n in table["n"]]
     here = [
         f"{percent(share)} ({low * 100:.1f}–{high * 100:.1f})"
@@ -50,6 +51,7 @@ def _show_shares(group: pl.DataFrame, samples: pl.DataFrame, column: str) -> Non
     )
 
 
-def _show_properties(group: pl.DataFrame, samples: pl.DataFrame) -> None:
-    inside = samples["sample_id"].is_in(group["sample_id"].implode()).to_numpy()
+def _show_properties(group: pl.LazyFrame, samples: pl.DataFrame) -> None:
+    members = group.select("sample_id").collect().to_series()
+    inside = samples["sample_id"].is_in(members.implode()).to_numpy()
     show_differences(measure(samples, [inside]), "Here", "Others")

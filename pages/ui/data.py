@@ -14,6 +14,7 @@ from lake.loss_maps import Maps
 from lake.map_drift import Alignment
 from lake.pivots import Axis
 from lake.read_only import ReadOnlyLake
+from lake.sample_table import read_samples
 from lake.similar import Index
 from lake.store import Lake, Run, default_root, reading
 from pages.report.document import render_report
@@ -95,7 +96,7 @@ def previous_run(run: Run) -> Run | None:
 @st.cache_resource(max_entries=4, show_spinner="Reading the run ...")
 @telemetry.query("samples")
 def _samples(root: str, run_id: str) -> pl.DataFrame:
-    return queries.scan_samples(open_run(root, run_id)).collect()
+    return read_samples(open_run(root, run_id))
 
 
 def samples(run: Run) -> pl.LazyFrame:

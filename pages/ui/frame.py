@@ -4,6 +4,7 @@ Streamlit runs this file for every session and rerun.
 """
 
 import datetime as dt
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -77,14 +78,21 @@ def _choose_run() -> Run | None:
         )
     with st.sidebar:
         st.session_state["run_picker"] = wanted
-        names = {
-            r["run_id"]: f"{r['published_at']:%d %b %Y %H:%M:%S} · {r['preset']}" for r in runs.iter_rows(named=True)
-        }
-        st.selectbox("Run", ids, format_func=names.__getitem__, key="run_picker", on_change=_pick_run)
+        st.selectbox("Run", ids, format_func=name_runs(runs).__getitem__, key="run_picker", on_change=_pick_run)
     run = data.current_run()
     if followed:
         filters.accept(st.query_params.get("f", ""), run)
     return run
+
+
+def name_runs(runs: pl.DataFrame) -> dict[str, str]:
+    """When each run was published and with which preset; with its id too where another has the same name.
+
+    Streamlit tells the options of a select box apart by what they are called.
+    """
+    names = {r["run_id"]: f"{r['published_at']:%d %b %Y %H:%M:%S} · {r['preset']}" for r in runs.iter_rows(named=True)}
+    taken = Counter(names.values())
+    return {run_id: name if taken[name] == 1 else f"{name} · {run_id}" for run_id, name in names.items()}
 
 
 def _follow_address(latest: str) -> bool:

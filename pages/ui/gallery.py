@@ -31,14 +31,15 @@ def show_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str = "los
         show_sample(run, int(result.chosen))
 
 
-def show_paged_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str = "loss") -> None:
-    """The gallery of a frame of any length, a page at a time."""
-    pages = max(1, -(-len(frame) // TILES))
+def show_paged_gallery(run: Run, frame: pl.DataFrame | pl.LazyFrame, *, key: str, caption: str = "loss") -> None:
+    """The gallery of a frame of any length, a page at a time; of a lazy one only the page is collected."""
+    rows = frame.lazy()
+    pages = max(1, -(-rows.select(pl.len()).collect().item() // TILES))
     page = 1
     if pages > 1:
         box, _ = st.columns([1, 6])
         page = box.number_input(f"Page of {pages:,}", 1, pages, key=f"{key}-page-of-{pages}")
-    show_gallery(run, frame.slice((page - 1) * TILES, TILES), key=key, caption=caption)
+    show_gallery(run, rows.slice((page - 1) * TILES, TILES).collect(), key=key, caption=caption)
 
 
 def _item(run: Run, row: dict[str, object], caption: str) -> dict[str, object]:

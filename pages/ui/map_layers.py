@@ -55,13 +55,13 @@ def lay_out(
     `neighbors` are those of the chosen sample (`neighbor_id`), `folder` is where thumbnails lie and `picture_url` the
     address of `draw`, without parameters. Of more than `most_dots` samples in view only the highest are dots.
     """
-    placed = _place(samples, state)
+    placed = _place(samples, filters, state)
     extent = full_extent(samples, state)
-    kept = placed.filter(keeps(samples, filters, state))
-    seen = kept.filter(state.within(state.view)).sort("size", nulls_last=False)
+    kept = placed.filter("kept")
+    seen = kept.filter(state.within(state.view))
     dense = len(seen) > most_dots
     chosen = placed.filter(pl.col("sample_id") == (-1 if state.sample is None else state.sample))
-    dots = _over_density(seen, chosen, state) if dense else seen
+    dots = _over_density(seen, chosen, state) if dense else seen.sort("size", nulls_last=False)
     picture = _picture(state, filters, extent, picture_url)
     columns = dict.fromkeys(["label", "predicted", "loss", state.color, state.size])
     return Layers(
@@ -80,8 +80,7 @@ def draw(
     samples: pl.DataFrame, filters: Filters, state: MapState, scale: ColorScale, *, most_dots: int = DOTS
 ) -> bytes:
     """The picture under the dots as PNG: grey what the filters leave out, in colour what is too much for dots."""
-    placed = samples.with_columns(keeps(samples, filters, state).alias("kept")).drop_nulls(state.axes)
-    seen = placed.filter(state.within(state.view))
+    seen = _place(samples, filters, state).filter(state.within(state.view))
     kept, rest = seen.filter("kept"), seen.filter(~pl.col("kept"))
     extent = state.view or full_extent(samples, state)
     grey = np.broadcast_to(np.array(hex_to_rgb(CONTEXT), dtype=float), (len(rest), 3))
@@ -106,18 +105,27 @@ def full_extent(samples: pl.DataFrame, state: MapState) -> Extent:
     return ends[0], ends[1], ends[2], ends[3]
 
 
-def _place(samples: pl.DataFrame, state: MapState) -> pl.DataFrame:
-    """With where a sample lies, if it was placed, and what its size stands for: the expected loss if it has none."""
+def _place(samples: pl.DataFrame, filters: Filters, state: MapState) -> pl.DataFrame:
+    """What is drawn of each sample that was placed: where it lies, whether it is `kept`, and what its size stands for.
+
+    Of a sample without a loss that is the expected one. Other columns are left where they are, as there are many rows.
+    """
     x, y = state.axes
     size = pl.coalesce("loss", "expected_loss") if state.size == "loss" else pl.col(state.size)
-    return samples.with_columns(pl.col(x).alias("at_x"), pl.col(y).alias("at_y"), size.alias("size")).drop_nulls(PLACE)
+    columns = dict.fromkeys(["sample_id", "label", "predicted", "loss", state.color, state.size, x, y])
+    kept = keeps(samples, filters, state)
+    return samples.select(*columns, at_x=x, at_y=y, size=size, kept=kept).drop_nulls(PLACE)
 
 
 def _over_density(seen: pl.DataFrame, chosen: pl.DataFrame, state: MapState) -> pl.DataFrame:
     """The dots that stay where there are too many: the highest, those of the box, and the chosen one."""
     boxed = seen.filter(state.within(state.box)) if state.box else seen.clear()
-    staying = pl.concat([seen.tail(DOTS_OVER_DENSITY), boxed.tail(DOTS_IN_BOX), chosen])
+    staying = pl.concat([_highest(seen, DOTS_OVER_DENSITY), _highest(boxed, DOTS_IN_BOX), chosen])
     return staying.unique("sample_id").sort("size", nulls_last=False)
+
+
+def _highest(seen: pl.DataFrame, count: int) -> pl.DataFrame:
+    return seen.top_k(min(count, len(seen)), by="size")
 
 
 def _density(
@@ -147,6 +155,8 @@ def _images(seen: pl.DataFrame, extent: Extent, folder: str) -> pl.DataFrame:
     left, right, bottom, top = extent
     column = ((pl.col("at_x") - left) / (right - left) * IMAGES_ACROSS).floor()
     row = ((pl.col("at_y") - bottom) / (top - bottom) * IMAGES_DOWN).floor()
-    highest = seen.group_by(column.alias("column"), row.alias("row"), maintain_order=True).last()
+    largest = pl.col("size").fill_null(-1).arg_max()
+    in_cells = seen.group_by(column.alias("column"), row.alias("row"), maintain_order=True)
+    highest = in_cells.agg(pl.col("sample_id", *PLACE).get(largest))
     address = pl.lit(folder) + pl.col("sample_id").cast(pl.String) + ".png"
     return highest.select("sample_id", *PLACE, address.alias("url"))

@@ -1,0 +1,51 @@
+"""Files that a reader makes from a large run and maps into memory, so that all sessions share what they look at.
+
+Each is a copy, named after what it is made of and kept in the user's cache; anybody may delete it.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from lake.store import Run
+
+MAPPED_ABOVE = 200_000
+"""Samples; fewer are read into memory faster than they are copied."""
+KEPT = 2
+"""Files of a kind: those that were used last."""
+
+
+def default_folder() -> Path:
+    """Where readers keep their copies: `LATENTLAKE_CACHE_DIR`, else the user's cache."""
+    return Path(os.environ.get("LATENTLAKE_CACHE_DIR", Path.home() / ".cache" / "latentlake")) / "reader"
+
+
+def find_file(run: Run, kind: str, write: Callable[[Path], None]) -> Path:
+    """The file of that kind of a run, written by `write` where it is missing; visible only when it is whole.
+
+    Raises `OSError` where it cannot be written.
+    """
+    folder = default_folder()
+    file = folder / f"{_name(run)}.{kind}"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as partial:
+            part = Path(partial.name)
+        try:
+            write(part)
+            part.rename(file)
+        finally:
+            part.unlink(missing_ok=True)
+    file.touch()
+    for old in sorted(folder.glob(f"*.{kind}"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return file
+
+
+def _name(run: Run) -> str:
+    """A name that no other contents have: of the run and of the files that hold its tables."""
+    facts = [run.lake.root, run.run_id, run.facts["tables"], run.facts["digests"]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
