@@ -31,6 +31,8 @@ ARGUMENTS = [
 ]
 
 
+SCHEME = os.environ.get("LATENTLAKE_TEST_SCHEME", "light")
+"""Of browsers that a test does not ask to be light or dark: the suite is run in dark by setting it."""
 # Below the root Streamlit's client looks for the server's base path: it asks /page/_stcore/... first, gets 404, and
 # then asks /_stcore/... Chromium logs each 404 without its address.
 PROBE = re.compile(r"404: http://127\.0\.0\.1:\d+/\w+/_stcore/(health|host-config)")
@@ -70,7 +72,7 @@ def open_page(
     *,
     width: int = 1400,
     height: int = 900,
-    scheme: str = "light",
+    scheme: str = SCHEME,
     problems: list[str] | None = None,
     drawn: bool = True,
 ) -> Page:
