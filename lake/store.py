@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from dataframely.exc import SchemaError, ValidationError
 from deltalake import (
     CommitProperties,
     DeltaTable,
@@ -25,15 +24,15 @@ from deltalake import (
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, ScoredSamples, key_column
+from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, key_column
 from lake.errors import LakeError, RetryLater
 from lake.files import compute_digest, list_files
+from lake.validation import polars_schema, validate, validated
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 IMAGE_ROWS_PER_GROUP = 1000
 KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
 """By default deltalake deletes log entries older than 30 days, and with them the versions that runs pin."""
-OF_SOME_SAMPLES = ("loss_maps", "map_families", "label_issues", "dynamics")
 
 
 class Lake:
@@ -91,7 +90,7 @@ class Lake:
             self._write(name, frame, mode="append")
 
     def _write(self, name: str, frame: pl.DataFrame, **how: Any) -> None:
-        ordered = _validated(name, frame).sort(TABLES[name].primary_key())
+        ordered = validated(name, frame).sort(TABLES[name].primary_key())
         with writing(self.root):
             self._create_root()
             table = self.open_to_write(name)
@@ -143,17 +142,17 @@ class Lake:
             "digests": digests,
             "checks": checks,
         }
-        self._append_run(_validated("runs", pl.DataFrame([row], schema=_polars_schema("runs"))))
+        self._append_run(validated("runs", pl.DataFrame([row], schema=polars_schema("runs"))))
         return str(run_id)
 
     def reject(self, facts: dict[str, Any], reason: str, measured: dict[str, Any]) -> None:
         """Record why a run that was staged is kept from readers; `measured` are the other columns of `rejected`."""
         row = facts | measured | {"reason": reason, "rejected_at": dt.datetime.now(dt.UTC)}
         named = pl.DataFrame(
-            [{name: row[name] for name in _polars_schema("rejected")}], schema=_polars_schema("rejected")
+            [{name: row[name] for name in polars_schema("rejected")}], schema=polars_schema("rejected")
         )
         with writing(self.root):
-            self.append_once("rejected", _validated("rejected", named), transaction=f"reject/{facts['run_id']}")
+            self.append_once("rejected", validated("rejected", named), transaction=f"reject/{facts['run_id']}")
 
     def version(self, name: str) -> int | None:
         """The newest version of a table; None where it is not there."""
@@ -323,31 +322,6 @@ def reading(root: str) -> Iterator[None]:
         ) from error
 
 
-def validate(tables: dict[str, pl.LazyFrame]) -> int:
-    """Check contracts, keys across tables and row counts; returns how many checks passed.
-
-    Raises `LakeError` naming the first table that breaks its contract.
-    """
-    for name, frame in tables.items():
-        failures = TABLES[name].filter(frame.collect()).failure.counts()
-        if failures:
-            raise LakeError(f"the table {name} breaks its contract: {failures}.")
-    scored = {name: tables[name] for name in ScoredSamples.members()}
-    if not ScoredSamples.is_valid(scored):
-        raise LakeError("not every stage has measured the same samples.")
-    for name in DATASET_TABLES:
-        absent = tables["predictions"].join(tables[name], on="sample_id", how="anti")
-        if count := absent.select(pl.len()).collect().item():
-            raise LakeError(f"{count} scored samples are not in {name}.")
-    known = tables["samples"].select("sample_id")
-    foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in (*scored, *OF_SOME_SAMPLES)}
-    for name, column in foreign.items():
-        unknown = tables[name].join(known, left_on=column, right_on="sample_id", how="anti")
-        if count := unknown.select(pl.len()).collect().item():
-            raise LakeError(f"{count} rows of {name} have a {column} that is not a sample.")
-    return len(tables) + 1 + len(DATASET_TABLES) + len(foreign)
-
-
 def _select(table: DeltaTable, name: str, key: str) -> pl.LazyFrame:
     return _complete(table, name).filter(pl.col(key_column(name)) == key)
 
@@ -355,7 +329,7 @@ def _select(table: DeltaTable, name: str, key: str) -> pl.LazyFrame:
 def _complete(table: DeltaTable, name: str) -> pl.LazyFrame:
     """All rows, with nulls in the columns that the table is older than."""
     stored = {field.name for field in table.schema().fields}
-    absent = {c: pl.lit(None, dtype) for c, dtype in _polars_schema(name).items() if c not in stored}
+    absent = {c: pl.lit(None, dtype) for c, dtype in polars_schema(name).items() if c not in stored}
     return pl.scan_delta(table).with_columns(**absent)
 
 
@@ -365,18 +339,6 @@ def _only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:
     if len(found) != 1 or not RUN_ID.fullmatch(str(*found)):
         raise LakeError(f"{name}: expected rows of one {column} in lower case, digits and dashes, got {[*found][:3]}.")
     return str(*found)
-
-
-def _validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    try:
-        return TABLES[name].validate(frame, cast=True)
-    except (ValidationError, SchemaError) as error:
-        reason = " ".join(str(error).split("\n\n")[0].split())
-        raise LakeError(f"The table {name} breaks its contract and was not written: {reason}.") from error
-
-
-def _polars_schema(name: str) -> dict[str, pl.DataType]:
-    return {column: definition.dtype for column, definition in TABLES[name].columns().items()}
 
 
 @contextmanager

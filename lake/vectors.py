@@ -4,6 +4,7 @@ hold.
 Shapes: N samples, D features.
 """
 
+import os
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,8 @@ def _write(run: Run, sample_id: NDArray[np.int64], file: Path) -> None:
     rows = run.scan("embeddings").select("sample_id", "embedding")
     features = rows.head(1).collect()["embedding"].list.len().item()
     mapped = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=(len(sample_id), features))
+    with file.open("r+b") as opened:  # a disk that fills up under a mapped file would kill the process
+        os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
     for part in rows.collect_batches(chunk_size=ROWS_AT_ONCE):
         place = np.searchsorted(sample_id, part["sample_id"].to_numpy())
         mapped[place] = to_unit(part["embedding"].explode().to_numpy().reshape(-1, features))

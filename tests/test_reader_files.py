@@ -1,5 +1,6 @@
 """Copies that readers map: the same as in memory, made once, few of them, and never half of one."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -79,3 +80,14 @@ def test_a_copy_that_was_not_finished_is_not_seen(run: Run, folder: Path, monkey
         reader_files.find_file(run, "arrow", fail)
     assert list(folder.iterdir()) == []
     assert sample_table.read_samples(run).height == 240
+
+
+def test_a_disk_without_room_for_the_vectors_leaves_them_in_memory(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(vectors.os, "posix_fallocate", full)
+    assert not isinstance(read_vectors(run)[1], np.memmap)
+    assert list(folder.iterdir()) == []

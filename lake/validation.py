@@ -1,0 +1,48 @@
+"""What the rows of a table and the tables of a run must keep: their contracts, the same samples, known keys."""
+
+import polars as pl
+from dataframely.exc import SchemaError, ValidationError
+
+from lake.contracts import DATASET_TABLES, TABLES, ScoredSamples
+from lake.errors import LakeError
+
+OF_SOME_SAMPLES = ("loss_maps", "map_families", "label_issues", "dynamics")
+
+
+def validate(tables: dict[str, pl.LazyFrame]) -> int:
+    """Check contracts, keys across tables and row counts; returns how many checks passed.
+
+    Raises `LakeError` naming the first table that breaks its contract.
+    """
+    for name, frame in tables.items():
+        failures = TABLES[name].filter(frame.collect()).failure.counts()
+        if failures:
+            raise LakeError(f"the table {name} breaks its contract: {failures}.")
+    scored = {name: tables[name] for name in ScoredSamples.members()}
+    if not ScoredSamples.is_valid(scored):
+        raise LakeError("not every stage has measured the same samples.")
+    for name in DATASET_TABLES:
+        absent = tables["predictions"].join(tables[name], on="sample_id", how="anti")
+        if count := absent.select(pl.len()).collect().item():
+            raise LakeError(f"{count} scored samples are not in {name}.")
+    known = tables["samples"].select("sample_id")
+    foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in (*scored, *OF_SOME_SAMPLES)}
+    for name, column in foreign.items():
+        unknown = tables[name].join(known, left_on=column, right_on="sample_id", how="anti")
+        if count := unknown.select(pl.len()).collect().item():
+            raise LakeError(f"{count} rows of {name} have a {column} that is not a sample.")
+    return len(tables) + 1 + len(DATASET_TABLES) + len(foreign)
+
+
+def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the types of the table's contract; raises `LakeError` where they break it."""
+    try:
+        return TABLES[name].validate(frame, cast=True)
+    except (ValidationError, SchemaError) as error:
+        reason = " ".join(str(error).split("\n\n")[0].split())
+        raise LakeError(f"The table {name} breaks its contract and was not written: {reason}.") from error
+
+
+def polars_schema(name: str) -> dict[str, pl.DataType]:
+    """The columns of a table by name, as polars has their types."""
+    return {column: definition.dtype for column, definition in TABLES[name].columns().items()}
