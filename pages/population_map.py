@@ -5,8 +5,7 @@ import streamlit as st
 
 from lake.row_files import to_bytes
 from lake.store import Run
-from pages.ui import charts, data, filters, map_layers, map_session, map_state
-from pages.ui.chart_files import show_chart
+from pages.ui import chart_files, charts, data, filters, map_layers, map_session, map_state
 from pages.ui.composition import show_composition
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.map_state import MapState
@@ -42,7 +41,7 @@ def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> map_layers.Lay
     scale = data.color_scale(run, state.color)
     sizes = data.size_domain(run, state.size)
     chart = charts.population_map(layers, scale, sizes=sizes, folder=folder, start=map_session.at_start())
-    show_chart(
+    chart_files.show_chart(
         chart,
         on_select=map_session.take_selection,
         key=map_session.chart_key(),
@@ -74,6 +73,7 @@ def chosen_samples(samples: pl.DataFrame, state: MapState) -> pl.LazyFrame:
 @st.fragment
 def explore(run: Run) -> None:
     """Controls, map, selection and gallery; a click reruns only these."""
+    chart_files.start_again()
     samples = data.samples(run).collect()
     show_controls(run)
     state = map_session.current()

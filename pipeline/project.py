@@ -71,7 +71,7 @@ def _lay_out(reducer: Any, start_N2: NDArray[np.float32], seed: int) -> NDArray[
 
     graph = reducer.graph_.tocoo()
     strong = graph.data >= graph.data.max() / GENTLE_EPOCHS  # weaker ones would not be drawn once
-    position = np.ascontiguousarray(start_N2, dtype=np.float32).copy()
+    position = np.array(start_N2, np.float32, order="C")
     laid_out: NDArray[np.float32] = optimize_layout_euclidean(
         position,
         position,

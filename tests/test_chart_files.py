@@ -45,6 +45,27 @@ def test_the_charts_of_the_page_before_are_not_among_them(tiny_lake: str, open_p
     assert not files_of(app.switch_page("../samples.py").run())
 
 
+def _fragment_that_ran_twice() -> None:
+    import altair
+    import polars
+    import streamlit
+
+    from pages.ui import chart_files
+
+    drawn = chart_files.start_page()
+    for key in ("map-chart-0", "map-chart-1"):
+        chart_files.start_again()
+        frame = polars.DataFrame({"x": [1, 2]})
+        chart_files.show_chart(altair.Chart(frame).mark_point().encode(x="x:Q"), key=key, alt="A map")
+    streamlit.session_state["names"] = list(drawn)
+
+
+def test_what_a_fragment_drew_before_is_not_among_them() -> None:
+    app = AppTest.from_function(_fragment_that_ran_twice).run()
+    assert not app.exception
+    assert app.session_state["names"] == ["map-chart-1"]
+
+
 def test_images_are_inside_a_file(tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "population_map", show="images")
     ((name, svg),) = files_of(app).items()

@@ -24,6 +24,11 @@ def start_page() -> Drawn:
     return st.session_state["charts"]
 
 
+def start_again() -> None:
+    """Forget the charts of the page, where a fragment that draws all of them runs again by itself."""
+    st.session_state["charts"].clear()
+
+
 def show_chart(chart: alt.Chart, *, key: str, alt: str, **options: Any) -> Any:
     """Draw a chart with its text alternative, and keep it for who wants the file; returns what a reader selected."""
     st.session_state["charts"][key] = chart
