@@ -17,8 +17,7 @@ from pages.ui.words import name
 LAYOUTS = {"umap": "UMAP", "pca": "PCA"}
 SHOWN = {"dots": "Dots", "images": "Images"}
 CONTROL_WIDTH = 190
-MOST_ROWS = 100_000
-"""Of the table: what a browser should hold."""
+MOST_ROWS = 100_000  # of the table: what a browser should hold
 
 
 def show_controls(run: Run) -> None:

@@ -3,6 +3,7 @@
 The numbers in a page's sentence are computed here again, from rows, without the queries the pages use.
 """
 
+import ast
 import json
 from typing import Any
 
@@ -33,6 +34,12 @@ def test_every_page_opens_with_its_title_and_an_answer(entry: Any, tiny_lake: st
     assert not app.error
     assert [title.value for title in app.title] == [entry.title]
     assert answer(app).endswith(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_page_has_a_text_that_streamlit_would_show_by_itself(name: str) -> None:
+    _, *statements = ast.parse((REPOSITORY / "pages" / f"{name}.py").read_text()).body
+    assert not [one for one in statements if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)]
 
 
 def test_overview_says_how_often_the_model_is_right_and_where_it_fails(
