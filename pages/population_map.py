@@ -5,7 +5,7 @@ import streamlit as st
 
 from lake.row_files import to_bytes
 from lake.store import Run
-from pages.ui import chart_files, charts, data, filters, map_layers, map_session, map_state
+from pages.ui import chart_files, charts, data, filters, lasso_button, map_layers, map_session, map_state
 from pages.ui.composition import show_composition
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.map_state import MapState
@@ -27,7 +27,14 @@ def show_controls(run: Run) -> None:
         st.selectbox("Size", map_state.SIZES, format_func=name, key="map-size", width=CONTROL_WIDTH)
         for label, key, choices in (("View", "map-layout", LAYOUTS), ("Show", "map-show", SHOWN)):
             st.segmented_control(label, list(choices), format_func=choices.get, key=key, required=True, width="content")
-    map_session.take_controls()
+        state = map_session.take_controls()
+        lasso_button.show_lasso(
+            state.view or map_layers.full_extent(data.samples(run).collect(), state),
+            chart=map_session.chart_key(),
+            drawn=bool(state.lasso),
+            key=map_session.LASSO,
+            on_change=map_session.take_lasso,
+        )
 
 
 def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> map_layers.Layers:
@@ -58,15 +65,16 @@ def show_legend(layers: map_layers.Layers, state: MapState) -> None:
         else f"{layers.in_view:,} samples, larger where the {name(state.size).lower()} is higher"
     )
     st.caption(
-        f"{drawn}. Click a dot for its sample, drag a box for a group, turn the wheel to zoom, click the legend to "
-        "isolate a value, double-click for the whole. Distances between far groups mean nothing on such a map."
+        f"{drawn}. Click a dot for its sample, drag a box or draw a lasso for a group, turn the wheel to zoom, "
+        "click the legend to isolate a value, double-click for the whole. Distances between far groups mean nothing "
+        "on such a map."
     )
 
 
 def chosen_samples(samples: pl.DataFrame, state: MapState) -> pl.LazyFrame:
-    """The samples in the box, or all that are shown."""
+    """The samples in the box or the lasso, or all that are shown."""
     kept = samples.lazy().filter(map_layers.keeps(samples, filters.current(), state))
-    return kept.filter(state.within(state.box if state.box else state.view))
+    return kept.filter(state.selected())
 
 
 @st.fragment
@@ -87,14 +95,14 @@ def explore(run: Run) -> None:
         if state.sample is not None:
             draw_sample(run, state.sample, on_map=True)
         else:
-            show_composition(group, samples, whole=not state.box)
+            show_composition(group, samples, whole=not state.has_selection)
     map_session.keep_address()
 
 
 def show_group(run: Run, group: pl.LazyFrame, state: MapState) -> None:
     """The gallery of what is selected, highest loss first, and its table to take away."""
     held_out = group.filter(pl.col("out_of_sample")).sort("loss", descending=True, nulls_last=True)
-    what = "in the box" if state.box else "shown"
+    what = "selected" if state.has_selection else "shown"
     n, n_held_out = group.select(pl.len(), pl.col("out_of_sample").sum()).collect().row(0)
     st.markdown(f"**Highest loss first**, of the {n_held_out:,} held-out samples {what}")
     show_paged_gallery(run, held_out, key="map-gallery")

@@ -29,7 +29,7 @@ SAMPLES = pl.DataFrame(
         "contrast": [10.0, 20.0, 30.0],
     }
 )
-DOTS = 3
+DOTS = 4
 """The number of the layer of dots on the map."""
 
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
+from polars.testing import assert_series_equal
 
 from lake.filters import Filters
 from pages.ui import map_layers, raster
+from pages.ui.lasso import MAX_CORNERS, encloses
 from pages.ui.map_state import FINEST, SIZES, MapState, from_query
 from pages.ui.palette import CONTEXT, LOSS_RAMP, class_colors
 from pages.ui.scales import color_scale, hex_to_rgb
@@ -21,8 +23,10 @@ from tests.tiny_data import CLASSES, GROUPS
 COLORS = ["superclass", "label", "loss", "correct"]
 NO_FILTER = Filters()
 STATE = MapState(color="label")
+TRIANGLE = ((0.0, 0.0), (1.0, 0.0), (0.5, 1.0))
 
 finite = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: float(f"{value:.5g}"))
+polygons = st.lists(st.tuples(finite, finite), min_size=3, max_size=MAX_CORNERS).map(tuple)
 extents = st.tuples(finite, finite, finite, finite).filter(lambda e: e[1] - e[0] >= FINEST and e[3] - e[2] >= FINEST)
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 states = st.builds(
@@ -33,10 +37,11 @@ states = st.builds(
     show=st.sampled_from(["dots", "images"]),
     view=st.none() | extents,
     box=st.none() | extents,
+    lasso=st.just(()) | polygons,
     sample=st.none() | st.integers(0, 10**9),
     only=st.lists(texts, max_size=4).map(tuple),
-)
-names = st.sampled_from(["color", "size", "layout", "show", "view", "box", "sample", "only", "run"])
+).filter(lambda state: not (state.box and state.lasso))
+names = st.sampled_from(["color", "size", "layout", "show", "view", "box", "lasso", "sample", "only", "run"])
 odd = st.sampled_from(["", "1,2,3", "1,0,0,1", "nan,1,0,1", "-inf,inf,0,1", "1e999,2,0,1", "\ud800", "%ff", "9" * 400])
 
 
@@ -88,6 +93,9 @@ def test_an_address_says_the_whole_state(state: MapState) -> None:
 
 @given(st.dictionaries(names, odd | st.text() | texts))
 @example({"box": "1,2,3,4,5"})
+@example({"lasso": "0,0,1,1"})
+@example({"lasso": "0,0,1,1,nan,0"})
+@example({"lasso": ",".join("7" * 200)})
 @example({"sample": "٣"})
 @example({"only": "," * 1000})
 @example({"view": "1,1,0,0"})
@@ -127,7 +135,46 @@ def test_another_colour_forgets_isolated_values_and_another_layout_the_view() ->
     assert (moved.view, moved.box, moved.axes) == (None, None, ("pca_x", "pca_y"))
 
 
+def test_a_box_and_a_lasso_take_each_others_place() -> None:
+    boxed = STATE.changed(box=(0.0, 1.0, 0.0, 1.0))
+    drawn = boxed.changed(lasso=TRIANGLE)
+    assert (drawn.box, drawn.lasso) == (None, TRIANGLE)
+    assert drawn.changed(box=(0.0, 1.0, 0.0, 1.0)).lasso == ()
+    assert drawn.changed(layout="pca").lasso == ()
+    assert drawn.changed(lasso=()).has_selection is False
+
+
+# --- lasso
+
+
+def test_a_lasso_holds_what_lies_in_it() -> None:
+    frame = pl.DataFrame({"x": [0.5, 0.1, 2.0, None, 0.5], "y": [0.4, 0.9, 0.1, 0.4, None]})
+    assert frame.select(encloses(TRIANGLE, "x", "y")).to_series().to_list() == [True, False, False, None, None]
+
+
+@given(polygons, st.lists(st.tuples(finite, finite), min_size=1, max_size=20))
+def test_a_lasso_holds_the_same_samples_whichever_corner_is_first(polygon: Any, places: list[Any]) -> None:
+    frame = pl.DataFrame(places, schema=["x", "y"], orient="row")
+    turned = polygon[1:] + polygon[:1]
+    first, second = (frame.select(encloses(shape, "x", "y")).to_series() for shape in (polygon, turned))
+    assert_series_equal(first, second, check_names=False)
+
+
+def test_a_lasso_in_the_shape_of_a_u_leaves_out_its_inside() -> None:
+    shape = ((0.0, 0.0), (3.0, 0.0), (3.0, 3.0), (2.0, 3.0), (2.0, 1.0), (1.0, 1.0), (1.0, 3.0), (0.0, 3.0))
+    frame = pl.DataFrame({"x": [0.5, 1.5, 1.5, 2.5], "y": [2.0, 2.0, 0.5, 2.0]})
+    assert frame.select(encloses(shape, "x", "y")).to_series().to_list() == [True, False, True, True]
+
+
 # --- layers
+
+
+def test_a_lasso_is_drawn_as_a_closed_line_and_its_highest_stay_dots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_layers, "DOTS_OVER_DENSITY", 2)
+    layers = lay_out(STATE.changed(lasso=((-2.0, 0.0), (0.0, 0.0), (-1.0, 0.2))), most_dots=20)
+    assert layers.outline.rows() == [(0, -2.0, 0.0), (1, 0.0, 0.0), (2, -1.0, 0.2), (3, -2.0, 0.0)]
+    assert set(layers.dots["sample_id"]) == {0, 2, 4, 6, 8, 10, 58, 59}
+    assert lay_out().outline.is_empty()
 
 
 def test_few_samples_are_all_dots_and_need_no_picture() -> None:
@@ -244,29 +291,34 @@ def test_an_extent_holds_every_sample() -> None:
 # --- pictures
 
 
+def density(x: np.ndarray, y: np.ndarray, rgb: np.ndarray, *, width: int = 20, height: int = 20) -> np.ndarray:
+    drawn = raster.Density((0.0, 1.0, 0.0, 1.0), width=width, height=height)
+    for part in np.array_split(np.arange(len(x)), 2):  # as a large run comes
+        drawn.add(x[part], y[part], rgb[part])
+    return drawn.to_picture()
+
+
 def test_every_dot_of_a_picture_is_where_it_lies_and_none_is_lost() -> None:
     x, y = np.array([0.05, 0.95]), np.array([0.95, 0.05])
     red = np.array([[255.0, 0, 0], [0, 0, 255.0]])
-    shown = raster.draw_density(x, y, red, (0.0, 1.0, 0.0, 1.0), width=20, height=10)
+    shown = density(x, y, red, height=10)
     assert shown.shape == (10, 20, 4)
     assert shown[0, 1].tolist()[:3] == [255, 0, 0]
     assert shown[9, 19].tolist()[:3] == [0, 0, 255]
     assert shown[5, 10].tolist() == [0, 0, 0, 0]
+    assert np.count_nonzero(shown[..., 3]) == 4 + 3, "five pixels each, less what lies beyond the edge"
 
 
 def test_where_more_lie_a_picture_is_stronger_and_has_their_mean_colour() -> None:
     x = np.array([0.25] * 9 + [0.75] * 2)
     rgb = np.array([[255.0, 0, 0]] * 9 + [[255.0, 0, 0], [0, 0, 255.0]])
-    shown = raster.draw_density(x, np.full(11, 0.5), rgb, (0.0, 1.0, 0.0, 1.0), width=20, height=20)
+    shown = density(x, np.full(11, 0.5), rgb)
     assert shown[10, 5, 3] > shown[10, 15, 3] >= round(255 * raster.FAINTEST)
     assert shown[10, 15].tolist()[:3] == [128, 0, 128]
 
 
 def test_what_lies_outside_a_picture_is_not_drawn() -> None:
-    shown = raster.draw_density(
-        np.array([-1.0, 5.0]), np.array([0.5, 0.5]), np.zeros((2, 3)), (0, 1, 0, 1), width=8, height=8
-    )
-    assert not shown.any()
+    assert not density(np.array([-1.0, 5.0]), np.array([0.5, 0.5]), np.zeros((2, 3)), width=8, height=8).any()
 
 
 # --- colours

@@ -15,6 +15,8 @@ from pages.ui.words import name
 
 Colors = tuple[list[str], dict[str, dict[str, str]]]
 FEW_POINTS = 5000
+MAP_HEIGHT, MAP_PADDING = 560, 5
+"""In pixels; the lasso finds the plot below the legend by them."""
 CORRECT, FEW, MANY, FEWER = (
     "#cfd3d8",
     "#fdebe4",
@@ -31,7 +33,7 @@ def population_map(
     sizes: tuple[float, float],
     folder: str,
     start: MapState,
-    height: int = 600,
+    height: int = MAP_HEIGHT,
     legend: bool = True,
 ) -> alt.LayerChart:
     """Dots over what else lies on the map; click picks, drag draws a box, the wheel zooms, the legend isolates.
@@ -50,6 +52,7 @@ def population_map(
     )
     rays = alt.Chart(layers.rays).mark_rule(color=CHOSEN, opacity=0.6, aria=False).encode(**at, x2="to_x", y2="to_y")
     images = alt.Chart(layers.images).mark_image(width=34, height=34, aria=False).encode(**at, url="url:N")
+    lasso = alt.Chart(layers.outline).mark_line(color=CHOSEN, strokeWidth=2, aria=False).encode(**at, order="corner:Q")
     ring = alt.Chart(layers.chosen).mark_point(color=CHOSEN, size=260, strokeWidth=2.5, opacity=1, aria=False)
     dots = (
         alt.Chart(layers.dots)
@@ -65,8 +68,12 @@ def population_map(
     )
     # The dots are the last but one, so that they and not what they lie on are picked and named.
     return (
-        alt.layer(picture, rays, images, dots, ring.encode(**at))
-        .properties(height=height)
+        alt.layer(picture, rays, images, lasso, dots, ring.encode(**at))
+        .properties(
+            height=height,
+            padding=dict.fromkeys(("left", "right", "top", "bottom"), MAP_PADDING),
+            autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        )
         .configure_view(strokeWidth=0)
     )
 

@@ -14,8 +14,8 @@ from pages.ui.map_state import MapState
 from pages.ui.raster import Extent
 
 CONTROLS = ("color", "size", "layout", "show")
-STATE, START, GENERATION, SELECTION, ADDRESS, RUN = (
-    f"map-{part}" for part in ("state", "start", "generation", "selection", "address", "run")
+STATE, START, GENERATION, SELECTION, ADDRESS, RUN, LASSO = (
+    f"map-{part}" for part in ("state", "start", "generation", "selection", "address", "run", "lasso")
 )
 
 
@@ -44,19 +44,20 @@ def start(run: Run) -> None:
     elif st.session_state[RUN] != run.run_id:
         colors = data.color_columns(run)
         color = current().color if current().color in colors else colors[0]
-        _begin(current().changed(color=color, view=None, box=None, only=()))
+        _begin(current().changed(color=color, view=None, box=None, lasso=(), only=()))
     st.session_state[RUN] = run.run_id
     for name in CONTROLS:
         st.session_state[f"map-{name}"] = getattr(current(), name)
 
 
-def take_controls() -> None:
-    """Change the state to what the controls say; another layout begins anew."""
+def take_controls() -> MapState:
+    """Change the state to what the controls say, and return it; another layout begins anew."""
     state = current()
     changed = state.changed(**{name: st.session_state[f"map-{name}"] for name in CONTROLS})
     if changed.layout != state.layout:
         _begin(changed)
     st.session_state[STATE] = changed
+    return changed
 
 
 def take_selection() -> None:
@@ -67,6 +68,20 @@ def take_selection() -> None:
     }
     st.session_state[SELECTION] = now
     st.session_state[STATE] = current().changed(**changes)
+
+
+def take_lasso() -> None:
+    """Change the state by the lasso that the reader drew or took away; a box that it replaces leaves the chart."""
+    text, state = st.session_state[LASSO]["shape"], current()
+    if text is None:
+        return
+    found, refused = map_state.from_query({"lasso": text}, [state.color])
+    if refused:
+        return
+    changed = state.changed(lasso=found.lasso)
+    if state.box:
+        _begin(changed)
+    st.session_state[STATE] = changed
 
 
 def keep_address() -> None:

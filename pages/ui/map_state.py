@@ -11,10 +11,11 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from lake.queries import PROPERTIES
+from pages.ui.lasso import MAX_CORNERS, Polygon, encloses
 from pages.ui.raster import Extent
 from pages.ui.sample_ids import read_sample_id
 
-PARAMETERS = ("color", "size", "layout", "show", "view", "box", "sample", "only")
+PARAMETERS = ("color", "size", "layout", "show", "view", "box", "lasso", "sample", "only")
 SIZES = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept", *PROPERTIES]
 MAX_ONLY = 60
 FURTHEST, FINEST = 1e6, 1e-9  # coordinates of a map are within tens
@@ -34,6 +35,8 @@ class MapState(BaseModel):
     view: Extent | None = None
     """What the reader zoomed to; all of the map where None."""
     box: Extent | None = None
+    lasso: Polygon = ()
+    """A shape that the reader drew instead of a box."""
     sample: int | None = None
     only: tuple[str, ...] = ()
     """Values of the colour's column that the reader isolated."""
@@ -47,10 +50,17 @@ class MapState(BaseModel):
         return {name: _text(name, value) for name, value in said.items()}
 
     def changed(self, **values: object) -> "MapState":
-        """With other values; another layout has another view, another colour no isolated values."""
+        """With other values; another layout has another view, another colour no isolated values.
+
+        A box and a lasso take each other's place.
+        """
         updated = dict(values)
         if values.get("layout", self.layout) != self.layout:
-            updated |= {"view": None, "box": None}
+            updated |= {"view": None, "box": None, "lasso": ()}
+        if updated.get("lasso"):
+            updated["box"] = None
+        elif updated.get("box"):
+            updated["lasso"] = ()
         if values.get("color", self.color) != self.color:
             updated |= {"only": ()}
         return self.model_copy(update=updated)
@@ -66,6 +76,15 @@ class MapState(BaseModel):
             return pl.lit(value=True)
         x, y = self.axes
         return pl.col(x).is_between(extent[0], extent[1]) & pl.col(y).is_between(extent[2], extent[3])
+
+    @property
+    def has_selection(self) -> bool:
+        """Whether the reader drew a box or a lasso."""
+        return bool(self.box or self.lasso)
+
+    def selected(self) -> pl.Expr:
+        """Whether a sample lies in the box or the lasso, without either in the view; null where it was not placed."""
+        return encloses(self.lasso, *self.axes) if self.lasso else self.within(self.box or self.view)
 
     def isolated(self) -> pl.Expr:
         """Whether a sample has one of the isolated values, never null; all have where none is."""
@@ -83,6 +102,7 @@ def from_query(query: dict[str, str], colors: list[str]) -> tuple[MapState, list
         "show": lambda text: _one_of(text, ["dots", "images"]),
         "view": _extent,
         "box": _extent,
+        "lasso": _polygon,
         "sample": _sample_id,
         "only": _values,
     }
@@ -112,6 +132,14 @@ def _extent(text: str) -> Extent:
     return left, right, bottom, top
 
 
+def _polygon(text: str) -> Polygon:
+    numbers = [float(part) for part in text.split(",")]
+    corners = list(zip(numbers[::2], numbers[1::2], strict=True))
+    if not (3 <= len(corners) <= MAX_CORNERS and all(abs(number) <= FURTHEST for number in numbers)):
+        raise ValueError(text)
+    return tuple(corners)
+
+
 def _sample_id(text: str) -> int:
     found = read_sample_id(text)
     if found is None:
@@ -129,6 +157,8 @@ def _values(text: str) -> tuple[str, ...]:
 def _text(name: str, value: object) -> str:
     if name in ("view", "box"):
         return _extent_text(value)  # type: ignore[arg-type]
+    if name == "lasso":
+        return ",".join(f"{part:.5g}" for corner in value for part in corner)  # type: ignore[attr-defined]
     if isinstance(value, tuple):
         return ",".join(quote(part, safe=" ") for part in value)
     return str(value)

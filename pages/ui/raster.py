@@ -18,32 +18,35 @@ DISC = ((0, 0), (0, 1), (1, 0), (0, -1), (-1, 0))
 """Each dot is a small disc instead of one pixel: the rows and columns it covers."""
 
 
-def draw_density(
-    x_N: NDArray[np.float64],
-    y_N: NDArray[np.float64],
-    rgb_N3: NDArray[np.float64],
-    extent: Extent,
-    *,
-    width: int,
-    height: int,
-    opacity: float = 1.0,
-) -> NDArray[np.uint8]:
-    """The picture [height, width, 4], transparent where nothing lies."""
-    left, right, bottom, top = extent
-    down, across = np.transpose(DISC)
-    column = np.floor((x_N - left) / (right - left) * width).astype(np.int64)[:, None] + across
-    row = np.floor((top - y_N) / (top - bottom) * height).astype(np.int64)[:, None] + down
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    cell, colors = (row * width + column)[inside], np.repeat(rgb_N3, len(DISC), axis=0)[inside.ravel()]
-    count = np.bincount(cell, minlength=width * height)
-    shown = np.flatnonzero(count)
-    picture = np.zeros((height * width, 4), dtype=np.uint8)
-    for channel in range(3):
-        total = np.bincount(cell, colors[:, channel], minlength=width * height)
-        picture[shown, channel] = np.round(total[shown] / count[shown])
-    strength = np.log1p(count[shown]) / math.log1p(max(int(count.max(initial=0)), 1))
-    picture[shown, 3] = np.round(255 * opacity * (FAINTEST + (STRONGEST - FAINTEST) * strength))
-    return picture.reshape(height, width, 4)
+class Density:
+    """Counts and colours of dots on a picture of `extent`, `width` by `height` pixels; they may come in parts."""
+
+    def __init__(self, extent: Extent, *, width: int, height: int) -> None:
+        self._extent, self._shape = extent, (height + 2, width + 2)  # a dot just outside is seen by its disc
+        self._sums_HW4 = np.zeros((*self._shape, 4))
+
+    def add(self, x_N: NDArray[np.float64], y_N: NDArray[np.float64], rgb_N3: NDArray[np.float64]) -> None:
+        """Dots at their place on the map, in colours of 0 to 255."""
+        left, right, bottom, top = self._extent
+        rows, columns = self._shape
+        column = np.floor((x_N - left) / (right - left) * (columns - 2)).astype(np.int64) + 1
+        row = np.floor((top - y_N) / (top - bottom) * (rows - 2)).astype(np.int64) + 1
+        inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+        cell, shown = (row * columns + column)[inside], rgb_N3[inside]
+        weights = (None, *shown.T)
+        for channel, weight in enumerate(weights):
+            self._sums_HW4[..., channel] += np.bincount(cell, weight, minlength=rows * columns).reshape(rows, columns)
+
+    def to_picture(self, *, opacity: float = 1.0) -> NDArray[np.uint8]:
+        """The picture [height, width, 4], transparent where nothing lies."""
+        sums = sum(np.roll(self._sums_HW4, step, axis=(0, 1)) for step in DISC)[1:-1, 1:-1]  # type: ignore[index]
+        count = sums[..., 0]
+        shown = count > 0
+        picture = np.zeros(sums.shape, dtype=np.uint8)
+        picture[shown, :3] = np.round(sums[shown, 1:] / count[shown, None])
+        strength = np.log1p(count[shown]) / math.log1p(max(count.max(initial=0), 1))
+        picture[shown, 3] = np.round(255 * opacity * (FAINTEST + (STRONGEST - FAINTEST) * strength))
+        return picture
 
 
 def over(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uint8]:
