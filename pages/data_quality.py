@@ -49,8 +49,8 @@ def show_label_issues(run: Run) -> None:
         "List", list(KINDS), default="label", required=True, format_func=KINDS.__getitem__, key="issues"
     )
     issues = data.table(run, "label_issues").filter(kind=kind).drop("run_id", "kind").sort("rank")
-    passing = filters.filtered(run).drop("label")
-    listed = issues.lazy().join(passing, on="sample_id", maintain_order="left").collect()
+    known = filters.current().apply(data.samples_of(run, issues["sample_id"]).lazy()).drop("label").collect()
+    listed = issues.join(known, on="sample_id", maintain_order="left")
     if listed.is_empty():
         st.info("No such label passes the filters, or none was found in this run.")
         return

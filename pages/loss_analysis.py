@@ -165,7 +165,7 @@ def _selection(run: Run) -> Comparison:
     if inside.select(pl.len()).collect().item() == everything.select(pl.len()).collect().item():
         inside, names = everything.filter(~pl.col("correct")), ("misclassified samples", "those that are right")
     here, whole = (frame.select("sample_id").collect()["sample_id"].to_numpy() for frame in (inside, everything))
-    return Comparison(names[0], here, names[1], np.setdiff1d(whole, here))
+    return Comparison(names[0], here, names[1], np.setdiff1d(whole, here, assume_unique=True))
 
 
 def show_upload(run: Run, look: Look) -> None:

@@ -85,7 +85,7 @@ def choose_among(run: Run, seed: Sample | None, left_out: list[int]) -> np.ndarr
         NOT_A_COPY: pl.col("duplicate").is_null(),
     }
     wanted = pl.all_horizontal(~pl.col("sample_id").is_in(left_out), *(conditions[option] for option in options))
-    return data.samples(run).sort("sample_id").select(wanted).collect().to_series().to_numpy()
+    return data.samples(run).select(wanted).collect().to_series().to_numpy()
 
 
 def show_found(run: Run, found: pl.DataFrame) -> None:
@@ -121,8 +121,7 @@ def main() -> None:
         count = st.segmented_control("How many", COUNTS, default=COUNTS[0], required=True, key="similar-count")
         among = choose_among(run, seed, left_out if own is None else [])
     nearest = data.index(run).search(query if own is None else own, count, among=among)
-    known = data.samples(run).filter(pl.col("sample_id").is_in(nearest["sample_id"].implode())).collect()
-    found = nearest.join(known, on="sample_id", maintain_order="left")
+    found = nearest.join(data.samples_of(run, nearest["sample_id"]), on="sample_id", maintain_order="left")
     with answer:
         show_answer(seed, found)
     if found.is_empty():

@@ -100,8 +100,31 @@ def _samples(root: str, run_id: str) -> pl.DataFrame:
 
 
 def samples(run: Run) -> pl.LazyFrame:
-    """Every scored sample of the run with all that was measured of it."""
+    """Every scored sample of the run with all that was measured of it, in the order of their ids."""
     return _samples(run.lake.root, run.run_id).lazy()
+
+
+def samples_of(run: Run, sample_id: pl.Series) -> pl.DataFrame:
+    """The rows of `samples` of some ids, in their order; no row of an id that the run has not scored."""
+    everything = _samples(run.lake.root, run.run_id)
+    place = everything["sample_id"].search_sorted(sample_id).clip(0, max(len(everything) - 1, 0))
+    rows = everything[place]
+    return rows.filter(rows["sample_id"] == sample_id)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _values(root: str, run_id: str, column: str, most: int) -> tuple[list[object], bool]:
+    values = _samples(root, run_id)[column]
+    some_empty = values.null_count() > 0
+    if values.dtype.is_float():
+        return [values.min(), values.max()], some_empty
+    distinct = values.drop_nulls().unique() if column != "sample_id" else values
+    return distinct.sort().head(most).to_list(), some_empty
+
+
+def values(run: Run, column: str, most: int) -> tuple[list[object], bool]:
+    """The ends of a column of numbers, or of another the first of its values, ascending; and whether some have none."""
+    return _values(run.lake.root, run.run_id, column, most)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -209,9 +232,14 @@ def color_scale(run: Run, column: str) -> scales.ColorScale:
     return _color_scale(run.lake.root, run.run_id, column)
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def _size_domain(root: str, run_id: str, column: str) -> tuple[float, float]:
+    return scales.size_domain(_samples(root, run_id)[column])
+
+
 def size_domain(run: Run, column: str) -> tuple[float, float]:
     """The values of the smallest and the largest dot of a column over the whole run."""
-    return scales.size_domain(_samples(run.lake.root, run.run_id)[column])
+    return _size_domain(run.lake.root, run.run_id, column)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -240,8 +268,8 @@ def neighbors(run: Run, sample_id: int | None) -> pl.DataFrame:
 @telemetry.query("loss_maps")
 def _maps(root: str, run_id: str, layer: str) -> Maps:
     run = open_run(root, run_id)
-    mapped = _samples(root, run_id).filter(loss_maps.MAPPED)["sample_id"].to_numpy()
-    return Maps.of(loss_maps.scan_maps(run, layer).collect()).of_samples(mapped)
+    mapped = _samples(root, run_id).lazy().filter(loss_maps.MAPPED).select("sample_id").collect()["sample_id"]
+    return Maps.of(loss_maps.scan_maps(run, layer).collect()).of_samples(mapped.to_numpy())
 
 
 def maps(run: Run, layer: str) -> Maps:

@@ -80,21 +80,19 @@ def show_filters(run: Run) -> None:
 def _add(run: Run, filters: Filters) -> None:
     schema = _schema(run)
     column = st.selectbox("Column", [c for c in schema if c != "source_name"], format_func=name, key="filter-column")
-    values = data.samples(run).select(column).collect()[column]
-    dtype = schema[column]
-    if dtype.is_float():
-        low, high = float(values.min() or 0), float(values.max() or 0)  # type: ignore[arg-type]
+    values, some_empty = data.values(run, column, MAX_CHOICES)
+    if schema[column].is_float():
+        low, high = (float(str(end or 0)) for end in values)
         chosen = st.slider("Range", low, high, (low, high), key=f"filter-range-{column}") if low < high else (low, high)
         clause = Clause(column=column, op="between", values=(f"{chosen[0]:.6g}", f"{chosen[1]:.6g}"))
     else:
-        choices = [_text(v) for v in values.unique().sort().drop_nulls().to_list()[:MAX_CHOICES]]
         negate = st.toggle("Is not", key="filter-not")
-        chosen_values = st.multiselect("Values", choices, key=f"filter-values-{column}")
+        chosen_values = st.multiselect("Values", [_text(value) for value in values], key=f"filter-values-{column}")
         clause = Clause(column=column, op="not" if negate else "is", values=tuple(chosen_values))
     if st.button("Add", type="primary", disabled=clause.op != "between" and not clause.values):
         change(filters.with_clause(clause))
         st.rerun()
-    if values.null_count():
+    if some_empty:
         st.button(
             f"Only where {name(column).lower()} is empty",
             on_click=change,
@@ -140,7 +138,8 @@ def _check(clause: Clause, run: Run) -> None:
     """Raise `FilterError` where the run has no such column, value or type."""
     clause.check(_schema(run))
     if clause.op in ("is", "not") and _schema(run)[clause.column] == pl.String:
-        known = data.samples(run).select(pl.col(clause.column).unique()).collect()[clause.column].to_list()
+        asked = data.samples(run).filter(pl.col(clause.column).is_in(clause.values))
+        known = asked.select(pl.col(clause.column).unique()).collect()[clause.column]
         if unknown := set(clause.values) - set(known):
             raise FilterError(f"{clause.column} is never {min(unknown)[:60]!r} in this run.")
 

@@ -53,7 +53,7 @@ def _show_family(run: Run, members: pl.DataFrame, families: list[int]) -> None:
         "Open a family", families, default=families[0], required=True, key="family", bind="query-params"
     )
     nearest = members.filter(family=chosen).sort("similarity", descending=True).head(EXAMPLES).select("sample_id")
-    shown = nearest.join(data.samples(run).collect(), on="sample_id", maintain_order="left")
+    shown = nearest.join(data.samples_of(run, nearest["sample_id"]), on="sample_id", maintain_order="left")
     st.caption("Samples whose maps are most like the mean of the family")
     show_gallery(run, shown, key="family-gallery")
     text = Filters.of(map_family=str(chosen)).to_text()

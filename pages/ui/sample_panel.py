@@ -100,7 +100,7 @@ def show_image(run: Run, sample_id: int) -> None:
 
 def find_sample(run: Run, sample_id: int) -> dict[str, object] | None:
     """The sample's row of `scan_samples`; None where it was not scored."""
-    found = data.samples(run).filter(pl.col("sample_id") == sample_id).collect()
+    found = data.samples_of(run, pl.Series([sample_id]))
     return found.row(0, named=True) if len(found) else None
 
 
@@ -125,23 +125,26 @@ def choose_sample(run: Run) -> tuple[int, dict[str, object]]:
 
     Stops the page with a sentence where there is none.
     """
-    order = filters.filtered(run).filter(pl.col("out_of_sample")).sort(LOSS, descending=True, nulls_last=True)
-    ids: list[int] = order.select("sample_id").collect()["sample_id"].to_list()
-    if not ids:
+    listed = filters.filtered(run).filter(pl.col("out_of_sample")).select("sample_id", loss=LOSS.fill_null(-1.0))
+    count, first = pl.collect_all([listed.select(pl.len()), _first(listed)])
+    if first.is_empty():
         st.info("No held-out sample passes the filters: loosen them in the sidebar.")
         st.stop()
     asked = read_sample_id(st.query_params.get("sample", ""))
-    sample_id = ids[0] if asked is None else asked
-    place = ids.index(sample_id) if sample_id in ids else -1
+    sample_id = int(first["sample_id"][0]) if asked is None else asked
+    place, before, after = _find_place(listed, sample_id)
     previous, number_box, following, where = st.columns([1, 2, 1, 5], vertical_alignment="bottom")
-    if previous.button("", icon=":material/chevron_left:", disabled=place <= 0, help="Previous by loss"):
-        _open(ids[place - 1])
-    if following.button("", icon=":material/chevron_right:", disabled=place + 1 >= len(ids), help="Next by loss"):
-        _open(ids[place + 1])
+    if previous.button("", icon=":material/chevron_left:", disabled=before is None, help="Previous by loss"):
+        _open(before)
+    if following.button("", icon=":material/chevron_right:", disabled=after is None, help="Next by loss"):
+        _open(after)
     typed = number_box.number_input("Sample", min_value=0, value=sample_id, key=f"sample-number-{sample_id}")
     if typed != sample_id:
-        _open(int(typed))
-    where.caption(f"{place + 1:,} of {len(ids):,} by loss, highest first" if place >= 0 else "not among the filtered")
+        _open(typed)
+    said = (
+        f"{place + 1:,} of {count.item():,} by loss, highest first" if place is not None else "not among the filtered"
+    )
+    where.caption(said)
     row = find_sample(run, sample_id)
     if row is None:
         st.warning(f"Sample {sample_id} was not scored in this run: type another number.")
@@ -149,6 +152,23 @@ def choose_sample(run: Run) -> tuple[int, dict[str, object]]:
     return sample_id, row
 
 
-def _open(sample_id: int) -> None:
+def _first(listed: pl.LazyFrame, *, last: bool = False) -> pl.LazyFrame:
+    """The sample with the highest loss, of equal ones the one with the smallest id; or the last in this order."""
+    return listed.sort("loss", "sample_id", descending=[not last, last]).head(1)
+
+
+def _find_place(listed: pl.LazyFrame, sample_id: int) -> tuple[int | None, int | None, int | None]:
+    """How many come before a sample by loss, the one before and the one after it; the first where it is not listed."""
+    own = listed.filter(pl.col("sample_id") == sample_id).collect()
+    if own.is_empty():
+        return None, None, int(_first(listed).collect()["sample_id"][0])
+    loss, tied = own["loss"][0], pl.col("loss") == own["loss"][0]
+    earlier = listed.filter((pl.col("loss") > loss) | (tied & (pl.col("sample_id") < sample_id)))
+    later = listed.filter((pl.col("loss") < loss) | (tied & (pl.col("sample_id") > sample_id)))
+    count, before, after = pl.collect_all([earlier.select(pl.len()), _first(earlier, last=True), _first(later)])
+    return count.item(), *(int(found["sample_id"][0]) if len(found) else None for found in (before, after))
+
+
+def _open(sample_id: int | None) -> None:
     st.query_params["sample"] = str(sample_id)
     st.rerun()
