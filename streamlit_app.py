@@ -13,9 +13,15 @@ from altair.utils.schemapi import disable_debug_mode
 from pages.ui.frame import show
 from pages.ui.guard import middleware
 from pages.ui.routes import ROUTES
+from pages.ui.warm_up import keep_warm
 
 if __name__ == "__main__":
     show()
 else:
     disable_debug_mode()  # of altair: the tests validate every part of every chart, a reader need not wait for it
-    app = st.App(Path(__file__).parent / "pages" / "ui" / "frame.py", routes=ROUTES, middleware=middleware())
+    app = st.App(
+        Path(__file__).parent / "pages" / "ui" / "frame.py",
+        routes=ROUTES,
+        middleware=middleware(),
+        lifespan=keep_warm,
+    )

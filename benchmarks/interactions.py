@@ -15,6 +15,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from altair.utils.schemapi import disable_debug_mode
 from rich.console import Console
 from rich.table import Table
 from streamlit.testing.v1 import AppTest
@@ -57,6 +58,7 @@ def main(
 def measure(lake: str, repeats: int) -> dict[str, list[float]]:
     """Seconds of each time of each action, after one that is not counted; of the first page of a new server once."""
     os.environ["LATENTLAKE_LAKE"] = lake
+    disable_debug_mode()  # as the app does
     app = AppTest.from_file(FRAME, default_timeout=600)
     seconds = {"first page of a new server": [seconds_of(app.run)]}
     for name, (page, address) in ACTIONS.items():

@@ -22,6 +22,9 @@ from PIL import Image
 from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES, key_column
 from lake.store import Lake
 from pipeline.progress import Progress
+from pipeline.search_index import index_table
+from pipeline.settings import Settings
+from pipeline.stage_tables import to_matrix
 from tests import run_tables, tiny_maps
 from tests.tiny_data import lists
 from tests.tiny_lake import run_facts
@@ -37,24 +40,33 @@ DRAWINGS, SIDE = 8, 32
 RUN_ID = "20260101-000000-aaaaaa"
 
 
-def build_synthetic_lake(root: str, samples: int, *, features: int = 512, neighbors: int = 10, seed: int = 0) -> Lake:
+def build_synthetic_lake(
+    root: str, samples: int, *, features: int = 512, neighbors: int = 10, seed: int = 0, index: bool = False
+) -> Lake:
     """The lake at `root` with one published run of so many samples, of `features` numbers and `neighbors` nearest each.
 
-    The same numbers mean the same rows.
+    The same numbers mean the same rows. `index` builds a search index too, which takes longer than all else.
     """
     lake, world = Lake(root), World.draw(features, seed)
     dataset_id = f"synthetic-{samples}-{seed}"
     keys = {n: dataset_id if n in DATASET_TABLES else RUN_ID for n in (*DATASET_TABLES, *RUN_TABLES)}
+    embeddings: list[NDArray[np.float32]] = []
     with Progress().task("draw", samples) as task:
         for start in range(0, samples, PART):
             part = world.draw_part(start, min(PART, samples - start), seed)
             tables = _per_sample(world, part, neighbors)
+            if index:
+                embeddings.append(to_matrix(tables["embeddings"]["embedding"]))
             if start == 0:
                 tables |= _of_groups(tables)
             for name, frame in tables.items():
                 keyed = frame.with_columns(pl.lit(keys[name]).alias(key_column(name)))
                 lake.add_rows(name, keyed) if len(keyed) else lake.stage(name, keyed, key=keys[name])
             task.advance(len(part.sample_id))
+    if index:
+        settings = Settings(index_above=0)
+        table = index_table(np.concatenate(embeddings), settings, Progress())["search_index"]
+        lake.stage("search_index", table.with_columns(run_id=pl.lit(RUN_ID)), key=RUN_ID)
     groups = [{"name": "superclass", "label": label, "value": value} for label, value in GROUPS.items()]
     facts = run_facts(run_id=RUN_ID, dataset_id=dataset_id, samples=samples, seed=seed)
     lake.publish(facts | {"dataset_name": "Synthetic", "classes": CLASSES, "groups": groups})
@@ -122,9 +134,10 @@ def main(
     features: Annotated[int, typer.Option(help="Numbers of an embedding.")] = 512,
     neighbors: Annotated[int, typer.Option(help="Nearest of each sample.")] = 10,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    index: Annotated[bool, typer.Option("--index", help="Build a search index too.")] = False,
 ) -> None:
     """Draw a lake and publish its run."""
-    build_synthetic_lake(root, samples, features=features, neighbors=neighbors, seed=seed)
+    build_synthetic_lake(root, samples, features=features, neighbors=neighbors, seed=seed, index=index)
 
 
 def _per_sample(world: World, part: Part, neighbors: int) -> dict[str, pl.DataFrame]:

@@ -245,7 +245,8 @@ def size_domain(run: Run, column: str) -> tuple[float, float]:
 @st.cache_data(max_entries=64, show_spinner=False)
 @telemetry.query("misplaced")
 def _misplaced(root: str, run_id: str, group: str) -> list[int]:
-    return queries.misplaced(open_run(root, run_id), group).collect()["sample_id"].to_list()
+    found = queries.misplaced(open_run(root, run_id), group).select("sample_id").collect(engine="streaming")
+    return found["sample_id"].to_list()
 
 
 def misplaced(run: Run, group: str) -> list[int]:
