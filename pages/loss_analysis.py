@@ -43,9 +43,10 @@ def _pick_layer(run: Run) -> str:
     def grid(layer: str) -> str:
         return f"{cells[layer]['height']} x {cells[layer]['width']} cells (layer {layer.removeprefix('layer')})"
 
-    return st.segmented_control(
+    chosen = st.segmented_control(
         "Grid", sorted(cells), default=LAYERS[0], required=True, format_func=grid, key="layer", bind="query-params"
     )
+    return chosen or LAYERS[0]  # an address whose value is no choice gives none
 
 
 def choose_target(run: Run, sample: Sample) -> Target:
@@ -55,15 +56,18 @@ def choose_target(run: Run, sample: Sample) -> Target:
     chosen = st.segmented_control(
         "Explain the loss of", choices, default=choices[0], required=True, key="target", bind="query-params"
     )
+    chosen = chosen or choices[0]
     if chosen != MARGIN:
         return str(sample["label"] if chosen == GIVEN else sample["predicted"]), None
     said = str(sample["predicted"])
     ahead = st.selectbox(
         "Margin of", run.classes, index=run.classes.index(said), key="ahead", width=150, bind="query-params"
     )
+    ahead = ahead or said
     others = [name for name in run.classes if name != ahead]
     likely = others.index(str(sample["label"])) if sample["label"] in others else 0
-    return ahead, st.selectbox("over", others, index=likely, key="behind", width=150, bind="query-params")
+    behind = st.selectbox("over", others, index=likely, key="behind", width=150, bind="query-params")
+    return ahead, behind or others[likely]
 
 
 def show_sample(

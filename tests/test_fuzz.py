@@ -123,7 +123,13 @@ def map_query(rng: random.Random) -> dict[str, str]:
     """Parameters of the map, most of them as they should be."""
     extents = ["-1,1,-1,1", "-1e308,1e308,-1e308,1e308", "0,1e-320,0,1e-320", "14.99999,15,-7,-6.99999"]
     good = {"color": COLUMNS[:5], "size": ["loss", "contrast"], "layout": ["umap", "pca"], "show": ["dots", "images"]}
-    good |= {"view": extents, "box": extents, "sample": ["0", "17", "999999"], "only": ["cat", "cat,dog", "a%2Cb,%ff"]}
+    good |= {
+        "view": extents,
+        "box": extents,
+        "lasso": ["0,0,1,1,2,0", "0,0,1,1"],
+        "sample": ["0", "17", "999999"],
+        "only": ["cat", "cat,dog", "a%2Cb,%ff"],
+    }
     asked = {name: rng.choice(good[name]) if rng.random() < 0.8 else hostile(rng) for name in map_state.PARAMETERS}
     return {name: text for name, text in asked.items() if rng.random() < 0.4}
 

@@ -115,6 +115,8 @@ def from_query(query: dict[str, str], colors: list[str]) -> tuple[MapState, list
             found[name] = read(query[name])
         except ValueError:
             refused.append(name)
+    if "lasso" in found:
+        found.pop("box", None)
     return MapState.model_validate({"color": colors[0], **found}), refused
 
 

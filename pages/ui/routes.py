@@ -16,6 +16,7 @@ from lake.errors import LakeError, UserError
 from lake.filters import Filters
 from lake.store import RUN_ID, Lake, Run, default_root, reading
 from pages.ui import data, health, map_layers, map_state, telemetry
+from pages.ui.map_state import MapState
 
 BLOCK = 1000
 FOREVER = "private, max-age=31536000, immutable"
@@ -56,12 +57,19 @@ def serve_picture(request: Request) -> Response:
             samples = data.samples(run).collect()
             state, refused = map_state.from_query(dict(request.query_params), data.color_columns(run))
             filters = Filters.from_text(request.query_params.get("f", "")).checked(samples.schema)
-            png = map_layers.draw(samples, filters, state, data.color_scale(run, state.color))
+            png = _draw(default_root(), run.run_id, filters, state)
     except UserError:
         return Response("no such picture", status_code=404)
     if refused:
         return Response("no such picture", status_code=404)
     return Response(png, media_type="image/png", headers={"Cache-Control": FOREVER})
+
+
+@lru_cache(maxsize=64)
+def _draw(root: str, run_id: str, filters: Filters, state: MapState) -> bytes:
+    """The picture, kept for other readers of the same view."""
+    run = data.open_run(root, run_id)
+    return map_layers.draw(data.samples(run).collect(), filters, state, data.color_scale(run, state.color))
 
 
 def serve_thumbnail(request: Request) -> Response:
