@@ -65,9 +65,9 @@ def show_legend(layers: map_layers.Layers, state: MapState) -> None:
         else f"{layers.in_view:,} samples, larger where the {name(state.size).lower()} is higher"
     )
     st.caption(
-        f"{drawn}. Click a dot for its sample, drag a box or draw a lasso for a group, turn the wheel to zoom, "
-        "click the legend to isolate a value, double-click for the whole. Distances between far groups mean nothing "
-        "on such a map."
+        f"{drawn}. Click a dot for its sample, drag a box or draw a lasso for a group, turn the wheel to zoom, drag "
+        "with Shift to move, click the legend to isolate a value, double-click for the whole. Distances between far "
+        "groups mean nothing on such a map."
     )
 
 

@@ -86,6 +86,23 @@ def test_the_wheel_zooms_in_and_the_address_says_where(tiny: str, opened: Any) -
     assert "view=" in page.url
 
 
+def test_a_drag_with_shift_moves_the_view_and_draws_no_box(tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/population_map?color=superclass&view=-1,1,-1,1")
+    box = chart(page).locator("path.background").first.bounding_box()
+    assert box
+    page.keyboard.down("Shift")
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.5, steps=8)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    page.wait_for_url(lambda url: "view=-1%2C1" not in url and "view=-1,1" not in url)
+    wait_until_drawn(page)
+    query = dict(parse_qsl(urlsplit(page.url).query))
+    assert "box" not in query
+    assert [float(part) for part in query["view"].split(",")] == pytest.approx([-1.5, 0.5, -1, 1], abs=0.05)
+
+
 def test_a_sample_found_elsewhere_is_located_on_the_map(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/similar?sample=5")
     page.get_by_text("Show on the map").first.click()

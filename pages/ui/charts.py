@@ -23,6 +23,9 @@ CORRECT, FEW, MANY, FEWER = (
     "#f46036",
     "#6fa8f0",
 )  # opaque: the numbers on them are black in dark mode too
+DRAG, SHIFT_DRAG = (
+    f"[pointerdown[{shift}event.shiftKey], window:pointerup] > window:pointermove!" for shift in ("!", "")
+)
 EVERY_LABEL = alt.Axis(labelOverlap=False, labelLimit=160)
 
 
@@ -82,8 +85,8 @@ def _selections(start: MapState, scale: ColorScale, *, legend: bool) -> list[alt
     """What a reader can do. No mark depends on them: one that does is drawn anew on each move of the mouse."""
     parameters = [
         alt.selection_point(name="pick", fields=["sample_id"], on="click", clear="dblclick"),
-        alt.selection_interval(name="box", encodings=["x", "y"], zoom=False, **_interval(start.box)),
-        alt.selection_interval(name="zoom", bind="scales", translate=False, **_interval(start.view)),
+        alt.selection_interval(name="box", encodings=["x", "y"], zoom=False, on=DRAG, **_interval(start.box)),
+        alt.selection_interval(name="zoom", bind="scales", translate=SHIFT_DRAG, **_interval(start.view)),
     ]
     if legend and scale.kind == "nominal":
         parameters.append(alt.selection_point(name="only", fields=[scale.column], bind="legend"))
