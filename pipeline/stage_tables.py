@@ -54,9 +54,9 @@ def property_table(dataset: Dataset, settings: Settings, progress: Progress, kno
     """The table `properties` but for its dataset_id; samples that are known are taken over."""
     there = pl.col("sample_id").is_in(dataset.sample_id.tolist())
     parts = [known["properties"].filter(there)] if known else []
-    new = ~np.isin(dataset.sample_id, parts[0]["sample_id"].to_numpy() if parts else [])
-    if new.any():
-        measured = properties.compute_properties(dataset.images_NHWC[new], settings, progress)
+    new = np.flatnonzero(~np.isin(dataset.sample_id, parts[0]["sample_id"].to_numpy() if parts else []))
+    if len(new):
+        measured = properties.compute_properties(dataset.images_NHWC, settings, progress, rows=new)
         parts.append(measured.with_columns(sample_id=pl.Series(dataset.sample_id[new])))
     return pl.concat(parts, how="diagonal").sort("sample_id")
 
@@ -219,7 +219,10 @@ def copy_table(
     known: Frames | None,
 ) -> pl.DataFrame:
     """The table `duplicates` but for its run_id; of samples that were `examined` before the copies are `known`."""
-    ids, images, split = dataset.sample_id[rows], dataset.images_NHWC[rows], dataset.split[rows]
+    images = dataset.images_NHWC  # those of all samples are not copied
+    if len(rows) < len(dataset):
+        images = images[rows]
+    ids, split = dataset.sample_id[rows], dataset.split[rows]
     find = partial(duplicates.find_duplicates, ids, images, split, near.frames["neighbors"], progress)
     if known is None:
         return find()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bench, interactions, load, similar, table
+from benchmarks import bench, interactions, load, similar, streaming, table
 from benchmarks.synthetic import build_synthetic_lake
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
 
@@ -43,6 +43,15 @@ def test_recall_is_the_share_of_the_expected_that_was_found():
 def test_the_benchmark_of_similar_runs(tiny_lake, capsys):
     similar.main(tiny_lake, samples=1500, exact_samples=300, features=32, queries=20)
     assert capsys.readouterr().out.count("ratio of medians") == 4
+
+
+def test_the_benchmark_of_streaming_trains_the_same_from_the_file_as_from_memory(tiny_lake, tmp_path, capsys):
+    streaming.main(tiny_lake, steps=3, turns=1, resolution=8, batch_size=16, folder=tmp_path)
+    printed = capsys.readouterr().out
+    assert "240 images decoded to a mapped file" in printed
+    rows = [line.split("│") for line in printed.splitlines() if "mapped  " in line or "in memory " in line]
+    assert len({row[-2].strip() for row in rows}) == 1
+    assert "speed from the file over that from memory" in printed
 
 
 def test_the_benchmark_of_readers_clicks_through_pages_without_errors(tiny_lake, capsys):
