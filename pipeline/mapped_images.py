@@ -6,7 +6,6 @@ The file is named after the samples and the hashes of their pixels, and holds th
 
 import hashlib
 import io
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -110,4 +109,4 @@ def _decode_block(ids: NDArray[np.int64], encoded: list[bytes], shape: tuple[int
 
 def _name(sample_id: NDArray[np.int64], sha256: list[str]) -> str:
     """A name that no other images have."""
-    return hashlib.sha256(json.dumps([sample_id.tolist(), sha256]).encode()).hexdigest()[:32]
+    return hashlib.sha256(sample_id.tobytes() + "".join(sha256).encode()).hexdigest()[:32]

@@ -11,6 +11,7 @@ from torch import nn
 
 from lake import queries
 from lake.cluster_contracts import METHODS
+from lake.search_index import SearchIndex
 from pipeline import (
     cluster,
     cluster_quality,
@@ -109,15 +110,19 @@ def score_tables(
 def neighbor_table(
     sample_id: NDArray[np.int64],
     embedding: NDArray[np.float32],
+    index: pl.DataFrame,
     settings: Settings,
     progress: Progress,
     known: Frames | None,
 ) -> pl.DataFrame:
-    """The table `neighbors` but for its run_id."""
+    """The table `neighbors` but for its run_id; the nearest of those that the table `search_index` proposes, if any."""
+    proposing = SearchIndex.read(index.sort("part")["data"], embedding.shape) if len(index) else None
+    given = (settings, progress)
     if known is None:
-        nearest, similarity = neighbors.search_neighbors(embedding, settings.neighbors, settings, progress)
+        found = neighbors.search_neighbors(embedding, settings.neighbors, *given, index=proposing)
     else:
-        nearest, similarity = increments.extend_neighbors(sample_id, embedding, known["neighbors"], settings, progress)
+        found = increments.extend_neighbors(sample_id, embedding, known["neighbors"], *given, index=proposing)
+    nearest, similarity = found
     return neighbors.neighbors_frame(sample_id, nearest, similarity)
 
 
