@@ -9,13 +9,10 @@ trainings in turns; memory is the peak, anonymous (of the process alone) and map
 
 import hashlib
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -24,6 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.apart import apart
 from benchmarks.clock import seconds_of
 from benchmarks.memory import watch_memory
 from lake.store import Lake
@@ -35,7 +33,6 @@ from pipeline.settings import Phase, Settings, load_settings
 from pipeline.train import Trainer, TrainingSet, start
 
 QUIET = Progress(quiet=True)
-Result = TypeVar("Result")
 
 console = Console(width=140)
 
@@ -61,7 +58,7 @@ def main(
     """Print speeds, their ratio, and memory."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         place = folder or Path(temporary)
-        _show_decoding(*_apart(partial(decode, lake, place)))
+        _show_decoding(*apart(partial(decode, lake, place)))
         dataset = load_mapped_dataset(Lake(lake).run(), place, QUIET)
         rows = dataset.rows("train")
         given = (next(place.glob("images-*.npy")), rows, dataset.label[rows], len(dataset.classes))
@@ -69,7 +66,7 @@ def main(
         ran: dict[str, list[Turn]] = {"mapped": [], "in memory": []}
         for _ in range(turns):
             for name, done in ran.items():
-                done.append(_apart(partial(train_from, *given, settings, in_memory=name == "in memory")))
+                done.append(apart(partial(train_from, *given, settings, in_memory=name == "in memory")))
         _show_training(ran, len(dataset), settings)
 
 
@@ -102,12 +99,6 @@ def train_from(
     speed = float(np.median([row["images_per_second"] for row in state.telemetry[1:]]))
     weights = torch.cat([p.detach().flatten().cpu() for p in state.model.parameters()]).numpy()
     return Turn(speed, peak["anonymous"], peak["mapped"], hashlib.sha256(weights.tobytes()).hexdigest()[:12])
-
-
-def _apart(work: Callable[[], Result]) -> Result:
-    """What the work returns in a process of its own."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work).result()
 
 
 def _settings(steps: int, resolution: int, batch_size: int, size: int) -> Settings:
