@@ -67,16 +67,17 @@ class Cost:
 
 
 def main(
-    sizes: Annotated[str, typer.Option(help="Numbers of samples, at least two.")] = "60000,250000,1000000",
+    sizes: Annotated[str, typer.Option(help="Numbers of samples.")] = "60000,250000,1000000",
     stages: Annotated[str, typer.Option(help="Which of the stages, in order.")] = "",
+    folder: Annotated[Path | None, typer.Option(help="For vectors and indexes, which stay; else removed.")] = None,
 ) -> None:
     """Print a line for each stage, then recall of the neighbours and what exact ones cost."""
     samples = [int(size) for size in sizes.split(",")]
     chosen = stages.split(",") if stages else list(STAGES)
     table = Table("stage", "of", *(f"{n:,}" for n in samples), "exponent", "peak MiB", "figures")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
         for stage in chosen:
-            costs = [apart(partial(measure, stage, n, Path(folder))) for n in samples]
+            costs = [apart(partial(measure, stage, n, folder or Path(temporary))) for n in samples]
             table.add_row(stage, *_cells(samples, costs))
             console.print(f"{stage}: {', '.join(f'{cost.seconds:.1f} s' for cost in costs)}")
     console.print(f"wanted: exponent at most {WANTED_EXPONENT}, recall@{NEAREST} at least {WANTED_RECALL}")
@@ -99,10 +100,10 @@ def exponent(samples: list[int], seconds: list[float]) -> float:
 def _cells(samples: list[int], costs: list[Cost]) -> list[str]:
     """The share of the samples, microseconds for each of them by size, exponent, memory and figures."""
     each = [f"{cost.seconds / cost.count * 1e6:,.1f} µs" for cost in costs]
-    slope = exponent(samples, [cost.seconds for cost in costs])
+    slope = f"{exponent(samples, [cost.seconds for cost in costs]):.2f}" if len(samples) > 1 else ""
     figures = [f"{name} {' '.join(f'{cost.figures[name]:,.3g}' for cost in costs)}" for name in costs[0].figures]
     peaks = " ".join(f"{cost.peak:,.0f}" for cost in costs)
-    return [f"{costs[-1].count:,}", *each, f"{slope:.2f}", peaks, "; ".join(figures)]
+    return [f"{costs[-1].count:,}", *each, slope, peaks, "; ".join(figures)]
 
 
 def _properties(samples: int, folder: Path, settings: Settings) -> Work:  # noqa: ARG001

@@ -47,7 +47,7 @@ def test_the_benchmark_of_similar_runs(tiny_lake, capsys):
 
 
 def test_the_benchmark_of_streaming_trains_the_same_from_the_file_as_from_memory(tiny_lake, tmp_path, capsys):
-    streaming.main(tiny_lake, steps=3, turns=1, resolution=8, batch_size=16, folder=tmp_path)
+    streaming.main(tiny_lake, steps=3, resolution=8, batch_size=16, folder=tmp_path)
     printed = capsys.readouterr().out
     assert "240 images decoded to a mapped file" in printed
     rows = [line.split("│") for line in printed.splitlines() if "mapped  " in line or "in memory " in line]
