@@ -154,16 +154,16 @@ def seconds_to(target: float, runs: list[tuple[float, float]]) -> float | None:
 
 
 def _trained(name: str, dataset: Dataset, settings: Settings) -> tuple[float, float]:
-    data, test = (training_set(dataset, dataset.rows(split)) for split in ("train", "test"))
+    data, test = training_set(dataset, dataset.rows("train")), dataset.rows("test")
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         trained = train(data, settings, Progress(), snapshot=Path(folder) / "snapshot.safetensors", facts={})
         seconds = time.perf_counter() - started
     scorer = Scorer(trained.model, settings.resolution)
-    parts = np.array_split(test.images_NHWC, 20)
+    parts = np.array_split(dataset.images_NHWC[test], 20)
     logits = [scorer({"sample_id": np.arange(len(p)), "images_NHWC": p})["logits"] for p in parts]
-    accuracy = float((np.concatenate(logits).argmax(1) == test.label_N).mean())
-    console.print(f"{name}: {seconds:.0f} s, {accuracy:.2%} of {len(test.label_N):,} test images")
+    accuracy = float((np.concatenate(logits).argmax(1) == dataset.label[test]).mean())
+    console.print(f"{name}: {seconds:.0f} s, {accuracy:.2%} of {len(test):,} test images")
     return seconds, accuracy
 
 

@@ -6,11 +6,11 @@ Each is a copy, named after what it is made of and kept in the user's cache; any
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from lake.store import Run
+from lake.whole_files import write_whole
 
 MAPPED_ABOVE = 200_000
 """Samples; fewer are read into memory faster than they are copied."""
@@ -31,14 +31,7 @@ def find_file(run: Run, kind: str, write: Callable[[Path], None]) -> Path:
     folder = default_folder()
     file = folder / f"{_name(run)}.{kind}"
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as partial:
-            part = Path(partial.name)
-        try:
-            write(part)
-            part.rename(file)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(file, write)
     file.touch()
     for old in sorted(folder.glob(f"*.{kind}"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
         old.unlink(missing_ok=True)

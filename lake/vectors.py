@@ -4,7 +4,6 @@ hold.
 Shapes: N samples, D features.
 """
 
-import os
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from lake import reader_files
 from lake.store import Run
+from lake.whole_files import create_array
 
 ROWS_AT_ONCE = 20_000
 
@@ -41,9 +41,7 @@ def _write(run: Run, sample_id: NDArray[np.int64], file: Path) -> None:
     """Part by part, each row where its id belongs, so that memory does not grow with the samples."""
     rows = run.scan("embeddings").select("sample_id", "embedding")
     features = rows.head(1).collect()["embedding"].list.len().item()
-    mapped = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=(len(sample_id), features))
-    with file.open("r+b") as opened:  # a disk that fills up under a mapped file would kill the process
-        os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+    mapped = create_array(file, np.float32, (len(sample_id), features))
     for part in rows.collect_batches(chunk_size=ROWS_AT_ONCE):
         place = np.searchsorted(sample_id, part["sample_id"].to_numpy())
         mapped[place] = to_unit(part["embedding"].explode().to_numpy().reshape(-1, features))

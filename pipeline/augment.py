@@ -1,4 +1,4 @@
-"""Training images as tensors: resized once a phase, flipped and shifted each time they are shown.
+"""Training images flipped and shifted each time they are shown.
 
 Shapes: B images of H x W pixels, uint8 in and out, on the device of the training.
 """
@@ -8,21 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-
-from pipeline.model import resize
-
-
-class SizedImages:
-    """The training images at the size of the current phase."""
-
-    def __init__(self, images_NHWC: Tensor) -> None:
-        self._original = self._current = images_NHWC
-
-    def at(self, side: int) -> Tensor:
-        """All images as uint8 [N, side, side, 3], averaged over area where they shrink."""
-        if self._current.shape[1] != side:
-            self._current = torch.cat([resize(part, side) for part in self._original.split(5000)])
-        return self._current
 
 
 def augment(images_BHWC: Tensor, flip: NDArray[np.bool_], shift: NDArray[np.int64]) -> Tensor:

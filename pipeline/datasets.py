@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,12 @@ class Dataset:
     def sha256(self) -> list[str]:
         """Hash of the pixels of each sample."""
         return [hashlib.sha256(image.tobytes()).hexdigest() for image in self.images_NHWC]
+
+    def with_hashes(self, sha256: list[str]) -> "Dataset":
+        """The same dataset whose hashes are known: its images are not read for them."""
+        known = replace(self)
+        known.__dict__["sha256"] = sha256  # where `cached_property` keeps them; a dataset derived from it has its own
+        return known
 
     def content(self, *splits: str) -> str:
         """Hash of all that is known of the samples of some splits, or of all: equal means equal data."""

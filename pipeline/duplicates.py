@@ -46,13 +46,13 @@ def find_duplicates(
     near = pl.concat([seen, propose_by_spectrum(sample_id, images_NHWC, rows)])
     pairs = near.select(a=pl.min_horizontal(pl.all()), b=pl.max_horizontal(pl.all())).unique().sort("a", "b")
     a, b = (np.searchsorted(sample_id, pairs[name].to_numpy()) for name in ("a", "b"))
-    correlation = np.zeros(len(a))
+    correlation, exact = np.zeros(len(a)), np.zeros(len(a), bool)
     with progress.task("duplicates", len(a)) as task:
         for start in range(0, len(a), BLOCK):
             part = slice(start, start + BLOCK)
-            correlation[part] = likeness(images_NHWC[a[part]], images_NHWC[b[part]])
+            one, other = images_NHWC[a[part]], images_NHWC[b[part]]
+            correlation[part], exact[part] = likeness(one, other), (one == other).all((1, 2, 3))
             task.advance(len(a[part]))
-    exact = (images_NHWC[a] == images_NHWC[b]).all((1, 2, 3)) if len(a) else np.zeros(0, bool)
     tier = np.where(exact, "exact", np.where(correlation >= SAME, "near", "similar"))
     found = pairs.with_columns(
         pl.Series("correlation", correlation),
@@ -92,16 +92,21 @@ def spectra(images_NHWC: Images) -> NDArray[np.float32]:
     Shifts change the phase only, a mirror image swaps two frequencies, which are summed; both but for the border, which
     a Hann window fades out. What images have in common is taken off.
     """
-    light = images_NHWC.astype(np.float32).mean(3)
+    blocks = [images_NHWC[start : start + BLOCK] for start in range(0, len(images_NHWC), BLOCK)]
+    features = np.concatenate([_log_spectra(block.astype(np.float32).mean(3)) for block in blocks])
+    centred = features - features.mean(1, keepdims=True)
+    centred -= centred.mean(0)
+    return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True).clip(1e-6))
+
+
+def _log_spectra(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sizes [N, features] of the low frequencies of some images' lightness [N, H, W], mirrored ones summed."""
     height, width = light.shape[1:]
     window = (np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]).astype(np.float32)
     size = np.abs(rfft2((light - light.mean((1, 2), keepdims=True)) * window))
     reach = min(FREQUENCIES, height // 2 - 1, width // 2 - 1)
     low = size[:, range(-reach, reach + 1), : reach + 1]
-    features = np.log1p(low + low[:, ::-1])[:, reach:].reshape(len(light), -1)
-    centred = features - features.mean(1, keepdims=True)
-    centred -= centred.mean(0)
-    return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True).clip(1e-6))
+    return np.asarray(np.log1p(low + low[:, ::-1])[:, reach:].reshape(len(light), -1))
 
 
 def likeness(first_NHWC: Images, second_NHWC: Images) -> NDArray[np.float64]:

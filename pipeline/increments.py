@@ -8,18 +8,27 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lake.cluster_contracts import METHODS
+from lake.search_index import SearchIndex
 from pipeline.cluster import Clustering
 from pipeline.executor import Batch, cut, map_batches
-from pipeline.neighbors import BLOCK, search_neighbors
+from pipeline.neighbors import BLOCK, SIMILARITIES, search_neighbors
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 
 PLACED_BY = 15
+ANCHORS = SIMILARITIES // BLOCK
+"""Compared at once."""
 Rows = NDArray[np.int64]
 
 
 def extend_neighbors(
-    sample_id: Rows, embedding_ND: NDArray[np.float32], known: pl.DataFrame, settings: Settings, progress: Progress
+    sample_id: Rows,
+    embedding_ND: NDArray[np.float32],
+    known: pl.DataFrame,
+    settings: Settings,
+    progress: Progress,
+    *,
+    index: SearchIndex | None = None,
 ) -> tuple[Rows, NDArray[np.float32]]:
     """Row numbers and similarities [N, R] of the nearest of every sample, from the table `neighbors` of some of them.
 
@@ -36,7 +45,7 @@ def extend_neighbors(
         np.searchsorted(sample_id, near[whole]), similarity[whole], embedding_ND, old, np.flatnonzero(new)
     )
     asked = np.setdiff1d(np.arange(len(sample_id)), old)
-    rows[asked], values[asked] = search_neighbors(embedding_ND, count, settings, progress, rows=asked)
+    rows[asked], values[asked] = search_neighbors(embedding_ND, count, settings, progress, rows=asked, index=index)
     return rows, values
 
 
@@ -47,13 +56,16 @@ def _sort_in(
     if not len(new):
         return near_MR, similarity_MR.astype(np.float32)
     unit = embedding_ND / np.linalg.norm(embedding_ND, axis=1, keepdims=True).clip(1e-12)
-    count = near_MR.shape[1]
-    here = unit[old] @ unit[new].T
-    best = np.argpartition(-here, min(count, len(new)) - 1, axis=1)[:, :count]
-    rows = np.concatenate([near_MR, new[best]], axis=1)
-    values = np.concatenate([similarity_MR, np.take_along_axis(here, best, 1)], axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")[:, :count]
-    return np.take_along_axis(rows, order, 1), np.take_along_axis(values, order, 1).astype(np.float32)
+    count, size = near_MR.shape[1], max(1, SIMILARITIES // len(new))
+    rows_MR, values_MR = np.empty(near_MR.shape, np.int64), np.empty(near_MR.shape, np.float32)
+    for part in (slice(start, start + size) for start in range(0, len(old), size)):
+        here = unit[old[part]] @ unit[new].T
+        best = np.argpartition(-here, min(count, len(new)) - 1, axis=1)[:, :count]
+        rows = np.concatenate([near_MR[part], new[best]], axis=1)
+        values = np.concatenate([similarity_MR[part], np.take_along_axis(here, best, 1)], axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")[:, :count]
+        rows_MR[part], values_MR[part] = np.take_along_axis(rows, order, 1), np.take_along_axis(values, order, 1)
+    return rows_MR, values_MR
 
 
 def place(
@@ -130,10 +142,18 @@ def _assign_one(
 
 
 class Assigner:
-    """The number of the anchor [A, P] that is nearest to each of a batch of points, [N]."""
+    """The number of the anchor [A, P] that is nearest to each of a batch of points, [N]; of equals the first."""
 
     def __init__(self, anchors_AP: NDArray[np.float32]) -> None:
         self._anchors_AP, self._half_A = anchors_AP, (anchors_AP**2).sum(1) / 2
 
     def __call__(self, batch: Batch) -> Batch:
-        return {"nearest": (batch["points"] @ self._anchors_AP.T - self._half_A).argmax(1)}
+        points, every = batch["points"], np.arange(len(batch["points"]))
+        nearest, closest = np.zeros(len(points), np.int64), np.full(len(points), -np.inf, np.float32)
+        for start in range(0, len(self._anchors_AP), ANCHORS):
+            part = slice(start, start + ANCHORS)
+            closeness = points @ self._anchors_AP[part].T - self._half_A[part]
+            best = closeness.argmax(1)
+            closer = closeness[every, best] > closest
+            nearest[closer], closest[closer] = start + best[closer], closeness[every, best][closer]
+        return {"nearest": nearest}

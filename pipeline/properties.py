@@ -34,11 +34,13 @@ def srgb_to_lab(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
 
 
-def compute_properties(images_NHWC: NDArray[np.uint8], settings: Settings, progress: Progress) -> pl.DataFrame:
-    """The columns of `properties` but for its keys, a row an image."""
-    count = len(images_NHWC)
-    batches = cut(lambda part: {"images_NHWC": images_NHWC[part]}, count, BLOCK)
-    found = map_batches("properties", Meter, (), batches, count=count, settings=settings, progress=progress)
+def compute_properties(
+    images_NHWC: NDArray[np.uint8], settings: Settings, progress: Progress, *, rows: NDArray[np.int64] | None = None
+) -> pl.DataFrame:
+    """The columns of `properties` but for its keys, a row an image of those rows, or of all."""
+    asked = np.arange(len(images_NHWC)) if rows is None else rows
+    batches = cut(lambda part: {"images_NHWC": images_NHWC[asked[part]]}, len(asked), BLOCK)
+    found = map_batches("properties", Meter, (), batches, count=len(asked), settings=settings, progress=progress)
     return pl.DataFrame(found).with_columns(pl.col("object_hue").fill_nan(None))
 
 

@@ -37,10 +37,11 @@ def plan_batches(size: int, settings: Settings) -> list[Batch]:
     resolutions = [phase.resolution for phase in settings.phases for _ in range(count_steps(phase, size, settings))]
     first_flip = np.random.default_rng([settings.seed, 1]).random(size) < 0.5
     per_pass = max(1, size // settings.batch_size)
-    batches = []
+    batches, order = [], np.zeros(0, np.int64)
     for step, resolution in enumerate(resolutions):
         number, offset = divmod(step, per_pass)
-        order = np.random.default_rng([settings.seed, 2, number]).permutation(size)
+        if offset == 0:  # one order a pass, which its batches are views of
+            order = np.random.default_rng([settings.seed, 2, number]).permutation(size)
         rows = order[offset * settings.batch_size : (offset + 1) * settings.batch_size]
         rate = one_cycle((step + 1) / (len(resolutions) + 1), warmup=settings.warmup)
         batches.append(Batch(step, step / per_pass, resolution, rate, rows, first_flip[rows] ^ bool(number % 2)))

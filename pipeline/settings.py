@@ -138,7 +138,9 @@ class Settings(BaseSettings):
     kmeans_clusters: int = Field(20, ge=2, description="Clusters of k-means and bisecting k-means.")
     hdbscan_min_cluster_size: int = Field(60, ge=2, description="Smaller dense regions are noise.")
     neighbors: int = Field(20, ge=1, le=1000, description="Nearest neighbours kept per sample.")
-    index_above: int = Field(1_000_000, ge=0, description="Samples above which a search index is built.")
+    index_above: int = Field(
+        200_000, ge=0, description="Samples above which a search index proposes neighbours and similar samples."
+    )
     permutations: int = Field(20_000, ge=100, description="Random subsets behind a p value, at most.")
     false_discovery_rate: float = Field(0.05, gt=0, lt=1, description="Of all groups called out.")
     min_group_size: int = Field(20, ge=5, description="Smaller groups are not judged.")

@@ -11,6 +11,7 @@ from torch import nn
 
 from lake import queries
 from lake.cluster_contracts import METHODS
+from lake.search_index import SearchIndex
 from pipeline import (
     cluster,
     cluster_quality,
@@ -54,9 +55,9 @@ def property_table(dataset: Dataset, settings: Settings, progress: Progress, kno
     """The table `properties` but for its dataset_id; samples that are known are taken over."""
     there = pl.col("sample_id").is_in(dataset.sample_id.tolist())
     parts = [known["properties"].filter(there)] if known else []
-    new = ~np.isin(dataset.sample_id, parts[0]["sample_id"].to_numpy() if parts else [])
-    if new.any():
-        measured = properties.compute_properties(dataset.images_NHWC[new], settings, progress)
+    new = np.flatnonzero(~np.isin(dataset.sample_id, parts[0]["sample_id"].to_numpy() if parts else []))
+    if len(new):
+        measured = properties.compute_properties(dataset.images_NHWC, settings, progress, rows=new)
         parts.append(measured.with_columns(sample_id=pl.Series(dataset.sample_id[new])))
     return pl.concat(parts, how="diagonal").sort("sample_id")
 
@@ -109,15 +110,19 @@ def score_tables(
 def neighbor_table(
     sample_id: NDArray[np.int64],
     embedding: NDArray[np.float32],
+    index: pl.DataFrame,
     settings: Settings,
     progress: Progress,
     known: Frames | None,
 ) -> pl.DataFrame:
-    """The table `neighbors` but for its run_id."""
+    """The table `neighbors` but for its run_id; the nearest of those that the table `search_index` proposes, if any."""
+    proposing = SearchIndex.read(index.sort("part")["data"], embedding.shape) if len(index) else None
+    given = (settings, progress)
     if known is None:
-        nearest, similarity = neighbors.search_neighbors(embedding, settings.neighbors, settings, progress)
+        found = neighbors.search_neighbors(embedding, settings.neighbors, *given, index=proposing)
     else:
-        nearest, similarity = increments.extend_neighbors(sample_id, embedding, known["neighbors"], settings, progress)
+        found = increments.extend_neighbors(sample_id, embedding, known["neighbors"], *given, index=proposing)
+    nearest, similarity = found
     return neighbors.neighbors_frame(sample_id, nearest, similarity)
 
 
@@ -219,7 +224,10 @@ def copy_table(
     known: Frames | None,
 ) -> pl.DataFrame:
     """The table `duplicates` but for its run_id; of samples that were `examined` before the copies are `known`."""
-    ids, images, split = dataset.sample_id[rows], dataset.images_NHWC[rows], dataset.split[rows]
+    images = dataset.images_NHWC  # those of all samples are not copied
+    if len(rows) < len(dataset):
+        images = images[rows]
+    ids, split = dataset.sample_id[rows], dataset.split[rows]
     find = partial(duplicates.find_duplicates, ids, images, split, near.frames["neighbors"], progress)
     if known is None:
         return find()

@@ -151,15 +151,17 @@ class Stages:
 
     @cached_property
     def neighbors(self) -> Finished:
+        index = self.index.frames["search_index"]
+        proposes = (search_index,) if len(index) else ()
         return self._plan.by_row(
             "neighbors",
             lambda known: {
                 "neighbors": stage_tables.neighbor_table(
-                    self._sample_id, self._embedding, self.settings, self._progress, known
+                    self._sample_id, self._embedding, index, self.settings, self._progress, known
                 )
             },
             settings=("neighbors",),
-            code=(neighbors, increments),
+            code=(neighbors, increments, *proposes),
             of=(self.score.row_key,),
             rows=(self.score.fingerprint,),
             knows=("neighbors",),

@@ -1,7 +1,7 @@
 """Training: growing image sizes, one-cycle Muon on the convolutions, resumable at any step.
 
 Muon: Jordan et al. 2024 (timm.optim); growing sizes: Karras et al. 2018, Howard 2018. What else was tried, with
-accuracy and seconds: benchmarks/training.md. Shapes: N images, B in a batch, K classes.
+accuracy and seconds: benchmarks/training.md. Shapes: N images to learn of the M of a dataset, B in a batch, K classes.
 """
 
 import math
@@ -21,11 +21,11 @@ from torch.nn import functional
 
 from lake.contracts import make_frame
 from lake.errors import UserError
-from pipeline.augment import SizedImages, augment, draw_shifts
+from pipeline.augment import augment, draw_shifts
 from pipeline.datasets import Dataset
 from pipeline.distributed import World, joined
 from pipeline.dynamics import Dynamics
-from pipeline.model import autocast, choose_device, create_model, normalize
+from pipeline.model import autocast, choose_device, create_model, normalize, resize
 from pipeline.progress import Progress, Task
 from pipeline.schedule import Batch, plan_batches
 from pipeline.settings import Settings
@@ -39,16 +39,24 @@ WHITENING_IMAGES = 2000
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What is learnt: images as uint8 [N, H, W, 3] and the class index of each."""
+    """What is learnt: some of the images of a dataset, and the class index of each.
 
-    images_NHWC: NDArray[np.uint8]
+    The images may be mapped from a file: a batch is copied when it is learnt from.
+    """
+
+    images_MHWC: NDArray[np.uint8]
+    row_N: NDArray[np.int64]
     label_N: NDArray[np.int64]
     num_classes: int
+
+    def take(self, chosen_B: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """A copy of the images [B, H, W, 3] at those places among the ones to learn."""
+        return self.images_MHWC[self.row_N[chosen_B]]
 
 
 def training_set(dataset: Dataset, rows: NDArray[np.int64]) -> TrainingSet:
     """The rows of a dataset as something to learn from."""
-    return TrainingSet(dataset.images_NHWC[rows], dataset.label[rows], len(dataset.classes))
+    return TrainingSet(dataset.images_NHWC, rows, dataset.label[rows], len(dataset.classes))
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,8 @@ def start(data: TrainingSet, settings: Settings, device: torch.device) -> Traini
     torch.manual_seed(settings.seed)
     model = create_model(data.num_classes, pretrained=settings.pretrained)
     if not settings.pretrained:
-        whiten_stem(model.conv1, normalize(torch.from_numpy(data.images_NHWC[:WHITENING_IMAGES])))
+        first = data.take(np.arange(min(WHITENING_IMAGES, len(data.row_N))))
+        whiten_stem(model.conv1, normalize(torch.from_numpy(first)))
     model = model.to(device)
     return TrainingState(model, create_optimizer(model, settings), Dynamics(len(data.label_N)))
 
@@ -129,8 +138,7 @@ class Trainer:
         self, data: TrainingSet, settings: Settings, state: TrainingState, world: World, device: torch.device
     ) -> None:
         self.batches = plan_batches(len(data.label_N), settings)
-        self._settings, self._state, self._world = settings, state, world
-        self._images = SizedImages(torch.from_numpy(data.images_NHWC).to(device))
+        self._data, self._settings, self._state, self._world, self._device = data, settings, state, world, device
         self._label = torch.from_numpy(data.label_N).to(device)
         self._model = world.wrap(_compiled(state.model, device))
 
@@ -174,7 +182,8 @@ class Trainer:
         settings, part = self._settings, self._world.part
         padding, random = settings.crop_padding, {"seed": settings.seed, "step": batch.step}
         shift = draw_shifts(len(batch.rows), batch.resolution, padding, **random)
-        shown = augment(self._images.at(batch.resolution)[part(batch.rows)], part(batch.flip), part(shift))
+        images = torch.from_numpy(self._data.take(part(batch.rows))).to(self._device)
+        shown = augment(resize(images, batch.resolution), part(batch.flip), part(shift))
         with autocast(shown.device):
             logits: Tensor = self._model(normalize(shown))
         return logits.float()

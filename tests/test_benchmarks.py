@@ -1,12 +1,13 @@
 """What the benchmarks compute by themselves: counts of work and the time at which an accuracy is reached."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import bench, interactions, load, similar, table
+from benchmarks import bench, interactions, load, similar, stages, streaming, table
 from benchmarks.synthetic import build_synthetic_lake
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
 
@@ -43,6 +44,30 @@ def test_recall_is_the_share_of_the_expected_that_was_found():
 def test_the_benchmark_of_similar_runs(tiny_lake, capsys):
     similar.main(tiny_lake, samples=1500, exact_samples=300, features=32, queries=20)
     assert capsys.readouterr().out.count("ratio of medians") == 4
+
+
+def test_the_benchmark_of_streaming_trains_the_same_from_the_file_as_from_memory(tiny_lake, tmp_path, capsys):
+    streaming.main(tiny_lake, steps=3, resolution=8, batch_size=16, folder=tmp_path)
+    printed = capsys.readouterr().out
+    assert "240 images decoded to a mapped file" in printed
+    rows = [line.split("│") for line in printed.splitlines() if "mapped  " in line or "in memory " in line]
+    assert len({row[-2].strip() for row in rows}) == 1
+    assert "speed from the file over that from memory" in printed
+
+
+def test_an_exponent_is_the_slope_of_the_logarithms():
+    assert stages.exponent([100, 200, 400], [1.0, 2.0, 4.0]) == pytest.approx(1)
+    assert stages.exponent([100, 1000], [1.0, 100.0]) == pytest.approx(2)
+
+
+def test_the_benchmark_of_stages_runs_and_holds_neighbours_to_exact_ones(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(stages, "apart", lambda work: work())
+    monkeypatch.setattr(stages, "FEATURES", 32)
+    stages.main(sizes="600,1200,2400")
+    printed = capsys.readouterr().out
+    assert all(f"{name}: " in printed for name in stages.STAGES)
+    recall = re.findall(r"recall@15 ([\d.]+) ([\d.]+) ([\d.]+)", " ".join(printed.replace("│", " ").split()))
+    assert min(float(value) for value in recall[0]) >= stages.WANTED_RECALL
 
 
 def test_the_benchmark_of_readers_clicks_through_pages_without_errors(tiny_lake, capsys):

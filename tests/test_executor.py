@@ -10,11 +10,15 @@ import polars as pl
 import pytest
 
 from lake.errors import UsageError
+from lake.search_index import SearchIndex
 from lake.store import Lake
+from lake.vectors import to_unit
 from pipeline import executor
 from pipeline.executor import Batch, cut, map_batches
+from pipeline.neighbors import search_neighbors
 from pipeline.progress import Progress
 from pipeline.refresh import refresh
+from pipeline.search_index import build_index
 from tests.drawn import drawn_dataset, tiny_settings
 from tests.two_runs import contents
 
@@ -74,6 +78,17 @@ def test_what_a_dead_worker_had_is_done_again_and_nothing_twice(tmp_path: Path, 
     found = halve(100, trap, executor="ray")
     assert not trap.exists()
     assert (found["half"] == np.arange(100) / 2).all()
+
+
+@needs_ray
+def test_neighbours_that_an_index_proposes_are_the_same_by_ray(tmp_path: Path, ray_here: None) -> None:
+    unit_ND = to_unit(np.random.default_rng(0).normal(size=(5000, 16)))
+    index = SearchIndex.read([build_index(unit_ND)], unit_ND.shape)
+    found = [
+        search_neighbors(unit_ND, 5, tiny_settings(tmp_path, threads=1, executor=executor), QUIET, index=index)
+        for executor in ("local", "ray")
+    ]
+    assert np.array_equal(found[0][0], found[1][0]) and np.array_equal(found[0][1], found[1][1])
 
 
 @needs_ray

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake.cluster_contracts import METHODS
-from pipeline.increments import assign, continue_axes, extend_neighbors, place
+from pipeline import increments
+from pipeline.increments import Assigner, assign, continue_axes, extend_neighbors, place
 from pipeline.neighbors import neighbors_frame, search_neighbors
 from pipeline.progress import Progress
 from pipeline.settings import load_settings
@@ -33,6 +34,25 @@ def test_neighbours_are_those_of_a_full_search(seed: int, new: int, gone: int) -
     whole_rows, whole_similarity = search_neighbors(points[now], 7, SETTINGS, QUIET)
     assert similarity == pytest.approx(whole_similarity, abs=1e-6)
     assert (rows == whole_rows).mean() > 0.99  # but for ties
+
+
+def test_known_lists_are_extended_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = np.random.default_rng(4).normal(size=(90, 6)).astype(np.float32)
+    known = table(np.arange(70), points[:70], 7)
+    whole = extend_neighbors(np.arange(90), points, known, SETTINGS, QUIET)
+    monkeypatch.setattr(increments, "SIMILARITIES", 300)
+    parts = extend_neighbors(np.arange(90), points, known, SETTINGS, QUIET)
+    assert np.array_equal(parts[0], whole[0])
+    assert parts[1] == pytest.approx(whole[1], abs=1e-6)
+
+
+def test_anchors_are_compared_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    anchors, points = (np.random.default_rng(seed).normal(size=(50, 4)).astype(np.float32) for seed in (5, 6))
+    anchors[33] = anchors[7]
+    monkeypatch.setattr(increments, "ANCHORS", 9)
+    distance = np.linalg.norm(points[:, None] - anchors, axis=2)
+    assert Assigner(anchors)({"points": points})["nearest"].tolist() == distance.argmin(1).tolist()
+    assert Assigner(anchors)({"points": anchors[[33]]})["nearest"].tolist() == [7]
 
 
 @pytest.fixture

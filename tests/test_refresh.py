@@ -121,11 +121,17 @@ def test_a_changed_setting_redoes_only_what_depends_on_it(folder):
     assert len(Lake(folder / "lake").runs()) == 2
 
 
-def test_above_the_limit_a_search_index_is_published_and_nothing_else_redone(folder, run):
+def test_above_the_limit_a_search_index_is_published_and_proposes_neighbours(folder, run):
     before = stages_in(folder)
     outcome = again(folder, settings={"index_above": 399})
-    assert [name.rsplit("-", 1)[0] for name in stages_in(folder) - before] == ["index"]
-    plain, indexed = Index.of(run), Index.of(Lake(folder / "lake").run(outcome.run_id))
+    redone = {name.rsplit("-", 1)[0] for name in stages_in(folder) - before}
+    assert {"index", "neighbors"} <= redone
+    assert not redone & {"train", "properties", "score", "explain"}
+    now = Lake(folder / "lake").run(outcome.run_id)
+    key = ["sample_id", "rank"]
+    exact, proposed = (r.scan("neighbors").sort(key).collect()["similarity"].to_numpy() for r in (run, now))
+    assert proposed == pytest.approx(exact, abs=1e-6)  # of so few samples all are proposed
+    plain, indexed = Index.of(run), Index.of(now)
     assert plain.search_index is None and indexed.search_index is not None
     assert indexed.search(indexed.vector([7]), 10).equals(plain.search(plain.vector([7]), 10))
 

@@ -33,6 +33,12 @@ def test_each_pass_shows_every_image_once_and_flips_alternate(tmp_path):
     assert all(bool(f) != flips[int(r)] for b in second for r, f in zip(b.rows, b.flip, strict=True))
 
 
+def test_the_batches_of_a_pass_share_one_order(tmp_path):
+    settings = tiny_settings(tmp_path, phases=[{"resolution": 16, "epochs": 2}], batch_size=10)
+    batches = plan_batches(100, settings)
+    assert len({id(batch.rows.base) for batch in batches}) == 2
+
+
 def test_the_rate_rises_then_falls_to_zero():
     rates = [one_cycle(p, warmup=0.2) for p in np.linspace(0.01, 0.99, 99)]
     assert max(rates) == pytest.approx(1, abs=0.02)

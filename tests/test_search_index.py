@@ -10,14 +10,18 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lake.contracts import make_frame
 from lake.errors import LakeError
 from lake.search_index import SearchIndex
 from lake.similar import Index
 from lake.store import Lake
 from lake.vectors import to_unit
+from pipeline import neighbors
+from pipeline.neighbors import search_neighbors
 from pipeline.progress import Progress
 from pipeline.search_index import build_index, index_table, split
 from pipeline.settings import load_settings
+from pipeline.stage_tables import neighbor_table
 from tests.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
 
 REPOSITORY = Path(__file__).parent.parent
@@ -131,6 +135,74 @@ def test_damaged_bytes_are_named_in_one_sentence(built: bytes, damage: Any) -> N
 def test_an_index_of_other_vectors_is_refused(built: bytes) -> None:
     with pytest.raises(LakeError, match="not of the run's embeddings"):
         SearchIndex.read([built], (N + 1, D))
+
+
+# --- neighbours among what it proposes
+
+
+def nearest(exact: Index, **how: Any) -> tuple[np.ndarray, np.ndarray]:
+    return search_neighbors(exact.unit_ND, 15, load_settings(), QUIET, **how)
+
+
+@pytest.fixture(scope="module")
+def of_all(exact: Index) -> tuple[np.ndarray, np.ndarray]:
+    return nearest(exact)
+
+
+def test_neighbours_among_the_nearest_lists_are_those_of_a_search_over_all(
+    indexed: Index, exact: Index, of_all: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbors, "COMPARED", 500)
+    rows, similarity = nearest(exact, index=indexed.search_index)
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(of_all[0], rows, strict=True)]) >= 0.95
+    assert (rows != np.arange(N)[:, None]).all()
+    assert similarity == pytest.approx(np.einsum("nd,nrd->nr", exact.unit_ND, exact.unit_ND[rows]), abs=1e-5)
+    assert (np.diff(similarity, axis=1) <= 0).all()
+    assert max(len(np.unique(row)) for row in rows) == min(len(np.unique(row)) for row in rows) == 15
+
+
+def test_neighbours_of_some_rows_come_in_the_order_they_were_asked_for(indexed: Index, exact: Index) -> None:
+    asked = np.random.default_rng(6).permutation(N)[:3000]
+    everything, some = (
+        nearest(exact, index=indexed.search_index),
+        nearest(exact, index=indexed.search_index, rows=asked),
+    )
+    assert (some[0] == everything[0][asked]).mean() > 0.999
+    assert some[1] == pytest.approx(everything[1][asked], abs=1e-6)
+
+
+def test_where_the_lists_are_all_compared_neighbours_are_exact(
+    indexed: Index, exact: Index, of_all: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbors, "COMPARED", N)
+    asked = np.arange(0, N, 40)
+    rows, similarity = nearest(exact, index=indexed.search_index, rows=asked)
+    assert (rows == of_all[0][asked]).mean() > 0.999  # but for ties
+    assert similarity == pytest.approx(of_all[1][asked], abs=1e-6)
+
+
+def test_exact_search_of_many_goes_in_smaller_blocks(
+    exact: Index, of_all: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbors, "SIMILARITIES", 100 * N)
+    asked = np.arange(250)
+    assert nearest(exact, rows=asked)[1] == pytest.approx(of_all[1][asked], abs=1e-6)
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_the_stage_asks_the_index_where_there_is_one(
+    above: bool, exact: Index, built: bytes, of_all: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+    for name in ("Searcher", "ListSearcher"):
+        make = getattr(neighbors, name)
+        monkeypatch.setattr(neighbors, name, lambda *given, make=make, name=name: used.append(name) or make(*given))
+    index = make_frame("search_index", [{"part": 0, "data": built}] if above else [])
+    settings = load_settings(neighbors=15)
+    found = neighbor_table(exact.sample_id, exact.unit_ND, index, settings, QUIET, None)
+    assert used == ["ListSearcher" if above else "Searcher"]
+    same = found["neighbor_id"].to_numpy().reshape(N, 15) == exact.sample_id[of_all[0]]
+    assert same.mean() > (0.95 if above else 0.9999)
 
 
 # --- in the lake

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from lake.errors import UsageError, UserError
 from pipeline import train as training
 from pipeline.distributed import joined
+from pipeline.model import resize
 from pipeline.progress import Progress
 from pipeline.train import TrainingSet, create_optimizer, start, training_set
 from tests.drawn import drawn_dataset, tiny_settings
@@ -73,6 +75,24 @@ def test_a_resumed_training_equals_an_uninterrupted_one(data, tmp_path, dies_at_
     assert resumed.telemetry.select(timing).equals(whole.telemetry.select(timing))
     sample_id = np.arange(len(data.label_N))
     assert resumed.dynamics.frame(sample_id).equals(whole.dynamics.frame(sample_id))
+
+
+def test_images_resized_batch_by_batch_teach_what_images_resized_beforehand_do(data, tmp_path, monkeypatch):
+    side, start_with = 12, training.start
+    everything = resize(torch.from_numpy(data.images_MHWC), side).numpy()
+    monkeypatch.setattr(training, "start", lambda _, *given: start_with(data, *given))  # the stem sees them as they are
+    phases = [{"resolution": side, "epochs": 3}]
+    one, other = (fit(given, tmp_path, phases=phases) for given in (data, replace(data, images_MHWC=everything)))
+    assert_equal_weights(one, other)
+    sample_id = np.arange(len(data.label_N))
+    assert one.dynamics.frame(sample_id).equals(other.dynamics.frame(sample_id))
+
+
+def test_only_the_asked_rows_are_copied(data):
+    chosen = np.array([5, 0, 7])
+    taken = data.take(chosen)
+    assert np.array_equal(taken, data.images_MHWC[data.row_N[chosen]])
+    assert not np.shares_memory(taken, data.images_MHWC)
 
 
 def said_when_resumed(data, folder, capsys, facts=FACTS) -> str:

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.augment import SizedImages
 from pipeline.distributed import this_rank
-from pipeline.model import forward, normalize
+from pipeline.model import forward, normalize, resize
 from pipeline.progress import Progress
 from pipeline.train import train, training_set
 from tests.drawn import drawn_dataset, tiny_settings
@@ -20,16 +19,16 @@ def main(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     dataset = drawn_dataset(480)
     settings = tiny_settings(folder, phases=[{"resolution": SIDE, "epochs": 6}])
-    data, held_out = training_set(dataset, dataset.rows("train")), training_set(dataset, dataset.rows("test"))
+    data, test = training_set(dataset, dataset.rows("train")), dataset.rows("test")
     trained = train(data, settings, Progress(quiet=True), snapshot=folder / "training.safetensors", facts={})
     with torch.inference_mode():
-        images = SizedImages(torch.from_numpy(held_out.images_NHWC)).at(SIDE)
+        images = resize(torch.from_numpy(dataset.images_NHWC[test]), SIDE)
         _, logits = forward(trained.model, normalize(images))
     dynamics = trained.dynamics.frame(np.arange(len(data.label_N)))
     np.savez(
         folder / f"rank{this_rank()}.npz",
         weights=torch.cat([p.detach().flatten() for p in trained.model.parameters()]).numpy(),
-        accuracy=(logits.argmax(1).numpy() == held_out.label_N).mean(),
+        accuracy=(logits.argmax(1).numpy() == dataset.label[test]).mean(),
         aum=dynamics["aum"].to_numpy(),
         times_seen=dynamics["times_seen"].to_numpy(),
     )

@@ -1,0 +1,47 @@
+"""How much memory this process holds by itself, and how much is mapped from files, which the system can drop."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+EVERY = 0.02
+"""Seconds between two looks."""
+
+
+def anonymous_bytes() -> int:
+    """What is in memory of the process and of no file."""
+    return _read("RssAnon")
+
+
+def mapped_bytes() -> int:
+    """What is in memory of the files that it maps."""
+    return _read("RssFile")
+
+
+@contextmanager
+def watch_memory() -> Iterator[dict[str, int]]:
+    """The peaks `anonymous` and `mapped` in bytes, filled in at the end."""
+    peak, done = {"anonymous": 0, "mapped": 0}, threading.Event()
+
+    def look() -> None:
+        while True:
+            for name, now in (("anonymous", anonymous_bytes()), ("mapped", mapped_bytes())):
+                peak[name] = max(peak[name], now)
+            if done.wait(EVERY):
+                return
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _read(field: str) -> int:
+    found = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), flags=re.M)
+    assert found
+    return int(found[1]) * 1024
