@@ -23,7 +23,7 @@ from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES, key_column
 from lake.store import Lake
 from pipeline.progress import Progress
 from pipeline.search_index import index_table
-from pipeline.settings import Settings
+from pipeline.settings import load_settings
 from pipeline.stage_tables import to_matrix
 from tests import run_tables, tiny_maps
 from tests.tiny_data import lists
@@ -37,15 +37,14 @@ SPLITS = {"train": 0.7, "validation": 0.1, "test": 0.15, "unlabeled": 0.05}
 PART, EXPLAINED = 100_000, 2000
 DRAWINGS, SIDE = 8, 32
 """Pictures of a cluster, and their side in pixels: a sample has one of them."""
+SETTINGS = load_settings(preset="quick")
 RUN_ID = "20260101-000000-aaaaaa"
 
 
-def build_synthetic_lake(
-    root: str, samples: int, *, features: int = 512, neighbors: int = 10, seed: int = 0, index: bool = False
-) -> Lake:
+def build_synthetic_lake(root: str, samples: int, *, features: int = 512, neighbors: int = 10, seed: int = 0) -> Lake:
     """The lake at `root` with one published run of so many samples, of `features` numbers and `neighbors` nearest each.
 
-    The same numbers mean the same rows. `index` builds a search index too, which takes longer than all else.
+    The same numbers mean the same rows. It has a search index where a refresh would build one.
     """
     lake, world = Lake(root), World.draw(features, seed)
     dataset_id = f"synthetic-{samples}-{seed}"
@@ -55,7 +54,7 @@ def build_synthetic_lake(
         for start in range(0, samples, PART):
             part = world.draw_part(start, min(PART, samples - start), seed)
             tables = _per_sample(world, part, neighbors)
-            if index:
+            if samples > SETTINGS.index_above:
                 embeddings.append(to_matrix(tables["embeddings"]["embedding"]))
             if start == 0:
                 tables |= _of_groups(tables)
@@ -63,9 +62,8 @@ def build_synthetic_lake(
                 keyed = frame.with_columns(pl.lit(keys[name]).alias(key_column(name)))
                 lake.add_rows(name, keyed) if len(keyed) else lake.stage(name, keyed, key=keys[name])
             task.advance(len(part.sample_id))
-    if index:
-        settings = Settings(index_above=0)
-        table = index_table(np.concatenate(embeddings), settings, Progress())["search_index"]
+    if embeddings:
+        table = index_table(np.concatenate(embeddings), SETTINGS, Progress())["search_index"]
         lake.stage("search_index", table.with_columns(run_id=pl.lit(RUN_ID)), key=RUN_ID)
     groups = [{"name": "superclass", "label": label, "value": value} for label, value in GROUPS.items()]
     facts = run_facts(run_id=RUN_ID, dataset_id=dataset_id, samples=samples, seed=seed)
@@ -134,10 +132,9 @@ def main(
     features: Annotated[int, typer.Option(help="Numbers of an embedding.")] = 512,
     neighbors: Annotated[int, typer.Option(help="Nearest of each sample.")] = 10,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
-    index: Annotated[bool, typer.Option("--index", help="Build a search index too.")] = False,
 ) -> None:
     """Draw a lake and publish its run."""
-    build_synthetic_lake(root, samples, features=features, neighbors=neighbors, seed=seed, index=index)
+    build_synthetic_lake(root, samples, features=features, neighbors=neighbors, seed=seed)
 
 
 def _per_sample(world: World, part: Part, neighbors: int) -> dict[str, pl.DataFrame]:
