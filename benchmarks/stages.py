@@ -4,8 +4,8 @@
     .venv/bin/python -m benchmarks.stages --sizes 6000,12000,24000 --stages index,neighbors     # a minute
 
 Each stage of each size runs in a process of its own. Stand-ins: images are drawn at random, those of the properties
-with 16 px, of scoring 8 px and a tenth of the samples, of loss maps 16 px and a hundredth of them, by an untrained
-model. What the model itself costs is in `benchmarks.train` (`show_scoring`: against a bare forward loop) and
+with 16 px, of scoring with 8 px, of loss maps with 16 px and of a hundredth of the samples, by an untrained model. What
+the model itself costs is in `benchmarks.train` (`show_scoring`: against a bare forward loop) and
 `benchmarks.loss_maps`. Embeddings are clusters of normal numbers (`benchmarks.similar`). Neighbours are those that
 the search index proposes, held to exact ones; what exact ones of all cost is told from those of 1,024. Clusters are
 assigned to 2,000 new samples among the others. Copies are left out: they do not map, and all spectra are compared.
@@ -38,8 +38,8 @@ from pipeline.settings import Phase, Settings, load_settings
 from pipeline.workspace import measure_cost
 
 WANTED_EXPONENT, WANTED_RECALL, NEAREST = 1.1, 0.95, 15
-SCORED, EXPLAINED = 10, 100
-"""One of so many samples."""
+EXPLAINED = 100
+"""Loss maps are of one of so many samples."""
 CHECKED, NEW, FEATURES, COMPONENTS, CLUSTERS = 1024, 2000, 512, 50, 20
 QUIET = Progress(quiet=True)
 Figures = dict[str, float]
@@ -113,8 +113,8 @@ def _properties(samples: int, folder: Path, settings: Settings) -> Work:  # noqa
 
 def _score(samples: int, folder: Path, settings: Settings) -> Work:  # noqa: ARG001
     dataset, small = _draw_dataset(samples, 8), _at(settings, 8)
-    rows = np.arange(0, samples, SCORED)
-    return Work(lambda: score.score(create_model(10).eval(), dataset, rows, small, QUIET), len(rows))
+    rows = np.arange(samples)
+    return Work(lambda: score.score(create_model(10).eval(), dataset, rows, small, QUIET), samples)
 
 
 def _loss_maps(samples: int, folder: Path, settings: Settings) -> Work:  # noqa: ARG001
