@@ -27,11 +27,10 @@ def warm_up(run: Run) -> None:
     """Ask what the first pages ask; the answers are shared by all sessions."""
     with reading(run.lake.root):
         data.samples(run)
+        data.misplaced(run, first_group(run))
+        data.color_scale(run, data.color_columns(run)[0])
         data.headline(run)
         data.claims(run)
-        data.misplaced(run, first_group(run))
-        for column in data.color_columns(run):
-            data.color_scale(run, column)
 
 
 async def _follow_runs() -> None:
