@@ -181,7 +181,7 @@ def _of_groups(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     rows = tables["predictions"].join(known, on="sample_id", maintain_order="left")
     few = rows.head(EXPLAINED)
     maps = tiny_maps.loss_maps(few)
-    empty = ("models", "search_index", "duplicates")
+    empty = ("models", "search_index", "duplicates", "quarantine")
     return {
         "map_quality": run_tables.map_quality(),
         "separation": run_tables.separation(CLASSES),

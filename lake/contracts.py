@@ -1,7 +1,7 @@
 """Every table of the lake, declared once: writers, readers, the README and test data derive from here.
 
-Tables of a run are keyed by `run_id`; `samples`, `images` and `properties` by `dataset_id` and shared by runs,
-as is what people say.
+Tables of a run are keyed by `run_id`; `samples`, `images`, `properties` and `quarantine` by `dataset_id` and shared by
+runs, as is what people say.
 Lists of floats are lists, not arrays: Delta cannot scan an `Array` back.
 """
 
@@ -13,7 +13,7 @@ import polars as pl
 from lake.cluster_contracts import METHODS, ClusterQuality, Clusters, ClusterSummaries
 from lake.columns import counts_of, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
 from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs, SearchIndex
-from lake.quality_contracts import Duplicates, LabelIssues, Reviews, Triage
+from lake.quality_contracts import Duplicates, LabelIssues, Quarantine, Reviews, Triage
 from lake.run_contracts import Rejected, Runs
 from lake.view_contracts import Views
 
@@ -260,6 +260,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "samples": Samples,
     "images": Images,
     "properties": Properties,
+    "quarantine": Quarantine,
     "predictions": Predictions,
     "embeddings": Embeddings,
     "projection": Projection,
@@ -286,7 +287,9 @@ TABLES: dict[str, type[dy.Schema]] = {
     "views": Views,
     "rejected": Rejected,
 }
-DATASET_TABLES = ("samples", "images", "properties")
+SAMPLE_TABLES = ("samples", "images", "properties")
+"""Tables of a dataset with a row of every sample."""
+DATASET_TABLES = (*SAMPLE_TABLES, "quarantine")
 SAID_TABLES = ("reviews", "views")
 """Tables that people write to."""
 UNPINNED = ("runs", *SAID_TABLES, "rejected")

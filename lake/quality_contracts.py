@@ -1,4 +1,4 @@
-"""The tables of what is wrong with the data: why a loss is high, copies, labels that are likely wrong."""
+"""The tables of what is wrong with the data: files that are no sample, why a loss is high, copies, doubtful labels."""
 
 import dataframely as dy
 
@@ -9,6 +9,15 @@ TIERS = [*COPIES, "similar"]
 REASONS = ["doubtful label", "image quality", "far from others", "look-alike class", "unsure"]
 ISSUES = ["label", "ambiguous"]
 VERDICTS = ["wrong", "ambiguous", "fine", "duplicate", "exclude", "in set", "undone"]
+
+
+class Quarantine(dy.Schema):
+    """Files and rows of a dataset's source that could not be used, each with why; no row of it is a sample."""
+
+    dataset_id = dataset_id_column()
+    source_name = dy.String(primary_key=True, description="Path in the source, or name of the row.")
+    reason = dy.String(description="Why, in words that stay the same: not an image, truncated, label missing, ...")
+    detail = dy.String(description="More about this one, for people.")
 
 
 class Triage(dy.Schema):

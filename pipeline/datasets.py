@@ -5,13 +5,14 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake.contracts import make_frame
 from lake.errors import UserError
 from pipeline import cifar10
 from pipeline.progress import Progress
@@ -36,6 +37,8 @@ class Dataset:
     """Class index; -1 where the label is withheld."""
     split: NDArray[np.str_]
     source_name: list[str]
+    quarantine: pl.DataFrame = field(default_factory=lambda: make_frame("quarantine", []))
+    """The table `quarantine` but for its dataset_id: what the source holds besides that is no sample."""
 
     def __len__(self) -> int:
         return len(self.sample_id)

@@ -31,6 +31,8 @@ def stage_tables(
         lake.add_rows("images", _new_images(lake, dataset))
         task.advance()
         lake.stage("samples", dataset.frame)
+        refused = dataset.quarantine.with_columns(dataset_id=pl.lit(dataset.dataset_id))
+        lake.stage("quarantine", refused, key=dataset.dataset_id)
         task.advance()
         lake.stage("models", _models_frame(stages, settings).with_columns(run_id=pl.lit(run_id)))
         task.advance()
