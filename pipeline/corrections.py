@@ -45,6 +45,7 @@ def apply_verdicts(dataset: Dataset, verdicts: pl.DataFrame) -> Corrected:
         label=label[kept],
         split=dataset.split[kept],
         source_name=[name for name, keep in zip(dataset.source_name, kept, strict=True) if keep],
+        metadata={name: column.filter(pl.Series(kept)) for name, column in dataset.metadata.items()},
     )
     return Corrected(corrected, relabelled=len(rows), left_out=len(out))
 

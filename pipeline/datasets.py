@@ -40,8 +40,16 @@ class Dataset:
     quarantine: pl.DataFrame = field(default_factory=lambda: make_frame("quarantine", []))
     """The table `quarantine` but for its dataset_id: what the source holds besides that is no sample."""
 
+    metadata: dict[str, pl.Series] = field(default_factory=dict)
+    """Columns of the source that are carried along: text, or numbers as Float64; row i is of the sample i."""
+
     def __len__(self) -> int:
         return len(self.sample_id)
+
+    @property
+    def metadata_kinds(self) -> dict[str, str]:
+        """Each column carried along with "text" or "number"."""
+        return {name: "number" if column.dtype.is_float() else "text" for name, column in self.metadata.items()}
 
     def rows(self, *splits: str) -> NDArray[np.int64]:
         """Row numbers of the named splits."""
@@ -65,6 +73,13 @@ class Dataset:
         facts = [self.classes, self.groups, self.sample_id[rows].tolist(), self.label[rows].tolist(), names]
         return hashlib.sha256(json.dumps([*facts, self.split[rows].tolist()]).encode()).hexdigest()[:16]
 
+    def besides(self) -> list[str]:
+        """Hash of what no stage computes from, the columns carried along and the quarantine; none without either."""
+        if not self.metadata and self.quarantine.is_empty():
+            return []
+        rows = [*self.metadata, self._metadata_lists().to_list(), self.quarantine.rows()]
+        return [hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]]
+
     @cached_property
     def frame(self) -> pl.DataFrame:
         """The `samples` table: one row a sample, label and groups null where the label is withheld."""
@@ -82,8 +97,23 @@ class Dataset:
                 "groups": pl.Series(groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))),
                 "source_name": self.source_name,
                 "sha256": self.sha256,
+                "metadata": self._metadata_lists(),
             }
         )
+
+    def _metadata_lists(self) -> pl.Series:
+        dtype = pl.List(pl.Struct({"name": pl.String, "value": pl.String, "number": pl.Float64}))
+        if not self.metadata:
+            return pl.repeat(None, len(self), dtype=dtype, eager=True)
+        structs = [
+            pl.struct(
+                name=pl.lit(name),
+                value=pl.lit(None if column.dtype.is_float() else column, pl.String),
+                number=pl.lit(column if column.dtype.is_float() else None, pl.Float64),
+            )
+            for name, column in self.metadata.items()
+        ]
+        return pl.select(pl.concat_list(structs)).to_series().cast(dtype)
 
 
 def load_dataset(settings: Settings, progress: Progress) -> Dataset:

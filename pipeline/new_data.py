@@ -69,6 +69,7 @@ def add_new_data(dataset: Dataset, source: Path, lake: Lake, progress: Progress)
         label=np.concatenate([labelled.label, codes])[order],
         split=np.concatenate([labelled.split, split])[order],
         source_name=[names[i] for i in order],
+        metadata={name: column.extend_constant(None, len(images))[order] for name, column in labelled.metadata.items()},
     )
 
 

@@ -104,6 +104,7 @@ def run_facts(
         "dataset_name": dataset.name,
         "classes": dataset.classes,
         "groups": groups,
+        "metadata": [{"name": name, "kind": kind} for name, kind in dataset.metadata_kinds.items()] or None,
         "fingerprint": fingerprint,
         "code_version": importlib.metadata.version("latentlake"),
         "packages": json.dumps(package_versions()),

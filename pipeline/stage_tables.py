@@ -46,6 +46,7 @@ class Staged:
 
     groups: dict[str, dict[str, str]]
     frames: Frames = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
 
     def scan(self, name: str) -> pl.LazyFrame:
         return self.frames[name].lazy()

@@ -320,7 +320,7 @@ class Stages:
 
     def _staged(self, *, without: tuple[str, ...] = ()) -> Staged:
         """The tables of the stages that measure samples, those of the named stages empty."""
-        joined = Staged(self.dataset.groups, {"samples": self.dataset.frame})
+        joined = Staged(self.dataset.groups, {"samples": self.dataset.frame}, self.dataset.metadata_kinds)
         for name in ("properties", "score", "neighbors", "project", "cluster", "copies", *LATER):
             joined.frames |= {} if name in without else getattr(self, name).frames
         for table in ("triage", "map_families"):
