@@ -1,6 +1,6 @@
-"""CIFAR-10 from whichever source verifies, and the split every stage works on.
+"""The dataset every stage works on, how it is split, and CIFAR-10 as one.
 
-`load_dataset(settings)` returns a `Dataset`; nothing else in the project knows that it is CIFAR-10.
+`pipeline.sources` picks which dataset is loaded; no stage knows which one it is.
 """
 
 import hashlib
@@ -116,8 +116,8 @@ class Dataset:
         return pl.select(pl.concat_list(structs)).to_series().cast(dtype)
 
 
-def load_dataset(settings: Settings, progress: Progress) -> Dataset:
-    """The dataset the settings name, split and cut to size; `UserError` where no source verifies."""
+def load_cifar10(settings: Settings, progress: Progress) -> Dataset:
+    """CIFAR-10, split and cut to size; `UserError` where no source verifies."""
     images_NHWC, label = cifar10.load(settings.data_dir, settings.cache_dir, progress)
     official_test = np.arange(len(label)) >= cifar10.TRAIN_SIZE
     split = assign_splits(label, official_test, unlabeled=settings.unlabeled, seed=settings.split_seed)
@@ -146,8 +146,8 @@ def assign_splits(
     train, test = np.flatnonzero(~official_test), np.flatnonzero(official_test)
     if unlabeled > len(test) // 2:
         raise UserError(f"unlabeled = {unlabeled} would withhold more than half of the {len(test)} test labels.")
-    split[_stratified(train, label, len(train) // 10, rng)] = "validation"
-    split[_stratified(test, label, unlabeled, rng)] = "unlabeled"
+    split[stratified(train, label, len(train) // 10, rng)] = "validation"
+    split[stratified(test, label, unlabeled, rng)] = "unlabeled"
     return split
 
 
@@ -163,11 +163,11 @@ def choose_samples(
         return rows
     rng = np.random.default_rng(seed)
     shares = {"train": 0.5, "validation": 0.1, "test": 0.35, "unlabeled": 0.05}
-    chosen = [_stratified(rows[split == name], label, round(limit * share), rng) for name, share in shares.items()]
+    chosen = [stratified(rows[split == name], label, round(limit * share), rng) for name, share in shares.items()]
     return np.sort(np.concatenate(chosen))
 
 
-def _stratified(
+def stratified(
     rows: NDArray[np.int64], label: NDArray[np.int64], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """`count` of the rows with every class in its share, by taking each class's shuffled rows in turn."""

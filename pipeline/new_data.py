@@ -20,6 +20,7 @@ from lake.errors import UserError
 from lake.store import Lake
 from pipeline.datasets import Dataset
 from pipeline.image_files import Unusable, decode
+from pipeline.numbering import Known
 from pipeline.progress import Progress
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -53,7 +54,8 @@ def add_new_data(dataset: Dataset, source: Path, lake: Lake, progress: Progress)
     side = dataset.images_NHWC.shape[1]
     images = {name: _decode(name, data, side) for name, data in sorted(incoming.images.items())}
     codes = np.array([number[incoming.labels[n]] if n in incoming.labels else -1 for n in images], dtype=np.int64)
-    ids = number_samples(images, dataset, lake)
+    keys = [(name, hashlib.sha256(image.tobytes()).hexdigest()) for name, image in images.items()]
+    ids = Known.read(lake, dataset.dataset_id).number_of(keys, after=int(dataset.sample_id.max()))
     if len(images):
         progress.say(f"New data: {len(images):,} images, {int((codes >= 0).sum()):,} with a label, from {source}.")
     labelled = _label_withheld(dataset, incoming.labels, number)
@@ -87,27 +89,6 @@ def read_incoming(source: Path) -> Incoming:
     rows = _read_table(source, ["name", "image", "label"])
     labels = {name: label for name, _, label in rows.iter_rows() if label is not None}
     return Incoming({name: image for name, image, _ in rows.iter_rows() if image is not None}, labels)
-
-
-def number_samples(images: dict[str, NDArray[np.uint8]], dataset: Dataset, lake: Lake) -> NDArray[np.int64]:
-    """The number of each image: the one it had, or the next that was never given.
-
-    Numbers of images that are gone are not given again: every image that ever was is in the table `images`.
-    """
-    known: dict[tuple[str, str], int] = {}
-    last = int(dataset.sample_id.max())
-    if lake.has("samples", dataset.dataset_id):
-        rows = lake.staged("samples", dataset.dataset_id).select("source_name", "sha256", "sample_id").collect()
-        known = {(name, sha): number for name, sha, number in rows.iter_rows()}
-        last = max(last, *known.values())
-    if lake.has("images", dataset.dataset_id):
-        last = max(last, lake.staged("images", dataset.dataset_id).select(pl.max("sample_id")).collect().item())
-    found = []
-    for name, image in images.items():
-        number = known.get((name, hashlib.sha256(image.tobytes()).hexdigest()))
-        last += number is None
-        found.append(last if number is None else number)
-    return np.array(found, dtype=np.int64)
 
 
 def _label_withheld(dataset: Dataset, labels: dict[str, str], number: dict[str, int]) -> Dataset:
