@@ -17,7 +17,7 @@ work_dir = "data/work"      # finished stages, for resuming
 
 # Without the section [dataset] the data are CIFAR-10. With it they are yours; paths count from where the command runs.
 # [dataset]
-# source = "photos"         # a folder with a sub-folder for every class; above them, if you like, train, validation, test
+# source = "photos"         # a folder with a sub-folder for every class; above them, perhaps, train, validation, test
 #                           # and unlabeled; images in no folder of a class have no label. Or a table: .csv, .parquet or
 #                           # Delta.
 # name = "My photos"        # the dataset is known by it, wherever it lies

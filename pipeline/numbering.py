@@ -27,18 +27,19 @@ class Known:
 
     @classmethod
     def read(cls, lake: Lake, dataset_id: str) -> "Known":
-        """Of every sample at the newest version of the tables.
+        """Of every sample at the newest version of the tables, and of those that people left out.
 
         Numbers of images that are gone are not given again: every image that ever was is in the table `images`.
         """
         number: dict[Key, int] = {}
         split: dict[Key, str] = {}
-        last = -1
-        if lake.has("samples", dataset_id):
-            columns = ("source_name", "sha256", "sample_id", "split")
-            for name, sha, sample_id, part in lake.staged("samples", dataset_id).select(columns).collect().iter_rows():
-                number[name, sha], split[name, sha] = sample_id, part
-            last = max(number.values())
+        for table in ("quarantine", "samples"):
+            if lake.has(table, dataset_id):
+                columns = ("source_name", "sha256", "sample_id", "split")
+                rows = lake.staged(table, dataset_id).select(columns).drop_nulls("sample_id")
+                for name, sha, sample_id, part in rows.collect().iter_rows():
+                    number[name, sha], split[name, sha] = sample_id, part
+        last = max(number.values(), default=-1)
         if lake.has("images", dataset_id):
             last = max(last, lake.staged("images", dataset_id).select(pl.max("sample_id")).collect().item())
         return cls(number, split, last)

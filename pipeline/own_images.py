@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,17 +96,22 @@ def _decode(listing: Listing, own: DatasetSettings, settings: Settings, progress
             else:
                 images_NHWC[len(kept)] = pixels
                 kept.append(one)
-    return _Images(kept, images_NHWC[: len(kept)], _with_own_names([*listing.refused, *refused]))
+    names = {one.name for one in kept}
+    return _Images(kept, images_NHWC[: len(kept)], _with_own_names([*listing.refused, *refused], names))
 
 
-def _with_own_names(refused: list[tuple[str, Unusable]]) -> list[tuple[str, Unusable]]:
-    """The same under names of which none is there twice."""
-    taken: set[str] = set()
-    for i, (name, why) in enumerate(refused):
-        own = name if name not in taken else f"{name} ({i})"
+def _with_own_names(refused: list[tuple[str, Unusable]], taken: set[str]) -> list[tuple[str, Unusable]]:
+    """The same under names of which none is there twice, or in `taken`."""
+    named = []
+    times = Counter(taken)
+    for name, why in refused:
+        own = name
+        while own in taken:
+            times[name] += 1
+            own = f"{name} ({times[name]})"
         taken.add(own)
-        refused[i] = (own, why)
-    return refused
+        named.append((own, why))
+    return named
 
 
 def _find_classes(images: _Images, own: DatasetSettings) -> list[str]:

@@ -62,6 +62,8 @@ def keep(settings: Settings, dataset: Dataset) -> None:
     """What a refresh leaves of the dataset in the lake."""
     lake = Lake(settings.lake)
     lake.stage("samples", dataset.frame)
+    refused = dataset.quarantine.with_columns(dataset_id=pl.lit(dataset.dataset_id))
+    lake.stage("quarantine", refused, key=dataset.dataset_id)
     frame = pl.DataFrame({"dataset_id": dataset.dataset_id, "sample_id": dataset.sample_id})
     if lake.has("images", dataset.dataset_id):
         frame = frame.join(lake.staged("images", dataset.dataset_id).collect(), on="sample_id", how="anti")

@@ -9,6 +9,7 @@ import pytest
 
 from lake.contracts import Quarantine, Samples
 from lake.errors import UsageError, UserError
+from pipeline.corrections import apply_verdicts
 from pipeline.datasets import Dataset
 from pipeline.own_splits import assign_missing_splits
 from pipeline.progress import Progress
@@ -120,7 +121,7 @@ def test_a_table_may_name_splits_and_what_it_names_wrongly_is_quarantined(
         name[3]: "label missing",
         name[5]: "unknown split",
         name[7]: "image missing",
-        name[8]: "duplicate name",
+        f"{name[8]} (2)": "duplicate name",
     }
     assert len(dataset) + len(dataset.quarantine) == len(table)
 
@@ -205,6 +206,19 @@ def test_a_folder_that_grows_keeps_its_id_numbers_and_splits(folder: Path, tmp_p
     keep(settings, second)
     gone.write_bytes(data)
     assert load(settings).sample_id.max() == 160
+
+
+def test_what_people_left_out_keeps_its_number_and_split(folder: Path, tmp_path: Path) -> None:
+    settings = own_settings(tmp_path, folder)
+    first = load(settings)
+    verdicts = pl.DataFrame({"sample_id": [7], "verdict": ["exclude"], "label": pl.Series([None], dtype=pl.String)})
+    for _ in range(2):
+        kept = apply_verdicts(load(settings), verdicts).dataset
+        assert (len(kept), kept.quarantine["source_name"].to_list()) == (119, [first.source_name[7]])
+        keep(settings, kept)
+    again = load(settings)
+    assert again.content() == first.content()
+    assert again.quarantine.is_empty()
 
 
 def test_changed_pixels_are_another_sample(folder: Path, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Files that could not be used are kept with the run, pinned, and told on the Overview."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from lake.contracts import make_frame
+from lake.quality_contracts import LEFT_OUT
 from lake.store import Lake
 from pages.ui.quarantine import count_reasons
 from tests.apps import Open
@@ -17,11 +19,11 @@ ROWS = [
 ]
 
 
-def quarantine(rows: list[dict[str, str]]) -> pl.DataFrame:
+def quarantine(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return make_frame("quarantine", rows).with_columns(dataset_id=pl.lit("tiny-240-0"))
 
 
-def published(root: Path, rows: list[dict[str, str]]) -> Lake:
+def published(root: Path, rows: list[dict[str, Any]]) -> Lake:
     lake = Lake(root)
     stage_all(lake, tiny_tables() | {"quarantine": quarantine(rows)})
     lake.publish(run_facts())
@@ -52,7 +54,8 @@ def test_reasons_are_counted_with_examples() -> None:
 def test_the_overview_says_how_many_files_could_not_be_used_and_nothing_where_all_could(
     tmp_path: Path, tiny_lake: str, open_page: Open
 ) -> None:
-    published(tmp_path / "lake", ROWS)
+    out = {"source_name": "cat/c.png", "reason": LEFT_OUT, "detail": "", "sample_id": 3}
+    published(tmp_path / "lake", [*ROWS, out])
     app = open_page(str(tmp_path / "lake"))
     assert not app.exception
     assert "3 files could not be used" in [part.label for part in app.expander]

@@ -1,8 +1,9 @@
-"""Files of the dataset that are no sample: how many, and why."""
+"""Files of the dataset that could not be used: how many, and why."""
 
 import polars as pl
 import streamlit as st
 
+from lake.quality_contracts import LEFT_OUT
 from lake.store import Run
 from pages.ui import data
 
@@ -11,7 +12,7 @@ EXAMPLES = 3
 
 def show_quarantine(run: Run) -> None:
     """How many files could not be used, and by reason with examples; nothing where all could."""
-    refused = data.table(run, "quarantine")
+    refused = data.table(run, "quarantine").filter(pl.col("reason") != LEFT_OUT)
     if refused.is_empty():
         return
     files = "file" if len(refused) == 1 else "files"
