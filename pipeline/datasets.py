@@ -74,7 +74,7 @@ class Dataset:
         return hashlib.sha256(json.dumps([*facts, self.split[rows].tolist()]).encode()).hexdigest()[:16]
 
     def besides(self) -> list[str]:
-        """Hash of what no stage computes from, the columns carried along and the quarantine; none without either."""
+        """Hash of the columns carried along, which no sample is measured by, and of the quarantine; none without."""
         if not self.metadata and self.quarantine.is_empty():
             return []
         rows = [*self.metadata, self._metadata_lists().to_list(), self.quarantine.rows()]

@@ -71,7 +71,7 @@ def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool,
         dataset, settings = opened.dataset, opened.settings
         reviews = report_reviews(lake, dataset.dataset_id, progress)
     stages = opened.run()
-    fingerprint = hash_facts([*(stage.fingerprint for stage in stages.values()), *dataset.besides()])
+    fingerprint = hash_facts([stage.fingerprint for stage in stages.values()])
     run_id = f"{started:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
     facts = run_facts(run_id, started, dataset, settings, fingerprint) | {"stages": _records(stages)}
     if not force and (same := _answered(lake, facts)):

@@ -287,7 +287,7 @@ def description_tables(
     samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
     density = statements.Density.of(samples, near, training_images=training_images)
     stability, common = assessed.frames["cluster_stability"], (settings, progress)
-    found = findings.find(samples, density, *common)
+    found = findings.find(samples, density, *common, carried=tuple(joined.metadata))
     of_data = data_findings.find_in_data(samples, embedding, *common)
     return {
         "triage": joined.frames["triage"],

@@ -290,7 +290,7 @@ class Stages:
             ),
             settings=TEST_SETTINGS,
             code=(describe, findings, data_findings, groups, statements, triage, permutation, differences, queries),
-            inputs=tuple(stage.fingerprint for stage in measured),
+            inputs=(*(stage.fingerprint for stage in measured), *self.dataset.besides()),
         )
 
     @cached_property
