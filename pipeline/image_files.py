@@ -53,10 +53,14 @@ def decode_all(
     sources: Sequence[bytes | Path], side: int, *, threads: int, done: Callable[[], None]
 ) -> Iterator[Pixels | Unusable]:
     """Each image as `decode` has it, in order, several at a time; `done` is called after each."""
-    with _without_warnings(), ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(lambda source: _decode_source(source, side), sources):
-            done()
-            yield found
+    pool = ThreadPoolExecutor(threads)
+    try:
+        with _without_warnings():
+            for found in pool.map(lambda source: _decode_source(source, side), sources):
+                done()
+                yield found
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def read_file(path: Path) -> bytes | Unusable:

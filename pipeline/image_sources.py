@@ -6,6 +6,7 @@ A table has a row an image: its bytes or its path beside the file, its label and
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,15 +53,32 @@ class Listing:
     columns: dict[str, pl.Series] = field(default_factory=dict)
 
 
+def is_table(dataset: DatasetSettings) -> bool:
+    """Whether the source is no folder of files: the file or the Delta table tells of every image."""
+    return not dataset.source.is_dir() or (dataset.source / "_delta_log").is_dir()
+
+
 def list_images(dataset: DatasetSettings) -> Listing:
     """Everything the source names, in the order of names or rows; nothing is decoded.
 
     Raises `UserError` where it cannot be read, or lacks a column.
     """
-    source = dataset.source
-    if source.is_dir() and not (source / "_delta_log").is_dir():
-        return _list_folder(source)
-    return _list_table(dataset, _read_table(source))
+    return _list_table(dataset) if is_table(dataset) else _list_folder(dataset.source)
+
+
+def list_paths(dataset: DatasetSettings) -> list[Path]:
+    """The files of images that the source names; none where it holds them itself.
+
+    Raises `UserError` where it cannot be read.
+    """
+    source, column = dataset.source, dataset.image_column
+    if not is_table(dataset):
+        return [path for path, why in find_files(source) if why is None]
+    with _reading(source):
+        table = _scan_table(source)
+        if table.collect_schema().get(column) != pl.String:
+            return []
+        return [source.parent / path for path in table.select(column).drop_nulls().collect()[column]]
 
 
 def find_files(folder: Path) -> Iterator[tuple[Path, Unusable | None]]:
@@ -126,26 +144,39 @@ def _list_folder(folder: Path) -> Listing:
     return listing
 
 
-def _read_table(source: Path) -> pl.DataFrame:
+def _scan_table(source: Path) -> pl.LazyFrame:
+    if source.is_dir():
+        return pl.scan_delta(str(source))
+    if not source.exists():
+        raise UserError(f"The dataset {source} does not exist: check source in [dataset].")
+    match source.suffix.lower():
+        case ".csv":
+            return pl.scan_csv(source, infer_schema=False)
+        case ".parquet":
+            return pl.scan_parquet(source)
+    raise UserError(f"The dataset {source} is neither a folder, a .csv, a .parquet file nor a Delta table.")
+
+
+@contextmanager
+def _reading(source: Path) -> Iterator[None]:
+    """Turns what a damaged table raises into `UserError`."""
     try:
-        if source.is_dir():
-            return pl.read_delta(str(source))
-        if source.suffix.lower() == ".csv":
-            return pl.read_csv(source, infer_schema=False)
-        if source.suffix.lower() == ".parquet":
-            return pl.read_parquet(source)
+        yield
     except (OSError, DeltaError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(f"The dataset {source} cannot be read ({first}): check the file.") from None
-    found = "is neither a folder, a .csv, a .parquet file nor a Delta table" if source.exists() else "does not exist"
-    raise UserError(f"The dataset {source} {found}: check source in [dataset].")
 
 
-def _list_table(dataset: DatasetSettings, table: pl.DataFrame) -> Listing:
+def _list_table(dataset: DatasetSettings) -> Listing:
     names = {key: getattr(dataset, key) for key in ("image_column", "label_column", *OPTIONAL)}
-    asked = [name for key, name in names.items() if key not in OPTIONAL or key in dataset.model_fields_set]
-    if absent := [name for name in (*asked, *dataset.metadata) if name not in table.columns]:
-        raise UserError(f"The dataset {dataset.source} has no column {absent[0]!r}, only {', '.join(table.columns)}.")
+    with _reading(dataset.source):
+        scanned = _scan_table(dataset.source)
+        there = scanned.collect_schema().names()
+        asked = [name for key, name in names.items() if key not in OPTIONAL or key in dataset.model_fields_set]
+        if absent := [name for name in (*asked, *dataset.metadata) if name not in there]:
+            raise UserError(f"The dataset {dataset.source} has no column {absent[0]!r}, only {', '.join(there)}.")
+        wanted = dict.fromkeys(name for name in (*names.values(), *dataset.metadata) if name in there)
+        table = scanned.select(*wanted).collect()
     texts = {key: _texts(table, names[key]) for key in ("label_column", *OPTIONAL)}
     images, paths = _images(table[dataset.image_column], dataset)
     listing = Listing(columns={column_name(name): _carried(table[name], dataset) for name in dataset.metadata})

@@ -18,7 +18,7 @@ from lake.contracts import make_frame
 from lake.errors import UserError
 from lake.queries import reserved_columns
 from lake.store import Lake
-from pipeline.datasets import Dataset, choose_samples
+from pipeline.datasets import Dataset, stratified
 from pipeline.image_files import Unusable, decode_all
 from pipeline.image_sources import Found, Listing, list_images
 from pipeline.numbering import Known
@@ -54,7 +54,7 @@ def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progre
     keys = [(one.name, _hash(image)) for one, image in zip(images.found, images.images_NHWC, strict=True)]
     known = Known.read(lake, _dataset_id(own, settings))
     split = _split(label, images.found, [known.split.get(key) for key in keys], own, settings.split_seed)
-    rows = choose_samples(label, split, limit=settings.samples, seed=settings.split_seed)
+    rows = _choose(label, split, np.array([key in known.number for key in keys]), settings)
     sample_id = known.number_of([keys[i] for i in rows])
     order = rows[np.argsort(sample_id)]
     counts = f"{len(order):,} of {len(keys):,} images of {len(classes):,} classes"
@@ -131,6 +131,21 @@ def _find_classes(images: _Images, own: DatasetSettings) -> list[str]:
     return classes
 
 
+def _choose(
+    label: NDArray[np.int64], split: NDArray[np.str_], known_N: NDArray[np.bool_], settings: Settings
+) -> NDArray[np.int64]:
+    """The rows to keep, ascending: all, or as many as `samples` says, of which those that are known stay.
+
+    Of the others each class of each split is taken in its share.
+    """
+    if settings.samples is None:
+        return np.arange(len(label))
+    old, new = np.flatnonzero(known_N), np.flatnonzero(~known_N)
+    room = max(0, settings.samples - len(old))
+    parts = np.unique(split, return_inverse=True)[1] * (label.max() + 2) + label
+    return np.sort(np.concatenate([old, stratified(new, parts, room, np.random.default_rng(settings.split_seed))]))
+
+
 def _quarantine(images: _Images) -> pl.DataFrame:
     rows = [{"source_name": name, "reason": why.reason, "detail": why.detail} for name, why in images.refused]
     return make_frame("quarantine", rows).sort("source_name")
@@ -174,7 +189,8 @@ def _group(own: DatasetSettings, classes: list[str]) -> dict[str, dict[str, str]
 
 
 def _name(own: DatasetSettings) -> str:
-    return own.name or own.source.absolute().stem
+    source = own.source.absolute()
+    return own.name or (source.name if source.is_dir() else source.stem) or "images"
 
 
 def _dataset_id(own: DatasetSettings, settings: Settings) -> str:

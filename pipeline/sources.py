@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lake.store import Lake
 from pipeline.datasets import Dataset, load_cifar10
-from pipeline.image_sources import list_images
+from pipeline.image_sources import is_table, list_paths
 from pipeline.new_data import list_files
 from pipeline.own_images import load_own_images
 from pipeline.progress import Progress
@@ -25,10 +25,8 @@ def list_source(settings: Settings) -> list[list[str | int]]:
     """
     if settings.dataset is None:
         return []
-    paths = [one.image for one in list_images(settings.dataset).found if isinstance(one.image, Path)]
-    source = settings.dataset.source
-    tables = [] if paths and source.is_dir() else list_files(source)
-    return [*tables, *map(_facts, paths)]
+    paths = list_paths(settings.dataset)
+    return [*(list_files(settings.dataset.source) if is_table(settings.dataset) else []), *map(_facts, paths)]
 
 
 def _facts(path: Path) -> list[str | int]:

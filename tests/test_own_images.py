@@ -221,6 +221,22 @@ def test_what_people_left_out_keeps_its_number_and_split(folder: Path, tmp_path:
     assert again.quarantine.is_empty()
 
 
+def test_of_more_images_than_wanted_those_that_are_known_stay(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "shapes", draw_files(600))
+    settings = own_settings(tmp_path, folder, samples=500)
+    first = load(settings)
+    assert len(first) == 500
+    assert counts(first) == pytest.approx({"test": 100, "train": 350, "validation": 50}, abs=2)
+    assert len(load(own_settings(tmp_path, folder, samples=2000))) == 600
+    keep(settings, first)
+    write_folder(folder, {f"0{name}": file for name, file in draw_files(100, seed=1).items()})
+    second = load(settings)
+    assert set(zip(first.source_name, first.sample_id, strict=True)) <= set(
+        zip(second.source_name, second.sample_id, strict=True)
+    )
+    assert len(second) == 500
+
+
 def test_changed_pixels_are_another_sample(folder: Path, tmp_path: Path) -> None:
     settings = own_settings(tmp_path, folder)
     first = load(settings)
