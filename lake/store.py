@@ -309,7 +309,7 @@ class Run:
     @cached_property
     def metadata(self) -> dict[str, str]:
         """Column of the source that is carried along -> "text" or "number"."""
-        return {column["name"]: column["kind"] for column in self.facts["metadata"] or []}
+        return {column["name"]: column["kind"] for column in self.facts.get("metadata") or []}
 
 
 @contextmanager
