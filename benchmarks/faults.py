@@ -28,10 +28,11 @@ from rich.console import Console
 
 from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES
 from lake.store import Lake, Run
-from pipeline.datasets import Dataset, load_dataset
+from pipeline.datasets import Dataset
 from pipeline.progress import Progress
 from pipeline.refresh import refresh
 from pipeline.settings import Settings, load_settings
+from pipeline.sources import load_dataset
 from pipeline.workspace import Workspace
 
 console = Console(width=140)

@@ -29,9 +29,10 @@ from lake import queries
 from lake.contracts import make_frame
 from lake.store import Lake, Run
 from pipeline import cluster, describe, findings, model, project, properties, score, train, triage
-from pipeline.datasets import Dataset, load_dataset
+from pipeline.datasets import Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
+from pipeline.sources import load_dataset
 from pipeline.stage_tables import Staged
 from pipeline.statements import Density
 

@@ -21,12 +21,13 @@ from torch.nn import functional
 from benchmarks.clock import seconds_of
 from lake.store import Lake, Run
 from pipeline import explain
-from pipeline.datasets import Dataset, load_dataset
+from pipeline.datasets import Dataset
 from pipeline.explain import Batch, ExplainedModel, Explainer
 from pipeline.model import normalize, resize
 from pipeline.on_demand import OnDemand
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
+from pipeline.sources import load_dataset
 from pipeline.stored_model import StoredModel, load_model
 
 console = Console(width=140)

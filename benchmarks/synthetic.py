@@ -26,7 +26,7 @@ from pipeline.search_index import index_table
 from pipeline.settings import load_settings
 from pipeline.stage_tables import to_matrix
 from tests import run_tables, tiny_maps
-from tests.tiny_data import lists
+from tests.tiny_data import NOTHING_CARRIED, lists
 from tests.tiny_lake import run_facts
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "dog", "deer", "frog", "horse", "ship", "truck"]
@@ -181,7 +181,7 @@ def _of_groups(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     rows = tables["predictions"].join(known, on="sample_id", maintain_order="left")
     few = rows.head(EXPLAINED)
     maps = tiny_maps.loss_maps(few)
-    empty = ("models", "search_index", "duplicates")
+    empty = ("models", "search_index", "duplicates", "quarantine")
     return {
         "map_quality": run_tables.map_quality(),
         "separation": run_tables.separation(CLASSES),
@@ -214,6 +214,7 @@ def _samples(part: Part) -> pl.DataFrame:
         groups=pl.select(pl.concat_list(pl.struct(name=pl.lit("superclass"), value=value))).to_series(),
         source_name=[f"drawn/{i}" for i in part.sample_id],
         sha256=[hashlib.sha256(str(i).encode()).hexdigest() for i in part.sample_id],
+        metadata=NOTHING_CARRIED.new_from_index(0, len(part.sample_id)),
     )
 
 

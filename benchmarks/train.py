@@ -22,11 +22,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import seconds_of
 from pipeline.budget import fit_schedule, measure_speed
-from pipeline.datasets import Dataset, load_dataset
+from pipeline.datasets import Dataset
 from pipeline.model import autocast, choose_device, create_model, forward, normalize
 from pipeline.progress import Progress
 from pipeline.score import Scorer
 from pipeline.settings import Phase, Settings, load_settings
+from pipeline.sources import load_dataset
 from pipeline.train import train, training_set
 
 TARGETS = (0.70, 0.80, 0.85, 0.90)

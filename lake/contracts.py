@@ -1,7 +1,7 @@
 """Every table of the lake, declared once: writers, readers, the README and test data derive from here.
 
-Tables of a run are keyed by `run_id`; `samples`, `images` and `properties` by `dataset_id` and shared by runs,
-as is what people say.
+Tables of a run are keyed by `run_id`; `samples`, `images`, `properties` and `quarantine` by `dataset_id` and shared by
+runs, as is what people say.
 Lists of floats are lists, not arrays: Delta cannot scan an `Array` back.
 """
 
@@ -13,7 +13,7 @@ import polars as pl
 from lake.cluster_contracts import METHODS, ClusterQuality, Clusters, ClusterSummaries
 from lake.columns import counts_of, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
 from lake.map_contracts import LossMaps, MapFamilies, Models, PooledMaps, Proofs, SearchIndex
-from lake.quality_contracts import Duplicates, LabelIssues, Reviews, Triage
+from lake.quality_contracts import Duplicates, LabelIssues, Quarantine, Reviews, Triage
 from lake.run_contracts import Rejected, Runs
 from lake.view_contracts import Views
 
@@ -40,8 +40,13 @@ class Samples(dy.Schema):
         dy.Struct({"name": dy.String(), "value": dy.String(nullable=True)}),
         description="What the class counts as, for example superclass = vehicle.",
     )
-    source_name = dy.String(description="Position in the official batches (train/17, test/42).")
+    source_name = dy.String(description="Position in the official batches (train/17, test/42), or path in the source.")
     sha256 = dy.String(min_length=64, max_length=64, description="Hash of the pixels.")
+    metadata = dy.List(
+        dy.Struct({"name": dy.String(), "value": dy.String(nullable=True), "number": dy.Float64(nullable=True)}),
+        nullable=True,
+        description="Columns of the source that are carried along, in the order of `runs.metadata`.",
+    )
 
 
 class Images(dy.Schema):
@@ -260,6 +265,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "samples": Samples,
     "images": Images,
     "properties": Properties,
+    "quarantine": Quarantine,
     "predictions": Predictions,
     "embeddings": Embeddings,
     "projection": Projection,
@@ -286,7 +292,9 @@ TABLES: dict[str, type[dy.Schema]] = {
     "views": Views,
     "rejected": Rejected,
 }
-DATASET_TABLES = ("samples", "images", "properties")
+SAMPLE_TABLES = ("samples", "images", "properties")
+"""Tables of a dataset with a row of every sample."""
+DATASET_TABLES = (*SAMPLE_TABLES, "quarantine")
 SAID_TABLES = ("reviews", "views")
 """Tables that people write to."""
 UNPINNED = ("runs", *SAID_TABLES, "rejected")

@@ -123,7 +123,7 @@ class Filters(BaseModel):
     clauses: tuple[Clause, ...] = ()
 
     @classmethod
-    def of(cls, **values: str | list[str]) -> "Filters":
+    def of(cls, /, **values: str | list[str]) -> "Filters":
         """Equality on each named column: `Filters.of(label="cat", predicted="dog")`."""
         listed = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in values.items()}
         return cls(clauses=tuple(Clause(column=k, op="is", values=v) for k, v in listed.items()))

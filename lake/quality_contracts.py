@@ -1,4 +1,4 @@
-"""The tables of what is wrong with the data: why a loss is high, copies, labels that are likely wrong."""
+"""The tables of what is wrong with the data: files that are no sample, why a loss is high, copies, doubtful labels."""
 
 import dataframely as dy
 
@@ -7,8 +7,22 @@ from lake.columns import dataset_id_column, float_column, one_of, run_id_column,
 COPIES = ["exact", "near"]
 TIERS = [*COPIES, "similar"]
 REASONS = ["doubtful label", "image quality", "far from others", "look-alike class", "unsure"]
+LEFT_OUT = "left out by people"
+"""The reason of a sample in quarantine that could be used."""
 ISSUES = ["label", "ambiguous"]
 VERDICTS = ["wrong", "ambiguous", "fine", "duplicate", "exclude", "in set", "undone"]
+
+
+class Quarantine(dy.Schema):
+    """What a dataset's source holds besides its samples: files that could not be used, and what people left out."""
+
+    dataset_id = dataset_id_column()
+    source_name = dy.String(primary_key=True, description="Path in the source, or name of the row.")
+    reason = dy.String(description="Why, in words that stay the same: not an image, truncated, label missing, ...")
+    detail = dy.String(description="More about this one, for people.")
+    sample_id = dy.Int64(nullable=True, min=0, description="The number it keeps, where people left a sample out.")
+    split = dy.String(nullable=True, description="The split it keeps.")
+    sha256 = dy.String(nullable=True, description="Hash of its pixels.")
 
 
 class Triage(dy.Schema):

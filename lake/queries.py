@@ -1,11 +1,11 @@
 """The questions pages ask: a run or a lazy frame in, a lazy frame out. Every number on screen comes from here."""
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import polars as pl
 
 from lake.cluster_contracts import METHODS
-from lake.contracts import Properties
+from lake.contracts import TABLES, Properties
 from lake.store import Run
 
 PROPERTIES = [name for name in Properties.column_names() if name not in ("dataset_id", "sample_id")]
@@ -19,12 +19,16 @@ class Tables(Protocol):
     @property
     def groups(self) -> dict[str, dict[str, str]]: ...
 
+    @property
+    def metadata(self) -> dict[str, str]: ...
+
     def scan(self, name: str) -> pl.LazyFrame: ...
 
 
 def scan_samples(run: Tables) -> pl.LazyFrame:
     """One row a scored sample with everything measured of it but vectors: the table analysts filter."""
-    samples = run.scan("samples").select("sample_id", "split", "label", *_group_columns(run), "source_name")
+    carried = (*_group_columns(run), *metadata_columns(run))
+    samples = run.scan("samples").select("sample_id", "split", "label", *carried, "source_name")
     inner = ("run_id", "probabilities", "logits", "raw_loss", "fold", "temperature")
     predictions = run.scan("predictions").drop(inner, strict=False)
     projection = run.scan("projection").drop("run_id", strict=False)
@@ -48,6 +52,18 @@ def scan_samples(run: Tables) -> pl.LazyFrame:
         "loss",
         pl.all().exclude("sample_id", "split", "label", "predicted", "correct", "loss"),
     ).sort("sample_id")
+
+
+def metadata_columns(run: Tables) -> list[pl.Expr]:
+    """The columns of the source that are carried along, each under its name, from the table `samples`."""
+    fields = {"number": "number", "text": "value"}
+    found = [pl.col("metadata").list.get(i).struct.field(fields[kind]) for i, kind in enumerate(run.metadata.values())]
+    return [column.alias(name) for column, name in zip(found, run.metadata, strict=True)]
+
+
+def reserved_columns() -> set[str]:
+    """Names that neither a grouping nor a column carried along from the source may have."""
+    return {*scan_samples(_Empty()).collect_schema().names(), "row"}
 
 
 def cluster_column(method: str) -> str:
@@ -219,3 +235,13 @@ def _samples_with_groups(run: Tables) -> pl.LazyFrame:
 
 def _group_columns(run: Tables) -> list[pl.Expr]:
     return [pl.col("groups").list.get(i).struct.field("value").alias(name) for i, name in enumerate(run.groups)]
+
+
+class _Empty:
+    """A run of no samples, groupings or columns of the source."""
+
+    groups: ClassVar[dict[str, dict[str, str]]] = {}
+    metadata: ClassVar[dict[str, str]] = {}
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        return TABLES[name].create_empty().lazy()

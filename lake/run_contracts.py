@@ -20,6 +20,11 @@ class Runs(dy.Schema):
         dy.Struct({"name": dy.String(), "label": dy.String(), "value": dy.String()}),
         description="What each class counts as, by grouping: superclass, ship, vehicle.",
     )
+    metadata = dy.List(
+        dy.Struct({"name": dy.String(), "kind": dy.String()}),
+        nullable=True,
+        description="Columns of the source that are carried along, text or number; null where there are none.",
+    )
     fingerprint = dy.String(description="Hash of data, settings and code: equal means nothing new.")
     code_version = dy.String(description="Version of latentlake.")
     packages = dy.String(description="Versions of the packages that computed it, as JSON.")

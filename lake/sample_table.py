@@ -38,6 +38,10 @@ class _Part:
     def groups(self) -> dict[str, dict[str, str]]:
         return self.run.groups
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        return self.run.metadata
+
     def scan(self, name: str) -> pl.LazyFrame:
         return self.run.scan(name).filter(pl.col("sample_id").is_between(self.first, self.end, closed="left"))
 

@@ -306,6 +306,11 @@ class Run:
             found.setdefault(group["name"], {})[group["label"]] = group["value"]
         return found
 
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """Column of the source that is carried along -> "text" or "number"."""
+        return {column["name"]: column["kind"] for column in self.facts.get("metadata") or []}
+
 
 @contextmanager
 def reading(root: str) -> Iterator[None]:

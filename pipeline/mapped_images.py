@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from lake import queries
 from lake.errors import LakeError, UserError
 from lake.store import Run, reading
 from lake.whole_files import create_array, write_whole
@@ -44,6 +45,7 @@ def load_mapped_dataset(run: Run, folder: Path, progress: Progress) -> Dataset:
         label=samples["label"].replace_strict(number, return_dtype=pl.Int64).fill_null(-1).to_numpy(),
         split=samples["split"].to_numpy().astype(np.str_),
         source_name=samples["source_name"].to_list(),
+        metadata=samples.select(queries.metadata_columns(run)).to_dict(),
     ).with_hashes(sha256)
 
 

@@ -9,18 +9,18 @@ A sample is a name and its pixels: it keeps its number for ever, changed pixels 
 """
 
 import hashlib
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from lake.errors import UserError
 from lake.store import Lake
 from pipeline.datasets import Dataset
+from pipeline.image_files import Unusable, decode
+from pipeline.numbering import Known
 from pipeline.progress import Progress
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -51,15 +51,16 @@ def add_new_data(dataset: Dataset, source: Path, lake: Lake, progress: Progress)
     for name, label in incoming.labels.items():
         if label not in number:
             raise UserError(f"{source}: {name} has the label {label[:40]!r}, which is none of {dataset.classes}.")
-    height, width = dataset.images_NHWC.shape[1:3]
-    images = {name: _decode(name, data, width, height) for name, data in sorted(incoming.images.items())}
+    side = dataset.images_NHWC.shape[1]
+    images = {name: _decode(name, data, side) for name, data in sorted(incoming.images.items())}
     codes = np.array([number[incoming.labels[n]] if n in incoming.labels else -1 for n in images], dtype=np.int64)
-    ids = number_samples(images, dataset, lake)
+    keys = [(name, hashlib.sha256(image.tobytes()).hexdigest()) for name, image in images.items()]
+    ids = Known.read(lake, dataset.dataset_id).number_of(keys, after=int(dataset.sample_id.max()))
     if len(images):
         progress.say(f"New data: {len(images):,} images, {int((codes >= 0).sum()):,} with a label, from {source}.")
     labelled = _label_withheld(dataset, incoming.labels, number)
     order = np.argsort(np.concatenate([labelled.sample_id, ids]))
-    pixels = [labelled.images_NHWC, np.array(list(images.values()), np.uint8).reshape(-1, height, width, 3)]
+    pixels = [labelled.images_NHWC, np.array(list(images.values()), np.uint8).reshape(-1, side, side, 3)]
     split = np.where(codes >= 0, "test", "unlabeled")
     names = [*labelled.source_name, *images]
     return replace(
@@ -69,6 +70,7 @@ def add_new_data(dataset: Dataset, source: Path, lake: Lake, progress: Progress)
         label=np.concatenate([labelled.label, codes])[order],
         split=np.concatenate([labelled.split, split])[order],
         source_name=[names[i] for i in order],
+        metadata={name: column.extend_constant(None, len(images))[order] for name, column in labelled.metadata.items()},
     )
 
 
@@ -89,27 +91,6 @@ def read_incoming(source: Path) -> Incoming:
     return Incoming({name: image for name, image, _ in rows.iter_rows() if image is not None}, labels)
 
 
-def number_samples(images: dict[str, NDArray[np.uint8]], dataset: Dataset, lake: Lake) -> NDArray[np.int64]:
-    """The number of each image: the one it had, or the next that was never given.
-
-    Numbers of images that are gone are not given again: every image that ever was is in the table `images`.
-    """
-    known: dict[tuple[str, str], int] = {}
-    last = int(dataset.sample_id.max())
-    if lake.has("samples", dataset.dataset_id):
-        rows = lake.staged("samples", dataset.dataset_id).select("source_name", "sha256", "sample_id").collect()
-        known = {(name, sha): number for name, sha, number in rows.iter_rows()}
-        last = max(last, *known.values())
-    if lake.has("images", dataset.dataset_id):
-        last = max(last, lake.staged("images", dataset.dataset_id).select(pl.max("sample_id")).collect().item())
-    found = []
-    for name, image in images.items():
-        number = known.get((name, hashlib.sha256(image.tobytes()).hexdigest()))
-        last += number is None
-        found.append(last if number is None else number)
-    return np.array(found, dtype=np.int64)
-
-
 def _label_withheld(dataset: Dataset, labels: dict[str, str], number: dict[str, int]) -> Dataset:
     """The dataset with the labels that arrived for samples of its own: they are test samples from now on."""
     arrived = {name: number[label] for name, label in labels.items()}
@@ -120,14 +101,12 @@ def _label_withheld(dataset: Dataset, labels: dict[str, str], number: dict[str, 
     return replace(dataset, label=label, split=split)
 
 
-def _decode(name: str, data: bytes, width: int, height: int) -> NDArray[np.uint8]:
-    """The pixels [height, width, 3]; images of another size are resized."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            rgb = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"The new image {name} cannot be read ({error}): replace or remove it.") from None
-    return np.asarray(rgb if rgb.size == (width, height) else rgb.resize((width, height), Image.Resampling.BICUBIC))
+def _decode(name: str, data: bytes, side: int) -> NDArray[np.uint8]:
+    """The pixels [side, side, 3], as `pipeline.image_files` makes them."""
+    found = decode(data, side)
+    if isinstance(found, Unusable):
+        raise UserError(f"The new image {name} cannot be read ({found.reason}): replace or remove it.")
+    return found
 
 
 def _read_labels(file: Path) -> dict[str, str]:

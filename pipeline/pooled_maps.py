@@ -16,7 +16,7 @@ from lake.loss_maps import MAPPED, Maps, border_of, scan_maps
 from lake.map_contracts import LAYERS
 from lake.queries import Tables, scan_samples
 from lake.statistics import Ratio, benjamini_hochberg
-from pipeline.findings import filter_of, labelled
+from pipeline.findings import Population, filter_of, labelled
 from pipeline.groups import Group
 from pipeline.settings import Settings
 
@@ -38,7 +38,8 @@ def pool_maps(run: Tables, settings: Settings) -> pl.DataFrame:
     """The table `pooled_maps` but for its run_id: every class, cluster and confusion, and the groups of findings."""
     samples = scan_samples(run).collect()
     with_maps = samples.filter(MAPPED)["sample_id"].to_numpy()
-    groups = list(_groups(samples, set(run.scan("findings").collect()["filter"]), settings))
+    population = labelled(samples, settings, tuple(run.metadata))
+    groups = list(_groups(population, set(run.scan("findings").collect()["filter"])))
     rows, p = [], []
     for layer in LAYERS:
         maps = Maps.of(scan_maps(run, layer).collect()).of_samples(with_maps)
@@ -53,9 +54,8 @@ def pool_maps(run: Tables, settings: Settings) -> pl.DataFrame:
     return make_frame("pooled_maps", [r | {"adjusted_p": float(q)} for r, q in zip(rows, adjusted, strict=True)])
 
 
-def _groups(samples: pl.DataFrame, found: set[str], settings: Settings) -> Iterator[Pooled]:
+def _groups(population: Population, found: set[str]) -> Iterator[Pooled]:
     """Those of `found` filters among slices, and all others."""
-    population = labelled(samples, settings)
     ids = population.samples["sample_id"].to_numpy()
     everything = Group("all", "held-out", np.arange(len(ids)), {})
     classes = {group.where["label"]: group for group in population.groups if group.kind == "class"}

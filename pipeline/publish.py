@@ -31,6 +31,8 @@ def stage_tables(
         lake.add_rows("images", _new_images(lake, dataset))
         task.advance()
         lake.stage("samples", dataset.frame)
+        refused = dataset.quarantine.with_columns(dataset_id=pl.lit(dataset.dataset_id))
+        lake.stage("quarantine", refused, key=dataset.dataset_id)
         task.advance()
         lake.stage("models", _models_frame(stages, settings).with_columns(run_id=pl.lit(run_id)))
         task.advance()
@@ -102,6 +104,7 @@ def run_facts(
         "dataset_name": dataset.name,
         "classes": dataset.classes,
         "groups": groups,
+        "metadata": [{"name": name, "kind": kind} for name, kind in dataset.metadata_kinds.items()] or None,
         "fingerprint": fingerprint,
         "code_version": importlib.metadata.version("latentlake"),
         "packages": json.dumps(package_versions()),

@@ -13,7 +13,7 @@ from lake.store import Lake
 from pipeline.before import find_before
 from pipeline.budget import fit_schedule
 from pipeline.corrections import honour_reviews, report_reviews
-from pipeline.datasets import Dataset, load_dataset
+from pipeline.datasets import Dataset
 from pipeline.gate import Refused, accuracy_of, find_reason, last_published
 from pipeline.lock import only_one
 from pipeline.new_data import add_new_data
@@ -21,6 +21,7 @@ from pipeline.progress import Progress
 from pipeline.publish import run_facts, stage_metrics, stage_tables
 from pipeline.request import hash_request, keep_answer
 from pipeline.settings import Settings
+from pipeline.sources import load_dataset
 from pipeline.stages import Stages
 from pipeline.train import training_set
 from pipeline.workspace import Finished, hash_facts, measure_cost

@@ -10,6 +10,7 @@ from pathlib import Path
 from lake.store import Lake
 from pipeline.new_data import list_files
 from pipeline.settings import Settings
+from pipeline.sources import list_source
 from pipeline.workspace import hash_facts, package_versions
 
 WITHOUT_EFFECT = {"lake", "work_dir", "cache_dir", "log", "keep_runs", "keep_days", "reader_hours"}
@@ -17,10 +18,11 @@ CODE = ("lake", "pipeline")
 
 
 def hash_request(settings: Settings, lake: Lake) -> str:
-    """Hash of settings, code, packages, what people said and the files of the new data, by size and time."""
+    """Hash of settings, code, packages, what people said and the files of the data, by size and time."""
     chosen = settings.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     reviews = lake.version("reviews") if settings.apply_reviews else None
     files = list_files(settings.new_data) if settings.new_data else []
+    files += list_source(settings)
     return hash_facts([lake.root, chosen, _code(), package_versions(), reviews, files])
 
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,6 +27,47 @@ class Phase(BaseModel):
     epochs: float = Field(gt=0, description="Passes over the training split; fractions allowed.")
 
 
+class DatasetSettings(BaseModel):
+    """Images of one's own: where they are, what their columns are called, and how they are split."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Path = Field(description="Folder with a sub-folder a class, CSV, parquet file or Delta table.")
+    name: str | None = Field(
+        None, min_length=1, max_length=80, description="What the dataset is called, and known by wherever it lies."
+    )
+    size: int = Field(32, ge=8, le=512, description="Side in pixels of the square that every image becomes.")
+    image_column: str = Field("image", description="Column of encoded images, or of paths beside the file.")
+    label_column: str = Field("label", description="Column of classes; empty is unlabeled.")
+    split_column: str = Field("split", description="Column of train, validation, test or unlabeled; may be missing.")
+    name_column: str = Field("name", description="Column of unique names; may be missing.")
+    metadata: list[str] = Field(default_factory=list, description="More columns to filter, colour and compare by.")
+    groups: dict[str, dict[str, list[str]]] = Field(
+        default_factory=dict, description="Groupings of classes: name, then value, then the labels that have it."
+    )
+    test_share: float = Field(0.2, gt=0, lt=1, description="Of the labelled images, where no test split is named.")
+    validation_share: float = Field(0.1, gt=0, lt=1, description="The same, where no validation split is named.")
+
+    @field_validator("groups")
+    @classmethod
+    def _has_each_label_once(cls, groups: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
+        for name, values in groups.items():
+            labels = [label for members in values.values() for label in members]
+            if not name.isidentifier():
+                raise ValueError(f"the grouping {name!r} needs a name of letters, digits and _")
+            if twice := {label for label in labels if labels.count(label) > 1}:
+                raise ValueError(f"the grouping {name} has {min(twice)!r} twice")
+        return groups
+
+    @model_validator(mode="after")
+    def _leaves_images_to_train_on(self) -> "DatasetSettings":
+        if self.test_share + self.validation_share >= 1:
+            raise ValueError("test_share and validation_share leave nothing to train on")
+        return self
+
+
+PRESET_SIDE = 32
+"""Side in pixels of the images that the schedules of the presets are written for."""
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
         "samples": 2000,
@@ -80,12 +121,16 @@ class Settings(BaseSettings):
     new_data: Path | None = Field(
         None, description="Folder or parquet file of images that come in later, with labels where they are known."
     )
+    dataset: DatasetSettings | None = Field(
+        None,
+        description="Images of one's own in place of CIFAR-10: the section [dataset] that `latentlake init` writes.",
+    )
     log: Literal["text", "json"] = Field("text", description="Lines of the log: for people, or JSON objects.")
     seed: int = Field(0, ge=0, description="Seed of training, projection, clustering and tests.")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="CPU threads.")
 
     samples: int | None = Field(None, ge=500, description="Keep this many images; all when empty.")
-    unlabeled: int = Field(1000, ge=0, description="Test images whose labels are withheld.")
+    unlabeled: int = Field(1000, ge=0, description="CIFAR-10's test images whose labels are withheld.")
     split_seed: int = Field(0, ge=0, description="Seed of the splits.")
     scored_train: int | None = Field(None, ge=0, description="Training images to score; all when empty.")
 
@@ -146,6 +191,11 @@ class Settings(BaseSettings):
     min_group_size: int = Field(20, ge=5, description="Smaller groups are not judged.")
 
     @property
+    def side(self) -> int:
+        """Side in pixels of the images of the dataset."""
+        return self.dataset.size if self.dataset else PRESET_SIDE
+
+    @property
     def resolution(self) -> int:
         """Side in pixels of the images the model is shown: that of the last phase of its training."""
         return self.phases[-1].resolution
@@ -203,7 +253,16 @@ def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
         raise UsageError(f"Settings: {problems}. `latentlake config` shows what is allowed.") from None
     except ValueError as error:
         raise UsageError(f"The settings file {config_file} is not valid TOML: {error}") from None
+    if found.phases == preset_phases(found.preset, PRESET_SIDE):
+        found.phases = preset_phases(found.preset, found.side)
     return Settings.model_construct(**dict(found))
+
+
+def preset_phases(preset: str, side: int) -> list[Phase]:
+    """The training schedule of a preset for images of that side: its resolutions grow with it, in steps of 4 px."""
+    phases = [Phase(**phase) for phase in PRESETS[preset]["phases"]]
+    scale = side / PRESET_SIDE
+    return [Phase(resolution=4 * max(2, round(p.resolution * scale / 4)), epochs=p.epochs) for p in phases]
 
 
 def _describe(problem: Any) -> str:

@@ -46,6 +46,7 @@ class Staged:
 
     groups: dict[str, dict[str, str]]
     frames: Frames = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
 
     def scan(self, name: str) -> pl.LazyFrame:
         return self.frames[name].lazy()
@@ -286,7 +287,7 @@ def description_tables(
     samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
     density = statements.Density.of(samples, near, training_images=training_images)
     stability, common = assessed.frames["cluster_stability"], (settings, progress)
-    found = findings.find(samples, density, *common)
+    found = findings.find(samples, density, *common, carried=tuple(joined.metadata))
     of_data = data_findings.find_in_data(samples, embedding, *common)
     return {
         "triage": joined.frames["triage"],

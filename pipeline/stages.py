@@ -290,7 +290,7 @@ class Stages:
             ),
             settings=TEST_SETTINGS,
             code=(describe, findings, data_findings, groups, statements, triage, permutation, differences, queries),
-            inputs=tuple(stage.fingerprint for stage in measured),
+            inputs=(*(stage.fingerprint for stage in measured), *self.dataset.besides()),
         )
 
     @cached_property
@@ -320,7 +320,7 @@ class Stages:
 
     def _staged(self, *, without: tuple[str, ...] = ()) -> Staged:
         """The tables of the stages that measure samples, those of the named stages empty."""
-        joined = Staged(self.dataset.groups, {"samples": self.dataset.frame})
+        joined = Staged(self.dataset.groups, {"samples": self.dataset.frame}, self.dataset.metadata_kinds)
         for name in ("properties", "score", "neighbors", "project", "cluster", "copies", *LATER):
             joined.frames |= {} if name in without else getattr(self, name).frames
         for table in ("triage", "map_families"):

@@ -183,3 +183,25 @@ def test_serve_stops_with_one_sentence_where_the_login_cannot_work(tiny_lake, tm
     assert result.returncode == 1
     assert "latentlake: The section [auth] of the secrets needs a cookie_secret" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_init_writes_a_file_that_loads_and_overwrites_none(tmp_path):
+    path = tmp_path / "my.toml"
+    first = latentlake("init", str(path))
+    assert first.returncode == 0 and str(path) in first.stdout, first.stderr
+    settings = json.loads(latentlake("config", "--config", str(path)).stdout)
+    assert (settings["preset"], settings["dataset"]) == ("quick", None)
+    path.write_text("seed = 1\n")
+    again = latentlake("init", str(path))
+    assert again.returncode == 2 and "exists: name another file, or overwrite it with --force" in again.stderr
+    assert path.read_text() == "seed = 1\n"
+    assert latentlake("init", str(path), "--force").returncode == 0 and "[dataset]" in path.read_text()
+    assert latentlake("init", str(tmp_path / "nowhere" / "a.toml")).returncode == 2
+
+
+def test_doctor_looks_for_the_images_that_the_settings_name(tmp_path):
+    path = tmp_path / "my.toml"
+    path.write_text(f'lake = "{tmp_path}/lake"\n[dataset]\nsource = "{tmp_path}/photos"\n')
+    assert f"no  the dataset {tmp_path}/photos is missing" in latentlake("doctor", "--config", str(path)).stdout
+    (tmp_path / "photos").mkdir()
+    assert f"ok  the dataset {tmp_path}/photos is there" in latentlake("doctor", "--config", str(path)).stdout

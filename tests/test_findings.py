@@ -178,6 +178,27 @@ def test_every_group_is_what_its_filter_says(settings):
         assert members["sample_id"].to_list() == samples["sample_id"].gather(np.sort(group.rows)).to_list(), group.name
 
 
+def test_a_hard_value_and_a_hard_end_of_columns_of_the_source_are_found(settings):
+    samples = make_samples(11, size=4000)
+    rng = np.random.default_rng(0)
+    iso = pl.Series(rng.uniform(100, 800, 4000)).set(pl.Series(rng.random(4000) < 0.1), None)
+    more = {"camera": np.array(["a", "b", "c"])[rng.integers(0, 3, 4000)].tolist(), "iso": iso}
+    samples = samples.with_columns(
+        **{name: pl.Series(values) for name, values in more.items()}, each=pl.col("sample_id").cast(pl.String)
+    )
+    hard = (pl.col("camera") == "b") | (pl.col("iso") > 740)
+    raised = samples.with_columns(pl.when(hard).then(pl.col("loss") + 1).otherwise("loss").alias("loss"))
+    found = findings.find(raised, nowhere(raised), settings, QUIET, carried=("camera", "iso", "each"))
+    names = found.filter(pl.col("covered_by").is_null(), "confirmed")["name"].to_list()
+    assert "Images with camera b" in names
+    assert any(name.startswith("Images with high iso (the ") for name in names)
+    assert not found["filter"].str.contains("camera.is.(a|c)|each").any()
+    for row in found.iter_rows(named=True):
+        assert Filters.from_text(row["filter"]).apply(raised.lazy()).collect().height == row["n"], row["name"]
+    plain = find(raised, settings)
+    assert not plain["filter"].str.contains("camera|iso").any()
+
+
 def test_a_hard_end_of_a_property_is_found_in_its_class_only(settings):
     samples = make_samples(9, size=6000)
     low = (pl.col("label") == "dog") & (pl.col("contrast") <= samples.filter(label="dog")["contrast"].quantile(0.1))

@@ -1,9 +1,12 @@
 """Settings: flags over environment over file over preset over defaults; wrong values are named."""
 
+import re
+
 import pytest
 
 from lake.errors import UsageError
-from pipeline.settings import PRESETS, Settings, load_settings
+from pipeline.init_file import TEMPLATE
+from pipeline.settings import PRESETS, DatasetSettings, Settings, load_settings
 
 
 @pytest.fixture
@@ -59,3 +62,16 @@ def test_wrong_values_are_named_with_what_was_given(file, tmp_path, monkeypatch)
 def test_every_setting_is_described():
     undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undescribed == []
+
+
+def test_the_settings_of_init_load_as_written_and_with_everything_on(tmp_path):
+    path = tmp_path / "latentlake.toml"
+    path.write_text(TEMPLATE)
+    assert load_settings(path).dataset is None
+    path.write_text(re.sub(r"^# (?=\[|\w+ = )", "", TEMPLATE, flags=re.M))
+    settings = load_settings(path)
+    assert settings.dataset is not None and settings.minutes == 30
+    assert settings.dataset.model_fields_set == DatasetSettings.model_fields.keys()
+    assert settings.dataset.groups["superclass"]["vehicle"] == ["ship", "truck"]
+    defaults = load_settings(dataset={"source": "photos"}).dataset.model_dump(exclude={"name", "groups", "metadata"})
+    assert settings.dataset.model_dump().items() >= {k: v for k, v in defaults.items() if k != "source"}.items()

@@ -38,7 +38,7 @@ def test_what_was_staged_is_read_back_unchanged(lake: Lake) -> None:
 def test_a_reader_never_sees_an_unpublished_run(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
     open_run, before = lake.run(), contents(lake.run())
     for name, frame in tables.items():
-        stage_all(lake, {"predictions": tables["predictions"], name: frame})
+        stage_all(lake, {known: tables[known] for known in ("samples", "predictions")} | {name: frame})
         assert run_ids(lake) == [FIRST]
     assert contents(open_run) == before
     assert contents(Lake(lake.root).run()) == before
@@ -48,7 +48,7 @@ def test_staging_twice_keeps_one_copy(lake: Lake, tables: dict[str, pl.DataFrame
     for _ in range(2):
         stage_all(lake, tables)
     for name, frame in tables.items():
-        key = frame["dataset_id"][0] if name in DATASET_TABLES else SECOND
+        key = tables["samples"]["dataset_id"][0] if name in DATASET_TABLES else SECOND
         assert lake.staged(name, key).collect().height == frame.height, name
 
 

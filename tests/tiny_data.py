@@ -12,11 +12,15 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
+from lake.contracts import TABLES
+
 CLASSES = ["cat", "dog", "ship", "truck"]
 GROUPS = {"superclass": {"cat": "animal", "dog": "animal", "ship": "vehicle", "truck": "vehicle"}}
 BACKGROUNDS = {"cat": (196, 84, 60), "dog": (86, 152, 74), "ship": (66, 118, 200), "truck": (150, 150, 150)}
 SPLIT_SHARES = {"train": 0.4, "validation": 0.1, "test": 0.4, "unlabeled": 0.1}
 CAT, DOG = 0, 1
+NOTHING_CARRIED = pl.Series([None], dtype=TABLES["samples"].columns()["metadata"].dtype)
+"""What `samples` has as metadata of a sample whose source had no more columns."""
 SIDE, FEATURES, TEMPERATURE = 32, 8, 1.25
 
 
@@ -107,6 +111,7 @@ def samples_frame(drawn: Drawn) -> pl.DataFrame:
             "groups": pl.Series(groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))),
             "source_name": [f"{split}/{i}" for i, split in zip(drawn.sample_id, drawn.split, strict=True)],
             "sha256": [hashlib.sha256(image.tobytes()).hexdigest() for image in drawn.images],
+            "metadata": NOTHING_CARRIED.new_from_index(0, len(drawn.sample_id)),
         }
     )
 

@@ -30,8 +30,8 @@ from tests.tiny_data import (
 )
 
 RUN_ID = "20260101-000000-aaaaaa"
-EMPTY = {"models", "search_index"}
-"""Tables without rows: nothing was trained here, and nothing is too large to be searched as it is."""
+EMPTY = {"models", "search_index", "quarantine"}
+"""Tables without rows: nothing was trained here, is too large to be searched as it is, or could not be used."""
 
 
 def build_tiny_lake(root: str, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
@@ -48,8 +48,8 @@ def build_tiny_lake(root: str, *, run_id: str = RUN_ID, samples: int = 240, seed
 def stage_all(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
     """Stage every table in order; there is no model, as nothing was trained."""
     for name, frame in tables.items():
-        key = None if name in DATASET_TABLES else tables["predictions"]["run_id"][0]
-        lake.stage(name, frame, key=key)
+        table, column = ("samples", "dataset_id") if name in DATASET_TABLES else ("predictions", "run_id")
+        lake.stage(name, frame, key=None if len(frame) else tables[table][column][0])
 
 
 def run_facts(
@@ -104,7 +104,7 @@ def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> d
         "findings": run_tables.findings(rows),
         "training": run_tables.training(),
         "dynamics": _dynamics(drawn),
-        **{name: TABLES[name].create_empty() for name in ("models", "search_index")},
+        **{name: TABLES[name].create_empty() for name in sorted(EMPTY)},
         "proofs": tiny_maps.proofs(),
         "metrics": run_tables.metrics(rows),
     }

@@ -213,12 +213,19 @@ def axis(run: Run, column: str) -> Axis:
     return Axis(column, tuple(_cuts(run.lake.root, run.run_id, column)) if dtype.is_float() else None)
 
 
+def coarse_metadata(run: Run) -> list[str]:
+    """Columns of the source that colours and axes can show: numbers, and texts of few values."""
+    most = scales.SYMBOLS_IN_LEGEND
+    kinds = run.metadata.items()
+    return [column for column, kind in kinds if kind == "number" or len(values(run, column, most + 1)[0]) <= most]
+
+
 def color_columns(run: Run) -> list[str]:
     """Columns a reader may colour by, the first grouping first."""
     clusters = [queries.cluster_column(method) for method in METHODS]
     said = ["label", "predicted", "split", "correct"]
     measured = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept"]
-    return [*run.groups, *said, *clusters, *measured, *queries.PROPERTIES]
+    return [*run.groups, *said, *clusters, *measured, *coarse_metadata(run), *queries.PROPERTIES]
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

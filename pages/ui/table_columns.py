@@ -3,6 +3,7 @@
 from lake import queries
 from lake.cluster_contracts import METHODS
 from lake.store import Run
+from pages.ui import data
 
 SHOWN = ("label", "predicted", "correct", "loss", "confidence", "split", "out_of_sample")
 NO_AXIS = ("source_name", "out_of_sample", "x", "y", "pca_x", "pca_y")
@@ -12,7 +13,7 @@ NO_AXIS = ("source_name", "out_of_sample", "x", "y", "pca_x", "pca_y")
 def grouped_columns(run: Run) -> dict[str, list[str]]:
     """Every column an analyst may show, by what it is about."""
     return {
-        "The sample": ["label", *run.groups, "split", "source_name"],
+        "The sample": ["label", *run.groups, "split", *run.metadata, "source_name"],
         "The model": ["predicted", "correct", "loss", "confidence", "expected_loss", "margin", "out_of_sample"],
         "The image": list(queries.PROPERTIES),
         "Latent space": [*map(queries.cluster_column, METHODS), "neighbors_kept", "x", "y", "pca_x", "pca_y"],
@@ -27,4 +28,5 @@ def columns_of(run: Run) -> list[str]:
 
 def axes_of(run: Run) -> list[str]:
     """Every column that the losses may be laid out by."""
-    return [column for column in columns_of(run) if column not in NO_AXIS]
+    fine = set(run.metadata) - set(data.coarse_metadata(run))
+    return [column for column in columns_of(run) if column not in (*NO_AXIS, *fine)]

@@ -1,0 +1,140 @@
+"""One image file of any kind -> the square of pixels the model trains on, or the reason why it cannot be used.
+
+`decode(data, side)` never raises for what a file holds. The rule: the first frame, upright as EXIF says; transparent
+pixels on white; grey of 16 bits from 0 to 65,535, of more bits or of floats from its lowest to its highest value; RGB.
+The shorter side is scaled to `side` (bicubic) and the longer one cut at both ends.
+"""
+
+import errno
+import io
+import stat
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+"""Read by their content, whatever the file is called; none of them starts another program."""
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 512 * 2**20
+MAX_16_BIT = 65_535
+DRAFT = 4
+"""A JPEG is decoded at the smallest of its own scales that has this many times the pixels a side needs."""
+ON_DISK = {
+    errno.ELOOP: "symbolic link loop",
+    errno.ENOENT: "missing file",
+    errno.ENOTDIR: "missing file",
+    errno.EISDIR: "not a file",
+}
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why a file is no sample: a reason that stays the same from version to version, and more for people."""
+
+    reason: str
+    detail: str = ""
+
+
+def decode(data: bytes, side: int) -> Pixels | Unusable:
+    """The pixels [side, side, 3] of an encoded image."""
+    with _without_warnings():
+        return _decode(data, side)
+
+
+def decode_all(
+    sources: Sequence[bytes | Path], side: int, *, threads: int, done: Callable[[], None]
+) -> Iterator[Pixels | Unusable]:
+    """Each image as `decode` has it, in order, several at a time; `done` is called after each."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        with _without_warnings():
+            for found in pool.map(lambda source: _decode_source(source, side), sources):
+                done()
+                yield found
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read_file(path: Path) -> bytes | Unusable:
+    """The bytes of a file."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would never end
+            return Unusable("not a file")
+        if found.st_size > MAX_BYTES:
+            return Unusable("too many bytes", f"{found.st_size:,}, at most {MAX_BYTES:,}")
+        return path.read_bytes()
+    except OSError as error:
+        return Unusable(ON_DISK.get(error.errno or 0, "unreadable file"), error.strerror or "")
+    except ValueError as error:  # a name with a null byte
+        return Unusable("missing file", str(error))
+
+
+def _decode_source(source: bytes | Path, side: int) -> Pixels | Unusable:
+    data = source if isinstance(source, bytes) else read_file(source)
+    return data if isinstance(data, Unusable) else _decode(data, side)
+
+
+def _decode(data: bytes, side: int) -> Pixels | Unusable:
+    if not data:
+        return Unusable("zero bytes")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return Unusable("too many pixels", f"{image.width} x {image.height}, at most {MAX_PIXELS:,}")
+            image.draft(None, (DRAFT * side, DRAFT * side))
+            image.load()
+            square = ImageOps.fit(_to_rgb(_upright(image)), (side, side), Image.Resampling.BICUBIC)
+            return np.array(square, np.uint8)
+    except UnidentifiedImageError:
+        return Unusable("not an image", f"none of {', '.join(FORMATS)}")
+    except Image.DecompressionBombError as error:
+        return Unusable("too many pixels", _first_line(error))
+    except Exception as error:  # decoders raise whatever a damaged file makes them run into
+        cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        return Unusable("truncated" if cut else "damaged image", _first_line(error))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # a damaged description spoils no pixels
+        return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_to_bytes(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_bytes(grey_HW: NDArray[np.generic]) -> Pixels:
+    """Grey of more than 8 bits as bytes."""
+    grey = np.nan_to_num(grey_HW.astype(np.float64), posinf=0, neginf=0)
+    low, high = grey.min(), grey.max()
+    if grey_HW.dtype.kind in "iu" and low >= 0 and high <= MAX_16_BIT:
+        low, high = 0, MAX_16_BIT
+    return ((grey - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Pillow warns of large images and odd metadata; what counts is whether the pixels can be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,52 @@
+"""The settings file that `latentlake init` writes: what most people set, each with what it means."""
+
+from pathlib import Path
+
+from lake.errors import UsageError
+
+DEFAULT = Path("latentlake.toml")
+TEMPLATE = """\
+# Settings: `latentlake refresh --config latentlake.toml`, then `latentlake serve --config latentlake.toml`.
+# Lines that begin with # are off. `latentlake config` prints all; flags and LATENTLAKE_... override this file.
+
+preset = "quick"            # smoke (2,000 images, for a try), quick, standard (nightly) or full
+lake = "data/lake"          # where the pages read from: a folder, or an object-store URL such as s3://bucket/lake
+work_dir = "data/work"      # finished stages, for resuming
+# seed = 0
+# minutes = 30              # train the schedule that takes so long on this machine
+
+# Without the section [dataset] the data are CIFAR-10. With it they are yours; paths count from where the command runs.
+# [dataset]
+# source = "photos"         # a folder with a sub-folder for every class; above them, perhaps, train, validation, test
+#                           # and unlabeled; images in no folder of a class have no label. Or a table: .csv, .parquet or
+#                           # Delta.
+# name = "My photos"        # the dataset is known by it, wherever it lies
+# size = 32                 # side in pixels of the square that every image becomes; twice as large trains 4 x as long
+
+# Of a table:
+# image_column = "image"    # encoded bytes, or paths beside the file
+# label_column = "label"    # empty is unlabeled
+# split_column = "split"    # train, validation, test or unlabeled; may be missing
+# name_column = "name"      # unique; may be missing
+# metadata = ["camera"]     # more columns, to filter, colour and compare by
+
+# Where no images are named test or validation, these shares of the labelled ones are held out, each class in its share:
+# test_share = 0.2
+# validation_share = 0.1
+
+# Classes may count as something: a grouping, its values, and the labels of each. A label that none has counts as other.
+# [dataset.groups.superclass]
+# animal = ["cat", "dog"]
+# vehicle = ["ship", "truck"]
+"""
+
+
+def write_settings(path: Path, *, force: bool) -> None:
+    """Write the file; raises `UsageError` where it exists and `force` is not given, or it cannot be written."""
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise UsageError(f"{path} exists: name another file, or overwrite it with --force.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}): name another file.") from None

@@ -1,0 +1,207 @@
+"""A dataset of one's own: files or rows decoded, numbered and split, and what could not be used beside it.
+
+Images seen are samples, in quarantine, or left out by the setting `samples`. N images, K classes.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.contracts import make_frame
+from lake.errors import UserError
+from lake.queries import reserved_columns
+from lake.store import Lake
+from pipeline.datasets import Dataset, stratified
+from pipeline.image_files import Unusable, decode_all
+from pipeline.image_sources import Found, Listing, list_images
+from pipeline.numbering import Known
+from pipeline.own_splits import assign_missing_splits
+from pipeline.progress import Progress
+from pipeline.settings import DatasetSettings, Settings
+
+MIN_IMAGES, MIN_CLASSES, MAX_CLASSES = 100, 2, 1000
+OTHER = "other"
+"""What a class counts as in a grouping that does not name it."""
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The images that can be used, and by name why others cannot."""
+
+    found: list[Found]
+    images_NHWC: NDArray[np.uint8]
+    refused: list[tuple[str, Unusable]]
+
+
+def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progress: Progress) -> Dataset:
+    """The images that `own` names; those the lake knows keep their numbers and splits.
+
+    Raises `UserError` where the source cannot be read or is no dataset to train on, or a column's name is taken.
+    """
+    listing = list_images(own)
+    _check_names(own, listing)
+    images = _decode(listing, own, settings, progress)
+    classes = _find_classes(images, own)
+    number = {name: i for i, name in enumerate(classes)}
+    label = np.array([-1 if one.label is None else number[one.label] for one in images.found], dtype=np.int64)
+    keys = [(one.name, _hash(image)) for one, image in zip(images.found, images.images_NHWC, strict=True)]
+    known = Known.read(lake, _dataset_id(own, settings))
+    split = _split(label, images.found, [known.split.get(key) for key in keys], own, settings.split_seed)
+    rows = _choose(label, split, np.array([key in known.number for key in keys]), settings)
+    sample_id = known.number_of([keys[i] for i in rows])
+    order = rows[np.argsort(sample_id)]
+    counts = f"{len(order):,} of {len(keys):,} images of {len(classes):,} classes"
+    progress.say(f"{_name(own)}: {counts}; {len(images.refused):,} files could not be used.")
+    carried = [images.found[i].row for i in order]
+    return Dataset(
+        dataset_id=_dataset_id(own, settings),
+        name=_name(own),
+        classes=classes,
+        groups=_group(own, classes),
+        sample_id=np.sort(sample_id),
+        images_NHWC=images.images_NHWC[order],
+        label=label[order],
+        split=split[order],
+        source_name=[keys[i][0] for i in order],
+        quarantine=_quarantine(images),
+        metadata={name: column.gather(carried) for name, column in listing.columns.items()},
+    ).with_hashes([keys[i][1] for i in order])
+
+
+def _decode(listing: Listing, own: DatasetSettings, settings: Settings, progress: Progress) -> _Images:
+    """Every image of the listing; of those that share a name the first."""
+    taken: set[str] = set()
+    unique: list[Found] = []
+    refused: list[tuple[str, Unusable]] = []
+    for one in listing.found:
+        if one.name in taken:
+            refused.append((one.name, Unusable("duplicate name")))
+        else:
+            taken.add(one.name)
+            unique.append(one)
+    images_NHWC = np.empty((len(unique), own.size, own.size, 3), np.uint8)
+    kept: list[Found] = []
+    with progress.task("images", len(unique)) as task:
+        decoded = decode_all([one.image for one in unique], own.size, threads=settings.threads, done=task.advance)
+        for one, pixels in zip(unique, decoded, strict=True):
+            if isinstance(pixels, Unusable):
+                refused.append((one.name, pixels))
+            else:
+                images_NHWC[len(kept)] = pixels
+                kept.append(one)
+    names = {one.name for one in kept}
+    return _Images(kept, images_NHWC[: len(kept)], _with_own_names([*listing.refused, *refused], names))
+
+
+def _with_own_names(refused: list[tuple[str, Unusable]], taken: set[str]) -> list[tuple[str, Unusable]]:
+    """The same under names of which none is there twice, or in `taken`."""
+    named = []
+    times = Counter(taken)
+    for name, why in refused:
+        own = name
+        while own in taken:
+            times[name] += 1
+            own = f"{name} ({times[name]})"
+        taken.add(own)
+        named.append((own, why))
+    return named
+
+
+def _find_classes(images: _Images, own: DatasetSettings) -> list[str]:
+    """The labels, sorted; raises `UserError` where there are too few or too many, or too few images."""
+    if len(images.found) < MIN_IMAGES:
+        refused = f", and {len(images.refused):,} files that cannot be used" if images.refused else ""
+        raise UserError(
+            f"The dataset {own.source} has {len(images.found):,} images{refused}: at least {MIN_IMAGES} are needed."
+        )
+    classes = sorted({one.label for one in images.found if one.label is not None})
+    if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
+        only = f" ({classes[0]!r})" if len(classes) == 1 else ""
+        raise UserError(
+            f"The dataset {own.source} has images of {len(classes):,} classes{only}: "
+            f"{MIN_CLASSES} to {MAX_CLASSES:,} are needed."
+        )
+    return classes
+
+
+def _choose(
+    label: NDArray[np.int64], split: NDArray[np.str_], known_N: NDArray[np.bool_], settings: Settings
+) -> NDArray[np.int64]:
+    """The rows to keep, ascending: all, or as many as `samples` says, of which those that are known stay.
+
+    Of the others each class of each split is taken in its share.
+    """
+    if settings.samples is None:
+        return np.arange(len(label))
+    old, new = np.flatnonzero(known_N), np.flatnonzero(~known_N)
+    room = max(0, settings.samples - len(old))
+    parts = np.unique(split, return_inverse=True)[1] * (label.max() + 2) + label
+    return np.sort(np.concatenate([old, stratified(new, parts, room, np.random.default_rng(settings.split_seed))]))
+
+
+def _quarantine(images: _Images) -> pl.DataFrame:
+    rows = [{"source_name": name, "reason": why.reason, "detail": why.detail} for name, why in images.refused]
+    return make_frame("quarantine", rows).sort("source_name")
+
+
+def _split(
+    label: NDArray[np.int64], found: list[Found], known: list[str | None], own: DatasetSettings, seed: int
+) -> NDArray[np.str_]:
+    """The split of each image; raises `UserError` where one has no labelled image."""
+    named = [one.split for one in found]
+    shares = {"test_share": own.test_share, "validation_share": own.validation_share}
+    split = assign_missing_splits(label, named, known, **shares, seed=seed)
+    for name in ("train", "validation", "test"):
+        if not (split == name).any():
+            raise UserError(
+                f"The dataset {own.source} has no labelled image for the split {name}: add some, "
+                "name them so, or change test_share and validation_share in [dataset]."
+            )
+    return split
+
+
+def _check_names(own: DatasetSettings, listing: Listing) -> None:
+    """Raises `UserError` where a grouping or a column that is carried along is called as another column is."""
+    names = [*own.groups, *listing.columns]
+    clashes = [name for name in names if name in reserved_columns() or names.count(name) > 1]
+    if len(listing.columns) < len(own.metadata):
+        raise UserError(f"Two columns of metadata = {own.metadata} have the same name but for signs: rename one.")
+    if clashes:
+        raise UserError(f"[dataset]: {clashes[0]!r} is the name of another column of the samples: choose another name.")
+
+
+def _group(own: DatasetSettings, classes: list[str]) -> dict[str, dict[str, str]]:
+    """Grouping -> class -> value; raises `UserError` where one names a class that is not there."""
+    groups = {}
+    for name, values in own.groups.items():
+        named = {label: value for value, labels in values.items() for label in labels}
+        if strangers := named.keys() - set(classes):
+            raise UserError(f"[dataset.groups.{name}] names {min(strangers)!r}, which is no class of {own.source}.")
+        groups[name] = {label: named.get(label, OTHER) for label in classes}
+    return groups
+
+
+def _name(own: DatasetSettings) -> str:
+    source = own.source.absolute()
+    return own.name or (source.name if source.is_dir() else source.stem) or "images"
+
+
+def _dataset_id(own: DatasetSettings, settings: Settings) -> str:
+    """Names the source and its split, not what is in it: it stays when images come."""
+    where = None if own.name else str(own.source.absolute())
+    columns = own.model_dump(mode="json", exclude={"source", "metadata", "groups"})
+    facts = [where, columns, settings.samples, settings.split_seed]
+    ascii_name = unicodedata.normalize("NFKD", _name(own)).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:40].strip("-")
+    return f"{words or 'own'}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]}"
+
+
+def _hash(image_HWC: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(image_HWC.tobytes()).hexdigest()
