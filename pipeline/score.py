@@ -1,6 +1,6 @@
 """Scoring: embedding, logits and calibrated loss of every sample the preset asks for.
 
-Shapes: N samples, K classes, D = 512 features.
+Shapes: N samples, K classes, D features.
 """
 
 from dataclasses import dataclass

@@ -57,7 +57,7 @@ def find_claims(run: Run, samples: pl.LazyFrame) -> list[Claim]:
 
 def _separation(run: Run, separation: pl.DataFrame) -> Claim:
     purity = find_purity(separation, first_group(run))
-    said = say_purity(purity) if purity else None
+    said = say_purity(purity, queries.embedding_size(run)) if purity else None
     return Claim(
         title=say_kinds(run),
         page="population_map",
@@ -157,11 +157,13 @@ def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example:
         if purity
         else NOT_MEASURED
     )
+    features = queries.embedding_size(run)
+    how = f"Cosine similarity of the {features:,}-d embeddings, compared with every sample"
     return Claim(
         title="Similar images can be fetched",
         page="similar",
         sentence=shared + around,
-        proof=_of_purity("Cosine similarity of the 512-d embeddings, compared with every sample", purity),
+        proof=_of_purity(how, purity),
         look="Add samples to search from, or from an image of your own, and keep what you find as a set.",
         query={"sample": str(example)},
     )
