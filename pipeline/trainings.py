@@ -6,7 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline import augment, distributed, dynamics, folds, model, schedule, stage_tables, train, whitening
+from pipeline import (
+    architecture,
+    augment,
+    distributed,
+    dynamics,
+    folds,
+    model,
+    schedule,
+    stage_tables,
+    train,
+    whitening,
+)
 from pipeline.before import Before
 from pipeline.datasets import Dataset
 from pipeline.plan import Plan
@@ -19,6 +30,9 @@ TRAIN_SETTINGS = (
     "seed",
     "threads",
     "device",
+    "model",
+    "mean",
+    "std",
     "pretrained",
     "phases",
     "batch_size",
@@ -32,7 +46,7 @@ TRAIN_SETTINGS = (
     "label_smoothing",
     "warmup",
 )
-TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, model)
+TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, architecture, model)
 
 
 class Trainings:
@@ -53,6 +67,7 @@ class Trainings:
     ) -> None:
         self._dataset, self._progress, self._plan, self.settings = dataset, progress, plan, settings
         self._key = partial(work.key, settings=TRAIN_SETTINGS, code=TRAIN_CODE)
+        self._check()
         self._keeps = keeps_model(before, settings, self._wanted("train"), progress)
         if before and self._keeps:
             self.settings = with_kept_model(before, settings)
@@ -75,9 +90,19 @@ class Trainings:
     def classifier(self, training: Finished) -> nn.Module:
         """The model that a training left, where the settings want it to run."""
         classifier, _ = model.load_checkpoint(
-            training.folder / CHECKPOINT, classes=self._dataset.classes, dataset_id=self._dataset.dataset_id
+            training.folder / CHECKPOINT,
+            classes=self._dataset.classes,
+            dataset_id=self._dataset.dataset_id,
+            layers=self.settings.loss_map_layers,
         )
         return classifier.to(model.choose_device(self.settings.device))
+
+    def _check(self) -> None:
+        """Raises `UserError` before anything is computed where the settings name a model that cannot be had."""
+        classes, settings = self._dataset.classes, self.settings
+        if settings.model != model.DEFAULT.name or settings.loss_map_layers:
+            created = model.create_model(len(classes), architecture.architecture_of(settings))
+            architecture.check(created, sorted({phase.resolution for phase in settings.phases}))
 
     def _wanted(self, name: str) -> str:
         """The fingerprint of a training on the training split as it is now."""

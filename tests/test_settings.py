@@ -59,3 +59,15 @@ def test_wrong_values_are_named_with_what_was_given(file, tmp_path, monkeypatch)
 def test_every_setting_is_described():
     undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undescribed == []
+
+
+def test_lists_are_written_with_commas_or_as_json_in_flags_and_the_environment(monkeypatch):
+    assert load_settings(loss_map_layers="layer2, layer3").loss_map_layers == ["layer2", "layer3"]
+    assert load_settings(loss_map_layers='["layer2"]').loss_map_layers == ["layer2"]
+    monkeypatch.setenv("LATENTLAKE_MEAN", "0.5, 0.5, 0.4")
+    monkeypatch.setenv("LATENTLAKE_LOSS_MAP_LAYERS", "stages.1")
+    found = load_settings()
+    assert found.mean == (0.5, 0.5, 0.4) and found.loss_map_layers == ["stages.1"]
+    for wrong in ("0.5", "0, 1, 1"):
+        with pytest.raises(UsageError, match="Settings: std"):
+            load_settings(std=wrong)

@@ -9,7 +9,7 @@ import polars as pl
 
 from lake import queries
 from lake.filters import Filters
-from lake.map_contracts import LAYERS
+from lake.loss_maps import map_layers
 from lake.statistics import bootstrap_mean_interval
 from lake.store import Run
 from lake.words import between, p_value
@@ -18,6 +18,7 @@ from pages.ui.words import number, percent, plain, share_with_interval
 
 NEAREST = 15
 NOT_MEASURED = "Not measured in this run: refresh to measure it."
+NO_MAPS = "This run has no loss maps: no layer of its model puts out a grid of cells over the image."
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def find_claims(run: Run, samples: pl.LazyFrame) -> list[Claim]:
         _confusion(label, confused, tables["findings"]),
         _groups(tables["cluster_summaries"]),
         _similar(run, samples, tables["separation"], int(example)),
-        _loss_maps(tables["proofs"], int(example)),
+        _loss_maps(map_layers(run), tables["proofs"], int(example)),
     ]
 
 
@@ -169,11 +170,11 @@ def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example:
     )
 
 
-def _loss_maps(proofs: pl.DataFrame, example: int) -> Claim:
+def _loss_maps(layers: list[str], proofs: pl.DataFrame, example: int) -> Claim:
     """Whether what a loss map marks is what raises the loss, measured by blurring it."""
-    rows = proofs.filter(subject="loss maps", proof=f"deletion, {LAYERS[0]}")
+    rows = proofs.filter(subject="loss maps", proof=f"deletion, {layers[0] if layers else None}")
     measured = rows.row(0, named=True) if len(rows) else {"value": None, "n": 0}
-    sentence, proof = NOT_MEASURED, ""
+    sentence, proof = NOT_MEASURED if layers else NO_MAPS, ""
     if measured["value"] is not None:
         ends = f"{measured['low'] * 100:.1f} to {measured['high'] * 100:.1f}"
         sentence = (
