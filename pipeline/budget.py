@@ -23,11 +23,12 @@ TIMED_STEPS = 4
 
 
 def fit_schedule(settings: Settings, data: TrainingSet, progress: Progress) -> Settings:
-    """The settings with phases that take `settings.minutes` here, said beforehand; unchanged where none are asked.
+    """The settings with phases that take `settings.minutes` here, said beforehand; unchanged where none are asked,
+    and where a model was brought, which is not trained.
 
     What was measured is kept in the work folder, so that the next refresh plans the same training.
     """
-    if settings.minutes is None:
+    if settings.minutes is None or settings.checkpoint:
         return settings
     if world_size() > 1:
         raise UsageError("minutes is for one process: with torchrun, set phases.")

@@ -128,6 +128,13 @@ class Settings(BaseSettings):
     )
     mean: Channels = Field((0.4914, 0.4822, 0.4465), description="Of each channel, 0 to 1: taken off what it is shown.")
     std: Spreads = Field((0.2470, 0.2435, 0.2616), description="What each channel is divided by then.")
+    checkpoint: Path | None = Field(
+        None, description="Weights of `model`, trained elsewhere, as .safetensors: scored instead of a training."
+    )
+    checkpoint_classes: Texts = Field(
+        default_factory=list, description="Classes of its outputs in order; empty where they are the dataset's, sorted."
+    )
+    allow_pickle: bool = Field(False, description="Read a checkpoint that is a pickle (.pt, .pth, .bin) too.")
     pretrained: bool = Field(False, description="Start from timm's published weights.")
     minutes: float | None = Field(None, gt=0, description="Train the schedule that takes this long on this machine.")
     folds: int = Field(

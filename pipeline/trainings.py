@@ -1,4 +1,7 @@
-"""The models that a run is measured by: that of the whole training split, and those of folds that leave a part out."""
+"""The models that a run is measured by: that of the whole training split, and those of folds that leave a part out.
+
+Or the one that was brought as a checkpoint.
+"""
 
 from functools import cached_property, partial
 
@@ -9,6 +12,7 @@ from torch import nn
 from pipeline import (
     architecture,
     augment,
+    brought_model,
     distributed,
     dynamics,
     folds,
@@ -47,6 +51,8 @@ TRAIN_SETTINGS = (
     "warmup",
 )
 TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, architecture, model)
+BROUGHT_SETTINGS = ("threads", "device", "model", "mean", "std", "checkpoint_classes", "phases")
+BROUGHT_CODE = (brought_model, architecture, model)
 
 
 class Trainings:
@@ -67,8 +73,10 @@ class Trainings:
     ) -> None:
         self._dataset, self._progress, self._plan, self.settings = dataset, progress, plan, settings
         self._key = partial(work.key, settings=TRAIN_SETTINGS, code=TRAIN_CODE)
+        self._brought = partial(work.key, settings=BROUGHT_SETTINGS, code=BROUGHT_CODE)
         self._check()
-        self._keeps = keeps_model(before, settings, self._wanted("train"), progress)
+        brought = settings.checkpoint is not None
+        self._keeps = not brought and keeps_model(before, settings, self._wanted("train"), progress)
         if before and self._keeps:
             self.settings = with_kept_model(before, settings)
 
@@ -79,7 +87,14 @@ class Trainings:
         return folds.assign_folds(label, self.settings.folds, seed=self.settings.seed)
 
     def main(self) -> Finished:
-        """The model of the whole training split."""
+        """The model of the whole training split, or the one that was brought."""
+        if self.settings.checkpoint:
+            return self._plan.training(
+                "train",
+                lambda folder: brought_model.keep_model(folder, self._dataset, self.settings),
+                wanted=self._wanted("train"),
+                keep=False,
+            )
         return self._training("train", self._dataset.rows("train"))
 
     def of_folds(self) -> list[Finished]:
@@ -100,12 +115,17 @@ class Trainings:
     def _check(self) -> None:
         """Raises `UserError` before anything is computed where the settings name a model that cannot be had."""
         classes, settings = self._dataset.classes, self.settings
-        if settings.model != model.DEFAULT.name or settings.loss_map_layers:
+        if brought_model.find_file(settings):
+            brought_model.load_brought(classes, settings)
+        elif settings.model != model.DEFAULT.name or settings.loss_map_layers:
             created = model.create_model(len(classes), architecture.architecture_of(settings))
             architecture.check(created, sorted({phase.resolution for phase in settings.phases}))
 
     def _wanted(self, name: str) -> str:
         """The fingerprint of a training on the training split as it is now."""
+        if self.settings.checkpoint:
+            content = brought_model.hash_file(self.settings.checkpoint)
+            return self._brought(name, inputs=(self._dataset.dataset_id, *self._dataset.classes, content))
         part = () if name == "train" else (name, str(self.settings.folds))
         return self._key(name, inputs=(self._dataset.dataset_id, self._dataset.content("train"), *part))
 

@@ -63,7 +63,7 @@ def test_every_setting_is_described():
 
 def test_lists_are_written_with_commas_or_as_json_in_flags_and_the_environment(monkeypatch):
     assert load_settings(loss_map_layers="layer2, layer3").loss_map_layers == ["layer2", "layer3"]
-    assert load_settings(loss_map_layers='["layer2"]').loss_map_layers == ["layer2"]
+    assert load_settings(checkpoint_classes='["cat", "dog, wet"]').checkpoint_classes == ["cat", "dog, wet"]
     monkeypatch.setenv("LATENTLAKE_MEAN", "0.5, 0.5, 0.4")
     monkeypatch.setenv("LATENTLAKE_LOSS_MAP_LAYERS", "stages.1")
     found = load_settings()
