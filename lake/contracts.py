@@ -108,7 +108,7 @@ class Embeddings(dy.Schema):
 
     run_id = run_id_column()
     sample_id = sample_id_column()
-    embedding = dy.List(dy.Float32(), description="512 features of timm's forward_head(pre_logits=True).")
+    embedding = dy.List(dy.Float32(), description="Features of timm's forward_head(pre_logits=True).")
 
 
 class Projection(dy.Schema):
@@ -119,7 +119,7 @@ class Projection(dy.Schema):
     x = float_column("First UMAP coordinate; no unit.")
     y = float_column("Second UMAP coordinate; no unit.")
     neighbors_kept = float_column(
-        "Share of the 15 nearest in 512-d that are among the 15 nearest on the map.", min=0, max=1
+        "Share of the 15 nearest in latent space that are among the 15 nearest on the map.", min=0, max=1
     )
     pca_x = float_column("First principal component of the embeddings at unit length.", nullable=True)
     pca_y = float_column("Second principal component.", nullable=True)
@@ -142,7 +142,7 @@ class Separation(dy.Schema):
 
     run_id = run_id_column()
     grouping = dy.String(primary_key=True, description="What the classes are grouped by: superclass, or label itself.")
-    space = one_of(SPACES, "Space: the 512 features or the map", primary_key=True)
+    space = one_of(SPACES, "Space: the embeddings or the map", primary_key=True)
     measure = one_of(SEPARATION_MEASURES, "What is measured", primary_key=True)
     label = dy.String(primary_key=True, description="The class the row is of; empty for all samples.")
     n = dy.Int64(min=1, description="Held-out samples it is the mean of.")

@@ -94,6 +94,12 @@ def map_sizes(run: Tables) -> pl.LazyFrame:
     return run.scan("loss_maps").select("layer", "height", "width").unique().sort("layer")
 
 
+def map_layers(run: Tables) -> list[str]:
+    """The layers that have maps, the one with most cells first; none where the model has no layers to explain."""
+    sizes = map_sizes(run).collect()
+    return sizes.sort(-pl.col("height") * pl.col("width"), "layer")["layer"].to_list()
+
+
 def to_cells(values_HW: NDArray[np.floating]) -> pl.DataFrame:
     """A map as one row a cell: row, column and value."""
     row, column = np.indices(values_HW.shape)

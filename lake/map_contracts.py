@@ -7,7 +7,6 @@ import dataframely as dy
 
 from lake.columns import float_column, one_of, run_id_column, sample_id_column
 
-LAYERS = ["layer3", "layer4"]
 RULES = ["at most", "at least"]
 
 
@@ -19,7 +18,7 @@ class LossMaps(dy.Schema):
 
     run_id = run_id_column()
     sample_id = sample_id_column()
-    layer = one_of(LAYERS, "Block whose output is explained", primary_key=True)
+    layer = dy.String(primary_key=True, description="Block whose output is explained, by its name in the model.")
     target = dy.String(primary_key=True, description="Class whose loss is explained: the label, the prediction.")
     height = dy.Int64(min=1, description="Cells.")
     width = dy.Int64(min=1, description="Cells.")
@@ -51,7 +50,7 @@ class PooledMaps(dy.Schema):
 
     run_id = run_id_column()
     filter_ = dy.String(alias="filter", primary_key=True, description="The filter that reproduces the group.")
-    layer = one_of(LAYERS, "Block whose output is explained", primary_key=True)
+    layer = dy.String(primary_key=True, description="Block whose output is explained, by its name in the model.")
     name = dy.String(description="The group in words.")
     n = dy.Int64(min=2, description="Maps of its given labels.")
     height = dy.Int64(min=1, description="Cells.")

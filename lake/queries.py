@@ -145,7 +145,7 @@ def reliability(frame: pl.LazyFrame, *, bins: int = 15) -> pl.LazyFrame:
 
 
 def neighbor_purity(run: Run, group: str, *, nearest: int = 15, held_out: bool = False) -> pl.LazyFrame:
-    """Per labelled sample the share of its labelled nearest neighbours (cosine, 512-d) that share its `group`.
+    """Per labelled sample the share of its labelled nearest neighbours in latent space that share its `group`.
 
     `held_out` asks only for those that the model did not learn from.
     """
@@ -203,6 +203,12 @@ def probabilities(run: Run, sample_id: int) -> pl.LazyFrame:
     row = run.scan("predictions").filter(pl.col("sample_id") == sample_id)
     named = row.select(pl.lit(pl.Series([run.classes])).alias("label"), pl.col("probabilities").alias("probability"))
     return named.explode("label", "probability").sort("probability", descending=True)
+
+
+def embedding_size(run: Tables) -> int:
+    """How many numbers an embedding of the run has; 0 where nothing was scored."""
+    found = run.scan("embeddings").head(1).select(pl.col("embedding").list.len()).collect()
+    return int(found.item()) if len(found) else 0
 
 
 def metric(run: Run, stage: str, name: str) -> float | None:

@@ -6,7 +6,6 @@ import streamlit as st
 from lake import queries
 from lake.cluster_contracts import METHODS
 from lake.filters import Filters
-from lake.map_contracts import LAYERS
 from lake.store import Run
 from pages.ui import charts, data, filters, pooled
 from pages.ui.chart_files import show_chart
@@ -112,10 +111,11 @@ def show_galleries(run: Run, members: pl.LazyFrame, distances: pl.DataFrame) -> 
 def show_maps(run: Run, method: str, cluster: int) -> None:
     """Where in the image the loss of the group is raised, against all other samples."""
     begins = f"{Filters.of(**{queries.cluster_column(method): str(cluster)}).to_text()};"
-    found = pooled.groups(run, LAYERS[0]).filter(pl.col("filter").str.starts_with(begins))
+    finest = (data.map_layers(run) or [""])[0]
+    found = pooled.groups(run, finest).filter(pl.col("filter").str.starts_with(begins))
     if len(found):
         st.subheader("Where in the image its loss is raised", help=GLOSSARY["pooled"])
-        pooled.show_pooled(run, pooled.of_group(run, found.row(0, named=True)), LAYERS[0], key="group")
+        pooled.show_pooled(run, pooled.of_group(run, found.row(0, named=True)), finest, key="group")
 
 
 def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> None:

@@ -4,7 +4,6 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
-from lake.map_contracts import LAYERS
 from lake.statistics import wilson_interval
 from lake.store import Run
 from pages.ui import charts, data, filters
@@ -117,8 +116,9 @@ def show_cell(run: Run, held_out: pl.LazyFrame, cell: Cell) -> None:
     st.subheader(f"What sets them apart from {label} images that are right")
     names = (f"Called {predicted}", "Right")
     show_versus(run, compared, compared["predicted"] == predicted, names, order="margin")
-    st.subheader("Where in the image their loss is raised", help=GLOSSARY["pooled"])
-    show_pooled(run, _cell_maps(of_class, label, predicted), LAYERS[0], key="cell")
+    if layers := data.map_layers(run):
+        st.subheader("Where in the image their loss is raised", help=GLOSSARY["pooled"])
+        show_pooled(run, _cell_maps(of_class, label, predicted), layers[0], key="cell")
 
 
 def _cell_maps(of_class: pl.DataFrame, label: str, predicted: str) -> Comparison:

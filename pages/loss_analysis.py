@@ -8,8 +8,8 @@ import streamlit as st
 
 from lake import loss_maps, queries
 from lake.errors import UserError
-from lake.map_contracts import LAYERS
 from lake.store import Run
+from pages.sentences.claims import NO_MAPS
 from pages.ui import data, filters, live_explain, pooled
 from pages.ui.map_families import show_families
 from pages.ui.map_panel import Look, Picture, show_beside, show_panel
@@ -39,14 +39,15 @@ def choose_look(run: Run) -> Look:
 def _pick_layer(run: Run) -> str:
     """The layer whose maps are shown, named by the cells it has."""
     cells = {row["layer"]: row for row in loss_maps.map_sizes(run).collect().iter_rows(named=True)}
+    layers = data.map_layers(run)
 
     def grid(layer: str) -> str:
         return f"{cells[layer]['height']} x {cells[layer]['width']} cells (layer {layer.removeprefix('layer')})"
 
     chosen = st.segmented_control(
-        "Grid", sorted(cells), default=LAYERS[0], required=True, format_func=grid, key="layer", bind="query-params"
+        "Grid", layers, default=layers[0], required=True, format_func=grid, key="layer", bind="query-params"
     )
-    return chosen or LAYERS[0]  # an address whose value is no choice gives none
+    return chosen or layers[0]  # an address whose value is no choice gives none
 
 
 def choose_target(run: Run, sample: Sample) -> Target:
@@ -134,7 +135,8 @@ def _show_two(
     """Two samples, or one in two runs, on one scale."""
     other_run, other = beside
     asked = target if other["sample_id"] == first[1]["sample_id"] or target[1] else _same_kind(first[1], other, target)
-    second = find_map(other_run, int(str(other["sample_id"])), look.layer, asked)
+    layer = _layer_beside(run, other_run, look.layer)
+    second = find_map(other_run, int(str(other["sample_id"])), layer, asked) if layer else None
     if second is None:
         st.info(_why_missing(other_run))
         return
@@ -143,6 +145,12 @@ def _show_two(
     for i, (column, (there, sample, shown)) in enumerate(zip(st.columns(2, gap="large"), parts, strict=True)):
         with column.container(border=True):
             show_beside(there, sample, shown, look, limit, key=f"beside-{i}")
+
+
+def _layer_beside(run: Run, other_run: Run, layer: str) -> str | None:
+    """The layer of the other run to set beside: of that name, else at that place, finest first; None if it has none."""
+    here, there = data.map_layers(run), data.map_layers(other_run)
+    return layer if layer in there else (there[min(here.index(layer), len(there) - 1)] if there else None)
 
 
 def _same_kind(sample: Sample, other: Sample, target: Target) -> Target:
@@ -201,6 +209,9 @@ def show_upload(run: Run, look: Look) -> None:
 def main() -> None:
     run = data.current_run()
     st.title("Why")
+    if not data.map_layers(run):
+        st.info(NO_MAPS)
+        st.stop()
     sample_id, sample = choose_sample(run)
     answer = st.container()
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):

@@ -88,6 +88,9 @@ def show_refused() -> None:
 def show_training(run: Run) -> None:
     """Loss and speed over the training."""
     training = data.table(run, "training").sort("step")
+    if training.is_empty():
+        st.info("The model was brought as a checkpoint: how it was trained is not known here.")
+        return
     drawn = {"loss": "Training loss (nats)", "images_per_second": "Images per second"}
     for column, (measure, title) in zip(st.columns(2, gap="large"), drawn.items(), strict=True):
         with column:

@@ -1,4 +1,4 @@
-"""Similar: the nearest images in the 512-d latent space to one, to several, or to an image of the reader's own."""
+"""Similar: the nearest images in latent space to one, to several, or to an image of the reader's own."""
 
 import numpy as np
 import polars as pl

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from lake.errors import UsageError
+from pipeline.architecture import Architecture, check
 from pipeline.distributed import World, world_size
-from pipeline.model import choose_device
+from pipeline.model import DEFAULT, choose_device, create_model
 from pipeline.progress import Progress
 from pipeline.settings import PRESETS, Phase, Settings, preset_phases
 from pipeline.train import Trainer, TrainingSet, start
@@ -22,11 +23,12 @@ TIMED_STEPS = 4
 
 
 def fit_schedule(settings: Settings, data: TrainingSet, progress: Progress) -> Settings:
-    """The settings with phases that take `settings.minutes` here, said beforehand; unchanged where none are asked.
+    """The settings with phases that take `settings.minutes` here, said beforehand; unchanged where none are asked,
+    and where a model was brought, which is not trained.
 
     What was measured is kept in the work folder, so that the next refresh plans the same training.
     """
-    if settings.minutes is None:
+    if settings.minutes is None or settings.checkpoint:
         return settings
     if world_size() > 1:
         raise UsageError("minutes is for one process: with torchrun, set phases.")
@@ -89,9 +91,11 @@ def _recipe(preset: str, side: int) -> dict[str, Any]:
 
 
 def _known_speed(settings: Settings, data: TrainingSet, resolutions: list[int], progress: Progress) -> dict[int, float]:
-    facts = settings.model_dump(include={"batch_size", "optimizer", "ns_steps", "threads", "device"})
+    facts = settings.model_dump(include={"model", "batch_size", "optimizer", "ns_steps", "threads", "device"})
     path = Path(settings.work_dir) / f"speed-{hash_facts([facts, resolutions, package_versions()])}.json"
     if not path.exists():
+        for side in resolutions if settings.model != DEFAULT.name else []:
+            check(create_model(data.num_classes, Architecture(settings.model, side)), [side])
         progress.say("Measuring how fast this machine trains ...")
         speed = {r: measure_speed(settings, data, r) for r in resolutions}
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ smoothing. Draelos & Carin, "HiResCAM", 2020; pytorch-grad-cam.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from pytorch_grad_cam import HiResCAM
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lake.map_contracts import LAYERS
+from lake.contracts import make_frame
+from pipeline.architecture import map_layers
 from pipeline.datasets import HELD_OUT, Dataset
 from pipeline.executor import Batch, cut, map_batches
 from pipeline.model import autocast, device_of, normalize, resize
@@ -66,24 +68,41 @@ class MarginTarget:
 
 
 class ExplainedModel(nn.Module):
-    """The classifier with its graph starting at the output of layer3, the deepest thing a map asks for.
+    """The classifier with its graph starting at the output of the finest layer, the deepest thing a map asks for.
 
     Up to there it runs without gradients and in the fast number format; from there on in float32, so that a map
-    is exact to float32 for the activations it explains.
+    is exact to float32 for the activations it explains. What layer number i puts out passes through `outputs[i]`.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, layers: list[str]) -> None:
         super().__init__()
         self._model = model.eval().requires_grad_(False)
-        self.layer3, self.layer4 = nn.Identity(), model.layer4
+        self._layers = [model.get_submodule(layer) for layer in layers]
+        self.outputs = nn.ModuleList(nn.Identity() for _ in layers)
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
-        model = self._model
-        with torch.no_grad(), autocast(images_NCHW.device):
-            stem = model.maxpool(model.act1(model.bn1(model.conv1(images_NCHW))))
-            activations = model.layer3(model.layer2(model.layer1(stem)))
-        logits: Tensor = model.forward_head(self.layer4(self.layer3(activations.float().requires_grad_())))
+        with ExitStack() as hooks, ExitStack() as fast:
+            fast.enter_context(torch.no_grad())
+            fast.enter_context(autocast(images_NCHW.device))
+
+            def begin(output: Tensor) -> Tensor:
+                fast.close()
+                return output.float().requires_grad_()
+
+            for number, layer in enumerate(self._layers):
+                hooks.callback(layer.register_forward_hook(self._pass_on(number, begin)).remove)
+            logits: Tensor = self._model(images_NCHW)
         return logits
+
+    def _pass_on(self, number: int, begin: Callable[[Tensor], Tensor]) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+        """A copy goes on, as a block may overwrite what it is given."""
+        explained = self.outputs[number]
+
+        def hook(_module: nn.Module, _input: Any, output: Tensor) -> Tensor:
+            passed: Tensor = explained(begin(output) if number == 0 else output)
+            return passed.clone()
+
+        return hook
 
 
 class Explainer:
@@ -93,21 +112,22 @@ class Explainer:
     is explained; where `behind` is a class (not -1), the margin of `target` over it instead.
     """
 
-    def __init__(self, model: nn.Module, resolution: int, temperature: float) -> None:
-        explained, self._device, self._resolution = ExplainedModel(model), device_of(model), resolution
-        self._temperature = temperature
-        self._cam = SignedCAM(explained, [getattr(explained, layer) for layer in LAYERS])
+    def __init__(self, model: Any, resolution: int, temperature: float) -> None:
+        self.layers, self._architecture = map_layers(model), model.architecture
+        self._device, self._resolution, self._temperature = device_of(model), resolution, temperature
+        explained = ExplainedModel(model, self.layers)
+        self._cam = SignedCAM(explained, list(explained.outputs))
 
     def __call__(self, batch: Batch) -> Batch:
         images = resize(torch.from_numpy(batch["images_NHWC"]).to(self._device), self._resolution)
         behind = batch.get("behind", np.full(len(images), -1))
         pairs = zip(batch["target"].tolist(), behind.tolist(), strict=True)
-        maps = self.explain(normalize(images), [self._target(*pair) for pair in pairs])
+        maps = self.explain(normalize(images, self._architecture), [self._target(*pair) for pair in pairs])
         return {"sample_id": batch["sample_id"], **maps}
 
     def explain(self, images_NCHW: Tensor, targets: list[Target]) -> dict[str, NDArray[np.float32]]:
-        """Maps [N, H, W] by layer of normalised images of any size."""
-        return dict(zip(LAYERS, self._cam(images_NCHW, targets), strict=True))
+        """Maps [N, H, W] by layer of normalised images of any size; none of a model without layers to explain."""
+        return dict(zip(self.layers, self._cam(images_NCHW, targets), strict=True)) if self.layers else {}
 
     def _target(self, target: int, behind: int) -> Target:
         if behind >= 0:
@@ -168,16 +188,20 @@ def extend_loss_maps(
 def compute_loss_maps(
     models: dict[int, nn.Module], dataset: Dataset, chosen: pl.DataFrame, settings: Settings, progress: Progress
 ) -> pl.DataFrame:
-    """The `loss_maps` table but for its run_id: every chosen map at both layers, checked where it says something.
+    """The `loss_maps` table but for its run_id: every chosen map at each layer, checked where it says something.
 
-    `models` are those of the folds, 0 being the main one; `chosen` is from `choose_maps`.
+    `models` are those of the folds, 0 being the main one; `chosen` is from `choose_maps`. No rows of models that have
+    no layers to explain.
     """
-    parts = []
+    parts: list[pl.DataFrame] = []
+    layers = map_layers(next(iter(models.values()))) if models else []
+    if not layers:
+        return make_frame("loss_maps", [])
     for (fold, temperature), part in chosen.group_by("fold", "temperature", maintain_order=True):
         given = (models[fold], settings.resolution, temperature, settings.seed)
         found = _map_images(given, dataset, part, settings, progress)
         names = part.select("sample_id", pl.col("target").replace_strict(dict(enumerate(dataset.classes))), "loss")
-        parts += [_layer_frame(layer, names, found) for layer in LAYERS]
+        parts += [_layer_frame(layer, names, found) for layer in layers]
     return pl.concat(parts)
 
 
@@ -206,7 +230,7 @@ class CheckedExplainer:
 
     def __call__(self, batch: Batch) -> Batch:
         maps = self._explainer(batch)
-        for layer in LAYERS:
+        for layer in self._explainer.layers:
             checked = self._checker(batch["images_NHWC"], maps[layer], batch["target"])
             maps |= {f"{layer}/{name}": losses for name, losses in checked.items()}
         return maps

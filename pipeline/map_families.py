@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from lake.contracts import make_frame
-from lake.loss_maps import FLOOR_NATS, MAPPED, Maps, scan_maps
-from lake.map_contracts import LAYERS
+from lake.loss_maps import FLOOR_NATS, MAPPED, Maps, map_layers, scan_maps
 from lake.queries import Tables, scan_samples
 
 FAMILIES = 8
@@ -19,8 +18,11 @@ MEMBERS_EACH = 10
 
 def find_families(run: Tables, *, seed: int) -> pl.DataFrame:
     """The table `map_families` but for its run_id, of the labelled held-out samples of a run."""
+    layers = map_layers(run)
+    if not layers:
+        return make_frame("map_families", [])
     samples = scan_samples(run).filter(MAPPED).select("sample_id", "correct").collect()
-    maps = Maps.of(scan_maps(run, LAYERS[0]).collect()).of_samples(samples["sample_id"].to_numpy())
+    maps = Maps.of(scan_maps(run, layers[0]).collect()).of_samples(samples["sample_id"].to_numpy())
     return sort_into_families(maps, samples.filter(~pl.col("correct"))["sample_id"].to_numpy(), seed=seed)
 
 

@@ -21,7 +21,6 @@ from torch.nn import functional
 
 from lake.contracts import make_frame
 from lake.loss_maps import FLOOR_NATS, quarter_effect
-from lake.map_contracts import LAYERS
 from lake.queries import Tables
 from lake.statistics import bootstrap_mean_interval
 from pipeline.explain import ExplainedModel, Explainer, LossTarget
@@ -37,7 +36,6 @@ SAMPLES, PAIRS = 200, 200
 SURE, HALF = 0.9, 0.7
 STEP, MEASURABLE = 1e-6, 1e-3
 """Of a finite difference: the share by which activations are scaled, and the smallest cell in nats that is compared."""
-FINE, COARSE = LAYERS
 Maps = NDArray[np.float32]
 
 
@@ -55,6 +53,11 @@ class Subject:
     def explainer(self) -> Explainer:
         return Explainer(self.stored.model, self.stored.resolution, self.stored.temperature)
 
+    @property
+    def layers(self) -> list[str]:
+        """Those that are explained, finest first."""
+        return self.explainer.layers
+
     @cached_property
     def label(self) -> NDArray[np.int64]:
         """Class index of each sample."""
@@ -64,7 +67,7 @@ class Subject:
     def grids(self) -> dict[str, str]:
         """The cells of each layer's maps, in words."""
         one = self.part(np.arange(1)).maps()
-        return {layer: f"{one[layer].shape[1]} x {one[layer].shape[2]} cells" for layer in LAYERS}
+        return {layer: f"{one[layer].shape[1]} x {one[layer].shape[2]} cells" for layer in self.layers}
 
     def part(self, rows: NDArray[np.int64]) -> "Subject":
         """The same model on some of the samples."""
@@ -77,14 +80,17 @@ class Subject:
 
     def shown(self) -> Tensor:
         """The images as the model sees them [N, 3, H, W]."""
-        return normalize(resize(torch.from_numpy(self.images_NHWC), self.stored.resolution))
+        model: Any = self.stored.model
+        return normalize(resize(torch.from_numpy(self.images_NHWC), self.stored.resolution), model.architecture)
 
 
 def prove(subject: Subject, loss_maps: pl.LazyFrame, *, seed: int, progress: Progress) -> pl.DataFrame:
-    """The table `proofs` but for its run_id.
+    """The table `proofs` but for its run_id; no rows of a model that has no layers to explain.
 
     `loss_maps` are rows of that table whose target is the label, of the subject's samples.
     """
+    if not subject.layers:
+        return make_frame("proofs", [])
     chosen = subject.part(_half_of_them_wrong(subject, seed))
     measured = (_exact, _occlusion, _random_network)
     rows: list[Row] = []
@@ -124,42 +130,52 @@ def _half_of_them_wrong(subject: Subject, seed: int) -> NDArray[np.int64]:
 
 
 def _exact(subject: Subject, seed: int) -> Iterator[Row]:  # noqa: ARG001
-    """The closed form at the last layer, finite differences at both, and the same bytes twice."""
+    """The closed form at the last layer where there is one, finite differences at each, and the same bytes twice."""
     maps, again = subject.maps(), subject.maps()
-    n = len(subject.samples)
-    seen = _activations(subject)
-    expected = _closed_form(subject, seen[COARSE])
-    scale = np.abs(expected).max((1, 2), keepdims=True).clip(FLOOR_NATS)
-    error = float((np.abs(maps[COARSE] - expected) / scale).max(initial=0))
-    claim = f"{subject.grids[COARSE]}: largest relative difference to the closed form"
-    yield proof("closed form", claim, n, error, "at most", 1e-4)
-    for layer in LAYERS:
+    n, coarse = len(subject.samples), subject.layers[-1]
+    seen, logits = _activations(subject)
+    expected = _closed_form(subject, seen[coarse], logits)
+    if expected is not None:
+        scale = np.abs(expected).max((1, 2), keepdims=True).clip(FLOOR_NATS)
+        error = float((np.abs(maps[coarse] - expected) / scale).max(initial=0))
+        claim = f"{subject.grids[coarse]}: largest relative difference to the closed form"
+        yield proof("closed form", claim, n, error, "at most", 1e-4)
+    for layer in subject.layers:
         slope, cell = _finite_difference(subject, layer, seen[layer], maps[layer])
         large = np.abs(cell) >= MEASURABLE
         error = float((np.abs(slope - cell)[large] / np.abs(cell)[large]).max(initial=0))
         claim = f"{subject.grids[layer]}: largest relative difference to the loss's measured slope"
         yield proof(f"finite difference, {layer}", claim, int(large.sum()), error, "at most", 0.05)
-    equal = float(all(maps[layer].tobytes() == again[layer].tobytes() for layer in LAYERS))
+    equal = float(all(maps[layer].tobytes() == again[layer].tobytes() for layer in subject.layers))
     yield proof("same bytes", "Computed twice: every map is the same to the byte (1 is yes)", n, equal, "at least", 1)
 
 
-def _activations(subject: Subject) -> dict[str, Tensor]:
-    """Output of each layer [N, C, H, W] as it is explained."""
-    explained, seen = ExplainedModel(subject.stored.model), {}
-    for layer in LAYERS:
-        getattr(explained, layer).register_forward_hook(lambda _m, _i, out, layer=layer: seen.update({layer: out}))
-    explained(subject.shown())
-    return {layer: activations.detach() for layer, activations in seen.items()}
+def _activations(subject: Subject) -> tuple[dict[str, Tensor], Tensor]:
+    """Output of each layer [N, C, H, W] as it is explained, and the logits [N, K]."""
+    seen: dict[str, Tensor] = {}
+    explained = ExplainedModel(subject.stored.model, subject.layers)
+    for layer, output in zip(subject.layers, explained.outputs, strict=True):
+        output.register_forward_hook(lambda _m, _i, out, layer=layer: seen.update({layer: out}))
+    logits = explained(subject.shown()).detach()
+    return {layer: activations.detach() for layer, activations in seen.items()}, logits
 
 
-def _closed_form(subject: Subject, activations_NCHW: Tensor) -> NDArray[np.float64]:
-    """sum_c (p_c - 1[c = y]) w_c . A / (H W T): at the last layer the gradient is the same in every cell."""
+def _closed_form(subject: Subject, activations_NCHW: Tensor, logits_NK: Tensor) -> NDArray[np.float64] | None:
+    """sum_c (p_c - 1[c = y]) w_c . A / (H W T), as the gradient is the same in every cell.
+
+    None where the logits are not a linear classifier of the mean of A over the cells: something else comes between.
+    """
     model: Any = subject.stored.model
-    with torch.no_grad():
-        p_NK = (model.forward_head(activations_NCHW) / subject.stored.temperature).double().softmax(1)
+    classifier = model.get_classifier()
+    weight_KC, mean_NC = classifier.weight.detach().flatten(1), activations_NCHW.mean((2, 3))
+    if weight_KC.shape[1] != mean_NC.shape[1]:
+        return None
+    linear_NK = functional.linear(mean_NC, weight_KC, classifier.bias)
+    if not torch.allclose(linear_NK, logits_NK, rtol=1e-3, atol=1e-3):
+        return None
+    p_NK = (logits_NK / subject.stored.temperature).double().softmax(1)
     error_NK = p_NK - functional.one_hot(torch.from_numpy(subject.label), len(subject.classes))
-    weight_KC = model.get_classifier().weight.detach().double()
-    summed = torch.einsum("nk,kc,nchw->nhw", error_NK, weight_KC, activations_NCHW.double())
+    summed = torch.einsum("nk,kc,nchw->nhw", error_NK, weight_KC.double(), activations_NCHW.double())
     height, width = activations_NCHW.shape[2:]
     return (summed / (height * width * subject.stored.temperature)).numpy()
 
@@ -176,24 +192,34 @@ def _finite_difference(
     for factor in (1 + STEP, 1 - STEP):
         scaled = activations_NCHW.double().clone()
         scaled[at] *= factor
-        with torch.no_grad():
-            logits = model.forward_head(model.layer4(scaled) if layer == FINE else scaled)
-        target = torch.from_numpy(subject.label)
+        logits, target = _logits_from(subject, layer, scaled), torch.from_numpy(subject.label)
         losses.append(functional.cross_entropy(logits / subject.stored.temperature, target, reduction="none").numpy())
     model.float().load_state_dict(kept)
     cell = np.take_along_axis(maps_NHW.reshape(len(place), -1), place[:, None], 1)[:, 0]
     return (losses[0] - losses[1]) / (2 * STEP), cell.astype(np.float64)
 
 
+def _logits_from(subject: Subject, layer: str, activations_NCHW: Tensor) -> Tensor:
+    """What the model, in float64, makes of these outputs of a layer [N, K]; one image leads to where they come in."""
+    model: Any = subject.stored.model
+    hook = model.get_submodule(layer).register_forward_hook(lambda *_: activations_NCHW)
+    try:
+        with torch.no_grad():
+            logits: Tensor = model(subject.part(np.arange(1)).shown().double())
+    finally:
+        hook.remove()
+    return logits
+
+
 def _occlusion(subject: Subject, seed: int) -> Iterator[Row]:
     """Do cells say what covering them does? Against a random map and a map of edges."""
     maps, n = subject.maps(), len(subject.samples)
-    grid = maps[COARSE].shape[1:]
+    grid = maps[subject.layers[-1]].shape[1:]
     effect = occlusion_effects(subject, *grid)
     rng = np.random.default_rng([seed, 9])
     others = {"a random map": rng.random(effect.shape), "a map of edges": _pool(_edges(subject.images_NHWC), *grid)}
     chance = {name: rank_correlations(effect, other).mean() for name, other in others.items()}
-    for layer in LAYERS:
+    for layer in subject.layers:
         pooled = _pool(maps[layer].astype(np.float64), *grid)
         rho = rank_correlations(effect, pooled)
         claim = (
@@ -253,10 +279,11 @@ def _pool(maps_NHW: NDArray[np.float64], height: int, width: int) -> NDArray[np.
 def _random_network(subject: Subject, seed: int) -> Iterator[Row]:
     """Do the maps depend on what was learnt? Those of a network with random weights should look different."""
     torch.manual_seed(seed)
-    untrained: nn.Module = create_model(len(subject.classes)).eval()
+    model: Any = subject.stored.model
+    untrained: nn.Module = create_model(len(subject.classes), model.architecture).eval()
     maps = subject.maps()
     other = subject.maps(Explainer(untrained, subject.stored.resolution, subject.stored.temperature))
-    for layer in LAYERS:
+    for layer in subject.layers:
         rho = rank_correlations(maps[layer], other[layer])
         low, high = bootstrap_mean_interval(rho)
         claim = f"{subject.grids[layer]}: mean rank correlation, either sign, with maps of an untrained network"
@@ -268,7 +295,7 @@ def _deletion(subject: Subject, loss_maps: pl.LazyFrame) -> Iterator[Row]:
     """Of all misclassified test samples: what blurring the red quarter does against blurring as much elsewhere."""
     wrong = subject.samples.filter(~pl.col("correct")).select("sample_id", target="label").lazy()
     checked = loss_maps.join(wrong, on=["sample_id", "target"])
-    for layer in LAYERS:
+    for layer in subject.layers:
         n, hits = quarter_effect(checked.filter(pl.col("layer") == layer)).collect().row(0)
         claim = f"{subject.grids[layer]}: errors whose loss falls further with red blurred than with as much elsewhere"
         yield share(f"deletion, {layer}", claim, hits, n, 0.70)
@@ -278,7 +305,8 @@ def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
     """Two sure images side by side, labelled as one of them: 70 % of the blue in its half, of the red in the other."""
     own, other = _most_confused(subject)
     pairs = [_sure_rows(subject, name, seed) for name in (own, other)]
-    n = min(map(len, pairs))
+    model: Any = subject.stored.model
+    n = 0 if model.architecture.has_fixed_size else min(map(len, pairs))  # a mosaic is twice as wide
     left = np.random.default_rng([seed, 11]).random(n) < 0.5
     halves = [subject.part(rows[:n]).shown() for rows in pairs]
     beside = [torch.cat((a, b) if own_first else (b, a), 2) for a, b, own_first in zip(*halves, left, strict=True)]
@@ -286,7 +314,7 @@ def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
     maps = (
         subject.explainer.explain(torch.stack(beside), [target] * n)
         if n
-        else dict.fromkeys(LAYERS, np.zeros((0, 1, 2)))
+        else dict.fromkeys(subject.layers, np.zeros((0, 1, 2)))
     )
     for layer, values in maps.items():
         blue, red = (_share_on_left(part) for part in ((-values).clip(min=0), values.clip(min=0)))

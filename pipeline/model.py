@@ -1,13 +1,13 @@
-"""timm's ResNet18 with a stem for small images, where it runs, and how it is saved.
+"""The classifier: how it is made, where it runs, what it puts out, and how it is saved.
 
-Shapes: N images, H x W pixels, C channels, K classes, D = 512 features.
+Shapes: N images, H x W pixels, C channels, K classes, D features: 512 of a ResNet18.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -15,27 +15,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lake.errors import UserError
+from pipeline.architecture import Architecture, build
 
-MEAN = (0.4914, 0.4822, 0.4465)
-STD = (0.2470, 0.2435, 0.2616)
-ARCHITECTURE = "resnet18"
+DEFAULT = Architecture()
 
 
-def create_model(num_classes: int, *, pretrained: bool = False) -> Any:
-    """ResNet18 whose stem keeps the resolution: its layers see 32, 16, 8 and 4 px for a 32 px image.
+def create_model(num_classes: int, architecture: Architecture = DEFAULT, *, pretrained: bool = False) -> Any:
+    """A network that has learnt nothing; its `architecture` stays with it. By default a ResNet18 for small images.
 
-    timm's stock stem (7x7, stride 2, max pool) would leave one final cell and no map of the loss; of published
-    weights the stem keeps the middle 3x3. Raises `UserError` where those cannot be fetched.
+    The layers of that see 32, 16, 8 and 4 px for a 32 px image: timm's stock stem (7x7, stride 2, max pool) would
+    leave one final cell and no map of the loss. Raises as `pipeline.architecture.build` does.
     """
-    model: Any = (
-        _published_model(num_classes) if pretrained else timm.create_model(ARCHITECTURE, num_classes=num_classes)
-    )
-    stock = model.conv1.weight.detach()
-    model.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
-    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
-    if pretrained:
-        model.conv1.weight.data.copy_(stock[:, :, 2:5, 2:5])
-    model.maxpool = nn.Identity()
+    model = build(architecture, num_classes, pretrained=pretrained)
+    model.architecture = architecture
     return model.to(memory_format=torch.channels_last)
 
 
@@ -74,9 +66,12 @@ def resize(images_NHWC: Tensor, side: int) -> Tensor:
     return sized.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def normalize(images_NHWC: Tensor) -> Tensor:
-    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in channels-last memory, zero mean and unit variance."""
-    mean, std = (torch.tensor(values, device=images_NHWC.device) for values in (MEAN, STD))
+def normalize(images_NHWC: Tensor, architecture: Architecture = DEFAULT) -> Tensor:
+    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in channels-last memory, as a model is shown them.
+
+    By default of zero mean and unit variance over CIFAR-10.
+    """
+    mean, std = (torch.tensor(values, device=images_NHWC.device) for values in (architecture.mean, architecture.std))
     return ((images_NHWC.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
@@ -88,44 +83,35 @@ def forward(model: Any, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
     return embedding.float(), logits.float()
 
 
-def save_checkpoint(model: nn.Module, path: Path, facts: dict[str, Any]) -> None:
+def save_checkpoint(model: Any, path: Path, facts: dict[str, Any]) -> None:
     """Weights as safetensors with `facts` (dataset, classes, config, versions) as metadata; complete or absent."""
     partial = path.with_suffix(".part")
     tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
-    save_file(tensors, partial, metadata={"facts": json.dumps({"architecture": ARCHITECTURE} | facts)})
+    save_file(tensors, partial, metadata={"facts": json.dumps(model.architecture.facts() | facts)})
     partial.replace(path)
 
 
-def load_checkpoint(path: Path, *, classes: list[str], dataset_id: str) -> tuple[nn.Module, dict[str, Any]]:
-    """The model and its facts.
+def load_checkpoint(
+    path: Path, *, classes: list[str], dataset_id: str, layers: Sequence[str] = ()
+) -> tuple[Any, dict[str, Any]]:
+    """The model and its facts; `layers` are those that loss maps explain, if they are not to be found.
 
-    Raises `UserError` where the file is damaged, of another architecture, or trained on other classes or data.
+    Raises `UserError` where the file is damaged, does not fit what it says it is, or is of other classes or data.
     """
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
-        for name, wanted in {"architecture": ARCHITECTURE, "classes": classes, "dataset_id": dataset_id}.items():
+        for name, wanted in {"classes": classes, "dataset_id": dataset_id}.items():
             if facts[name] != wanted:
                 raise UserError(
                     f"The checkpoint {path} has {name} {facts[name]}, expected {wanted}: "
                     "delete it and refresh again, or name the settings it was trained with."
                 )
-        model = create_model(len(classes))
+        model = create_model(len(classes), Architecture.of_facts(facts, layers))
         model.load_state_dict(load_file(path))
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise UserError(f"The checkpoint {path} cannot be loaded ({error}): delete it and refresh again.") from error
     return model.eval(), facts
-
-
-def _published_model(num_classes: int) -> Any:
-    try:
-        return timm.create_model(ARCHITECTURE, pretrained=True, num_classes=num_classes)
-    except Exception as error:  # the hub's client raises its HTTP library's errors as well as its own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise UserError(
-            f"timm's published weights of {ARCHITECTURE} cannot be fetched ({reason}): "
-            "check the network, or refresh without --pretrained."
-        ) from error
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -9,7 +9,6 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from lake.map_contracts import LAYERS
 from pipeline.executor import Batch
 from pipeline.explain import Explainer
 from pipeline.occlude import Checker
@@ -57,10 +56,11 @@ class OnDemand:
         images, targets = image_HWC[None], np.array([target])
         others = None if behind is None else np.array([behind])
         batch: Batch = {"sample_id": np.zeros(1), "images_NHWC": images, "target": targets}
+        layers = self._explainer.layers
         with self._lock:
             maps = self._explainer(batch if others is None else batch | {"behind": others})
             checker = Checker(self._scorer, self._temperature, seed=0)
             value = float(checker.measure(images, targets, others)[0])
-            checked = {layer: checker(images, maps[layer], targets, others) for layer in LAYERS}
+            checked = {layer: checker(images, maps[layer], targets, others) for layer in layers}
         checks = {layer: {name: float(v[0]) for name, v in found.items()} for layer, found in checked.items()}
-        return Explained(value, {layer: maps[layer][0] for layer in LAYERS}, checks)
+        return Explained(value, {layer: maps[layer][0] for layer in layers}, checks)

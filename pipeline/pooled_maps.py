@@ -12,8 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lake.contracts import make_frame
-from lake.loss_maps import MAPPED, Maps, border_of, scan_maps
-from lake.map_contracts import LAYERS
+from lake.loss_maps import MAPPED, Maps, border_of, map_layers, scan_maps
 from lake.queries import Tables, scan_samples
 from lake.statistics import Ratio, benjamini_hochberg
 from pipeline.findings import Population, filter_of, labelled
@@ -41,7 +40,7 @@ def pool_maps(run: Tables, settings: Settings) -> pl.DataFrame:
     population = labelled(samples, settings, tuple(run.metadata))
     groups = list(_groups(population, set(run.scan("findings").collect()["filter"])))
     rows, p = [], []
-    for layer in LAYERS:
+    for layer in map_layers(run):
         maps = Maps.of(scan_maps(run, layer).collect()).of_samples(with_maps)
         for group in groups:
             inside = maps.of_samples(group.members)

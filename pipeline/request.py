@@ -18,10 +18,10 @@ CODE = ("lake", "pipeline")
 
 
 def hash_request(settings: Settings, lake: Lake) -> str:
-    """Hash of settings, code, packages, what people said and the files of the data, by size and time."""
+    """Hash of settings, code, packages, what people said and the files of data and model, by size and time."""
     chosen = settings.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     reviews = lake.version("reviews") if settings.apply_reviews else None
-    files = list_files(settings.new_data) if settings.new_data else []
+    files = [row for source in (settings.new_data, settings.checkpoint) if source for row in list_files(source)]
     files += list_source(settings)
     return hash_facts([lake.root, chosen, _code(), package_versions(), reviews, files])
 

@@ -7,6 +7,9 @@ from pipeline.before import Before
 from pipeline.progress import Progress
 from pipeline.settings import Phase, Settings
 
+KEPT = ("model", "mean", "std")
+"""Settings that a kept model was made under; runs from before they were there had the defaults."""
+
 
 def keeps_model(before: Before | None, settings: Settings, wanted: str, progress: Progress) -> bool:
     """Whether the model of the run before stays, although `wanted` is the fingerprint of another training.
@@ -26,6 +29,8 @@ def keeps_model(before: Before | None, settings: Settings, wanted: str, progress
 
 
 def with_kept_model(before: Before, settings: Settings) -> Settings:
-    """The settings with the phases the kept model was trained in, which say at what size it is shown images."""
-    phases = json.loads(before.run.facts["config"])["phases"]
-    return settings.model_copy(update={"phases": [Phase(**phase) for phase in phases]})
+    """The settings with what the kept model is, and the phases of its training, which say at what size it looks."""
+    config = json.loads(before.run.facts["config"])
+    given = {name: Settings.model_fields[name].default for name in KEPT} | config
+    kept = {"model": given["model"], "mean": tuple(given["mean"]), "std": tuple(given["std"])}
+    return settings.model_copy(update=kept | {"phases": [Phase(**phase) for phase in config["phases"]]})

@@ -1,6 +1,6 @@
 """Scoring: embedding, logits and calibrated loss of every sample the preset asks for.
 
-Shapes: N samples, K classes, D = 512 features.
+Shapes: N samples, K classes, D features.
 """
 
 from dataclasses import dataclass
@@ -25,13 +25,14 @@ from pipeline.settings import Settings
 class Scorer:
     """Embeddings and logits of a batch of images, shown to the model with sides of `resolution` pixels."""
 
-    def __init__(self, model: nn.Module, resolution: int) -> None:
+    def __init__(self, model: Any, resolution: int) -> None:
         self._model, self._resolution = model.eval(), resolution
 
     def __call__(self, batch: Batch) -> Batch:
         with torch.inference_mode():
             images = torch.from_numpy(batch["images_NHWC"]).to(device_of(self._model))
-            embedding, logits = forward(self._model, normalize(resize(images, self._resolution)))
+            shown = normalize(resize(images, self._resolution), self._model.architecture)
+            embedding, logits = forward(self._model, shown)
         return {"sample_id": batch["sample_id"], "embedding": embedding.cpu().numpy(), "logits": logits.cpu().numpy()}
 
 

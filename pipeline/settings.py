@@ -3,13 +3,23 @@
 `latentlake config` prints the result; every published run stores it.
 """
 
+import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -17,6 +27,18 @@ from pydantic_settings import (
 
 from lake.errors import UsageError
 
+
+def _split(value: object) -> object:
+    """ "a, b" as a list, and anything written as JSON as what it is: flags and the environment give texts."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.startswith("[") else [part.strip() for part in value.split(",") if part.strip()]
+
+
+Texts = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+Channels = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_split)]
+Positive = Annotated[float, Field(gt=0)]
+Spreads = Annotated[tuple[Positive, Positive, Positive], NoDecode, BeforeValidator(_split)]
 Preset = Literal["smoke", "quick", "standard", "full"]
 
 
@@ -153,6 +175,19 @@ class Settings(BaseSettings):
         "always", description="Train again: never, if the model is old and its inputs changed, or when they change."
     )
     stale_days: float = Field(7, ge=0, description="Age from which a model counts as old.")
+    model: str = Field("resnet18", description="Any name of timm's; the last of phases says at what image size.")
+    loss_map_layers: Texts = Field(
+        default_factory=list, description="Layers that loss maps explain, finest first; the last two stages when empty."
+    )
+    mean: Channels = Field((0.4914, 0.4822, 0.4465), description="Of each channel, 0 to 1: taken off what it is shown.")
+    std: Spreads = Field((0.2470, 0.2435, 0.2616), description="What each channel is divided by then.")
+    checkpoint: Path | None = Field(
+        None, description="Weights of `model`, trained elsewhere, as .safetensors: scored instead of a training."
+    )
+    checkpoint_classes: Texts = Field(
+        default_factory=list, description="Classes of its outputs in order; empty where they are the dataset's, sorted."
+    )
+    allow_pickle: bool = Field(False, description="Read a checkpoint that is a pickle (.pt, .pth, .bin) too.")
     pretrained: bool = Field(False, description="Start from timm's published weights.")
     minutes: float | None = Field(None, gt=0, description="Train the schedule that takes this long on this machine.")
     folds: int = Field(
@@ -170,9 +205,9 @@ class Settings(BaseSettings):
     optimizer: Literal["muon", "sgd"] = Field("muon", description="Muon with AdamW, or nesterov SGD.")
     momentum: float = Field(0.6, gt=0, lt=1, description="Of the optimiser, with Nesterov's look ahead.")
     ns_steps: int = Field(3, ge=1, le=10, description="Newton-Schulz steps of Muon.")
-    learning_rate: float = Field(0.05, gt=0, description="Peak rate on the convolutions.")
+    learning_rate: float = Field(0.05, gt=0, description="Peak rate on convolutions and inner linear layers.")
     other_rate_scale: float = Field(1.0, gt=0, description="Rate of norms, biases and classifier over that.")
-    weight_decay: float = Field(0.01, ge=0, description="On the convolutions only.")
+    weight_decay: float = Field(0.01, ge=0, description="On convolutions and inner linear layers only.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Of the training targets; stored losses have none.")
     warmup: float = Field(0.2, ge=0, lt=1, description="Share of steps with a rising rate.")
     score_batch_size: int = Field(500, ge=1, description="Images per scoring or explaining step.")

@@ -13,6 +13,7 @@ from lake import differences, loss_maps, queries
 from lake.contracts import make_frame
 from lake.search_index import faiss_is_installed
 from pipeline import (
+    architecture,
     cluster,
     cluster_quality,
     copy_proofs,
@@ -143,7 +144,7 @@ class Stages:
                 known,
             ),
             settings=("scored_train",),
-            code=(score, folds, model),
+            code=(score, folds, architecture, model),
             of=(self.train.fingerprint, *(fold.fingerprint for fold in self.folds)),
             rows=(self.dataset.content(),),
             knows=() if self.folds else ("predictions", "embeddings"),
@@ -257,8 +258,8 @@ class Stages:
         return self._plan.by_row(
             "explain",
             lambda known: {"loss_maps": self._explain(known)},
-            settings=("seed",),
-            code=(explain, occlude, loss_maps, model),
+            settings=("seed", "loss_map_layers"),
+            code=(explain, occlude, loss_maps, architecture, model),
             of=(self.score.row_key, repr(temperature)),
             rows=(self.score.fingerprint,),
             knows=() if self.folds else ("loss_maps",),

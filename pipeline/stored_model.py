@@ -1,5 +1,6 @@
 """The classifier in the lake: what a run was scored with, to check and explain it wherever the lake is read."""
 
+import json
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,5 +47,6 @@ def load_model(run: Run, *, fold: int = 0) -> StoredModel:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         path.write_bytes(row["weights"])
-        model, _ = load_checkpoint(path, classes=run.classes, dataset_id=run.dataset_id)
+        layers = json.loads(run.facts["config"]).get("loss_map_layers", [])
+        model, _ = load_checkpoint(path, classes=run.classes, dataset_id=run.dataset_id, layers=layers)
     return StoredModel(model, row["resolution"], row["temperature"])

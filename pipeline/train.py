@@ -1,4 +1,4 @@
-"""Training: growing image sizes, one-cycle Muon on the convolutions, resumable at any step.
+"""Training: growing image sizes, one-cycle Muon on what mixes features, resumable at any step.
 
 Muon: Jordan et al. 2024 (timm.optim); growing sizes: Karras et al. 2018, Howard 2018. What else was tried, with
 accuracy and seconds: benchmarks/training.md. Shapes: N images to learn of the M of a dataset, B in a batch, K classes.
@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from lake.contracts import make_frame
 from lake.errors import UserError
+from pipeline.architecture import architecture_of, small_stem
 from pipeline.augment import augment, draw_shifts
 from pipeline.datasets import Dataset
 from pipeline.distributed import World, joined
@@ -93,34 +94,39 @@ def train(
 
 
 def start(data: TrainingSet, settings: Settings, device: torch.device) -> TrainingState:
-    """A model that has seen nothing but the patches its stem is whitened with, and its optimiser."""
+    """A model that has seen nothing but the patches its stem for small images is whitened with, and its optimiser."""
     torch.manual_seed(settings.seed)
-    model = create_model(data.num_classes, pretrained=settings.pretrained)
-    if not settings.pretrained:
+    model = create_model(data.num_classes, architecture_of(settings), pretrained=settings.pretrained)
+    stem = small_stem(model)
+    if stem is not None and not settings.pretrained:
         first = data.take(np.arange(min(WHITENING_IMAGES, len(data.row_N))))
-        whiten_stem(model.conv1, normalize(torch.from_numpy(first)))
+        whiten_stem(stem, normalize(torch.from_numpy(first), model.architecture))
     model = model.to(device)
     return TrainingState(model, create_optimizer(model, settings), Dynamics(len(data.label_N)))
 
 
 def create_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """Muon for the convolutions and AdamW for the rest, or nesterov SGD for both; weight decay on convolutions only."""
-    rate = settings.learning_rate
-    convolutions = {"params": [p for p in model.parameters() if p.ndim == 4], "lr": rate}
+    """Muon for what mixes features, AdamW for the rest, or nesterov SGD for both; weight decay on the former only.
+
+    Convolutions and, in a ConvNeXt or ViT, linear layers mix features. Classifier, norms, biases and positions do not:
+    Muon is for matrices inside a network (Jordan et al. 2024). A ResNet has no linear layer but its classifier.
+    """
+    rate, inside = settings.learning_rate, _mixing(model)
+    mixing = {"params": [p for p in model.parameters() if id(p) in inside], "lr": rate}
     others = {
-        "params": [p for p in model.parameters() if p.ndim != 4],
+        "params": [p for p in model.parameters() if id(p) not in inside],
         "lr": rate * settings.other_rate_scale,
         "weight_decay": 0.0,
     }
     optimizer: torch.optim.Optimizer
     if settings.optimizer == "muon":
-        groups = [convolutions, others | {"use_fallback": True}]
+        groups = [mixing, others | {"use_fallback": True}]
         optimizer = Muon(
             groups, lr=rate, weight_decay=settings.weight_decay, momentum=settings.momentum, ns_steps=settings.ns_steps
         )
     else:
         optimizer = torch.optim.SGD(
-            [convolutions, others],
+            [mixing, others],
             lr=rate,
             weight_decay=settings.weight_decay,
             momentum=settings.momentum,
@@ -129,6 +135,13 @@ def create_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimi
     for group in optimizer.param_groups:
         group["peak_lr"] = group["lr"]
     return optimizer
+
+
+def _mixing(model: Any) -> set[int]:
+    """The ids of the weights of convolutions, and of linear layers other than the classifier."""
+    classifier = set(model.get_classifier().parameters())
+    linear = {module.weight for module in model.modules() if isinstance(module, nn.Linear)}
+    return {id(p) for p in model.parameters() if p not in classifier and (p.ndim == 4 or p in linear)}
 
 
 class Trainer:
@@ -185,7 +198,7 @@ class Trainer:
         images = torch.from_numpy(self._data.take(part(batch.rows))).to(self._device)
         shown = augment(resize(images, batch.resolution), part(batch.flip), part(shift))
         with autocast(shown.device):
-            logits: Tensor = self._model(normalize(shown))
+            logits: Tensor = self._model(normalize(shown, architecture_of(settings)))
         return logits.float()
 
     def _loss(self, logits_BK: Tensor, label_B: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""The models that a run is measured by: that of the whole training split, and those of folds that leave a part out."""
+"""The models that a run is measured by: that of the whole training split, and those of folds that leave a part out.
+
+Or the one that was brought as a checkpoint.
+"""
 
 from functools import cached_property, partial
 
@@ -6,7 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline import augment, distributed, dynamics, folds, model, schedule, stage_tables, train, whitening
+from pipeline import (
+    architecture,
+    augment,
+    brought_model,
+    distributed,
+    dynamics,
+    folds,
+    model,
+    schedule,
+    stage_tables,
+    train,
+    whitening,
+)
 from pipeline.before import Before
 from pipeline.datasets import Dataset
 from pipeline.plan import Plan
@@ -19,6 +34,9 @@ TRAIN_SETTINGS = (
     "seed",
     "threads",
     "device",
+    "model",
+    "mean",
+    "std",
     "pretrained",
     "phases",
     "batch_size",
@@ -32,7 +50,9 @@ TRAIN_SETTINGS = (
     "label_smoothing",
     "warmup",
 )
-TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, model)
+TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, architecture, model)
+BROUGHT_SETTINGS = ("threads", "device", "model", "mean", "std", "checkpoint_classes", "phases")
+BROUGHT_CODE = (brought_model, architecture, model)
 
 
 class Trainings:
@@ -53,7 +73,10 @@ class Trainings:
     ) -> None:
         self._dataset, self._progress, self._plan, self.settings = dataset, progress, plan, settings
         self._key = partial(work.key, settings=TRAIN_SETTINGS, code=TRAIN_CODE)
-        self._keeps = keeps_model(before, settings, self._wanted("train"), progress)
+        self._brought = partial(work.key, settings=BROUGHT_SETTINGS, code=BROUGHT_CODE)
+        self._check()
+        brought = settings.checkpoint is not None
+        self._keeps = not brought and keeps_model(before, settings, self._wanted("train"), progress)
         if before and self._keeps:
             self.settings = with_kept_model(before, settings)
 
@@ -64,7 +87,14 @@ class Trainings:
         return folds.assign_folds(label, self.settings.folds, seed=self.settings.seed)
 
     def main(self) -> Finished:
-        """The model of the whole training split."""
+        """The model of the whole training split, or the one that was brought."""
+        if self.settings.checkpoint:
+            return self._plan.training(
+                "train",
+                lambda folder: brought_model.keep_model(folder, self._dataset, self.settings),
+                wanted=self._wanted("train"),
+                keep=False,
+            )
         return self._training("train", self._dataset.rows("train"))
 
     def of_folds(self) -> list[Finished]:
@@ -75,12 +105,27 @@ class Trainings:
     def classifier(self, training: Finished) -> nn.Module:
         """The model that a training left, where the settings want it to run."""
         classifier, _ = model.load_checkpoint(
-            training.folder / CHECKPOINT, classes=self._dataset.classes, dataset_id=self._dataset.dataset_id
+            training.folder / CHECKPOINT,
+            classes=self._dataset.classes,
+            dataset_id=self._dataset.dataset_id,
+            layers=self.settings.loss_map_layers,
         )
         return classifier.to(model.choose_device(self.settings.device))
 
+    def _check(self) -> None:
+        """Raises `UserError` before anything is computed where the settings name a model that cannot be had."""
+        classes, settings = self._dataset.classes, self.settings
+        if brought_model.find_file(settings):
+            brought_model.load_brought(classes, settings)
+        elif settings.model != model.DEFAULT.name or settings.loss_map_layers:
+            created = model.create_model(len(classes), architecture.architecture_of(settings))
+            architecture.check(created, sorted({phase.resolution for phase in settings.phases}))
+
     def _wanted(self, name: str) -> str:
         """The fingerprint of a training on the training split as it is now."""
+        if self.settings.checkpoint:
+            content = brought_model.hash_file(self.settings.checkpoint)
+            return self._brought(name, inputs=(self._dataset.dataset_id, *self._dataset.classes, content))
         part = () if name == "train" else (name, str(self.settings.folds))
         return self._key(name, inputs=(self._dataset.dataset_id, self._dataset.content("train"), *part))
 

@@ -34,14 +34,11 @@ def maps(model, batch):
 
 def activations(model, batch):
     """Output of layer3 and of layer4 as the explained model sees them."""
-    explained, seen = ExplainedModel(model), {}
-    hooks = [
-        getattr(explained, n).register_forward_hook(lambda _m, _i, o, n=n: seen.__setitem__(n, o.detach()))
-        for n in ("layer3", "layer4")
-    ]
+    layers, seen = ["layer3", "layer4"], {}
+    explained = ExplainedModel(model, layers)
+    for n, output in zip(layers, explained.outputs, strict=True):
+        output.register_forward_hook(lambda _m, _i, o, n=n: seen.__setitem__(n, o.detach()))
     explained(normalize(torch.from_numpy(batch["images_NHWC"])))
-    for hook in hooks:
-        hook.remove()
     return seen
 
 

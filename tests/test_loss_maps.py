@@ -59,6 +59,24 @@ def test_sizes_are_those_of_the_stored_maps(run: Run) -> None:
     assert loss_maps.map_sizes(run).collect().rows() == [("layer3", 8, 8), ("layer4", 4, 4)]
 
 
+class Named:
+    """A run whose model has layers of these sides by these names."""
+
+    def __init__(self, **sides: int) -> None:
+        rows = [(name, side, side) for name, side in sides.items()] * 2
+        types = {"layer": pl.String, "height": pl.Int64, "width": pl.Int64}
+        self._maps = pl.DataFrame(rows, schema=types, orient="row")
+
+    def scan(self, _name: str) -> pl.LazyFrame:
+        return self._maps.lazy()
+
+
+def test_layers_are_those_of_the_run_finest_first(run: Run) -> None:
+    assert loss_maps.map_layers(run) == ["layer3", "layer4"]
+    assert loss_maps.map_layers(Named(coarse=2, fine=14, middle=7)) == ["fine", "middle", "coarse"]
+    assert loss_maps.map_layers(Named()) == []
+
+
 def test_the_mean_map_is_the_mean_of_each_cell(run: Run) -> None:
     stored = loss_maps.scan_maps(run, "layer4").collect()
     cells = Maps.of(stored).mean()

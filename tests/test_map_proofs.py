@@ -109,7 +109,7 @@ def test_maps_with_the_wrong_sign_fail(hard, monkeypatch):
 
 
 def test_a_network_is_not_told_from_itself(hard, monkeypatch):
-    monkeypatch.setattr(map_proofs, "create_model", lambda _: hard.stored.model)
+    monkeypatch.setattr(map_proofs, "create_model", lambda *_: hard.stored.model)
     rows = {row["proof"]: row for row in map_proofs._random_network(hard, 0)}
     assert rows["random network, layer3"]["value"] == pytest.approx(1, abs=0.02)
     assert rows["random network, layer3"]["value"] > 0.3

@@ -46,11 +46,6 @@ def random_maps(samples: pl.DataFrame, *, seed: int = 0) -> np.ndarray:
     return (samples["loss"].to_numpy()[:, None, None] * rng.random((len(samples), 8, 8)) / 16).astype(np.float32)
 
 
-@pytest.fixture(autouse=True)
-def one_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pooled_maps, "LAYERS", ["layer3"])
-
-
 def test_a_group_whose_border_raises_the_loss_is_told_apart_and_no_other() -> None:
     _, samples = staged()
     maps = random_maps(samples)

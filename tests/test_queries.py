@@ -285,3 +285,8 @@ def _accuracy(rows: list[Row]) -> Row:
         "mean_loss": about(mean(losses)),
         "median_loss": about(median(losses)),
     }
+
+
+def test_the_length_of_an_embedding_is_that_of_the_run(run: Run) -> None:
+    stored = run.scan("embeddings").collect()["embedding"]
+    assert queries.embedding_size(run) == stored.list.len().unique().item()

@@ -9,7 +9,7 @@ from lake.contracts import describe_tables
 from pages.ui.access import Access
 from pages.ui.navigation import ENTRIES
 from pipeline.cli import app
-from pipeline.settings import PRESETS, Settings
+from pipeline.settings import PRESETS, Settings, load_settings
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
@@ -51,3 +51,12 @@ def test_make_targets_exist():
     makefile = (REPOSITORY / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", README, flags=re.M):
         assert re.search(rf"^{target}:", makefile, flags=re.M), target
+
+
+@pytest.mark.parametrize(
+    "text", [text for text in re.findall(r"```toml\n(.*?)```", README, flags=re.S) if "phases" in text]
+)
+def test_settings_that_are_shown_are_settings(tmp_path, text):
+    file = tmp_path / "own.toml"
+    file.write_text(text)
+    assert load_settings(file).model in text

@@ -75,3 +75,15 @@ def test_the_settings_of_init_load_as_written_and_with_everything_on(tmp_path):
     assert settings.dataset.groups["superclass"]["vehicle"] == ["ship", "truck"]
     defaults = load_settings(dataset={"source": "photos"}).dataset.model_dump(exclude={"name", "groups", "metadata"})
     assert settings.dataset.model_dump().items() >= {k: v for k, v in defaults.items() if k != "source"}.items()
+
+
+def test_lists_are_written_with_commas_or_as_json_in_flags_and_the_environment(monkeypatch):
+    assert load_settings(loss_map_layers="layer2, layer3").loss_map_layers == ["layer2", "layer3"]
+    assert load_settings(checkpoint_classes='["cat", "dog, wet"]').checkpoint_classes == ["cat", "dog, wet"]
+    monkeypatch.setenv("LATENTLAKE_MEAN", "0.5, 0.5, 0.4")
+    monkeypatch.setenv("LATENTLAKE_LOSS_MAP_LAYERS", "stages.1")
+    found = load_settings()
+    assert found.mean == (0.5, 0.5, 0.4) and found.loss_map_layers == ["stages.1"]
+    for wrong in ("0.5", "0, 1, 1"):
+        with pytest.raises(UsageError, match="Settings: std"):
+            load_settings(std=wrong)

@@ -99,15 +99,15 @@ def _matrix(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
 def _map(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
     group = first_group(run)
     scale = color_scale(samples[group], run.classes, run.groups)
-    away = len(queries.misplaced(run, group).collect())
+    away, features = len(queries.misplaced(run, group).collect()), queries.embedding_size(run)
     return {
         "map": _inline(pictures.draw_map(run, samples, legend=False), "map-chart"),
         "legend": dict(zip(scale.domain, scale.range_, strict=True)),
         "color": name(group),
         "placed": len(samples),
         "dots": pictures.count_dots(samples),
-        "separation": say_separation(run, run.scan("separation").collect(), away),
-        "fidelity": say_fidelity(run.scan("map_quality").collect()),
+        "separation": say_separation(run, run.scan("separation").collect(), away, features),
+        "fidelity": say_fidelity(run.scan("map_quality").collect(), features),
     }
 
 

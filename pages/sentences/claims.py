@@ -9,7 +9,7 @@ import polars as pl
 
 from lake import queries
 from lake.filters import Filters
-from lake.map_contracts import LAYERS
+from lake.loss_maps import map_layers
 from lake.statistics import bootstrap_mean_interval
 from lake.store import Run
 from lake.words import between, p_value
@@ -18,6 +18,7 @@ from pages.ui.words import number, percent, plain, share_with_interval
 
 NEAREST = 15
 NOT_MEASURED = "Not measured in this run: refresh to measure it."
+NO_MAPS = "This run has no loss maps: no layer of its model puts out a grid of cells over the image."
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ def find_claims(run: Run, samples: pl.LazyFrame) -> list[Claim]:
         _confusion(label, confused, tables["findings"]),
         _groups(tables["cluster_summaries"]),
         _similar(run, samples, tables["separation"], int(example)),
-        _loss_maps(tables["proofs"], int(example)),
+        _loss_maps(map_layers(run), tables["proofs"], int(example)),
     ]
 
 
 def _separation(run: Run, separation: pl.DataFrame) -> Claim:
     purity = find_purity(separation, first_group(run))
-    said = say_purity(purity) if purity else None
+    said = say_purity(purity, queries.embedding_size(run)) if purity else None
     return Claim(
         title=say_kinds(run),
         page="population_map",
@@ -157,21 +158,23 @@ def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example:
         if purity
         else NOT_MEASURED
     )
+    features = queries.embedding_size(run)
+    how = f"Cosine similarity of the {features:,}-d embeddings, compared with every sample"
     return Claim(
         title="Similar images can be fetched",
         page="similar",
         sentence=shared + around,
-        proof=_of_purity("Cosine similarity of the 512-d embeddings, compared with every sample", purity),
+        proof=_of_purity(how, purity),
         look="Add samples to search from, or from an image of your own, and keep what you find as a set.",
         query={"sample": str(example)},
     )
 
 
-def _loss_maps(proofs: pl.DataFrame, example: int) -> Claim:
+def _loss_maps(layers: list[str], proofs: pl.DataFrame, example: int) -> Claim:
     """Whether what a loss map marks is what raises the loss, measured by blurring it."""
-    rows = proofs.filter(subject="loss maps", proof=f"deletion, {LAYERS[0]}")
+    rows = proofs.filter(subject="loss maps", proof=f"deletion, {layers[0] if layers else None}")
     measured = rows.row(0, named=True) if len(rows) else {"value": None, "n": 0}
-    sentence, proof = NOT_MEASURED, ""
+    sentence, proof = NOT_MEASURED if layers else NO_MAPS, ""
     if measured["value"] is not None:
         ends = f"{measured['low'] * 100:.1f} to {measured['high'] * 100:.1f}"
         sentence = (

@@ -8,7 +8,6 @@ import polars as pl
 from lake.compare import SIGNIFICANT
 from lake.contracts import DATA_KINDS, LOSS_KINDS
 from lake.filters import Filters
-from lake.map_contracts import LAYERS
 from lake.statistics import wilson_interval
 from lake.words import p_value
 from pages.ui.words import percent, plain
@@ -77,8 +76,8 @@ def numbers(finding: Finding) -> list[str]:
 
 
 def evidence(pooled_maps: pl.DataFrame, finding: Finding) -> str | None:
-    """What the loss maps of a finding say, in one sentence; None where there are none."""
-    found = pooled_maps.filter(filter=finding["filter"], layer=LAYERS[0])
+    """What the finest loss maps of a finding say, in one sentence; None where there are none."""
+    found = pooled_maps.filter(filter=finding["filter"]).sort(-pl.col("height") * pl.col("width"), "layer")
     if found.is_empty():
         return None
     row = found.row(0, named=True)

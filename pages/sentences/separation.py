@@ -27,34 +27,35 @@ def find_purity(separation: pl.DataFrame, group: str) -> dict[str, float] | None
     return rows.row(0, named=True) if len(rows) else None
 
 
-def say_purity(purity: dict[str, float]) -> str:
-    """The share with its interval, and what chance gives."""
+def say_purity(purity: dict[str, float], features: int) -> str:
+    """The share with its interval, and what chance gives; `features` is the length of an embedding."""
+    ends = f"{purity['low'] * 100:.1f} to {purity['high'] * 100:.1f}; by chance {percent(purity['chance'])}"
     return (
-        f"on average **{percent(purity['value'])}** of the 15 nearest images in the 512-d latent space are of the same "
-        f"kind ({purity['low'] * 100:.1f} to {purity['high'] * 100:.1f}; by chance {percent(purity['chance'])})"
+        f"on average **{percent(purity['value'])}** of the 15 nearest images in the {features:,}-d latent space are of "
+        f"the same kind ({ends})"
     )
 
 
-def say_separation(run: Run, separation: pl.DataFrame, misplaced: int) -> str | None:
+def say_separation(run: Run, separation: pl.DataFrame, misplaced: int, features: int) -> str | None:
     """How well the first group separates; None where that was not measured.
 
-    `misplaced` is the number of held-out samples that sit among others.
+    `misplaced` is the number of held-out samples that sit among others, `features` the length of an embedding.
     """
     purity = find_purity(separation, first_group(run))
     if purity is None:
         return None
     return (
-        f"{say_kinds(run)}: {say_purity(purity)}. {misplaced:,} of {purity['n']:,} held-out samples sit among the "
-        "other kind."
+        f"{say_kinds(run)}: {say_purity(purity, features)}. {misplaced:,} of {purity['n']:,} held-out samples sit "
+        "among the other kind."
     )
 
 
-def say_fidelity(map_quality: pl.DataFrame) -> str:
-    """How many near neighbours the map keeps, against the plain alternative."""
+def say_fidelity(map_quality: pl.DataFrame, features: int) -> str:
+    """How many near neighbours of embeddings of that length the map keeps, against the plain alternative."""
     if map_quality.is_empty():
         return ONLY_NEAR
     kept = {row["view"]: row["value"] for row in map_quality.filter(measure="neighbors_kept").iter_rows(named=True)}
     return (
-        f"{ONLY_NEAR} Of the 15 nearest in 512-d, **{percent(kept['umap'])}** are among the 15 nearest on the UMAP "
-        f"map, {percent(kept['pca'])} on the two principal components."
+        f"{ONLY_NEAR} Of the 15 nearest in {features:,}-d, **{percent(kept['umap'])}** are among the 15 nearest on the "
+        f"UMAP map, {percent(kept['pca'])} on the two principal components."
     )

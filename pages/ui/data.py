@@ -342,6 +342,26 @@ def report(run: Run) -> bytes:
     return _report(run.lake.root, run.run_id)
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def _map_layers(root: str, run_id: str) -> list[str]:
+    return loss_maps.map_layers(open_run(root, run_id))
+
+
+def map_layers(run: Run) -> list[str]:
+    """The layers of the run's loss maps, finest first; none where its model has no layers to explain."""
+    return _map_layers(run.lake.root, run.run_id)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _embedding_size(root: str, run_id: str) -> int:
+    return queries.embedding_size(open_run(root, run_id))
+
+
+def embedding_size(run: Run) -> int:
+    """How many numbers the model computes of an image."""
+    return _embedding_size(run.lake.root, run.run_id)
+
+
 def common_limit(run: Run, layer: str) -> float:
     """The end of a scale that suits most maps of the layer that have something to explain, in nats."""
     largest = maps(run, layer).max_abs

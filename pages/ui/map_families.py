@@ -5,7 +5,6 @@ import streamlit as st
 
 from lake import queries
 from lake.filters import Filters
-from lake.map_contracts import LAYERS
 from lake.store import Run
 from pages.ui import charts, data
 from pages.ui.chart_files import show_chart
@@ -28,7 +27,7 @@ def show_families(run: Run) -> None:
         f"Maps that look alike, whatever their size: {counted.height} families of the {n:,} held-out samples with "
         f"something to explain, **{share_with_interval(wrong, n)}** of which are errors."
     )
-    everything = data.maps(run, LAYERS[0])
+    everything = data.maps(run, data.map_layers(run)[0])
     rows = counted.sort("family").rows(named=True)
     for start in range(0, len(rows), IN_A_ROW):
         for column, row in zip(st.columns(IN_A_ROW), rows[start : start + IN_A_ROW], strict=False):

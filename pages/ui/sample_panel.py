@@ -8,7 +8,6 @@ import streamlit as st
 
 from lake import loss_maps, queries
 from lake.loss_maps import FLOOR_NATS, Maps
-from lake.map_contracts import LAYERS
 from lake.store import Run
 from pages.ui import charts, data, filters
 from pages.ui.chart_files import show_chart
@@ -18,7 +17,7 @@ from pages.ui.sample_ids import read_sample_id
 from pages.ui.words import number, percent
 
 LOSS = pl.coalesce("loss", "expected_loss")
-FINE_LAYER, SMALL_MAP, NEAREST = LAYERS[0], 120, 6
+SMALL_MAP, NEAREST = 120, 6
 NEAREST_STYLE = "width:30%;margin:1%;aspect-ratio:1;image-rendering:pixelated;border-radius:6px"
 
 
@@ -58,7 +57,8 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
 
 def _show_why_and_nearest(run: Run, sample_id: int, target: str) -> None:
     """The signed loss map where there is one, and beside it the nearest in latent space."""
-    found = loss_maps.scan_map(run, sample_id, FINE_LAYER, target).collect()
+    finest = (data.map_layers(run) or [""])[0]
+    found = loss_maps.scan_map(run, sample_id, finest, target).collect()
     if found.is_empty():
         _show_nearest(run, sample_id)
         return

@@ -10,7 +10,6 @@ from pages.ui import data
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.words import estimate, name
 
-SPACE_NAMES = {"embedding": "512-d", "umap": "Map"}
 MEASURE_NAMES = {
     "probe": "Linear probe: named right",
     "purity": "15 nearest of the same kind",
@@ -24,7 +23,8 @@ FIDELITY_NAMES = {
 }
 ESTIMATE = pl.struct("value", "low", "high").map_elements(estimate, return_dtype=pl.String).alias("value")
 FIDELITY_HELP = (
-    "Trustworthiness: what is near on the map is near in 512-d. Continuity: what is near in 512-d is near on the map."
+    "Trustworthiness: what is near on the map is near in latent space. Continuity: what is near in latent space is "
+    "near on the map."
 )
 VIEW_NAMES = {"umap": "UMAP", "pca": "PCA"}
 NOT_MEASURED = "This run has no figures of how far its groups lie apart: refresh to measure them."
@@ -33,7 +33,7 @@ NOT_MEASURED = "This run has no figures of how far its groups lie apart: refresh
 def show_answer(run: Run) -> None:
     """How well the first grouping separates, in one sentence."""
     away = data.misplaced(run, separation.first_group(run))
-    said = separation.say_separation(run, data.table(run, "separation"), len(away))
+    said = separation.say_separation(run, data.table(run, "separation"), len(away), data.embedding_size(run))
     st.markdown(f"## {said or NOT_MEASURED}")
 
 
@@ -52,7 +52,7 @@ def show_separation(run: Run) -> None:
     order = pl.col("measure").cast(pl.Enum(SEPARATION_MEASURES))
     table = found.sort(order, "space").select(
         pl.col("measure").replace_strict(MEASURE_NAMES),
-        pl.col("space").replace_strict(SPACE_NAMES),
+        pl.col("space").replace_strict({"embedding": f"{data.embedding_size(run):,}-d", "umap": "Map"}),
         "n",
         ESTIMATE,
         "chance",
@@ -80,11 +80,12 @@ def show_separation(run: Run) -> None:
 def show_fidelity(run: Run) -> None:
     """How many near neighbours the map keeps, against the plain alternative."""
     rows = data.table(run, "map_quality")
+    said = separation.say_fidelity(rows, data.embedding_size(run))
     st.subheader("How far to believe the map")
     if rows.is_empty():
-        st.caption(f"Not measured in this run. {separation.say_fidelity(rows)}")
+        st.caption(f"Not measured in this run. {said}")
         return
-    st.markdown(f"{separation.say_fidelity(rows)} Colour by *Neighbors kept* to see where.")
+    st.markdown(f"{said} Colour by *Neighbors kept* to see where.")
     st.dataframe(
         rows.sort("measure", "view", descending=[True, True]).select(
             pl.col("measure").replace_strict(FIDELITY_NAMES),

@@ -59,7 +59,7 @@ GLOSSARY = {
     "members. Above .75 stable, below .6 doubtful.",
     "agreement": "Agreement is the adjusted Rand index: 1 is the same groups, 0 what chance gives. The silhouette is 1 "
     "where a sample is much nearer to its own group than to the next, 0 on the border.",
-    "embedding": "The 512 numbers the model computes of an image just before it decides.",
+    "embedding": "The numbers the model computes of an image just before it decides.",
     "occlusion": "A part of the image is blurred and the image scored again: what the map says can be compared with "
     "what really happens. The red quarter is the quarter of the cells that raise the loss most, the blue quarter those "
     "that lower it most; as much elsewhere is the red quarter's shape moved by chance, which tells what blurring does "
