@@ -13,7 +13,7 @@ from pages.ui.chart_files import show_chart
 from pages.ui.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
 from pages.ui.gallery import show_gallery, show_paged_gallery
 from pages.ui.versus import ATTRIBUTES, show_versus
-from pages.ui.words import GLOSSARY, number
+from pages.ui.words import GLOSSARY, number, plain
 
 IN_THE_GALLERY = 24
 RAISED = 0.05
@@ -27,7 +27,7 @@ def show_answer(summaries: pl.DataFrame) -> None:
     if len(raised):
         worst = raised.row(0, named=True)
         sentence += (
-            f". Hardest: group {worst['cluster']} ({mix_text(worst['class_mix'])}) at **{worst['lift']:.1f} times** "
+            f". Hardest: group {worst['cluster']} ({plain(mix_text(worst['class_mix']))}) at **{worst['lift']:.1f} times** "
             f"the average loss ({worst['lift_low']:.1f} to {worst['lift_high']:.1f})"
         )
     st.markdown(f"## {sentence}.")
@@ -76,9 +76,9 @@ def show_group(run: Run, method: str, summary: dict[str, object]) -> None:
     """Description, class mix and galleries of one group."""
     column = queries.cluster_column(method)
     members = filters.filtered(run).filter(pl.col(column) == summary["cluster"])
-    st.subheader(f"Group {summary['cluster']}: {mix_text(summary['class_mix'])}")  # type: ignore[arg-type]
+    st.subheader(f"Group {summary['cluster']}: {plain(mix_text(summary['class_mix']))}")  # type: ignore[arg-type]
     description = str(summary["description"]).rstrip(".")
-    st.markdown(f"{description[:1].upper()}{description[1:]}.")
+    st.markdown(plain(f"{description[:1].upper()}{description[1:]}."))
     left, right = st.columns([1, 2], gap="large")
     with left:
         mix = pl.DataFrame(summary["class_mix"])

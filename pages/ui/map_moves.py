@@ -9,7 +9,7 @@ from pages.ui import charts, data
 from pages.ui.chart_files import show_chart
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link
-from pages.ui.words import PERCENT
+from pages.ui.words import PERCENT, plain
 
 CONTEXT_DOTS = 3000
 MAP_WIDTH, TABLE_WIDTH = 580, 400
@@ -20,7 +20,8 @@ def show_map_moves(run: Run, before: Run, now: pl.LazyFrame) -> None:
     alignment, everything = data.map_moves(run, before)
     moves = everything.join(now.select("sample_id").collect(), on="sample_id", how="semi")
     classes = map_drift.class_moves(moves, alignment.radius)
-    st.markdown(f"{alignment.sentence()} {map_drift.say_moves(classes)}")
+    named = classes.with_columns(pl.col("label").map_elements(plain, pl.String))
+    st.markdown(f"{alignment.sentence()} {map_drift.say_moves(named)}")
     context = moves.sample(min(len(moves), CONTEXT_DOTS), seed=0).select("x", "y")
     with st.container(horizontal=True, gap="small"):
         with st.container(width=MAP_WIDTH):

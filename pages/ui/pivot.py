@@ -14,7 +14,7 @@ from pages.ui import data, filters, table_charts, table_session
 from pages.ui.chart_files import show_chart
 from pages.ui.exports import show_download
 from pages.ui.table_columns import axes_of
-from pages.ui.words import name, number
+from pages.ui.words import name, number, plain
 
 FIRST = ("label", "bg_lightness")
 BEFORE = "pivot-before"
@@ -66,7 +66,7 @@ def _answer(cells: pl.DataFrame, axes: tuple[Axis, Axis], few: int) -> str:
     if read.is_empty():
         return f"No cell has {FEW} samples: too few to be read."
     top = read.row(0, named=True)
-    sides = ", ".join(f"{name(axis.column).lower()} {top[side]}" for side, axis in zip(SIDES, axes, strict=True))
+    sides = ", ".join(f"{name(axis.column).lower()} {plain(top[side])}" for side, axis in zip(SIDES, axes, strict=True))
     return (
         f"Highest mean loss of held-out samples: **{number(top['mean_loss'])} nats** ({top['interval']}; "
         f"n {top['n']:,}) at {sides}.{grey}"

@@ -74,7 +74,7 @@ def sentence(compared: Comparison, here: Maps, there: Maps) -> str:
     share, other = here.border_share(), there.border_share()
     name = plain(compared.name)
     if not np.isfinite([share.value, other.value]).all():
-        return f"Nothing raises the loss of {name} or of {compared.others}: there is nothing to compare."
+        return f"Nothing raises the loss of {name} or of {plain(compared.others)}: there is nothing to compare."
     area = percent(float(border_of(*here.values_NHW.shape[1:]).mean()))
     said = (
         f"{_share(share)} of what raises the loss of **{name}** (n {share.n:,}) lies on the border, "
