@@ -35,6 +35,8 @@ def show_loss_changes(run: Run, pairs: pl.DataFrame) -> None:
         with st.container(width=CHART_WIDTH):
             chart = charts.changes(found, title=title)
             show_chart(chart, key=f"changes-{column}", alt="Change of the loss by row")
+            if len(found) > charts.MOST_ROWS:
+                st.caption(f"The {charts.MOST_ROWS} largest changes; the table has all {len(found):,}.")
         with st.container(width=TABLE_WIDTH):
             row = _pick(found, title, key=f"loss-table-{column}")
     st.subheader(f"{title} {plain(str(row['value']))}: the largest changes first")

@@ -5,7 +5,7 @@ import streamlit as st
 
 from lake import map_drift
 from lake.store import Run
-from pages.ui import charts, data
+from pages.ui import charts, data, scales
 from pages.ui.chart_files import show_chart
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link
@@ -30,8 +30,10 @@ def show_map_moves(run: Run, before: Run, now: pl.LazyFrame) -> None:
                 key="class-moves",
                 alt="Where the centre of each class was on the map and where it is",
             )
+            first = f" The {charts.MOST_CENTRES} that moved farthest." if len(classes) > scales.MOST_VALUES else ""
             st.caption(
                 "Rings: class centres on the earlier map, aligned. Dots: on this one. Grey: samples on this one."
+                f"{first}"
             )
         with st.container(width=TABLE_WIDTH):
             _show_table(classes)
