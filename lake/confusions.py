@@ -2,7 +2,15 @@
 
 import polars as pl
 
+from lake.pivots import FEW
+
 WRONG = pl.col("label") != pl.col("predicted")
+
+
+def of_enough_samples(report: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `lake.queries.class_report` of as many samples as can be read; all where none has them."""
+    enough = report.filter(pl.col("n") >= FEW)
+    return enough if len(enough) else report
 
 
 def rank_confusions(cells: pl.DataFrame) -> pl.DataFrame:

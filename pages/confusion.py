@@ -81,6 +81,7 @@ def show_classes(held_out: pl.LazyFrame) -> None:
             "precision": number("Precision", format=PERCENT, width=70),
             "mean_loss": number("Loss", format="%.2f", width=50, help="Mean cross-entropy in nats."),
         },
+        placeholder="–",
     )
 
 

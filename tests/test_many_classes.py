@@ -13,8 +13,10 @@ from benchmarks.classes import ODD
 from benchmarks.synthetic import build_synthetic_lake
 from lake import queries
 from lake.filters import Filters
+from lake.pivots import FEW
 from lake.store import Lake
 from pages.report.document import render_report
+from pages.sentences.headline import say_headline
 from pages.ui.confusion_list import IN_THE_LIST, IN_THE_MATRIX
 from pages.ui.map_state import MapState
 from pages.ui.navigation import ENTRIES
@@ -200,6 +202,33 @@ def test_the_report_lists_the_worst_and_stays_small(many: str) -> None:
     assert len(html) < 2_000_000
     assert "The most frequent confusions" in html and "the worst first, 50 of" in html
     assert "<b>bold" not in html
+
+
+def test_the_class_it_fails_on_has_enough_samples_to_be_read(many: str, known: pl.DataFrame, open_page: Open) -> None:
+    test = known.filter(split="test").drop_nulls("label")
+    read = test.group_by("label").agg(n=pl.len(), right=pl.col("correct").mean()).filter(pl.col("n") >= FEW)
+    assert len(read) < test["label"].n_unique()
+    worst = read.sort("right", "label")["label"][0] if len(read) else None
+    expected = f"Of the classes with {FEW} or more of them it fails most on {worst}: " if worst else "It fails most on "
+    assert expected in said(open_page(many))
+
+
+@pytest.mark.parametrize(
+    ("right", "expected"),
+    [
+        ([True, True], "of 2 new images: none is wrong."),
+        ([False], "of 1 new image. It fails most on **a**: 1 of 1 is wrong, and called **b**."),
+        ([False, False, True], "of 3 new images. It fails most on **a**: 2 of 3 are wrong, and 100.0 % of those are"),
+    ],
+)
+def test_the_headline_is_true_of_one_sample(right: list[bool], expected: str) -> None:
+    samples = pl.LazyFrame({"correct": right}).with_columns(
+        split=pl.lit("test"),
+        label=pl.lit("a"),
+        predicted=pl.when("correct").then(pl.lit("a")).otherwise(pl.lit("b")),
+        loss=pl.lit(1.0),
+    )
+    assert expected in str(say_headline(samples)).replace(NO_BREAK, " ")
 
 
 # --- two classes

@@ -50,7 +50,7 @@ def show_pooled(run: Run, compared: Comparison, layer: str, *, key: str) -> None
     """The sentence, both mean maps, and samples that are examples for it and against it."""
     everything = data.maps(run, layer)
     here, there = everything.of_samples(compared.inside), everything.of_samples(compared.outside)
-    if not len(here) or not len(there):
+    if min(len(here), len(there)) < 2:
         st.info("There are too few loss maps on one of the two sides: loosen the filters, or choose another group.")
         return
     st.markdown(sentence(compared, here, there), help=GLOSSARY["border"])

@@ -8,7 +8,7 @@ from lake.store import Run
 from pages.sentences import separation
 from pages.ui import data
 from pages.ui.gallery import show_paged_gallery
-from pages.ui.words import estimate, name
+from pages.ui.words import counted, estimate, name
 
 SPACE_NAMES = {"embedding": "512-d", "umap": "Map"}
 MEASURE_NAMES = {
@@ -72,7 +72,8 @@ def show_separation(run: Run) -> None:
     away = data.misplaced(run, grouping)
     members = data.samples(run).filter(pl.col("sample_id").is_in(away)).collect()
     of_class = members.filter(pl.col("label") == label) if label else members
-    with st.expander(f"{len(of_class):,} held-out samples among the other kind", on_change="rerun") as expander:
+    title = f"{counted(len(of_class), 'held-out sample')} among {separation.say_other(run, grouping)}"
+    with st.expander(title, on_change="rerun") as expander:
         if expander.open:
             show_paged_gallery(run, of_class.sort("loss", descending=True), key="misplaced")
 
