@@ -27,6 +27,14 @@ def confused_with(cells: pl.DataFrame, label: str, most: int) -> list[str]:
     return [label, *ranked]
 
 
+def most_changed(cells: pl.DataFrame, most: int) -> list[str]:
+    """Of the cells of `lake.queries.confusion_difference` the classes of those wrong ones that changed most."""
+    change = (pl.col("n") - pl.col("n_before")).abs()
+    ranked = cells.filter(WRONG).sort(change, "label", "predicted", descending=[True, False, False])
+    pairs = ranked.select("label", "predicted").iter_rows()
+    return list(dict.fromkeys(name for pair in pairs for name in pair))[:most]
+
+
 def among(cells: pl.DataFrame, classes: list[str]) -> pl.DataFrame:
     """The cells whose label and prediction are both of these."""
     return cells.filter(pl.col("label").is_in(classes), pl.col("predicted").is_in(classes))

@@ -21,6 +21,7 @@ from pages.ui.confusion_list import IN_THE_LIST, IN_THE_MATRIX
 from pages.ui.map_state import MapState
 from pages.ui.navigation import ENTRIES
 from pages.ui.palette import DISTINCT
+from pages.ui.pivot import MOST_PLACES
 from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER
 from tests.apps import HELD_OUT, NAMES, Open, answer, percent, shown, tiles
 
@@ -64,8 +65,11 @@ def chart(app: AppTest, number: int = 0) -> dict[str, Any]:
 
 def points(app: AppTest, column: str) -> pl.DataFrame:
     """The first data with that column of the first chart."""
-    frames = [pl.read_ipc_stream(d.data.data) for d in app.get("vega_lite_chart")[0].proto.datasets]
-    return next(frame for frame in frames if column in frame.columns)
+    return next(frame for frame in _frames(app.get("vega_lite_chart")[0]) if column in frame.columns)
+
+
+def _frames(element: Any) -> list[pl.DataFrame]:
+    return [pl.read_ipc_stream(dataset.data.data) for dataset in element.proto.datasets]
 
 
 # --- a thousand classes
@@ -177,6 +181,24 @@ def test_a_name_stands_in_the_sentence_as_it_is(name: str, many: str, known: pl.
     assert not app.exception
     expected = f"{name} image" if len(wrong) else "No held-out sample that passes the filters is misclassified"
     assert expected in said(app)
+
+
+def test_the_loss_by_class_is_drawn_of_the_largest_and_listed_of_all(
+    many: str, known: pl.DataFrame, open_page: Open
+) -> None:
+    app = open_page(many, "samples", pivot="label,split")
+    held_out = known.filter(HELD_OUT)
+    drawn = next(p for c in app.get("vega_lite_chart") for p in _frames(c) if "down_place" in p.columns)
+    assert drawn["down"].n_unique() == MOST_PLACES
+    largest = held_out["label"].value_counts(name="n").sort("n", "label", descending=[True, False])["label"]
+    assert set(drawn["down"]) == set(largest.head(MOST_PLACES))
+    assert len(app.dataframe[-1].value) == held_out.group_by("label", "split").len().height
+
+
+def test_a_filter_offers_every_class(many: str, known: pl.DataFrame, open_page: Open) -> None:
+    app = open_page(many, "samples")
+    app.selectbox(key="filter-column").set_value("label").run()
+    assert set(app.multiselect(key="filter-values-label").options) == set(known["label"].drop_nulls())
 
 
 def test_the_only_held_out_sample_of_a_class_is_one_image(many: str, known: pl.DataFrame, open_page: Open) -> None:
