@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from benchmarks import synthetic
 from benchmarks.classes import ODD
 from benchmarks.synthetic import build_synthetic_lake
 from lake import queries
+from lake.contracts import DATASET_TABLES
 from lake.filters import Filters
 from lake.pivots import FEW
 from lake.store import Lake
@@ -26,6 +28,7 @@ from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER
 from tests.apps import HELD_OUT, NAMES, Open, answer, percent, shown, tiles
 
 MANY, TWO = 1000, 2
+PARTS = ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"]
 NOT_A_NUMBER = re.compile(r"\b(nan|inf|None)\b")
 UNSEEN = re.compile(rf"\\(?=[^\w\s]|_)|[{WORD_JOINER}{ISOLATE}{ISOLATED}]")
 
@@ -251,6 +254,40 @@ def test_the_headline_is_true_of_one_sample(right: list[bool], expected: str) ->
         loss=pl.lit(1.0),
     )
     assert expected in str(say_headline(samples)).replace(NO_BREAK, " ")
+
+
+# --- two runs of a thousand classes
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Root of a lake with two runs of the same samples, the later of which is wrong more often."""
+    root = str(tmp_path_factory.mktemp("twice") / "lake")
+    add_rows = Lake.add_rows
+    build_synthetic_lake(root, 3000, classes=MANY, features=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic, "RUN_ID", "20260102-000000-bbbbbb")
+        patch.setattr(synthetic, "CONFUSED", 3.0)
+        patch.setattr(Lake, "add_rows", lambda lake, t, f: None if t in DATASET_TABLES else add_rows(lake, t, f))
+        build_synthetic_lake(root, 3000, classes=MANY, features=16)
+    return root
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_comparison_of_a_thousand_classes_is_shown(part: str, twice: str, open_page: Open) -> None:
+    app = open_page(twice, "compare", part=part)
+    assert not app.exception and not app.error
+    assert answer(app).startswith("## Worse: ")
+    assert not NOT_A_NUMBER.search(said(app))
+    for element in app.get("vega_lite_chart"):
+        assert all(len(frame) <= IN_THE_MATRIX**2 or "label" not in frame.columns for frame in _frames(element))
+
+
+def test_the_matrix_of_changes_is_of_the_classes_that_changed_most(twice: str, open_page: Open) -> None:
+    app = open_page(twice, "confusion")
+    app.get("button_group")[0].set_value("difference").run()
+    assert not app.exception
+    assert f"The {IN_THE_MATRIX} classes whose confusions changed most." in said(open_page(twice, "compare"))
 
 
 # --- two classes

@@ -58,8 +58,8 @@ def show_samples(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) 
         alt="Confusion matrix of this run less that of the other",
     )
     st.caption(
-        f"{which}Percentage points of the label more or fewer than in the other run: red is worse, blue is better. Point at a "
-        "cell for its number of samples."
+        f"{which}Percentage points of the label more or fewer than in the other run: red is worse, blue is better. "
+        "Point at a cell for its number of samples."
     )
     link("confusion", "Open the images of a cell", icon=":material/grid_view:")
 
