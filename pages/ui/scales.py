@@ -17,8 +17,10 @@ LOSSES = ("loss", "expected_loss")
 LOSS_DOMAIN = (0.01, 10.0)
 SIZE_DOMAINS = {"loss": (0.0, 8.0), "expected_loss": (0.0, 2.3), "confidence": (0.0, 1.0)}
 """Values of the smallest and the largest dot that are the same in every run."""
-MOST_VALUES, COLUMNS, LONGEST_LABEL = 30, 5, 120
-"""Values that a legend holds, beside each other; of more of them the width of each in pixels."""
+MOST_VALUES, COLUMNS = 30, 5
+"""Values that a legend holds, beside each other."""
+LONGEST_LABEL, SYMBOL = 120, 30
+"""Pixels of each where there are more."""
 OTHERS_FIELD = "shown_as"
 
 
@@ -52,21 +54,29 @@ class ColorScale:
         return colors | ({self.name_of_others: CONTEXT} if self.others else {})
 
     def name_others(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The frame with the `field` to colour by."""
+        """The frame with the `field` to colour by, all others first so that they lie beneath."""
         if not self.others:
             return frame
         value = pl.col(self.column)
         named = pl.when(value.is_in(self.domain)).then(value.cast(pl.String)).otherwise(pl.lit(self.name_of_others))
-        return frame.with_columns(pl.when(value.is_not_null()).then(named).alias(OTHERS_FIELD))
+        shown = frame.with_columns(pl.when(value.is_not_null()).then(named).alias(OTHERS_FIELD))
+        return shown.sort(
+            pl.col(OTHERS_FIELD).is_in(list(map(str, self.domain))), maintain_order=True, nulls_last=False
+        )
 
     def to_altair(self, *, legend: bool = True) -> alt.Color:
         """The channel that colours by the column."""
         title = f"{name(self.column)} (nats)" if self.column in LOSSES else name(self.column)
         if self.kind == "nominal":
-            shown = {"symbolLimit": 2 * MOST_VALUES, "symbolOpacity": 1, "columns": min(len(self.domain), COLUMNS)}
+            shown: dict[str, Any] = {
+                "symbolLimit": 2 * MOST_VALUES,
+                "symbolOpacity": 1,
+                "columns": min(len(self.domain), COLUMNS),
+            }
             channel, scale = "N", alt.Scale(domain=self.domain, range=self.range_)
             if self.others:
-                shown["labelLimit"] = LONGEST_LABEL
+                columns = alt.ExprRef(f"max(1, floor(width / {LONGEST_LABEL + SYMBOL}))")
+                shown |= {"labelLimit": LONGEST_LABEL, "columns": columns}
                 scale = alt.Scale(domain=list(self.legend), range=list(self.legend.values()))
         else:
             shown = {"gradientOpacity": 1}
