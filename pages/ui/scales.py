@@ -19,8 +19,8 @@ SIZE_DOMAINS = {"loss": (0.0, 8.0), "expected_loss": (0.0, 2.3), "confidence": (
 """Values of the smallest and the largest dot that are the same in every run."""
 MOST_VALUES, COLUMNS = 30, 5
 """Values that a legend holds, beside each other."""
-LONGEST_LABEL, SYMBOL = 120, 30
-"""Pixels of each where there are more."""
+LONG, LONGEST_LABEL, SYMBOL = 16, 120, 30
+"""Characters of a name that is long, and the pixels of each and of its symbol where there are more or long ones."""
 OTHERS_FIELD = "shown_as"
 
 
@@ -74,7 +74,7 @@ class ColorScale:
                 "columns": min(len(self.domain), COLUMNS),
             }
             channel, scale = "N", alt.Scale(domain=self.domain, range=self.range_)
-            if self.others:
+            if self.others or max(map(len, self.legend), default=0) > LONG:
                 columns = alt.ExprRef(f"max(1, floor(width / {LONGEST_LABEL + SYMBOL}))")
                 shown |= {"labelLimit": LONGEST_LABEL, "columns": columns}
                 scale = alt.Scale(domain=list(self.legend), range=list(self.legend.values()))

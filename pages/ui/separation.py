@@ -49,6 +49,9 @@ def show_separation(run: Run) -> None:
     grouping = left.selectbox("Groups", groupings, format_func=name, key="separation-grouping")
     label = right.selectbox("Of", ["", *run.classes], format_func=lambda v: v or "All classes", key="separation-label")
     found = rows.filter(grouping=grouping, label=label)
+    if found.is_empty():
+        st.caption("No held-out sample of this class was measured.")
+        return
     order = pl.col("measure").cast(pl.Enum(SEPARATION_MEASURES))
     table = found.sort(order, "space").select(
         pl.col("measure").replace_strict(MEASURE_NAMES),
