@@ -46,7 +46,7 @@ def pick_cell(run: Run, held_out: pl.LazyFrame) -> Cell | None:
     label = confusion_list.pick_class(run, cells)
     shown, value = _choose_value(run, held_out)
     in_matrix = confusion_list.show_matrix_of(shown, label, value=value)
-    return confusion_list.keep_latest([in_list, in_matrix]) or confusion_list.top_around(cells, label)
+    return confusion_list.keep_latest([confusion_list.top_around(cells, label), in_list, in_matrix])
 
 
 def _choose_value(run: Run, held_out: pl.LazyFrame) -> tuple[pl.DataFrame, str]:

@@ -123,7 +123,10 @@ def test_the_matrix_is_of_a_class_and_those_near_to_it(many: str, known: pl.Data
     drawn = cells.filter(label=other)
     assert drawn["n"].sum() == of_class.filter(pl.col("predicted").is_in(cells["label"].unique().implode())).height
     assert set(wrong.filter(label=other)["predicted"]) <= set(cells["predicted"])
-    assert len(tiles(app)) > 0
+    n = wrong.filter(label=other).group_by("predicted").len().sort("len", "predicted", descending=[True, False])
+    title = f"{other[:1].upper()}{other[1:]} called {n['predicted'][0]}: {n['len'][0]} sample"
+    assert UNSEEN.sub("", app.subheader[0].value).replace(NO_BREAK, " ").startswith(title)
+    assert tiles(app)[0]["first"] == f"{other} called {n['predicted'][0]}"
 
 
 @pytest.mark.parametrize("color", ["label", "predicted", "cluster_kmeans"])

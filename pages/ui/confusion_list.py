@@ -84,11 +84,12 @@ def top_around(cells: pl.DataFrame, label: str) -> Cell | None:
 
 
 def keep_latest(picked: list[Cell | None]) -> Cell | None:
-    """Of what is selected in several places what the reader selected last."""
+    """Of what is selected in several places what the reader selected last; of as late ones the last."""
     before = st.session_state.get(BEFORE, [None] * len(picked))
     changed = [now for now, was in zip(picked, before, strict=True) if now is not None and now != was]
     kept = st.session_state.get(CHOSEN)
-    chosen = changed[-1] if changed else kept if kept in picked else next(filter(None, picked), None)
+    still = kept if kept in picked else None
+    chosen = changed[-1] if changed else still or next(filter(None, picked), None)
     st.session_state[BEFORE], st.session_state[CHOSEN] = picked, chosen
     return chosen
 

@@ -72,6 +72,11 @@ def show_separation(run: Run) -> None:
             "chance": number("Chance", format="%.3f", help="The same with the groups shuffled among the samples."),
         },
     )
+    _show_misplaced(run, grouping, label)
+
+
+def _show_misplaced(run: Run, grouping: str, label: str) -> None:
+    """The held-out samples that sit among others, of all classes or of one."""
     away = data.misplaced(run, grouping)
     members = data.samples(run).filter(pl.col("sample_id").is_in(away)).collect()
     of_class = members.filter(pl.col("label") == label) if label else members
