@@ -63,7 +63,7 @@ def build_synthetic_lake(
             if samples > SETTINGS.index_above:
                 embeddings.append(to_matrix(tables["embeddings"]["embedding"]))
             if start == 0:
-                tables |= _of_groups(world.classes, tables)
+                tables |= _of_groups(world.classes, tables, samples)
             for name, frame in tables.items():
                 keyed = frame.with_columns(pl.lit(keys[name]).alias(key_column(name)))
                 lake.add_rows(name, keyed) if len(keyed) else lake.stage(name, keyed, key=keys[name])
@@ -169,8 +169,9 @@ def _per_sample(world: World, part: Part, neighbors: int) -> dict[str, pl.DataFr
     rng, count = part.rng, len(part.sample_id)
     classes = world.classes.names
     known = _samples(world.classes, part)
-    ahead = 4.5 + np.log(len(classes) / len(CLASSES))
-    logits_NK = ahead * np.eye(len(classes))[part.seen_as] + rng.normal(0, 1, (count, len(classes)))
+    precision = np.float64 if world.classes.shares is None else np.float32
+    logits_NK = rng.standard_normal((count, len(classes)), dtype=precision)
+    logits_NK[np.arange(count), part.seen_as] += 4.5 + np.log(len(classes) / len(CLASSES))
     predictions = run_tables.predictions(part.sample_id, logits_NK, part.truth, part.split, classes)
     rows = predictions.join(known.select("sample_id", "split", "label"), on="sample_id", maintain_order="left")
     noise_ND = rng.standard_normal((count, world.centres_SD.shape[1]), dtype=np.float32)
@@ -204,7 +205,7 @@ def _per_sample(world: World, part: Part, neighbors: int) -> dict[str, pl.DataFr
     }
 
 
-def _of_groups(classes: Classes, tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+def _of_groups(classes: Classes, tables: dict[str, pl.DataFrame], samples: int) -> dict[str, pl.DataFrame]:
     """The tables that speak of groups, of the model or of a few samples, from those of the first part."""
     known = tables["samples"].select("sample_id", "split", "label")
     rows = tables["predictions"].join(known, on="sample_id", maintain_order="left")
@@ -215,7 +216,7 @@ def _of_groups(classes: Classes, tables: dict[str, pl.DataFrame]) -> dict[str, p
     empty = ("models", "search_index", "duplicates")
     return {
         "map_quality": run_tables.map_quality(),
-        "separation": run_tables.separation(classes.names),
+        "separation": run_tables.separation(classes.names, n=120 if even else samples // 4),
         "cluster_quality": run_tables.cluster_quality(tables["clusters"]),
         "cluster_summaries": run_tables.cluster_summaries(rows, tables["clusters"]),
         "loss_maps": maps,

@@ -40,7 +40,8 @@ def pick_cell(run: Run, held_out: pl.LazyFrame) -> Cell | None:
     """The matrix, or of many classes the list and the matrix around one; returns the cell the reader chose."""
     if len(run.classes) <= scales.MOST_VALUES:
         shown, value = _choose_value(run, held_out)
-        return confusion_list.show_matrix(shown, run.classes, value=value, key="matrix", alt=MATRIX)
+        drawn = charts.confusion_matrix(shown, run.classes, value=value)
+        return confusion_list.show_matrix(drawn, key="matrix", alt=MATRIX)
     cells = queries.confusion(held_out).collect()
     in_list = confusion_list.pick_confusion(cells)
     label = confusion_list.pick_class(run, cells)

@@ -64,10 +64,10 @@ def map_quality() -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def separation(classes: list[str]) -> pl.DataFrame:
+def separation(classes: list[str], n: int = 120) -> pl.DataFrame:
     """Superclasses farther apart than classes, in the features farther than on the map; ships as all others."""
     rows = [
-        {"grouping": grouping, "space": space, "measure": measure, "label": label, "n": 30 if label else 120}
+        {"grouping": grouping, "space": space, "measure": measure, "label": label, "n": 30 if label else n}
         | {"value": value, "low": value - 0.02, "high": value + 0.01, "chance": None if label else 0.5}
         for grouping, apart in (("superclass", 0.97), ("label", 0.80))
         for space, value in (("embedding", apart), ("umap", apart - 0.04))

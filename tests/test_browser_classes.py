@@ -71,7 +71,7 @@ def test_a_class_is_searched_for_and_a_cell_of_its_matrix_opens(classes: str, op
     _search(page, "Around the class", "stars", ODD[1])
     wait_until_drawn(page)
     matrix = page.get_by_test_id("stVegaLiteChart").first
-    matrix.locator('[aria-label*="Given label: **stars"]').first.click()
+    matrix.locator('[aria-label*="Given label: **stars"]').first.click(position={"x": 8, "y": 8})
     expect(page.locator("h3").first).to_contain_text(
         re.compile(r"\*\*stars\*\* _and_ \[a link\].* called .*: \d+ sample")
     )

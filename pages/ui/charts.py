@@ -10,14 +10,14 @@ from pages.ui.map_layers import PLACE, Layers
 from pages.ui.map_state import MapState
 from pages.ui.palette import BAD, CHOSEN, CONTEXT, GOOD, LOWERS, NEUTRAL, RAISES, TEXT
 from pages.ui.raster import Extent
-from pages.ui.scales import MOST_VALUES, ColorScale, color_scale
+from pages.ui.scales import LONGEST_LABEL, MOST_VALUES, ColorScale, color_scale
 from pages.ui.words import name
 
 Colors = tuple[list[str], dict[str, dict[str, str]]]
 FEW_POINTS = 5000
 MOST_BARS, MOST_ROWS, MOST_CENTRES = 10, 30, 15
 """Of many classes: probabilities of a sample, rows of a chart, and names on a map."""
-MAP_HEIGHT, MAP_PADDING = 560, 5
+MAP_HEIGHT, MAP_PADDING, MATRIX_HEIGHT = 560, 5, 460
 """In pixels; the lasso finds the plot below the legend by them."""
 CORRECT, FEW, MANY, FEWER = (
     "#cfd3d8",
@@ -104,7 +104,7 @@ def probability_bars(frame: pl.DataFrame, label: object) -> alt.Chart:
     given = frame.with_columns((pl.col("label") == (label or "")).alias("given"))
     shown = given.filter(pl.col("given") | (pl.int_range(pl.len()) < MOST_BARS))
     of_many = len(shown) < len(frame)
-    title = [f"Probability, highest of {len(frame):,}"] if of_many else ["Probability"]
+    title = ["Probability", *([f"highest of {len(frame):,}"] if of_many else [])]
     return (
         alt.Chart(shown)
         .mark_bar(cornerRadiusEnd=3)
@@ -115,7 +115,7 @@ def probability_bars(frame: pl.DataFrame, label: object) -> alt.Chart:
                 scale=alt.Scale(domain=[0, 1]),
                 axis=alt.Axis(format="%", tickCount=4),
             ),
-            y=alt.Y("label:N", title=None, sort="-x", axis=EVERY_LABEL),
+            y=alt.Y("label:N", title=None, sort="-x", axis=alt.Axis(labelOverlap=False, labelLimit=LONGEST_LABEL)),
             color=alt.Color(
                 "given:N",
                 scale=alt.Scale(domain=[True, False], range=[BAD, CONTEXT]),
@@ -224,7 +224,7 @@ def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> 
     tiles = base.mark_rect(cornerRadius=3).encode(color=_cell_color(frame, value))
     written = {"n": ",", "share": ".0%", "difference": "+.1%"}[value]
     text = base.mark_text(fontSize=12, color="black").encode(text=alt.Text(f"{value}:Q", format=written))
-    return alt.layer(tiles.add_params(pick), text).properties(height=460)
+    return alt.layer(tiles.add_params(pick), text).properties(height=MATRIX_HEIGHT)
 
 
 def _cell_color(frame: pl.DataFrame, value: str) -> Any:

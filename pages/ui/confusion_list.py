@@ -1,5 +1,6 @@
 """The confusions of more classes than a matrix can show: the most frequent as a list, and the matrix around a class."""
 
+import altair as alt
 import polars as pl
 import streamlit as st
 
@@ -12,7 +13,7 @@ from pages.ui.chart_files import show_chart
 from pages.ui.navigation import url
 from pages.ui.words import GLOSSARY, percent, plain
 
-IN_THE_LIST, IN_THE_MATRIX = 200, 12
+IN_THE_LIST, IN_THE_MATRIX, ROW_HEIGHT = 200, 12, 60
 BEFORE, CHOSEN = "confusions-before", "confusions-chosen"
 Cell = dict[str, object]
 
@@ -31,12 +32,14 @@ def pick_confusion(cells: pl.DataFrame) -> Cell | None:
         key="confusion-list",
         height=320,
         column_config={
-            "label": st.column_config.TextColumn("Given label", width="medium"),
-            "predicted": st.column_config.TextColumn("Predicted", width="medium"),
-            "n": st.column_config.NumberColumn("Samples", format="localized", width=80),
-            "share": st.column_config.TextColumn("Share of the label (95 %)", help=GLOSSARY["interval"]),
-            "mean_loss": st.column_config.NumberColumn("Loss", format="%.2f", help="Mean cross-entropy in nats."),
-            "images": st.column_config.LinkColumn("Images", display_text="Open", width=70),
+            "label": st.column_config.TextColumn("Given label", width=118),
+            "predicted": st.column_config.TextColumn("Predicted", width=118),
+            "n": st.column_config.NumberColumn("Samples", format="localized", width=68),
+            "share": st.column_config.TextColumn("Share (95 %)", width=142, help=GLOSSARY["interval"]),
+            "mean_loss": st.column_config.NumberColumn(
+                "Loss", format="%.2f", width=48, help="Mean cross-entropy in nats."
+            ),
+            "images": st.column_config.LinkColumn("Images", display_text="Open", width=58),
         },
     )
     rest = f"The {len(shown):,} most frequent of {len(ranked):,} confusions. " if len(ranked) > len(shown) else ""
@@ -60,15 +63,15 @@ def show_matrix_of(cells: pl.DataFrame, label: str, *, value: str) -> Cell | Non
     classes = confused_with(cells, label, IN_THE_MATRIX)
     if len(classes) == 1:
         st.caption(f"{plain(label)} is never called another class, and no other is called {plain(label)}.")
-    alt = f"Confusion matrix of {label} and the classes it is confused with most"
-    return show_matrix(among(cells, classes), classes, value=value, key=f"matrix-{label}", alt=alt)
+    said = f"Confusion matrix of {label} and the classes it is confused with most"
+    height = min(charts.MATRIX_HEIGHT, ROW_HEIGHT * len(classes))
+    drawn = charts.confusion_matrix(among(cells, classes), classes, value=value).properties(height=height)
+    return show_matrix(drawn, key=f"matrix-{label}", alt=said)
 
 
-def show_matrix(cells: pl.DataFrame, classes: list[str], *, value: str, key: str, alt: str) -> Cell | None:
+def show_matrix(matrix: alt.LayerChart, *, key: str, alt: str) -> Cell | None:
     """The matrix; returns the cell the reader clicked."""
-    state = show_chart(
-        charts.confusion_matrix(cells, classes, value=value), on_select="rerun", selection_mode="cell", key=key, alt=alt
-    )
+    state = show_chart(matrix, on_select="rerun", selection_mode="cell", key=key, alt=alt)
     picked = state["selection"].get("cell") or []
     return dict(picked[0]) if picked and {"label", "predicted"} <= set(picked[0]) else None
 
