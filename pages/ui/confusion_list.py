@@ -13,7 +13,9 @@ from pages.ui.chart_files import show_chart
 from pages.ui.navigation import url
 from pages.ui.words import GLOSSARY, percent, plain
 
-IN_THE_LIST, IN_THE_MATRIX, ROW_HEIGHT = 200, 12, 60
+IN_THE_LIST, IN_THE_MATRIX = 200, 12
+HEADER_HEIGHT, ROW_HEIGHT = 130, 50
+"""In pixels: Streamlit fits the names above the matrix into its height."""
 BEFORE, CHOSEN = "confusions-before", "confusions-chosen"
 Cell = dict[str, object]
 
@@ -64,7 +66,7 @@ def show_matrix_of(cells: pl.DataFrame, label: str, *, value: str) -> Cell | Non
     if len(classes) == 1:
         st.caption(f"{plain(label)} is never called another class, and no other is called {plain(label)}.")
     said = f"Confusion matrix of {label} and the classes it is confused with most"
-    height = min(charts.MATRIX_HEIGHT, ROW_HEIGHT * len(classes))
+    height = min(charts.MATRIX_HEIGHT, HEADER_HEIGHT + ROW_HEIGHT * len(classes))
     drawn = charts.confusion_matrix(among(cells, classes), classes, value=value).properties(height=height)
     return show_matrix(drawn, key=f"matrix-{label}", alt=said)
 
