@@ -62,6 +62,7 @@ def test_a_picked_value_is_coloured_and_the_legend_isolates_it(classes: str, ope
     page.keyboard.press("Escape")
     chart(page).locator(".role-legend-symbol path").first.click()
     expect(page.get_by_text(re.compile(r"All shown: \d\d of 4,000 samples"))).to_be_visible()
+    wait_until_drawn(page)
     chart(page).locator(".role-legend-symbol path").last.click()
     expect(page.get_by_text("All shown: 4,000 of 4,000 samples")).to_be_visible()
 
