@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake.statistics import RESAMPLED_AT_ONCE
+
 ROUNDS = 50
 RESAMPLES = 500
 ALIKE = 0.5
@@ -125,6 +127,9 @@ def _fit(moving: Points, target: Points, weight: NDArray[np.float64]) -> tuple[N
 def _length_interval(step: Points) -> tuple[float, float]:
     """95 % bootstrap interval of the length of the mean step."""
     rng, n = np.random.default_rng(0), len(step)
-    lengths = [np.hypot(*step[rng.integers(0, n, n)].mean(0)) for _ in range(RESAMPLES)]
+    if n <= RESAMPLED_AT_ONCE:
+        lengths = np.hypot(*step[rng.integers(0, n, (RESAMPLES, n))].mean(1).T)
+    else:
+        lengths = np.array([np.hypot(*step[rng.integers(0, n, n)].mean(0)) for _ in range(RESAMPLES)])
     low, high = np.quantile(lengths, [0.025, 0.975])
     return float(low), float(high)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 Z95 = 1.959963984540054
 FLIPS_AT_ONCE = 256
-RESAMPLED_UP_TO = 50_000
-"""Values; the mean of more is normal to the digits that are shown."""
+RESAMPLED_AT_ONCE, RESAMPLED_UP_TO = 100, 50_000
+"""Values: of so few all resamples are drawn at once; the mean of more is normal to the digits that are shown."""
 
 
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:
@@ -62,8 +62,11 @@ def bootstrap_mean_interval(
     if len(values) > RESAMPLED_UP_TO:
         mean, half = float(values.mean()), Z95 * float(values.std()) / math.sqrt(len(values))
         return mean - half, mean + half
-    rng = np.random.default_rng(seed)
-    means = [values[rng.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
+    rng, n = np.random.default_rng(seed), len(values)
+    if n <= RESAMPLED_AT_ONCE:
+        means = values[rng.integers(0, n, (resamples, n))].mean(1)
+    else:
+        means = np.array([values[rng.integers(0, n, n)].mean() for _ in range(resamples)])
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
 

@@ -12,7 +12,7 @@ from pages.ui.chart_files import show_chart
 from pages.ui.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
 from pages.ui.gallery import show_gallery, show_paged_gallery
 from pages.ui.versus import ATTRIBUTES, show_versus
-from pages.ui.words import GLOSSARY, number
+from pages.ui.words import GLOSSARY, number, plain
 
 IN_THE_GALLERY = 24
 RAISED = 0.05
@@ -26,8 +26,8 @@ def show_answer(summaries: pl.DataFrame) -> None:
     if len(raised):
         worst = raised.row(0, named=True)
         sentence += (
-            f". Hardest: group {worst['cluster']} ({mix_text(worst['class_mix'])}) at **{worst['lift']:.1f} times** "
-            f"the average loss ({worst['lift_low']:.1f} to {worst['lift_high']:.1f})"
+            f". Hardest: group {worst['cluster']} ({plain(mix_text(worst['class_mix']))}) at "
+            f"**{worst['lift']:.1f} times** the average loss ({worst['lift_low']:.1f} to {worst['lift_high']:.1f})"
         )
     st.markdown(f"## {sentence}.")
 
@@ -36,7 +36,8 @@ def mix_text(mix: list[dict[str, object]]) -> str:
     """The most frequent class with its share, and the next where it has a hundredth."""
     total = sum(int(str(part["n"])) for part in mix) or 1
     shares = [(str(part["label"]), int(str(part["n"])) / total) for part in mix[:2]]
-    return ", ".join(f"{label} {share:.0%}" for i, (label, share) in enumerate(shares) if i == 0 or share >= 0.01)
+    said = [f"{label} {share:.0%}" for i, (label, share) in enumerate(shares) if i == 0 or share >= 0.01]
+    return ", ".join(said) or "no labels"
 
 
 def pick_group(summaries: pl.DataFrame) -> int:
@@ -75,23 +76,32 @@ def show_group(run: Run, method: str, summary: dict[str, object]) -> None:
     """Description, class mix and galleries of one group."""
     column = queries.cluster_column(method)
     members = filters.filtered(run).filter(pl.col(column) == summary["cluster"])
-    st.subheader(f"Group {summary['cluster']}: {mix_text(summary['class_mix'])}")  # type: ignore[arg-type]
+    st.subheader(f"Group {summary['cluster']}: {plain(mix_text(summary['class_mix']))}")  # type: ignore[arg-type]
     description = str(summary["description"]).rstrip(".")
-    st.markdown(f"{description[:1].upper()}{description[1:]}.")
+    st.markdown(plain(f"{description[:1].upper()}{description[1:]}."))
     left, right = st.columns([1, 2], gap="large")
     with left:
-        mix = pl.DataFrame(summary["class_mix"])
-        show_chart(
-            charts.bars(mix, x="n", y="label", x_title="Labelled samples", colors=(run.classes, run.groups)),
-            key="mix",
-            alt="Samples of the group by class",
-        )
+        _show_mix(run, pl.DataFrame(summary["class_mix"], schema={"label": pl.String, "n": pl.Int64}))
         unlabeled = members.filter(pl.col("label").is_null()).collect()
         if len(unlabeled):
             mean = float(unlabeled["expected_loss"].mean() or 0)  # type: ignore[arg-type]
             st.caption(f"{len(unlabeled):,} unlabeled members, expected loss {number(mean)} nats.")
     with right:
         show_galleries(run, members, data.distances(run, method))
+
+
+def _show_mix(run: Run, mix: pl.DataFrame) -> None:
+    """The labelled samples of a group by class; of many classes the most frequent."""
+    if mix.is_empty():
+        st.caption("None of its samples has a label.")
+        return
+    show_chart(
+        charts.bars(mix, x="n", y="label", x_title="Labelled samples", colors=(run.classes, run.groups)),
+        key="mix",
+        alt="Samples of the group by class",
+    )
+    if len(mix) > charts.MOST_ROWS:
+        st.caption(f"The {charts.MOST_ROWS} most frequent of {len(mix):,} classes.")
 
 
 def show_galleries(run: Run, members: pl.LazyFrame, distances: pl.DataFrame) -> None:

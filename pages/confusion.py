@@ -6,14 +6,15 @@ import streamlit as st
 from lake import queries
 from lake.statistics import wilson_interval
 from lake.store import Run
-from pages.ui import charts, data, filters
+from pages.ui import charts, confusion_list, data, filters, scales
 from pages.ui.chart_files import show_chart
 from pages.ui.gallery import show_gallery
 from pages.ui.pooled import Comparison, show_pooled
 from pages.ui.versus import show_versus
-from pages.ui.words import GLOSSARY, PERCENT, share_with_interval
+from pages.ui.words import GLOSSARY, PERCENT, counted, plain, share_with_interval
 
 IN_THE_GALLERY = 32
+MATRIX = "Confusion matrix of given label by prediction"
 Cell = dict[str, object]
 
 
@@ -25,30 +26,38 @@ def show_answer(held_out: pl.LazyFrame) -> Cell | None:
         return None
     top = confusions.row(0, named=True)
     errors = int(confusions["n"].sum())
+    images = counted(top["total"], f"{plain(top['label'])} image")
     st.markdown(
-        f"## The largest confusion: **{share_with_interval(top['n'], top['total'])}** of the {top['total']:,} "
-        f"{top['label']} images are called **{top['predicted']}**, {top['n']:,} of all {errors:,} errors."
+        f"## The largest confusion: **{share_with_interval(top['n'], top['total'])}** of the {images} "
+        f"{'is' if top['total'] == 1 else 'are'} called **{plain(top['predicted'])}**, "
+        + ("the only error." if errors == 1 else f"{top['n']:,} of all {errors:,} errors.")
     )
     return top
 
 
 def pick_cell(run: Run, held_out: pl.LazyFrame) -> Cell | None:
-    """The matrix; returns the cell the reader clicked."""
+    """The matrix, or of many classes the list and the matrix around one; returns the cell the reader chose."""
+    if len(run.classes) <= scales.MOST_VALUES:
+        shown, value = _choose_value(run, held_out)
+        drawn = charts.confusion_matrix(shown, run.classes, value=value)
+        return confusion_list.show_matrix(drawn, key="matrix", alt=MATRIX)
+    cells = queries.confusion(held_out).collect()
+    in_list = confusion_list.pick_confusion(cells)
+    label = confusion_list.pick_class(run, cells)
+    shown, value = _choose_value(run, held_out)
+    in_matrix = confusion_list.show_matrix_of(shown, label, value=value)
+    return confusion_list.keep_latest([confusion_list.top_around(cells, label), in_list, in_matrix])
+
+
+def _choose_value(run: Run, held_out: pl.LazyFrame) -> tuple[pl.DataFrame, str]:
+    """The cells and the column that the reader wants to see in them."""
     others = data.other_runs(run)
     shown = {"share": "Share of the label", "n": "Counts"} | ({"difference": "Difference to a run"} if others else {})
     value = st.segmented_control(
         "Show", list(shown), default="share", required=True, key="matrix-value", format_func=shown.__getitem__
     )
     cells = _difference(run, others) if value == "difference" else queries.confusion(held_out).collect()
-    state = show_chart(
-        charts.confusion_matrix(cells, run.classes, value=value or "share"),
-        on_select="rerun",
-        selection_mode="cell",
-        key="matrix",
-        alt="Confusion matrix of given label by prediction",
-    )
-    picked = state["selection"].get("cell") or []
-    return dict(picked[0]) if picked and {"label", "predicted"} <= set(picked[0]) else None
+    return cells, value or "share"
 
 
 def _difference(run: Run, others: list[str]) -> pl.DataFrame:
@@ -72,6 +81,7 @@ def show_classes(held_out: pl.LazyFrame) -> None:
             "precision": number("Precision", format=PERCENT, width=70),
             "mean_loss": number("Loss", format="%.2f", width=50, help="Mean cross-entropy in nats."),
         },
+        placeholder="–",
     )
 
 
@@ -107,13 +117,14 @@ def show_cell(run: Run, held_out: pl.LazyFrame, cell: Cell) -> None:
     of_class = held_out.filter(pl.col("label") == label).collect()
     inside = of_class["predicted"] == predicted
     shown = of_class.filter(inside).sort("loss", descending=True)
-    st.subheader(f"{label.capitalize()} called {predicted}: {len(shown):,} samples")
+    title = plain(f"{label[:1].upper()}{label[1:]} called {predicted}")
+    st.subheader(f"{title}: {counted(len(shown), 'sample')}")
     st.caption("Highest loss first. Click another cell of the matrix to see its samples.")
     show_gallery(run, shown.head(IN_THE_GALLERY), key="cell-gallery")
     compared = of_class.filter(inside | of_class["correct"])
     if label == predicted or not 0 < len(shown) < len(compared):
         return
-    st.subheader(f"What sets them apart from {label} images that are right")
+    st.subheader(f"What sets them apart from {plain(label)} images that are right")
     names = (f"Called {predicted}", "Right")
     show_versus(run, compared, compared["predicted"] == predicted, names, order="margin")
     if layers := data.map_layers(run):

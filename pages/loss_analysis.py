@@ -223,7 +223,7 @@ def main() -> None:
         st.info(_why_missing(run))
     else:
         answer.markdown(f"## {say(sample, shown)}")
-        answer.caption(f"Sample {sample_id}: {plain(describe(sample))}")
+        answer.caption(f"Sample {sample_id}: {describe(sample)}")
         show_sample(run, sample, shown, look, target, beside)
     show_proofs(run, "loss maps")
     show_upload(run, look)

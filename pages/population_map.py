@@ -9,6 +9,7 @@ from pages.ui import chart_files, charts, data, filters, lasso_button, map_layer
 from pages.ui.composition import show_composition
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.map_state import MapState
+from pages.ui.palette import DISTINCT
 from pages.ui.routes import map_picture, thumbnail_folder
 from pages.ui.sample_panel import draw_sample
 from pages.ui.separation import show_answer, show_fidelity, show_separation
@@ -16,7 +17,7 @@ from pages.ui.words import name
 
 LAYOUTS = {"umap": "UMAP", "pca": "PCA"}
 SHOWN = {"dots": "Dots", "images": "Images"}
-CONTROL_WIDTH = 190
+CONTROL_WIDTH, COLORED_WIDTH = 190, 260
 MOST_ROWS = 100_000  # of the table: what a browser should hold
 
 
@@ -27,6 +28,7 @@ def show_controls(run: Run) -> None:
         st.selectbox("Size", map_state.SIZES, format_func=name, key="map-size", width=CONTROL_WIDTH)
         for label, key, choices in (("View", "map-layout", LAYOUTS), ("Show", "map-show", SHOWN)):
             st.segmented_control(label, list(choices), format_func=choices.get, key=key, required=True, width="content")
+        _choose_colored(run)
         state = map_session.take_controls()
         lasso_button.show_lasso(
             state.view or map_layers.full_extent(data.samples(run).collect(), state),
@@ -37,6 +39,21 @@ def show_controls(run: Run) -> None:
         )
 
 
+def _choose_colored(run: Run) -> None:
+    """Which of more values than a legend holds have a colour."""
+    color = st.session_state["map-color"]
+    if data.color_scale(run, color).others:
+        st.multiselect(
+            "Coloured values",
+            data.color_values(run, color),
+            key=map_session.colored_key(color),
+            max_selections=len(DISTINCT),
+            placeholder=f"The {len(DISTINCT)} most frequent",
+            help="Type to search; all others are grey. Click one in the legend to isolate it.",
+            width=COLORED_WIDTH,
+        )
+
+
 def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> map_layers.Layers:
     """The map itself; a selection changes the state before the fragment runs again."""
     folder = thumbnail_folder(run)
@@ -44,7 +61,7 @@ def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> map_layers.Lay
     layers = map_layers.lay_out(
         samples, filters.current(), state, neighbors=neighbors, folder=folder, picture_url=map_picture(run)
     )
-    scale = data.color_scale(run, state.color)
+    scale = data.color_scale(run, state.color, state.colored)
     sizes = data.size_domain(run, state.size)
     chart = charts.population_map(layers, scale, sizes=sizes, folder=folder, start=map_session.at_start())
     chart_files.show_chart(

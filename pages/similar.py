@@ -32,9 +32,11 @@ def show_answer(seed: Sample | None, found: pl.DataFrame) -> None:
         st.markdown("## None of the similar images has a label.")
         return
     top, n = labelled["label"].value_counts(sort=True).row(0)
-    sentence = f"**{n} of the {len(labelled)}** most similar labelled images are {top} ({percent(n / len(labelled))})"
+    sentence = (
+        f"**{n} of the {len(labelled)}** most similar labelled images are {plain(top)} ({percent(n / len(labelled))})"
+    )
     if seed and seed["label"] and seed["label"] != top:
-        sentence += f", but this one is labelled {seed['label']}"
+        sentence += f", but this one is labelled {plain(str(seed['label']))}"
     nearest = float(found["similarity"].max() or 0)  # type: ignore[arg-type]
     st.markdown(f"## {sentence}. The nearest has a cosine similarity of {number(nearest)}.")
 

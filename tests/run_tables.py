@@ -17,6 +17,8 @@ from tests.tiny_data import TEMPERATURE, lists
 
 STAGES = ["train", "score", "project", "cluster", "neighbors", "properties", "explain", "findings"]
 PERMUTATIONS = 400
+PAIR = ("cat", "dog")
+"""The class that findings are about, and what it is taken for."""
 
 
 def predictions(
@@ -29,11 +31,11 @@ def predictions(
     """The table `predictions` of these logits; `truth` is the number of the class, also where the label is withheld."""
     log_p, raw_log_p = _log_softmax(logits_NK / TEMPERATURE), _log_softmax(logits_NK)
     probabilities, rows = np.exp(log_p), np.arange(len(log_p))
-    ranked, predicted = np.sort(probabilities, axis=1), log_p.argmax(1)
+    ranked, predicted = np.partition(probabilities, -2, axis=1), log_p.argmax(1)
     frame = pl.DataFrame(
         {
             "sample_id": sample_id,
-            "predicted": np.array(classes)[predicted].tolist(),
+            "predicted": [classes[i] for i in predicted],
             "confidence": ranked[:, -1],
             "probabilities": lists(probabilities),
             "logits": lists(logits_NK),
@@ -62,10 +64,10 @@ def map_quality() -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def separation(classes: list[str]) -> pl.DataFrame:
+def separation(classes: list[str], n: int = 120) -> pl.DataFrame:
     """Superclasses farther apart than classes, in the features farther than on the map; ships as all others."""
     rows = [
-        {"grouping": grouping, "space": space, "measure": measure, "label": label, "n": 30 if label else 120}
+        {"grouping": grouping, "space": space, "measure": measure, "label": label, "n": 30 if label else n}
         | {"value": value, "low": value - 0.02, "high": value + 0.01, "chance": None if label else 0.5}
         for grouping, apart in (("superclass", 0.97), ("label", 0.80))
         for space, value in (("embedding", apart), ("umap", apart - 0.04))
@@ -120,19 +122,25 @@ def triage(rows: pl.DataFrame) -> pl.DataFrame:
     return high.select("sample_id", reason.alias("reason"), label_share=0.4, predicted_share=0.6, similarity=0.8)
 
 
-def findings(rows: pl.DataFrame) -> pl.DataFrame:
-    """The class cat and the cats taken for dogs, with every number computed from the rows."""
+def top_pair(rows: pl.DataFrame) -> tuple[str, str]:
+    """The most frequent error of held-out samples: label and prediction."""
+    wrong = _held_out(rows).filter(~pl.col("correct")).group_by("label", "predicted").len()
+    label, predicted, _ = wrong.sort("len", "label", "predicted", descending=[True, False, False]).row(0)
+    return label, predicted
+
+
+def findings(rows: pl.DataFrame, pair: tuple[str, str] = PAIR) -> pl.DataFrame:
+    """A class and those of it that are taken for another, with every number computed from the rows."""
+    label, other = pair
     held_out = _held_out(rows)
-    cats = held_out.filter(pl.col("label") == "cat")
+    own = held_out.filter(pl.col("label") == label)
+    taken = own.filter(pl.col("predicted") == other)["loss"].to_numpy()
+    of_class = Filters.of(label=label, out_of_sample="true")
+    of_pair = Filters.of(label=label, predicted=other, out_of_sample="true")
     found = [
-        _finding("class", "cat", Filters.of(label="cat", out_of_sample="true"), held_out) | {"class_matched_p": None},
-        _finding(
-            "confusion",
-            "cat → dog",
-            Filters.of(label="cat", predicted="dog", out_of_sample="true"),
-            held_out,
-        )
-        | {"class_matched_p": _permutation_p(_taken_for_dogs(cats), cats["loss"].to_numpy())},
+        _finding("class", label, of_class, held_out, label) | {"class_matched_p": None},
+        _finding("confusion", f"{label} → {other}", of_pair, held_out, label)
+        | {"class_matched_p": _permutation_p(taken, own["loss"].to_numpy())},
     ]
     ranked = sorted(found, key=lambda row: -row["severity"])
     worst_p = max(row["p"] for row in ranked)
@@ -180,7 +188,7 @@ def metrics(rows: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame([*costs, *named])
 
 
-def _finding(kind: str, name: str, filters: Filters, held_out: pl.DataFrame) -> dict[str, Any]:
+def _finding(kind: str, name: str, filters: Filters, held_out: pl.DataFrame, label: str) -> dict[str, Any]:
     group = filters.apply(held_out.lazy()).collect()
     loss, all_loss = group["loss"].to_numpy(), held_out["loss"].to_numpy()
     facts = _lift(loss, all_loss)
@@ -202,16 +210,12 @@ def _finding(kind: str, name: str, filters: Filters, held_out: pl.DataFrame) -> 
         "splits": group["split"].value_counts(sort=True, name="n").cast({"n": pl.Int64}).to_dicts(),
         "example_ids": group.sort("loss", descending=True)["sample_id"].head(12).to_list(),
         "filter": filters.to_text(),
-        "action": "Collect about 120 more cat images like the hard ones.",
+        "action": f"Collect about 120 more {label} images like the hard ones.",
         "more_images": 120,
-        "more_label": "cat",
+        "more_label": label,
         "near_own": 40,
         "near_other": 90,
     }
-
-
-def _taken_for_dogs(cats: pl.DataFrame) -> NDArray[np.float64]:
-    return cats.filter(pl.col("predicted") == "dog")["loss"].to_numpy()
 
 
 def _held_out(rows: pl.DataFrame) -> pl.DataFrame:

@@ -103,3 +103,12 @@ def test_a_report_waits_until_streamlit_has_put_the_settings_of_altair_back(
         assert not made
     thread.join()
     assert made == [render_report(run, find_previous(run)).encode()]
+
+
+def test_charts_under_long_names_have_files_that_any_system_can_write() -> None:
+    chart = alt.Chart(pl.DataFrame({"x": [1, 2]})).mark_point().encode(x="x:Q")
+    long = "Ἑλληνικά/" * 40
+    with zipfile.ZipFile(io.BytesIO(chart_files.to_zip({f"{long}a": chart, f"{long}b": chart}))) as folder:
+        names = folder.namelist()
+    assert len(set(names)) == 2
+    assert all(len(name.encode()) < 255 and "/" not in name for name in names)

@@ -40,8 +40,9 @@ states = st.builds(
     lasso=st.just(()) | polygons,
     sample=st.none() | st.integers(0, 10**9),
     only=st.lists(texts, max_size=4).map(tuple),
+    colored=st.lists(texts, max_size=4).map(tuple),
 ).filter(lambda state: not (state.box and state.lasso))
-names = st.sampled_from(["color", "size", "layout", "show", "view", "box", "lasso", "sample", "only", "run"])
+names = st.sampled_from(["color", "size", "layout", "show", "view", "box", "lasso", "sample", "only", "colored", "run"])
 odd = st.sampled_from(["", "1,2,3", "1,0,0,1", "nan,1,0,1", "-inf,inf,0,1", "1e999,2,0,1", "\ud800", "%ff", "9" * 400])
 
 
@@ -130,6 +131,7 @@ def test_what_is_as_at_first_is_not_in_the_address() -> None:
 def test_another_colour_forgets_isolated_values_and_another_layout_the_view() -> None:
     zoomed = STATE.changed(only=("cat",), view=(0.0, 1.0, 0.0, 1.0), box=(0.0, 1.0, 0.0, 1.0))
     assert zoomed.changed(color="loss").only == ()
+    assert STATE.changed(colored=("cat",)).changed(color="loss").colored == ()
     assert zoomed.changed(color="label").only == ("cat",)
     moved = zoomed.changed(layout="pca")
     assert (moved.view, moved.box, moved.axes) == (None, None, ("pca_x", "pca_y"))

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from lake.statistics import benjamini_hochberg, bootstrap_mean_interval, calibration_error, wilson_interval
+from lake.statistics import (
+    RESAMPLED_AT_ONCE,
+    benjamini_hochberg,
+    bootstrap_mean_interval,
+    calibration_error,
+    wilson_interval,
+)
 
 
 def test_the_wilson_interval_is_that_of_the_textbook() -> None:
@@ -32,6 +38,13 @@ def test_the_bootstrap_interval_agrees_with_the_normal_one_on_many_values() -> N
     half = 1.96 * values.std() / math.sqrt(1000)
     expected = (values.mean() - half, values.mean() + half)
     assert bootstrap_mean_interval(values) == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("n", [1, 7, RESAMPLED_AT_ONCE, RESAMPLED_AT_ONCE + 1])
+def test_the_bootstrap_interval_is_that_of_one_resample_after_the_other(n: int) -> None:
+    values, rng = np.random.default_rng(4).gamma(0.5, 2, n), np.random.default_rng(0)
+    means = [values[rng.integers(0, n, n)].mean() for _ in range(1000)]
+    assert bootstrap_mean_interval(values) == tuple(np.quantile(means, [0.025, 0.975]))
 
 
 def test_the_bootstrap_interval_is_the_same_every_time_and_seed_by_seed() -> None:

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from benchmarks import synthetic
+from benchmarks.classes import ODD
 from lake import queries
 from lake.store import Lake
 from tests.apps import NAMES, Open
@@ -45,6 +46,21 @@ def test_the_same_numbers_give_the_same_rows(drawn: Lake, tmp_path: Path, monkey
             lake.run().scan(name).sort(pl.all().exclude(pl.List(pl.Float32))).collect() for lake in (drawn, again)
         )
         assert one.equals(other)
+
+
+@pytest.mark.parametrize("classes", [2, 12, 300])
+def test_any_number_of_uneven_classes_is_drawn(classes: int, tmp_path: Path) -> None:
+    run = synthetic.build_synthetic_lake(str(tmp_path), 1500, classes=classes, features=8).run()
+    assert run.verify() > 0
+    assert len(set(run.classes)) == classes == len(run.groups["superclass"])
+    assert set(run.classes) & set(ODD)
+    counted = dict(run.scan("samples").collect()["label"].drop_nulls().value_counts().iter_rows())
+    assert counted[run.classes[0]] > 1.2 * counted[run.classes[1]]
+    if classes > 10:
+        labelled = run.scan("samples").filter(pl.col("label").is_not_null()).collect()
+        assert labelled.filter(pl.col("label") == run.classes[-1])["split"].to_list() == ["test"]
+        assert set(labelled.filter(pl.col("label") == run.classes[-2])["split"]) <= {"train"}
+        assert run.classes[-3] not in counted
 
 
 @pytest.mark.parametrize("page_name", NAMES)

@@ -10,6 +10,8 @@ from tests.tiny_data import lists
 
 SIDES = {"layer3": 8, "layer4": 4}
 FLOOR, FAMILIES = 0.02, 2
+POOLED = 30
+"""Classes whose maps are pooled: the largest."""
 
 
 def loss_maps(rows: pl.DataFrame) -> pl.DataFrame:
@@ -59,8 +61,9 @@ def map_families(rows: pl.DataFrame, maps: pl.DataFrame) -> pl.DataFrame:
     return known.select("sample_id", family=pl.col("correct").cast(pl.Int64), similarity=0.8)
 
 
-def pooled_maps(rows: pl.DataFrame, maps: pl.DataFrame) -> pl.DataFrame:
-    """Classes against the others, and the cats taken for dogs against the other cats."""
+def pooled_maps(rows: pl.DataFrame, maps: pl.DataFrame, pair: tuple[str, str] = ("cat", "dog")) -> pl.DataFrame:
+    """Classes against the others, and the cats taken for dogs, or another such pair, against the other cats."""
+    own, other = pair
     known = rows.drop_nulls("label").filter(pl.col("out_of_sample"))
     named = maps.join(known.select("sample_id", "label", "predicted"), on="sample_id")
     named = named.filter(pl.col("target") == pl.col("label"))
@@ -69,15 +72,15 @@ def pooled_maps(rows: pl.DataFrame, maps: pl.DataFrame) -> pl.DataFrame:
     pooled = []
     for layer in SIDES:
         of_layer = named.filter(pl.col("layer") == layer)
-        for label in known["label"].unique().sort():
+        for label in known["label"].value_counts().top_k(POOLED, by="count")["label"].sort():
             inside = pl.col("label") == label
             text = Filters.of(label=label, out_of_sample="true").to_text()
             pooled.append(_pool(of_layer, inside, f"{label} images", text, "all other held-out images", everything))
-        cats = of_layer.filter(pl.col("label") == "cat")
-        text = Filters.of(label="cat", predicted="dog", out_of_sample="true").to_text()
-        wider = Filters.of(label="cat", out_of_sample="true").to_text()
-        inside = pl.col("predicted") == "dog"
-        pooled.append(_pool(cats, inside, "cat images called dog", text, "all other cat images", wider))
+        of_class = of_layer.filter(pl.col("label") == own)
+        text = Filters.of(label=own, predicted=other, out_of_sample="true").to_text()
+        wider = Filters.of(label=own, out_of_sample="true").to_text()
+        inside, rest = pl.col("predicted") == other, f"all other {own} images"
+        pooled.append(_pool(of_class, inside, f"{own} images called {other}", text, rest, wider))
     enough = [row for row in pooled if row is not None]
     return pl.DataFrame(enough, schema_overrides={"values": pl.List(pl.Float32)})
 
@@ -119,13 +122,13 @@ def _border(maps: pl.DataFrame) -> dict[str, float]:
     return {"n": len(maps), "share": share, "low": share - 1.96 * error, "high": share + 1.96 * error}
 
 
-def label_issues(rows: pl.DataFrame) -> pl.DataFrame:
+def label_issues(rows: pl.DataFrame, other: str = "ship") -> pl.DataFrame:
     """Every held-out error, the highest loss first; the two least sure right ones are ambiguous."""
     held_out = rows.drop_nulls("label").filter(pl.col("out_of_sample")).sort("loss", descending=True)
     wrong, right = held_out.filter(~pl.col("correct")), held_out.filter(pl.col("correct")).head(2)
     parts = []
     for kind, part in (("label", wrong), ("ambiguous", right)):
-        likely = pl.when(pl.lit(kind == "label")).then("predicted").otherwise(pl.lit("ship"))
+        likely = pl.when(pl.lit(kind == "label")).then("predicted").otherwise(pl.lit(other))
         listed = part.select(
             "sample_id",
             "label",

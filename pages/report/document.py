@@ -92,7 +92,9 @@ def _matrix(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
         "matrix": _inline(pictures.draw_matrix(run, samples), "confusion-chart") if drawn else None,
         "held_out": n,
         "class_count": len(run.classes),
+        "found_classes": held_out.select(pl.col("label").n_unique()).collect().item(),
         "classes": tables.tabulate_classes(held_out),
+        "confusions": Table({}, []) if drawn else tables.tabulate_confusions(held_out),
     }
 
 
@@ -102,7 +104,7 @@ def _map(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
     away, features = len(queries.misplaced(run, group).collect()), queries.embedding_size(run)
     return {
         "map": _inline(pictures.draw_map(run, samples, legend=False), "map-chart"),
-        "legend": dict(zip(scale.domain, scale.range_, strict=True)),
+        "legend": scale.legend,
         "color": name(group),
         "placed": len(samples),
         "dots": pictures.count_dots(samples),

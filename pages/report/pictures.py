@@ -12,6 +12,7 @@ import polars as pl
 import vl_convert
 
 from lake import queries
+from lake.confusions import among, confused_with, rank_confusions
 from lake.filters import Filters
 from lake.store import Run, reading
 from pages.sentences.separation import first_group
@@ -24,8 +25,8 @@ MOST_DOTS = 3000
 """Each is about 150 bytes of the file; of more samples the highest are dots over a picture of their density."""
 MAP_WIDTH, MAP_HEIGHT = 720, 480
 CELL, SMALLEST_MATRIX = 34, 272
-MOST_CLASSES = 30
-"""Of more classes a matrix is too large for a page, and for the file."""
+MOST_CLASSES, AROUND = 30, 12
+"""Of more classes a matrix is too large for a page, and for the file: how many of them are drawn instead."""
 OWN_IMAGE = re.compile(r'"(/[^"]+\.png[^"]*)"')
 STILL = {"left": 4, "top": 4, "right": 4, "bottom": 4}
 PNG_SCALE = 2
@@ -45,10 +46,14 @@ def draw_map(run: Run, samples: pl.DataFrame, *, legend: bool = True) -> alt.Lay
 
 
 def draw_matrix(run: Run, samples: pl.DataFrame) -> alt.LayerChart:
-    """The confusion matrix of the held-out samples, as shares of the label."""
-    cells = queries.confusion(samples.lazy().filter(queries.HELD_OUT)).collect()
-    side = max(SMALLEST_MATRIX, CELL * len(run.classes))
-    return charts.confusion_matrix(cells, run.classes, value="share").properties(width=side, height=side)
+    """The confusion matrix of the held-out samples, as shares of the label; of many classes around the worst pair."""
+    cells, classes = queries.confusion(samples.lazy().filter(queries.HELD_OUT)).collect(), run.classes
+    if len(classes) > MOST_CLASSES:
+        ranked = rank_confusions(cells)
+        classes = confused_with(cells, ranked["label"][0] if len(ranked) else classes[0], AROUND)
+        cells = among(cells, classes)
+    side = max(SMALLEST_MATRIX, CELL * len(classes))
+    return charts.confusion_matrix(cells, classes, value="share").properties(width=side, height=side)
 
 
 def count_dots(samples: pl.DataFrame) -> int:

@@ -15,6 +15,7 @@ from pages.sentences.changes import tabulate_figures
 from pages.ui.words import GLOSSARY, number, share_with_interval
 
 NUMBERS_OF_A_ROW = 2
+MOST_CLASSES, MOST_CONFUSIONS = 50, 20
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,29 @@ class Table:
 
 
 def tabulate_classes(held_out: pl.LazyFrame) -> Table:
-    """Each class with its share right, mean loss and most frequent confusion, the worst first."""
+    """Each class with its share right, mean loss and most frequent confusion, the worst first; of many the worst."""
     called = queries.top_confusions(held_out).collect().unique("label", keep="first", maintain_order=True)
     most = {row["label"]: f"{row['predicted']} {row['n']:,}" for row in called.iter_rows(named=True)}
     rows = [
         {"label": row["label"], "n": f"{row['n']:,}", "right": share_with_interval(row["hits"], row["n"])}
         | {"loss": number(row["mean_loss"]), "called": most.get(row["label"], "none is wrong")}
-        for row in queries.class_report(held_out).collect().iter_rows(named=True)
+        for row in queries.class_report(held_out).head(MOST_CLASSES).collect().iter_rows(named=True)
     ]
     titles = ("Class", "Images", "Right (95 % interval)", "Mean loss (nats)", "Most often called")
     columns = dict(zip(("label", "n", "right", "loss", "called"), titles, strict=True))
     return Table(columns, rows, numbers=("n", "right", "loss"))
+
+
+def tabulate_confusions(held_out: pl.LazyFrame) -> Table:
+    """The most frequent confusions with their share of the label and mean loss."""
+    rows = [
+        {"label": row["label"], "predicted": row["predicted"], "n": f"{row['n']:,} of {row['total']:,}"}
+        | {"share": share_with_interval(row["n"], row["total"]), "loss": number(row["mean_loss"])}
+        for row in queries.top_confusions(held_out).head(MOST_CONFUSIONS).collect().iter_rows(named=True)
+    ]
+    titles = ("Given label", "Called", "Images", "Share of the label (95 % interval)", "Mean loss (nats)")
+    columns = dict(zip(("label", "predicted", "n", "share", "loss"), titles, strict=True))
+    return Table(columns, rows, numbers=("n", "share", "loss"))
 
 
 def tabulate_findings(found: pl.DataFrame) -> Table:

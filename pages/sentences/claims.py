@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from lake import queries
+from lake.confusions import of_enough_samples
 from lake.filters import Filters
 from lake.loss_maps import map_layers
 from lake.statistics import bootstrap_mean_interval
 from lake.store import Run
 from lake.words import between, p_value
 from pages.sentences.separation import find_purity, first_group, say_kinds, say_purity
-from pages.ui.words import number, percent, plain, share_with_interval
+from pages.ui.words import counted, number, percent, plain, share_with_interval
 
 NEAREST = 15
 NOT_MEASURED = "Not measured in this run: refresh to measure it."
@@ -38,11 +39,11 @@ def find_claims(run: Run, samples: pl.LazyFrame) -> list[Claim]:
     held_out = samples.filter(queries.HELD_OUT)
     tables = {name: run.scan(name).collect() for name in ("separation", "findings", "cluster_summaries", "proofs")}
     found = [_separation(run, tables["separation"])]
-    hardest = queries.class_report(held_out).sort("mean_loss", descending=True).collect()
+    hardest = of_enough_samples(queries.class_report(held_out).sort("mean_loss", descending=True).collect())
     if hardest.is_empty():
         return found
     label = str(hardest["label"][0])
-    confused = queries.top_confusions(held_out).filter(pl.col("label") == label).head(1).collect()
+    confused = queries.top_confusions(held_out).filter(pl.col("label") == label).collect()
     called = str(confused["predicted"][0]) if len(confused) else None
     story = held_out.filter(pl.col("label") == label, pl.col("predicted") == (called or label))
     example = story.sort("loss", "sample_id", descending=[True, False]).head(1).collect()["sample_id"][0]
@@ -78,11 +79,15 @@ def _hardest_class(label: str, held_out: pl.LazyFrame, findings: pl.DataFrame) -
     low, high = bootstrap_mean_interval(own.to_numpy())
     own_mean, mean = float(own.mean() or 0), float(every.mean() or 0)  # type: ignore[arg-type]
     where = Filters.of(label=label, out_of_sample="true").to_text()
+    alone = len(own) == 1
+    said = (
+        f"The {'only' if alone else f'{len(own):,}'} held-out {plain(label)} {'image has' if alone else 'images have'}"
+    )
     return Claim(
         title=f"The hardest class is {plain(label)}",
         page="population_map",
-        sentence=f"The {len(own):,} held-out {plain(label)} images have the highest mean loss, {number(own_mean)} nats "
-        f"({between(low, high)}): {own_mean / mean:.1f} times that of all {len(every):,}.",
+        sentence=f"{said} the highest mean loss, {number(own_mean)} nats ({between(low, high)}): "
+        f"{own_mean / mean:.1f} times that of all {len(every):,}.",
         proof=_tested(findings, where),
         look="The large dots are the images of this class that the model finds hard; the worst are below the map.",
         query={"f": where},
@@ -93,12 +98,15 @@ def _confusion(label: str, confused: pl.DataFrame, findings: pl.DataFrame) -> Cl
     if confused.is_empty():
         return Claim(f"No {plain(label)} is called anything else", "confusion", "Every image of it is right.", "", "")
     row = confused.row(0, named=True)
+    tied = len(confused) > 1 and confused["n"][1] == row["n"]
+    images = counted(row["total"], f"{plain(label)} image")
     where = Filters.of(label=label, predicted=row["predicted"], out_of_sample="true").to_text()
     return Claim(
         title=f"It is called {plain(row['predicted'])}",
         page="confusion",
-        sentence=f"{share_with_interval(row['n'], row['total'])} of the {row['total']:,} {plain(label)} images "
-        f"are called {plain(row['predicted'])}: {row['n']:,}, more than any other class.",
+        sentence=f"{share_with_interval(row['n'], row['total'])} of the {images} "
+        f"{'is' if row['total'] == 1 else 'are'} called {plain(row['predicted'])}: {row['n']:,}, "
+        f"{'as many as another class' if tied else 'more than any other class'}.",
         proof=_tested(findings, where),
         look="Click a cell of the matrix for its images, and read what sets them apart from the ones that are right.",
     )

@@ -1,12 +1,15 @@
 """The answer of a run in one sentence, and its headline numbers."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from lake import queries
+from lake.confusions import of_enough_samples
+from lake.pivots import FEW
 from lake.statistics import bootstrap_mean_interval, wilson_interval
-from pages.ui.words import number, percent, plain, share_with_interval
+from pages.ui.words import counted, number, percent, plain, share_with_interval
 
 NO_TEST = "This run has no labelled test samples."
 
@@ -27,17 +30,28 @@ def say_headline(samples: pl.LazyFrame) -> str | None:
     total = queries.accuracy(test).collect().row(0, named=True)
     if not total["n"]:
         return None
-    worst = queries.class_report(test).collect().row(0, named=True)
-    wrong = worst["n"] - worst["hits"]
+    report = queries.class_report(test).collect()
     sentence = (
-        f"The model is right on **{share_with_interval(total['hits'], total['n'])}** of {total['n']:,} new images. "
-        f"It fails most on **{plain(worst['label'])}**: {wrong:,} of {worst['n']:,} are wrong"
+        f"The model is right on **{share_with_interval(total['hits'], total['n'])}** of "
+        f"{counted(total['n'], 'new image')}"
     )
+    if total["hits"] == total["n"]:
+        return f"{sentence}: none is wrong."
+    read = of_enough_samples(report)
+    among = "It" if len(read) == len(report) else f"Of the classes with {FEW} or more of them it"
+    return f"{sentence}. {among} fails most on {_say_worst(test, read.row(0, named=True))}."
+
+
+def _say_worst(test: pl.LazyFrame, worst: dict[str, Any]) -> str:
+    """How many images of a class are wrong, and what most of those are called."""
+    wrong = worst["n"] - worst["hits"]
+    said = f"**{plain(worst['label'])}**: {wrong:,} of {worst['n']:,} {'is' if wrong == 1 else 'are'} wrong"
     confusions = queries.top_confusions(test).filter(pl.col("label") == worst["label"]).collect()
-    if len(confusions):
-        top = confusions.row(0, named=True)
-        sentence += f", and {percent(top['n'] / wrong)} of those are called **{plain(top['predicted'])}**"
-    return f"{sentence}."
+    if confusions.is_empty():
+        return said
+    top = confusions.row(0, named=True)
+    called = f"called **{plain(top['predicted'])}**"
+    return f"{said}, and {called}" if wrong == 1 else f"{said}, and {percent(top['n'] / wrong)} of those are {called}"
 
 
 def headline_figures(samples: pl.LazyFrame, findings: pl.DataFrame, calibration_error: float | None) -> list[Figure]:

@@ -3,7 +3,7 @@
 import polars as pl
 
 from lake.store import Run
-from pages.ui.words import percent, plain
+from pages.ui.words import counted, percent, plain
 
 ONLY_NEAR = "Distances between far groups mean nothing on such a map, in either view."
 
@@ -15,10 +15,18 @@ def first_group(run: Run) -> str:
 
 def say_kinds(run: Run) -> str:
     """ "Animals and vehicles separate": the kinds of the first group where there are two."""
-    group = first_group(run)
-    kinds = sorted(set(run.groups[group].values())) if group in run.groups else run.classes
+    kinds = _kinds(run, first_group(run))
     named = " and ".join(f"{kind}s" for kind in kinds) if len(kinds) == 2 else "The groups"
     return plain(f"{named[:1].upper()}{named[1:]} separate")
+
+
+def say_other(run: Run, grouping: str) -> str:
+    """What is not of a sample's own kind: "the other kind" of two."""
+    return "the other kind" if len(_kinds(run, grouping)) == 2 else "another kind"
+
+
+def _kinds(run: Run, grouping: str) -> list[str]:
+    return sorted(set(run.groups[grouping].values())) if grouping in run.groups else run.classes
 
 
 def find_purity(separation: pl.DataFrame, group: str) -> dict[str, float] | None:
@@ -45,8 +53,8 @@ def say_separation(run: Run, separation: pl.DataFrame, misplaced: int, features:
     if purity is None:
         return None
     return (
-        f"{say_kinds(run)}: {say_purity(purity, features)}. {misplaced:,} of {purity['n']:,} held-out samples sit "
-        "among the other kind."
+        f"{say_kinds(run)}: {say_purity(purity, features)}. {misplaced:,} of {counted(purity['n'], 'held-out sample')} "
+        f"{'sits' if misplaced == 1 else 'sit'} among {say_other(run, first_group(run))}."
     )
 
 

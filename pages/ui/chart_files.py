@@ -14,6 +14,7 @@ from pages.ui.routes import read_image
 
 WIDTH = 640
 """Of a chart that is as wide as its place on the page, in pixels."""
+LONGEST_NAME = 60
 NOT_IN_NAMES = re.compile(r"[^\w.-]+")
 Drawn = dict[str, alt.Chart]
 
@@ -54,11 +55,17 @@ def to_zip(drawn: Drawn) -> bytes:
     """A ZIP file with an SVG file a chart, named by its key."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as folder:
-        for key, chart in drawn.items():
+        for number, (key, chart) in enumerate(drawn.items(), 1):
             with altair_settings:  # Streamlit changes them for all threads while it draws a chart
                 spec = pictures.to_spec(_with_width(chart), text="black", background="white")
-            folder.writestr(f"{NOT_IN_NAMES.sub('-', key)}.svg", pictures.render_svg(spec, read_image))
+            folder.writestr(f"{_file_name(key, number)}.svg", pictures.render_svg(spec, read_image))
     return file.getvalue()
+
+
+def _file_name(key: str, number: int) -> str:
+    """The key without what no file may be called; a long one, that of a class, is cut and numbered."""
+    name = NOT_IN_NAMES.sub("-", key)
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}-{number}"
 
 
 def _with_width(chart: alt.Chart) -> alt.Chart:

@@ -10,12 +10,14 @@ from pages.ui.map_layers import PLACE, Layers
 from pages.ui.map_state import MapState
 from pages.ui.palette import BAD, CHOSEN, CONTEXT, GOOD, LOWERS, NEUTRAL, RAISES, TEXT
 from pages.ui.raster import Extent
-from pages.ui.scales import ColorScale, color_scale
+from pages.ui.scales import LONGEST_LABEL, MOST_VALUES, ColorScale, color_scale
 from pages.ui.words import name
 
 Colors = tuple[list[str], dict[str, dict[str, str]]]
 FEW_POINTS = 5000
-MAP_HEIGHT, MAP_PADDING = 560, 5
+MOST_BARS, MOST_ROWS, MOST_CENTRES = 10, 30, 15
+"""Of many classes: probabilities of a sample, rows of a chart, and names on a map."""
+MAP_HEIGHT, MAP_PADDING, MATRIX_HEIGHT = 560, 5, 460
 """In pixels; the lasso finds the plot below the legend by them."""
 CORRECT, FEW, MANY, FEWER = (
     "#cfd3d8",
@@ -58,7 +60,7 @@ def population_map(
     lasso = alt.Chart(layers.outline).mark_line(color=CHOSEN, strokeWidth=2, aria=False).encode(**at, order="corner:Q")
     ring = alt.Chart(layers.chosen).mark_point(color=CHOSEN, size=260, strokeWidth=2.5, opacity=1, aria=False)
     dots = (
-        alt.Chart(layers.dots)
+        alt.Chart(scale.name_others(layers.dots))
         .transform_calculate(image=f"{json.dumps(folder)} + datum.sample_id + '.png'")
         .mark_circle(opacity=0.01 if len(layers.images) else 0.7, strokeWidth=0)
         .encode(
@@ -89,7 +91,7 @@ def _selections(start: MapState, scale: ColorScale, *, legend: bool) -> list[alt
         alt.selection_interval(name="zoom", bind="scales", translate=SHIFT_DRAG, **_interval(start.view)),
     ]
     if legend and scale.kind == "nominal":
-        parameters.append(alt.selection_point(name="only", fields=[scale.column], bind="legend"))
+        parameters.append(alt.selection_point(name="only", fields=[scale.field], bind="legend"))
     return parameters
 
 
@@ -98,19 +100,22 @@ def _interval(extent: Extent | None) -> dict[str, Any]:
 
 
 def probability_bars(frame: pl.DataFrame, label: object) -> alt.Chart:
-    """A bar a class, most probable first; the given label is orange."""
+    """A bar a class, most probable first, of many the highest and the given label; that is orange."""
     given = frame.with_columns((pl.col("label") == (label or "")).alias("given"))
+    shown = given.filter(pl.col("given") | (pl.int_range(pl.len()) < MOST_BARS))
+    of_many = len(shown) < len(frame)
+    title = ["Probability", *([f"highest of {len(frame):,}"] if of_many else [])]
     return (
-        alt.Chart(given)
+        alt.Chart(shown)
         .mark_bar(cornerRadiusEnd=3)
         .encode(
             x=alt.X(
                 "probability:Q",
-                title=["Probability", "(label orange)"],
+                title=[*title, "(label orange)"],
                 scale=alt.Scale(domain=[0, 1]),
                 axis=alt.Axis(format="%", tickCount=4),
             ),
-            y=alt.Y("label:N", title=None, sort="-x", axis=EVERY_LABEL),
+            y=alt.Y("label:N", title=None, sort="-x", axis=alt.Axis(labelOverlap=False, labelLimit=LONGEST_LABEL)),
             color=alt.Color(
                 "given:N",
                 scale=alt.Scale(domain=[True, False], range=[BAD, CONTEXT]),
@@ -219,7 +224,7 @@ def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> 
     tiles = base.mark_rect(cornerRadius=3).encode(color=_cell_color(frame, value))
     written = {"n": ",", "share": ".0%", "difference": "+.1%"}[value]
     text = base.mark_text(fontSize=12, color="black").encode(text=alt.Text(f"{value}:Q", format=written))
-    return alt.layer(tiles.add_params(pick), text).properties(height=460)
+    return alt.layer(tiles.add_params(pick), text).properties(height=MATRIX_HEIGHT)
 
 
 def _cell_color(frame: pl.DataFrame, value: str) -> Any:
@@ -271,7 +276,11 @@ def lines(
 
 
 def changes(frame: pl.DataFrame, *, title: str) -> alt.LayerChart:
-    """A dot with its interval (`low`, `high`) for the `change` of each `value`; right of 0, in orange, it rose."""
+    """A dot with its interval (`low`, `high`) for the `change` of each `value`; right of 0, in orange, it rose.
+
+    Of more rows than a chart holds the first.
+    """
+    frame = frame.head(MOST_ROWS)
     order = frame["value"].to_list()
     base = alt.Chart(frame).encode(
         y=alt.Y("value:N", sort=order, title=title, axis=EVERY_LABEL),
@@ -291,7 +300,11 @@ def changes(frame: pl.DataFrame, *, title: str) -> alt.LayerChart:
 
 
 def class_moves(centres: pl.DataFrame, context: pl.DataFrame, colors: Colors) -> alt.LayerChart:
-    """From where (ring) to where (dot) the centre of each class moved on the map, over some samples in grey."""
+    """From where (ring) to where (dot) the centre of each class moved on the map, over some samples in grey.
+
+    Of more classes than a legend holds the first.
+    """
+    centres = centres if len(centres) <= MOST_VALUES else centres.head(MOST_CENTRES)
     place: dict[str, Any] = {"axis": None, "scale": alt.Scale(zero=False)}
     x, y = alt.X("x:Q", **place), alt.Y("y:Q", **place)
     grey = alt.Chart(context).mark_circle(size=7, opacity=0.25, color=CONTEXT).encode(x=x, y=y)
@@ -316,7 +329,9 @@ def class_moves(centres: pl.DataFrame, context: pl.DataFrame, colors: Colors) ->
 
 
 def bars(frame: pl.DataFrame, *, x: str, y: str, x_title: str, colors: Colors | None = None) -> Any:
-    """Horizontal bars, longest first."""
+    """Horizontal bars, longest first, in the colours of the classes where there are few; of many bars the longest."""
+    frame = frame if len(frame) <= MOST_ROWS else frame.top_k(MOST_ROWS, by=x)
+    colors = colors if colors and len(colors[0]) <= MOST_VALUES else None
     mark = alt.Chart(frame).mark_bar(cornerRadiusEnd=3, color=GOOD)
     color = {"color": color_scale(frame[y], *colors).to_altair(legend=False)} if colors else {}
     chart: Any = mark.encode(

@@ -229,14 +229,24 @@ def color_columns(run: Run) -> list[str]:
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _color_scale(root: str, run_id: str, column: str) -> scales.ColorScale:
+def _color_scale(root: str, run_id: str, column: str, picked: tuple[str, ...]) -> scales.ColorScale:
     run = open_run(root, run_id)
-    return scales.color_scale(_samples(root, run_id)[column], run.classes, run.groups)
+    return scales.color_scale(_samples(root, run_id)[column], run.classes, run.groups, picked=picked)
 
 
-def color_scale(run: Run, column: str) -> scales.ColorScale:
-    """The colours of a column over the whole run, whatever the filters leave of it."""
-    return _color_scale(run.lake.root, run.run_id, column)
+def color_scale(run: Run, column: str, picked: tuple[str, ...] = ()) -> scales.ColorScale:
+    """The colours of a column over the whole run, whatever the filters leave of it; of many values the picked ones."""
+    return _color_scale(run.lake.root, run.run_id, column, picked)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _color_values(root: str, run_id: str, column: str) -> list[str]:
+    return scales.by_frequency(_samples(root, run_id)[column]).cast(pl.String).to_list()
+
+
+def color_values(run: Run, column: str) -> list[str]:
+    """The values of a column that is no number in words, the most frequent first."""
+    return _color_values(run.lake.root, run.run_id, column)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -9,7 +9,7 @@ from lake.store import Run
 from pages.ui import data
 from pages.ui.words import name, plain
 
-MAX_CHOICES, MAX_SAID = 60, 2
+MAX_CHOICES, MAX_SAID = 1000, 2
 
 
 def current() -> Filters:

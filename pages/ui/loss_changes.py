@@ -12,7 +12,7 @@ from pages.ui.cluster_quality import METHOD_NAMES
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link
 from pages.ui.rows import pick_row
-from pages.ui.words import GLOSSARY
+from pages.ui.words import GLOSSARY, plain
 
 CLASSES = "Classes"
 CHART_WIDTH, TABLE_WIDTH = 320, 660
@@ -27,15 +27,19 @@ def show_loss_changes(run: Run, pairs: pl.DataFrame) -> None:
     if found.is_empty():
         st.info("No sample that passes the filters is in a group: loosen the filters, or choose another method.")
         return
-    st.markdown(compare.say_loss_changes(found, "classes" if by == CLASSES else f"{by} groups of this run"))
+    what = "classes" if by == CLASSES else f"{by} groups of this run"
+    named = found.with_columns(pl.col("value").map_elements(plain, pl.String))
+    st.markdown(compare.say_loss_changes(named, what))
     title = "Class" if by == CLASSES else "Group"
     with st.container(horizontal=True, gap="small"):
         with st.container(width=CHART_WIDTH):
             chart = charts.changes(found, title=title)
             show_chart(chart, key=f"changes-{column}", alt="Change of the loss by row")
+            if len(found) > charts.MOST_ROWS:
+                st.caption(f"The {charts.MOST_ROWS} largest changes; the table has all {len(found):,}.")
         with st.container(width=TABLE_WIDTH):
             row = _pick(found, title, key=f"loss-table-{column}")
-    st.subheader(f"{title} {row['value']}: the largest changes first")
+    st.subheader(f"{title} {plain(str(row['value']))}: the largest changes first")
     st.caption("Under each: by how many nats its loss rose (above 0) or fell.")
     members = pairs.filter(pl.col(column).cast(pl.String) == row["value"]).with_columns(
         nats=pl.col("loss") - pl.col("loss_before")

@@ -5,11 +5,11 @@ import streamlit as st
 
 from lake import map_drift
 from lake.store import Run
-from pages.ui import charts, data
+from pages.ui import charts, data, scales
 from pages.ui.chart_files import show_chart
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link
-from pages.ui.words import PERCENT
+from pages.ui.words import PERCENT, plain
 
 CONTEXT_DOTS = 3000
 MAP_WIDTH, TABLE_WIDTH = 580, 400
@@ -20,7 +20,8 @@ def show_map_moves(run: Run, before: Run, now: pl.LazyFrame) -> None:
     alignment, everything = data.map_moves(run, before)
     moves = everything.join(now.select("sample_id").collect(), on="sample_id", how="semi")
     classes = map_drift.class_moves(moves, alignment.radius)
-    st.markdown(f"{alignment.sentence()} {map_drift.say_moves(classes)}")
+    named = classes.with_columns(pl.col("label").map_elements(plain, pl.String))
+    st.markdown(f"{alignment.sentence()} {map_drift.say_moves(named)}")
     context = moves.sample(min(len(moves), CONTEXT_DOTS), seed=0).select("x", "y")
     with st.container(horizontal=True, gap="small"):
         with st.container(width=MAP_WIDTH):
@@ -29,8 +30,10 @@ def show_map_moves(run: Run, before: Run, now: pl.LazyFrame) -> None:
                 key="class-moves",
                 alt="Where the centre of each class was on the map and where it is",
             )
+            first = f" The {charts.MOST_CENTRES} that moved farthest." if len(classes) > scales.MOST_VALUES else ""
             st.caption(
                 "Rings: class centres on the earlier map, aligned. Dots: on this one. Grey: samples on this one."
+                f"{first}"
             )
         with st.container(width=TABLE_WIDTH):
             _show_table(classes)

@@ -15,7 +15,7 @@ from pages.ui.palette import LOWERS, NEUTRAL, RAISES
 from pages.ui.routes import thumbnail
 from pages.ui.sample_panel import describe
 from pages.ui.signed_map import CHECKS, SignedMap, to_csv, to_png
-from pages.ui.words import GLOSSARY, number
+from pages.ui.words import GLOSSARY, number, plain
 
 MAP_SIDE, SMALL_SIDE = 232, 200
 IMAGE_STYLE = "aspect-ratio:1;image-rendering:pixelated;border-radius:8px"
@@ -48,7 +48,7 @@ def show_image_and_map(url: str, shown: SignedMap, limit: float, look: Look, *, 
         st.markdown("**Image**")
         st.html(f'<img src="{url}" alt="The image" style="width:100%;{IMAGE_STYLE}">')
     with st.container(width=side):
-        st.markdown(f"**Map of the {shown.what}**")
+        st.markdown(f"**Map of the {plain(shown.what)}**")
         show_chart(
             charts.signed_map(
                 shown.cells(),
@@ -80,7 +80,7 @@ def show_color_bar(limit: float, *, width: int = MAP_SIDE, grey: bool = False) -
 
 def show_check(shown: SignedMap, *, key: str) -> None:
     """The loss as it is, and measured again with parts of the image blurred."""
-    st.markdown(f"**Check: the {shown.what}, measured**", help=GLOSSARY["occlusion"])
+    st.markdown(f"**Check: the {plain(shown.what)}, measured**", help=GLOSSARY["occlusion"])
     known = [(text, shown.checks.get(name)) for name, text in CHECKS.items()]
     rows = pl.DataFrame([{"what": text, "nats": value} for text, value in known if value is not None])
     if len(rows) < len(CHECKS):

@@ -36,6 +36,11 @@ def chart_key() -> str:
     return f"map-chart-{st.session_state[GENERATION]}"
 
 
+def colored_key(color: str) -> str:
+    """The key of the control that says which values of a column have a colour."""
+    return f"map-colored-{color}"
+
+
 def start(run: Run) -> None:
     """Take the state from the address when a link opened the page, else keep that of the session."""
     asked = page_address.asked(map_state.PARAMETERS)
@@ -48,12 +53,15 @@ def start(run: Run) -> None:
     st.session_state[RUN] = run.run_id
     for name in CONTROLS:
         st.session_state[f"map-{name}"] = getattr(current(), name)
+    known = data.color_values(run, current().color) if current().colored else []
+    st.session_state[colored_key(current().color)] = [value for value in current().colored if value in known]
 
 
 def take_controls() -> MapState:
     """Change the state to what the controls say, and return it; another layout begins anew."""
     state = current()
     changed = state.changed(**{name: st.session_state[f"map-{name}"] for name in CONTROLS})
+    changed = changed.changed(colored=tuple(st.session_state.get(colored_key(changed.color), ())))
     if changed.layout != state.layout:
         _begin(changed)
     st.session_state[STATE] = changed
@@ -66,8 +74,16 @@ def take_selection() -> None:
     changes = {
         field: read(now.get(name)) for name, (field, read) in READERS.items() if now.get(name) != before.get(name)
     }
+    if "only" in changes:
+        changes["only"] = _without_others(changes["only"])
     st.session_state[SELECTION] = now
     st.session_state[STATE] = current().changed(**changes)
+
+
+def _without_others(only: tuple[str, ...]) -> tuple[str, ...]:
+    """The isolated values; what all others are called in the legend is none."""
+    scale = data.color_scale(data.current_run(), current().color, current().colored)
+    return tuple(value for value in only if not scale.others or value != scale.name_of_others)
 
 
 def take_lasso() -> None:

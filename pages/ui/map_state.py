@@ -15,7 +15,7 @@ from pages.ui.lasso import MAX_CORNERS, Polygon, encloses
 from pages.ui.raster import Extent
 from pages.ui.sample_ids import read_sample_id
 
-PARAMETERS = ("color", "size", "layout", "show", "view", "box", "lasso", "sample", "only")
+PARAMETERS = ("color", "size", "layout", "show", "view", "box", "lasso", "sample", "only", "colored")
 SIZES = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept", *PROPERTIES]
 MAX_ONLY = 60
 FURTHEST, FINEST = 1e6, 1e-9  # coordinates of a map are within tens
@@ -40,6 +40,8 @@ class MapState(BaseModel):
     sample: int | None = None
     only: tuple[str, ...] = ()
     """Values of the colour's column that the reader isolated."""
+    colored: tuple[str, ...] = ()
+    """Of a column of many values those that have a colour; the most frequent where none is named."""
 
     def to_query(self) -> dict[str, str]:
         """The parameters of the address; what is as at first is left out."""
@@ -50,7 +52,7 @@ class MapState(BaseModel):
         return {name: _text(name, value) for name, value in said.items()}
 
     def changed(self, **values: object) -> "MapState":
-        """With other values; another layout has another view, another colour no isolated values.
+        """With other values; another layout has another view, another colour no isolated or picked values.
 
         A box and a lasso take each other's place.
         """
@@ -62,7 +64,7 @@ class MapState(BaseModel):
         elif updated.get("box"):
             updated["lasso"] = ()
         if values.get("color", self.color) != self.color:
-            updated |= {"only": ()}
+            updated |= {"only": (), "colored": ()}
         return self.model_copy(update=updated)
 
     @property
@@ -105,6 +107,7 @@ def from_query(query: dict[str, str], colors: list[str]) -> tuple[MapState, list
         "lasso": _polygon,
         "sample": _sample_id,
         "only": _values,
+        "colored": _values,
     }
     found: dict[str, object] = {}
     refused = []

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -52,6 +53,12 @@ def address(**extra: str | int) -> dict[str, str]:
     """The query parameters that pin what this session shows: run, filters and what else is named."""
     pinned = {"run": st.session_state["run_id"], "f": st.session_state.get("filters", "")}
     return {k: str(v) for k, v in {**pinned, **extra}.items() if v != ""}
+
+
+def url(name: str, **extra: str | int) -> str:
+    """The address of another page that keeps the run and the filters, for a cell of a table."""
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"{f'/{base}' if base else ''}/{name}?{urlencode(address(**extra))}"
 
 
 def link(name: str, label: str, *, icon: str | None = None, **extra: str | int) -> None:

@@ -3,6 +3,8 @@
 WARM = ["#f2c14e", "#d7263d", "#a9662e", "#f46036", "#9ba833", "#e57ba8"]
 COOL = ["#6cc4f5", "#2f6fde", "#00a19b", "#7a5cd6", "#4a90a4", "#9d8df1"]
 OTHERS = ["#8c8c8c", "#5f7a61", "#b08ea2", "#586f7c"]
+DISTINCT = [color for pair in zip(WARM, COOL, strict=True) for color in pair]
+"""Colours that can be told apart and from grey, for the most frequent of many values."""
 CONTEXT, TEXT = "#9aa0a6", "#5d6470"
 RAISES, LOWERS, NEUTRAL = "#d6453d", "#2c6fbb", "#f4f2ee"
 LOSS_RAMP = ["#cfd5dd", "#f2c14e", "#f46036", "#b3123f"]  # ever darker: high losses show on white and on black

@@ -14,12 +14,13 @@ from pages.ui import data, filters, table_charts, table_session
 from pages.ui.chart_files import show_chart
 from pages.ui.exports import show_download
 from pages.ui.table_columns import axes_of
-from pages.ui.words import name, number
+from pages.ui.words import name, number, plain
 
 FIRST = ("label", "bg_lightness")
 BEFORE = "pivot-before"
 """The filters before a cell was clicked, and those of the click."""
 SIDES = ("down", "across")
+MOST_PLACES = 30
 
 
 def show_pivot(run: Run, frame: pl.LazyFrame) -> None:
@@ -38,7 +39,10 @@ def show_pivot(run: Run, frame: pl.LazyFrame) -> None:
     cells = name_cells(found, axes)
     few = int(cells["few"].sum())
     st.markdown(_answer(cells, axes, few))
-    _show_chart(cells, axes, found)
+    drawn = keep_largest(cells)
+    _show_chart(drawn, axes, found)
+    if len(drawn) < len(cells):
+        st.caption(f"The {MOST_PLACES} values with the most samples on each side; the table has all.")
     with st.expander("The same as a table"):
         _show_table(cells, axes)
 
@@ -48,12 +52,21 @@ def name_cells(found: pl.DataFrame, axes: tuple[Axis, Axis]) -> pl.DataFrame:
     cells = found.with_row_index("cell")
     for side, axis in zip(SIDES, axes, strict=True):
         keys = found[side].unique().sort(nulls_last=True).to_list()
-        places = [keys.index(key) for key in found[side]]
+        place = {key: i for i, key in enumerate(keys)}
+        places = [place[key] for key in found[side]]
         cells = cells.with_columns(
             pl.Series(side, [axis.text(key) for key in found[side]]), pl.Series(f"{side}_place", places)
         )
     intervals = [_interval(low, high) for low, high in found.select("low", "high").iter_rows()]
     return cells.with_columns(pl.Series("interval", intervals, dtype=pl.String), few=pl.col("n") < FEW)
+
+
+def keep_largest(cells: pl.DataFrame) -> pl.DataFrame:
+    """The cells of the places with the most samples where a side has more than a chart can hold."""
+    for side in SIDES:
+        counted = cells.group_by(side).agg(pl.col("n").sum()).sort("n", side, descending=[True, False])
+        cells = cells.filter(pl.col(side).is_in(counted[side].head(MOST_PLACES).implode()))
+    return cells
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -66,7 +79,7 @@ def _answer(cells: pl.DataFrame, axes: tuple[Axis, Axis], few: int) -> str:
     if read.is_empty():
         return f"No cell has {FEW} samples: too few to be read."
     top = read.row(0, named=True)
-    sides = ", ".join(f"{name(axis.column).lower()} {top[side]}" for side, axis in zip(SIDES, axes, strict=True))
+    sides = ", ".join(f"{name(axis.column).lower()} {plain(top[side])}" for side, axis in zip(SIDES, axes, strict=True))
     return (
         f"Highest mean loss of held-out samples: **{number(top['mean_loss'])} nats** ({top['interval']}; "
         f"n {top['n']:,}) at {sides}.{grey}"

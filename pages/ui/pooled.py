@@ -50,7 +50,7 @@ def show_pooled(run: Run, compared: Comparison, layer: str, *, key: str) -> None
     """The sentence, both mean maps, and samples that are examples for it and against it."""
     everything = data.maps(run, layer)
     here, there = everything.of_samples(compared.inside), everything.of_samples(compared.outside)
-    if not len(here) or not len(there):
+    if min(len(here), len(there)) < 2:
         st.info("There are too few loss maps on one of the two sides: loosen the filters, or choose another group.")
         return
     st.markdown(sentence(compared, here, there), help=GLOSSARY["border"])
@@ -74,7 +74,7 @@ def sentence(compared: Comparison, here: Maps, there: Maps) -> str:
     share, other = here.border_share(), there.border_share()
     name = plain(compared.name)
     if not np.isfinite([share.value, other.value]).all():
-        return f"Nothing raises the loss of {name} or of {compared.others}: there is nothing to compare."
+        return f"Nothing raises the loss of {name} or of {plain(compared.others)}: there is nothing to compare."
     area = percent(float(border_of(*here.values_NHW.shape[1:]).mean()))
     said = (
         f"{_share(share)} of what raises the loss of **{name}** (n {share.n:,}) lies on the border, "

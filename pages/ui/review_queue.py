@@ -59,7 +59,7 @@ def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
         show_image(run, sample_id)
     with right:
         row = find_sample(run, sample_id)
-        st.markdown(f"**Number {issue['rank']} of the list: sample {sample_id}** · {plain(describe(row or {}))}")
+        st.markdown(f"**Number {issue['rank']} of the list: sample {sample_id}** · {describe(row or {})}")
         shares = [float(str(issue[name])) for name in ("likely_confidence", "likely_neighbor_share", "neighbor_share")]
         st.caption(
             f"Likely {plain(str(issue['likely']))}: probability {percent(shares[0])}, {percent(shares[1])} of its "
@@ -70,7 +70,7 @@ def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
         note = st.text_input("Note", key=f"note-{sample_id}", max_chars=500)
         review = Review(run.dataset_id, sample_id, "fine", reviewer, note=note, run_id=run.run_id)
         with st.container(horizontal=True):
-            if st.button(f"Wrong: {right_class}", type="primary", key="verdict-wrong"):
+            if st.button(f"Wrong: {plain(right_class)}", type="primary", key="verdict-wrong"):
                 _say(run, replace(review, verdict="wrong", label=right_class))
             for verdict, text in OTHER_VERDICTS.items():
                 if st.button(text, key=f"verdict-{verdict}"):

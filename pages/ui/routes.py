@@ -69,7 +69,9 @@ def serve_picture(request: Request) -> Response:
 def _draw(root: str, run_id: str, filters: Filters, state: MapState) -> bytes:
     """The picture, kept for other readers of the same view."""
     run = data.open_run(root, run_id)
-    return map_layers.draw(data.samples(run).collect(), filters, state, data.color_scale(run, state.color))
+    return map_layers.draw(
+        data.samples(run).collect(), filters, state, data.color_scale(run, state.color, state.colored)
+    )
 
 
 def serve_thumbnail(request: Request) -> Response:

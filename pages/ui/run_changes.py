@@ -4,12 +4,14 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
+from lake.confusions import among, most_changed
 from lake.filters import MAX_VALUES, Clause, Filters
 from lake.store import Run
 from pages.sentences import changes
 from pages.sentences.changes import Measured
-from pages.ui import charts, data
+from pages.ui import charts, data, scales
 from pages.ui.chart_files import show_chart
+from pages.ui.confusion_list import IN_THE_MATRIX
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link
 from pages.ui.rows import pick_row
@@ -46,14 +48,18 @@ def show_samples(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) 
         _link_to_samples(members)
     st.subheader("Which confusions grew and which shrank")
     cells = queries.confusion_difference(now, data.samples(before)).collect()
+    classes, which = run.classes, ""
+    if len(classes) > scales.MOST_VALUES:
+        classes = most_changed(cells, IN_THE_MATRIX)
+        which = f"The {len(classes)} classes whose confusions changed most. "
     show_chart(
-        charts.confusion_matrix(cells, run.classes, value="difference"),
+        charts.confusion_matrix(among(cells, classes), classes, value="difference"),
         key="difference",
         alt="Confusion matrix of this run less that of the other",
     )
     st.caption(
-        "Percentage points of the label more or fewer than in the other run: red is worse, blue is better. Point at a "
-        "cell for its number of samples."
+        f"{which}Percentage points of the label more or fewer than in the other run: red is worse, blue is better. "
+        "Point at a cell for its number of samples."
     )
     link("confusion", "Open the images of a cell", icon=":material/grid_view:")
 

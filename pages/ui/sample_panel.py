@@ -14,7 +14,7 @@ from pages.ui.chart_files import show_chart
 from pages.ui.navigation import link
 from pages.ui.routes import thumbnail
 from pages.ui.sample_ids import read_sample_id
-from pages.ui.words import number, percent
+from pages.ui.words import number, percent, plain
 
 LOSS = pl.coalesce("loss", "expected_loss")
 SMALL_MAP, NEAREST = 120, 6
@@ -105,13 +105,13 @@ def find_sample(run: Run, sample_id: int) -> dict[str, object] | None:
 
 
 def describe(row: Mapping[str, object]) -> str:
-    """One sentence: what it is, what the model says, and how wrong that is."""
-    said = f"predicted {row['predicted']} ({percent(float(str(row['confidence'])))})"
+    """One sentence in Markdown: what it is, what the model says, and how wrong that is."""
+    said = f"predicted {plain(str(row['predicted']))} ({percent(float(str(row['confidence'])))})"
     if row["label"] is None:
         return f"label withheld, {said}, expected loss {number(float(str(row['expected_loss'])))} nats"
     verdict = "right" if row["correct"] else "wrong"
     marked = "" if row["out_of_sample"] else " (in-sample)"
-    return f"{row['label']}, {said}: {verdict}, loss {number(float(str(row['loss'])))} nats{marked}"
+    return f"{plain(str(row['label']))}, {said}: {verdict}, loss {number(float(str(row['loss'])))} nats{marked}"
 
 
 def _show(value: object) -> str:

@@ -8,7 +8,7 @@ from lake.store import Run
 from pages.sentences import separation
 from pages.ui import data
 from pages.ui.gallery import show_paged_gallery
-from pages.ui.words import estimate, name
+from pages.ui.words import counted, estimate, name
 
 MEASURE_NAMES = {
     "probe": "Linear probe: named right",
@@ -49,6 +49,9 @@ def show_separation(run: Run) -> None:
     grouping = left.selectbox("Groups", groupings, format_func=name, key="separation-grouping")
     label = right.selectbox("Of", ["", *run.classes], format_func=lambda v: v or "All classes", key="separation-label")
     found = rows.filter(grouping=grouping, label=label)
+    if found.is_empty():
+        st.caption("No held-out sample of this class was measured.")
+        return
     order = pl.col("measure").cast(pl.Enum(SEPARATION_MEASURES))
     table = found.sort(order, "space").select(
         pl.col("measure").replace_strict(MEASURE_NAMES),
@@ -69,10 +72,16 @@ def show_separation(run: Run) -> None:
             "chance": number("Chance", format="%.3f", help="The same with the groups shuffled among the samples."),
         },
     )
+    _show_misplaced(run, grouping, label)
+
+
+def _show_misplaced(run: Run, grouping: str, label: str) -> None:
+    """The held-out samples that sit among others, of all classes or of one."""
     away = data.misplaced(run, grouping)
     members = data.samples(run).filter(pl.col("sample_id").is_in(away)).collect()
     of_class = members.filter(pl.col("label") == label) if label else members
-    with st.expander(f"{len(of_class):,} held-out samples among the other kind", on_change="rerun") as expander:
+    title = f"{counted(len(of_class), 'held-out sample')} among {separation.say_other(run, grouping)}"
+    with st.expander(title, on_change="rerun") as expander:
         if expander.open:
             show_paged_gallery(run, of_class.sort("loss", descending=True), key="misplaced")
 

@@ -14,7 +14,7 @@ from lake.loss_maps import FLOOR_NATS, border_and_centre, scan_map, to_cells
 from lake.store import Run
 from pages.ui import live_explain
 from pages.ui.palette import LOWERS, NEUTRAL, RAISES
-from pages.ui.words import number
+from pages.ui.words import number, plain
 
 CHECKS = {
     "loss": "As it is",
@@ -55,16 +55,17 @@ class SignedMap:
         return to_cells(self.values_HW)
 
     def sentence(self) -> str:
-        """What border and centre do, and what blurring the red quarter does."""
+        """What border and centre do, and what blurring the red quarter does, in Markdown."""
+        what = plain(self.what)
         if self.says_nothing:
-            return f"The model is sure of {self.target[0]}: no region matters to the {self.what}, nothing to explain."
+            return f"The model is sure of {plain(self.target[0])}: no region matters to the {what}, nothing to explain."
         border, centre = border_and_centre(self.values_HW)
-        said = f"The border {effect(border, self.what)}, the centre {effect(centre, self.what)}."
+        said = f"The border {effect(border, what)}, the centre {effect(centre, what)}."
         before, without, other = (self.checks.get(c) for c in ("loss", "loss_without_red", "loss_without_other"))
         if before is None or without is None or other is None:
             return said
         return (
-            f"{said} Blurring the red quarter takes the {self.what} from **{number(before)}** to "
+            f"{said} Blurring the red quarter takes the {what} from **{number(before)}** to "
             f"**{number(without)}**, blurring as much elsewhere to {number(other)}."
         )
 

@@ -7,6 +7,7 @@ from lake.differences import measure
 from lake.store import Run
 from pages.ui.differences import say_differences, show_differences
 from pages.ui.gallery import show_gallery
+from pages.ui.words import counted, plain
 
 TILES = 8
 ATTRIBUTES = "Background is the border ring and object the centre of the image: a proxy."
@@ -16,11 +17,11 @@ def show_versus(run: Run, samples: pl.DataFrame, inside: pl.Series, names: tuple
     """The samples where `inside` is true against the others of the frame, each lowest first by `order`."""
     here, others = names
     measured = measure(samples, [inside.to_numpy()])
-    st.markdown(f"**{here} against {others}:** {say_differences(measured, others='there')}")
+    st.markdown(f"**{plain(here)} against {plain(others)}:** {say_differences(measured, others='there')}")
     for column, name, part in zip(st.columns(2, gap="large"), names, (inside, ~inside), strict=True):
         with column:
             members = samples.filter(part)
-            st.caption(f"{name}: {len(members):,} samples")
+            st.caption(f"{plain(name)}: {counted(len(members), 'sample')}")
             show_gallery(run, members.sort(order, "sample_id").head(TILES), key=f"versus-{name}")
     with st.expander("Every property"):
         show_differences(measured, here, others)

@@ -1,11 +1,16 @@
 """Numbers as people read them: units, two to three significant digits, thousands separated."""
 
 import re
+import unicodedata
 
 from lake.statistics import wilson_interval
 
 NO_BREAK = "\u00a0"
 WORD_JOINER = "\u2060"  # has no width and keeps an address or e-mail from becoming a link, which no escape does
+
+ISOLATE, ISOLATED = "\u2066", "\u2069"
+"""What the direction of the text between them does not reach beyond."""
+RIGHT_TO_LEFT = {"R", "AL", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI"}
 
 
 def percent(share: float) -> str:
@@ -39,11 +44,30 @@ def name(column: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def counted(n: int, noun: str) -> str:
+    """ "1 image", "1,400 images"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def plain(text: str) -> str:
-    """Text of an address or a lake, escaped so that Markdown makes no link, image or formula of it."""
-    broken = re.sub(r"://|www\.", lambda found: f"{found[0][0]}{WORD_JOINER}{found[0][1:]}", text)
-    broken = broken.replace("@", f"{WORD_JOINER}@")
-    return re.sub(r"([\\`*_\[\]()<>!$#~|])", r"\\\1", broken)
+    """Text of an address or a lake, escaped so that Markdown makes no link, image, formula, list or icon of it.
+
+    Blanks at its ends stay, and where some of it reads from right to left the sentence around it does not.
+    """
+    text = re.sub(r"\s", " ", text)
+    broken = re.sub(r":(?=[\w+/-])|www(?=\.)|[<~>-](?=[->=])|(?=@)", lambda found: found[0] + WORD_JOINER, text)
+    escaped = re.sub(r"([\\`*_\[\]()<>!$#~|&])", r"\\\1", broken)
+    escaped = re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", escaped)  # would begin a list or a heading
+    escaped = re.sub(r"^ +| +$", _hard_blanks, escaped)
+    return (
+        f"{ISOLATE}{escaped}{ISOLATED}" if any(unicodedata.bidirectional(c) in RIGHT_TO_LEFT for c in text) else escaped
+    )
+
+
+def _hard_blanks(found: re.Match[str]) -> str:
+    """As many blanks that are kept; beside stars they would end the emphasis, what joins words does not."""
+    blanks = NO_BREAK * len(found[0])
+    return f"{WORD_JOINER}{blanks}" if found.start() == 0 else f"{blanks}{WORD_JOINER}"
 
 
 GLOSSARY = {
