@@ -129,6 +129,7 @@ def map_query(rng: random.Random) -> dict[str, str]:
         "lasso": ["0,0,1,1,2,0", "0,0,1,1"],
         "sample": ["0", "17", "999999"],
         "only": ["cat", "cat,dog", "a%2Cb,%ff"],
+        "colored": ["cat", "ship,dog", "nothing,%ff"],
     }
     asked = {name: rng.choice(good[name]) if rng.random() < 0.8 else hostile(rng) for name in map_state.PARAMETERS}
     return {name: text for name, text in asked.items() if rng.random() < 0.4}
