@@ -119,7 +119,7 @@ def test_a_finished_training_leaves_no_snapshot(data, tmp_path, monkeypatch):
 
 
 def test_a_diverging_training_stops_in_words(data, tmp_path, monkeypatch):
-    nan = lambda images: images.permute(0, 3, 1, 2).float() * float("nan")  # noqa: E731
+    nan = lambda images, _: images.permute(0, 3, 1, 2).float() * float("nan")  # noqa: E731
     start_with = training.start(data, tiny_settings(tmp_path), CPU)
     monkeypatch.setattr(training, "start", lambda *_: start_with)
     monkeypatch.setattr(training, "normalize", nan)

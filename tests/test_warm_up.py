@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def serve_for_a_while(root: str, until: Any, monkeypatch: pytest.MonkeyPatch) ->
                 while not until():
                     await anyio.sleep(0.05)
 
-    anyio.run(live)
+    with ThreadPoolExecutor(1) as another:  # the thread of the browser tests has a loop of its own
+        another.submit(anyio.run, live).result()
 
 
 def reads(question: str) -> float:
