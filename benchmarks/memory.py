@@ -1,10 +1,11 @@
 """How much memory this process holds by itself, and how much is mapped from files, which the system can drop."""
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pipeline.watching import watching
 
 EVERY = 0.02
 """Seconds between two looks."""
@@ -23,22 +24,14 @@ def mapped_bytes() -> int:
 @contextmanager
 def watch_memory() -> Iterator[dict[str, int]]:
     """The peaks `anonymous` and `mapped` in bytes, filled in at the end."""
-    peak, done = {"anonymous": 0, "mapped": 0}, threading.Event()
+    peak = {"anonymous": 0, "mapped": 0}
 
     def look() -> None:
-        while True:
-            for name, now in (("anonymous", anonymous_bytes()), ("mapped", mapped_bytes())):
-                peak[name] = max(peak[name], now)
-            if done.wait(EVERY):
-                return
+        for name, now in (("anonymous", anonymous_bytes()), ("mapped", mapped_bytes())):
+            peak[name] = max(peak[name], now)
 
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
-    try:
+    with watching(look, every=EVERY):
         yield peak
-    finally:
-        done.set()
-        watcher.join()
 
 
 def _read(field: str) -> int:

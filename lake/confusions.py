@@ -3,19 +3,13 @@
 import polars as pl
 
 from lake.pivots import FEW
-
-WRONG = pl.col("label") != pl.col("predicted")
+from lake.queries import WRONG
 
 
 def of_enough_samples(report: pl.DataFrame) -> pl.DataFrame:
     """The rows of `lake.queries.class_report` of as many samples as can be read; all where none has them."""
     enough = report.filter(pl.col("n") >= FEW)
     return enough if len(enough) else report
-
-
-def rank_confusions(cells: pl.DataFrame) -> pl.DataFrame:
-    """Of the cells of `lake.queries.confusion` the wrong ones, the most frequent first."""
-    return cells.filter(WRONG).sort("n", "label", "predicted", descending=[True, False, False])
 
 
 def confused_with(cells: pl.DataFrame, label: str, most: int) -> list[str]:

@@ -1,6 +1,6 @@
 """The questions pages ask: a run or a lazy frame in, a lazy frame out. Every number on screen comes from here."""
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import polars as pl
 
@@ -10,7 +10,11 @@ from lake.store import Run
 
 PROPERTIES = [name for name in Properties.column_names() if name not in ("dataset_id", "sample_id")]
 LABELLED = pl.col("label").is_not_null()
+WRONG = pl.col("label") != pl.col("predicted")
 HELD_OUT = LABELLED & pl.col("out_of_sample")
+GROUPS_AT_MOST = 60
+"""Values of a text that is carried along from the source; one of more tells samples apart, not groups."""
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
 class Tables(Protocol):
@@ -96,11 +100,12 @@ def confusion(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 def top_confusions(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Wrong cells of the confusion matrix, largest first."""
-    return (
-        confusion(frame)
-        .filter(pl.col("label") != pl.col("predicted"))
-        .sort("n", "label", "predicted", descending=[True, False, False])
-    )
+    return rank_confusions(confusion(frame))
+
+
+def rank_confusions(cells: Frame) -> Frame:
+    """Of the cells of `confusion` the wrong ones, the most frequent first."""
+    return cells.filter(WRONG).sort("n", "label", "predicted", descending=[True, False, False])
 
 
 def class_report(frame: pl.LazyFrame) -> pl.LazyFrame:

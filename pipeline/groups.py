@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from lake.cluster_contracts import METHODS
 from lake.differences import HUES, WORDS
 from lake.filters import Clause, Filters
-from lake.queries import cluster_column
+from lake.queries import GROUPS_AT_MOST, cluster_column
 
 ENDS = (0.02, 0.05, 0.2)
 """Shares of the samples that the lower and the upper end of a property are cut at."""
-MOST_VALUES = 60
-"""Of a column of texts; one of more tells samples apart, not groups."""
 METHOD_NAMES = {"kmeans": "k-means", "bisecting": "bisecting k-means", "hdbscan": "HDBSCAN"}
 
 
@@ -114,7 +112,7 @@ def _of_source(
         words = column.replace("_", " ")
         if rows.schema[column].is_float():
             yield from _ends(rows.drop_nulls(column), column, (f"low {words}", f"high {words}"), where, subject)
-        elif rows[column].n_unique() <= MOST_VALUES:
+        elif rows[column].n_unique() <= GROUPS_AT_MOST:
             for value, part in _parts(rows, column):
                 yield Group("slice", f"{subject} with {words} {value}", part, {**where, column: value})
 

@@ -2,7 +2,7 @@
 
 `decode(data, side)` never raises for what a file holds. The rule: the first frame, upright as EXIF says; transparent
 pixels on white; grey of 16 bits from 0 to 65,535, of more bits or of floats from its lowest to its highest value; RGB.
-The shorter side is scaled to `side` (bicubic) and the longer one cut at both ends.
+The longer side is cut at both ends and the square scaled to `side` (bicubic).
 """
 
 import errno
@@ -89,15 +89,17 @@ def _decode(data: bytes, side: int) -> Pixels | Unusable:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                return Unusable("too many pixels", f"{image.width} x {image.height}, at most {MAX_PIXELS:,}")
+                return Unusable(
+                    "too many pixels", f"{image.width:,} x {image.height:,} pixels, at most {MAX_PIXELS:,} are read"
+                )
             image.draft(None, (DRAFT * side, DRAFT * side))
             image.load()
-            square = ImageOps.fit(_to_rgb(_upright(image)), (side, side), Image.Resampling.BICUBIC)
-            return np.array(square, np.uint8)
+            square = _cut(_to_rgb(_upright(image)))
+            return np.array(square.resize((side, side), Image.Resampling.BICUBIC), np.uint8)
     except UnidentifiedImageError:
         return Unusable("not an image", f"none of {', '.join(FORMATS)}")
-    except Image.DecompressionBombError as error:
-        return Unusable("too many pixels", _first_line(error))
+    except Image.DecompressionBombError:
+        return Unusable("too many pixels", f"far more pixels than the {MAX_PIXELS:,} that are read")
     except Exception as error:  # decoders raise whatever a damaged file makes them run into
         cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
         return Unusable("truncated" if cut else "damaged image", _first_line(error))
@@ -108,6 +110,13 @@ def _upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # a damaged description spoils no pixels
         return image
+
+
+def _cut(image: Image.Image) -> Image.Image:
+    """The square in the middle, before it is scaled, so that nothing beside it shines through."""
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    return image.crop((left, top, left + side, top + side))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

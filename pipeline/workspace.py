@@ -8,7 +8,6 @@ import importlib.metadata
 import inspect
 import json
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ import psutil
 from lake.errors import LakeError
 from pipeline.progress import Progress
 from pipeline.settings import Settings
+from pipeline.watching import watching
 
 PACKAGES = (
     "torch",
@@ -147,19 +147,11 @@ def hash_facts(facts: Any) -> str:
 def measure_cost() -> Iterator[dict[str, float]]:
     """Seconds and peak resident memory in MiB of this process and its children, filled in at the end."""
     cost: dict[str, float] = {"reused": 0.0}
-    done, peak, started = threading.Event(), [_resident_mib()], time.perf_counter()
-
-    def watch() -> None:
-        while not done.wait(0.1):
-            peak.append(max(peak.pop(), _resident_mib()))
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
+    peak, started = [_resident_mib()], time.perf_counter()
     try:
-        yield cost
+        with watching(lambda: peak.append(max(peak.pop(), _resident_mib())), every=0.1):
+            yield cost
     finally:
-        done.set()
-        watcher.join()
         cost |= {"seconds": time.perf_counter() - started, "peak_memory_mib": peak[0]}
 
 

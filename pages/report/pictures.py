@@ -12,8 +12,9 @@ import polars as pl
 import vl_convert
 
 from lake import queries
-from lake.confusions import among, confused_with, rank_confusions
+from lake.confusions import among, confused_with
 from lake.filters import Filters
+from lake.queries import rank_confusions
 from lake.store import Run, reading
 from pages.sentences.separation import first_group
 from pages.ui import charts

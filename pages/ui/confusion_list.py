@@ -4,8 +4,9 @@ import altair as alt
 import polars as pl
 import streamlit as st
 
-from lake.confusions import among, confused_with, rank_confusions
+from lake.confusions import among, confused_with
 from lake.filters import Clause, Filters
+from lake.queries import rank_confusions
 from lake.statistics import wilson_interval
 from lake.store import Run
 from pages.ui import charts, filters

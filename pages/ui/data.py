@@ -26,8 +26,6 @@ from pages.ui.access import access
 SECONDS_UNTIL_NEW_RUNS_SHOW = 10
 SECONDS_READY = 5
 COMMON_QUANTILE = 0.9
-FEW_VALUES = 60
-"""Of a text column: as many as a reader can tell apart."""
 
 
 @st.cache_data(ttl=SECONDS_UNTIL_NEW_RUNS_SHOW, max_entries=4, show_spinner=False)
@@ -217,7 +215,7 @@ def axis(run: Run, column: str) -> Axis:
 
 def coarse_metadata(run: Run) -> list[str]:
     """Columns of the source that colours and axes can show: numbers, and texts of few values."""
-    most = FEW_VALUES
+    most = queries.GROUPS_AT_MOST
     kinds = run.metadata.items()
     return [column for column, kind in kinds if kind == "number" or len(values(run, column, most + 1)[0]) <= most]
 

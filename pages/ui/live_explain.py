@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from lake.errors import UserError
 from lake.store import Run
@@ -20,8 +20,6 @@ from pages.ui import data
 
 if TYPE_CHECKING:
     from pipeline.on_demand import Explained, OnDemand
-
-MAX_PIXELS = 50_000_000
 
 
 def is_open(run: Run) -> bool:
@@ -54,22 +52,18 @@ def image_of(run: Run, sample_id: int) -> NDArray[np.uint8]:
 
 
 def read_upload(content: bytes, run: Run) -> NDArray[np.uint8]:
-    """The middle of a reader's image, square and as large as the images of the run [H, W, 3].
+    """A reader's image as an image of the run's source becomes a sample: the middle of it, square [H, W, 3].
 
     Raises `UserError` with what is wrong with the file.
     """
-    side = _side(run.lake.root, run.run_id)
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UserError(
-                    f"The image has {image.width:,} x {image.height:,} pixels, at most {MAX_PIXELS:,} are read: "
-                    "make it smaller."
-                )
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError("The file is no image that can be read: choose a PNG, JPEG or WebP file.") from error
-    return np.array(ImageOps.fit(upright, (side, side), Image.Resampling.BOX))
+    from pipeline.image_files import Unusable, decode
+
+    found = decode(content, _side(run.lake.root, run.run_id))
+    if not isinstance(found, Unusable):
+        return found
+    if found.reason == "too many pixels":
+        raise UserError(f"The image has {found.detail}: make it smaller.")
+    raise UserError("The file is no image that can be read: choose a PNG, JPEG or WebP file.")
 
 
 def to_png(image_HWC: NDArray[np.uint8]) -> bytes:
