@@ -30,18 +30,23 @@ class Tables(Protocol):
 
 
 def scan_samples(run: Tables) -> pl.LazyFrame:
-    """One row a scored sample with everything measured of it but vectors: the table analysts filter."""
+    """One row a scored sample with everything measured of it but vectors: the table analysts filter.
+
+    Where predictions were brought without images their properties are null, without embeddings position and clusters.
+    """
     carried = (*_group_columns(run), *metadata_columns(run))
     samples = run.scan("samples").select("sample_id", "split", "label", *carried, "source_name")
     inner = ("run_id", "probabilities", "logits", "raw_loss", "fold", "temperature")
     predictions = run.scan("predictions").drop(inner, strict=False)
     projection = run.scan("projection").drop("run_id", strict=False)
     properties = run.scan("properties").drop("dataset_id", strict=False)
-    frame = predictions.join(samples, on="sample_id").join(projection, on="sample_id")
-    frame = frame.join(properties, on="sample_id")
+    frame = predictions.join(samples, on="sample_id").join(projection, on="sample_id", how="left")
+    frame = frame.join(properties, on="sample_id", how="left")
     for method in METHODS:
         members = run.scan("clusters").filter(pl.col("method") == method)
-        frame = frame.join(members.select("sample_id", pl.col("cluster").alias(cluster_column(method))), on="sample_id")
+        frame = frame.join(
+            members.select("sample_id", pl.col("cluster").alias(cluster_column(method))), on="sample_id", how="left"
+        )
     frame = frame.join(run.scan("triage").select("sample_id", "reason"), on="sample_id", how="left")
     copies = run.scan("duplicates").select("sample_id", pl.col("tier").alias("duplicate"), "leak")
     frame = frame.join(copies, on="sample_id", how="left").with_columns(pl.col("leak").fill_null(value=False))

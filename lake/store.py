@@ -259,6 +259,10 @@ class Run:
         with reading(self.lake.root):
             return _select(self.lake._table(name, self._versions[name]), name, self._key(name))
 
+    def has(self, name: str) -> bool:
+        """Whether a table of the run has rows: predictions that were brought may come without all that needs more."""
+        return any(table["rows"] for table in self.facts["tables"] if table["name"] == name)
+
     def verify(self) -> int:
         """Read every table again: its files, contract, keys and pinned row count; returns how many checks passed.
 

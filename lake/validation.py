@@ -6,6 +6,9 @@ from dataframely.exc import SchemaError, ValidationError
 from lake.contracts import SAMPLE_TABLES, TABLES, ScoredSamples
 from lake.errors import LakeError
 
+OF_EMBEDDINGS = ("embeddings", "projection", "clusters", "neighbors")
+OF_IMAGES = ("images", "properties")
+"""All of these are empty where predictions were brought without embeddings, or without images; else none is."""
 OF_SOME_SAMPLES = ("loss_maps", "map_families", "label_issues", "dynamics")
 
 
@@ -19,9 +22,11 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
         if failures:
             raise LakeError(f"the table {name} breaks its contract: {failures}.")
     scored = {name: tables[name] for name in ScoredSamples.members()}
-    if not ScoredSamples.is_valid(scored):
+    brought = {name: _has_rows(tables[name]) for name in (*OF_EMBEDDINGS, *OF_IMAGES)}
+    if any(brought[name] for name in OF_EMBEDDINGS) and not ScoredSamples.is_valid(scored):
         raise LakeError("not every stage has measured the same samples.")
-    for name in SAMPLE_TABLES:
+    pictured = any(brought[name] for name in OF_IMAGES)
+    for name in SAMPLE_TABLES if pictured else ("samples",):
         absent = tables["predictions"].join(tables[name], on="sample_id", how="anti")
         if count := absent.select(pl.len()).collect().item():
             raise LakeError(f"{count} scored samples are not in {name}.")
@@ -32,6 +37,10 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
         if count := unknown.select(pl.len()).collect().item():
             raise LakeError(f"{count} rows of {name} have a {column} that is not a sample.")
     return len(tables) + 1 + len(SAMPLE_TABLES) + len(foreign)
+
+
+def _has_rows(frame: pl.LazyFrame) -> bool:
+    return not frame.head(1).collect().is_empty()
 
 
 def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
