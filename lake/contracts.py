@@ -41,7 +41,9 @@ class Samples(dy.Schema):
         description="What the class counts as, for example superclass = vehicle.",
     )
     source_name = dy.String(description="Position in the official batches (train/17, test/42), or path in the source.")
-    sha256 = dy.String(min_length=64, max_length=64, description="Hash of the pixels.")
+    sha256 = dy.String(
+        min_length=64, max_length=64, description="Hash of the pixels; of the name, where there is no image."
+    )
     metadata = dy.List(
         dy.Struct({"name": dy.String(), "value": dy.String(nullable=True), "number": dy.Float64(nullable=True)}),
         nullable=True,

@@ -78,10 +78,12 @@ class Before:
 
 
 def find_before(lake: Lake, dataset_id: str) -> Before | None:
-    """What the newest published run of the dataset knows; None where there is none with recorded stages and a model."""
+    """What the newest published run of the dataset knows; None where there is none with recorded stages.
+
+    And where its model is not in the lake, although it had one.
+    """
     found = lake.runs().filter(dataset_id=dataset_id)
     if found.is_empty() or found["stages"][0] is None:
         return None
-    run = lake.run(found["run_id"][0])
-    rows = {table["name"]: table["rows"] for table in run.facts["tables"]}
-    return Before(run) if rows.get("models") else None
+    before = Before(lake.run(found["run_id"][0]))
+    return None if before.record("train") and not before.run.has("models") else before

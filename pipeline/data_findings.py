@@ -127,11 +127,11 @@ def _contradictions(held_out: pl.DataFrame) -> tuple[int, float]:
 def _gaps(samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Settings) -> Iterator[Tested]:
     """Can a linear classifier tell two splits apart? Lopez-Paz & Oquab 2017, on one half and again on the other.
 
-    Held-out splits are compared by their embedding, training ones, which the model knows, by image properties.
+    Held-out splits are compared by their embedding, training ones, which the model knows, by image properties;
+    not where those were not brought.
     """
     split = samples["split"].to_numpy()
-    properties = StandardScaler().fit_transform(samples.select(*WORDS).to_numpy())
-    spaces = {"embedding": embedding_ND, "image properties": properties.astype(np.float32)}
+    spaces = {"embedding": embedding_ND, "image properties": _scaled_properties(samples)}
     pairs = (
         ("validation", "test", "embedding"),
         ("unlabeled", "test", "embedding"),
@@ -139,11 +139,21 @@ def _gaps(samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Se
     )
     half = split_in_half(samples["sample_id"].to_numpy())
     for a, b, space in pairs:
+        if not spaces[space].shape[1]:
+            continue
         told = [_tell_apart(spaces[space], split == a, split == b, part, settings.seed) for part in (half, ~half)]
         if all(n >= 2 * settings.min_group_size for _, n in told):
             first, again = (float(binom.sf(hits - 1, n, 0.5)) for hits, n in told)
             confirmed: Row = {"confirmed": again < CONFIRMED_BELOW}
             yield first, partial(_gap_row, samples, a, b, space, *told[0], confirmed)
+
+
+def _scaled_properties(samples: pl.DataFrame) -> NDArray[np.float32]:
+    """Each property with mean 0 and standard deviation 1 [N, P]; P is 0 where there are no images."""
+    measured = samples.select(*WORDS)
+    if measured.to_series(0).null_count():
+        return np.empty((len(samples), 0), np.float32)
+    return StandardScaler().fit_transform(measured.to_numpy()).astype(np.float32)
 
 
 def _gap_row(samples: pl.DataFrame, a: str, b: str, space: str, hits: int, n: int, confirmed: Row) -> Row:

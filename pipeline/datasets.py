@@ -22,6 +22,25 @@ HELD_OUT = ("validation", "test", "unlabeled")
 
 
 @dataclass(frozen=True)
+class Brought:
+    """What another model said of samples, by ascending `sample_id` [N]; K classes, D features, 0 where none came."""
+
+    sample_id: NDArray[np.int64]
+    logits_NK: NDArray[np.float32]
+    embedding_ND: NDArray[np.float32]
+
+    def at(self, sample_id: NDArray[np.int64]) -> "Brought":
+        """The same of some of the samples."""
+        rows = np.searchsorted(self.sample_id, sample_id)
+        return Brought(sample_id, self.logits_NK[rows], self.embedding_ND[rows])
+
+    def content(self) -> str:
+        """Hash of all of it."""
+        parts = (self.sample_id, self.logits_NK, self.embedding_ND)
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Images with their labels and splits; row i of every array is the sample `sample_id[i]`, ascending."""
 
@@ -33,6 +52,7 @@ class Dataset:
     """Group name -> class -> value, for example superclass -> ship -> vehicle."""
     sample_id: NDArray[np.int64]
     images_NHWC: NDArray[np.uint8]
+    """Of height and width 0 where predictions were brought without images."""
     label: NDArray[np.int64]
     """Class index; -1 where the label is withheld."""
     split: NDArray[np.str_]
@@ -42,6 +62,8 @@ class Dataset:
 
     metadata: dict[str, pl.Series] = field(default_factory=dict)
     """Columns of the source that are carried along: text, or numbers as Float64; row i is of the sample i."""
+    brought: Brought | None = None
+    """Predictions of another model, which stand in for one of ours; perhaps of more samples."""
 
     def __len__(self) -> int:
         return len(self.sample_id)
@@ -55,10 +77,15 @@ class Dataset:
         """Row numbers of the named splits."""
         return np.flatnonzero(np.isin(self.split, splits))
 
+    @property
+    def pictured(self) -> bool:
+        """Whether there are images."""
+        return self.images_NHWC.size > 0
+
     @cached_property
     def sha256(self) -> list[str]:
-        """Hash of the pixels of each sample."""
-        return [hashlib.sha256(image.tobytes()).hexdigest() for image in self.images_NHWC]
+        """Hash of the pixels of each sample, as `hash_pixels` has it."""
+        return [hash_pixels(image, name) for image, name in zip(self.images_NHWC, self.source_name, strict=True)]
 
     def with_hashes(self, sha256: list[str]) -> "Dataset":
         """The same dataset whose hashes are known: its images are not read for them."""
@@ -114,6 +141,11 @@ class Dataset:
             for name, column in self.metadata.items()
         ]
         return pl.select(pl.concat_list(structs)).to_series().cast(dtype)
+
+
+def hash_pixels(image_HWC: NDArray[np.uint8], name: str) -> str:
+    """SHA-256 of the pixels, or of the name of a sample that came without."""
+    return hashlib.sha256(image_HWC.tobytes() or name.encode()).hexdigest()
 
 
 def load_cifar10(settings: Settings, progress: Progress) -> Dataset:

@@ -111,7 +111,7 @@ def _of_source(
     for column in carried:
         words = column.replace("_", " ")
         if rows.schema[column].is_float():
-            yield from _ends(rows.drop_nulls(column), column, (f"low {words}", f"high {words}"), where, subject)
+            yield from _ends(rows, column, (f"low {words}", f"high {words}"), where, subject)
         elif rows[column].n_unique() <= GROUPS_AT_MOST:
             for value, part in _parts(rows, column):
                 yield Group("slice", f"{subject} with {words} {value}", part, {**where, column: value})
@@ -120,7 +120,8 @@ def _of_source(
 def _ends(
     rows: pl.DataFrame, column: str, words: Sequence[str], where: dict[str, str | int], subject: str
 ) -> Iterator[Group]:
-    index, values = rows["row"].to_numpy(), rows[column].to_numpy()
+    known = rows.select("row", column).drop_nulls()
+    index, values = known["row"].to_numpy(), known[column].to_numpy()
     for (share, i), (low, high) in _tails(np.sort(values)).items():
         inside = (values >= low) & (values <= high)
         bound = f"{'up to' if i == 0 else 'from'} {(high, low)[i]:.3g}"

@@ -3,6 +3,7 @@
 A folder has a sub-folder for every class, and above them, if it likes, folders named train, validation (val), test and
 unlabeled. Images in no folder of a class, and all in `unlabeled`, have no label. Hidden files are left out.
 A table has a row an image: its bytes or its path beside the file, its label and, if it likes, split, name and more.
+With predictions in it the images may be missing, and a row that names no split is a test sample.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from deltalake.exceptions import DeltaError
 
 from lake.errors import UserError
 from pipeline.image_files import Unusable
-from pipeline.settings import DatasetSettings
+from pipeline.settings import DatasetSettings, PredictionSettings
 
 SPLIT_NAMES = {
     "train": "train",
@@ -29,6 +30,7 @@ SPLIT_NAMES = {
     "unlabeled": "unlabeled",
     "unlabelled": "unlabeled",
 }
+TEXTS = ("label_column", "split_column", "name_column")
 OPTIONAL = ("split_column", "name_column")
 
 
@@ -37,7 +39,8 @@ class Found:
     """One image that the source names; `label` and `split` are None where the source leaves them open."""
 
     name: str
-    image: bytes | Path
+    image: bytes | Path | None
+    """None where only predictions are brought."""
     label: str | None
     split: str | None
     row: int = -1
@@ -51,6 +54,8 @@ class Listing:
     found: list[Found] = field(default_factory=list)
     refused: list[tuple[str, Unusable]] = field(default_factory=list)
     columns: dict[str, pl.Series] = field(default_factory=dict)
+    table: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """The columns of predictions and embeddings, where there are."""
 
 
 def is_table(dataset: DatasetSettings) -> bool:
@@ -168,32 +173,49 @@ def _reading(source: Path) -> Iterator[None]:
 
 
 def _list_table(dataset: DatasetSettings) -> Listing:
-    names = {key: getattr(dataset, key) for key in ("image_column", "label_column", *OPTIONAL)}
+    table = _read_columns(dataset)
+    rows = [_texts(table, getattr(dataset, key)) for key in TEXTS]
+    pictured = dataset.image_column in table.columns
+    images, paths = _images(table[dataset.image_column], dataset) if pictured else ([None] * len(table),) * 2
+    carried = {column_name(name): _carried(table[name], dataset) for name in dataset.metadata}
+    said = dataset.predictions
+    listing = Listing(columns=carried, table=table.select(_columns_of(said, table.columns)))
+    for row, (image, path, label, split, name) in enumerate(zip(images, paths, *rows, strict=True)):
+        called = name or path or f"row/{row}"
+        unsaid = "test" if said and label else None
+        found = _place(called, image, label, split or unsaid, row)
+        if pictured and image is None and isinstance(found, Found):
+            found = Unusable("image missing")
+        listing.found.append(found) if isinstance(found, Found) else listing.refused.append((called, found))
+    return listing
+
+
+def _read_columns(dataset: DatasetSettings) -> pl.DataFrame:
+    """The columns of the table that are named in the settings; raises `UserError` where one is missing."""
+    named = {key: getattr(dataset, key) for key in ("image_column", *TEXTS)}
+    said = dataset.predictions
+    may_lack = (*OPTIONAL, "image_column") if said else OPTIONAL
     with _reading(dataset.source):
         scanned = _scan_table(dataset.source)
         there = scanned.collect_schema().names()
-        asked = [name for key, name in names.items() if key not in OPTIONAL or key in dataset.model_fields_set]
+        asked = [name for key, name in named.items() if key not in may_lack or key in dataset.model_fields_set]
+        if said:
+            asked += [said.column, *([said.embedding_column] if "embedding_column" in said.model_fields_set else [])]
         if absent := [name for name in (*asked, *dataset.metadata) if name not in there]:
             raise UserError(f"The dataset {dataset.source} has no column {absent[0]!r}, only {', '.join(there)}.")
-        wanted = dict.fromkeys(name for name in (*names.values(), *dataset.metadata) if name in there)
-        table = scanned.select(*wanted).collect()
-    texts = {key: _texts(table, names[key]) for key in ("label_column", *OPTIONAL)}
-    images, paths = _images(table[dataset.image_column], dataset)
-    listing = Listing(columns={column_name(name): _carried(table[name], dataset) for name in dataset.metadata})
-    for row, image in enumerate(images):
-        label, split, name = (texts[key][row] for key in texts)
-        name = name or paths[row] or f"row/{row}"
-        found = _place(name, image, label, split, row)
-        listing.found.append(found) if isinstance(found, Found) else listing.refused.append((name, found))
-    return listing
+        wanted = dict.fromkeys((*named.values(), *dataset.metadata, *_columns_of(said, there)))
+        return scanned.select(name for name in wanted if name in there).collect()
+
+
+def _columns_of(said: PredictionSettings | None, there: list[str]) -> list[str]:
+    """Those of the columns that hold predictions and embeddings."""
+    return [name for name in (said.column, said.embedding_column) if name in there] if said else []
 
 
 def _place(name: str, image: bytes | Path | None, label: str | None, said: str | None, row: int) -> Found | Unusable:
     split = SPLIT_NAMES.get(said.lower()) if said else None
     if said and split is None:
         return Unusable("unknown split", said[:80])
-    if image is None:
-        return Unusable("image missing")
     if label is None and split in ("train", "validation", "test"):
         return Unusable("label missing", f"it is of the split {split}")
     unlabeled = label is None or split == "unlabeled"

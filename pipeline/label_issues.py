@@ -52,7 +52,9 @@ class Evidence:
 
     @cached_property
     def support_NK(self) -> Matrix:  # noqa: N802
-        """Mean of probability and share of neighbours."""
+        """Mean of probability and share of neighbours; the probability where nobody has neighbours."""
+        if not self.near_NR.shape[1]:
+            return self.p_NK
         return (self.p_NK + self.vote_NK) / 2
 
     @cached_property
@@ -164,6 +166,8 @@ def _at(values_NK: Matrix, classes: Classes) -> Matrix:
 def _rows_of(lists: pl.Series, ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """Places among ascending ids of lists of ids, as a matrix filled up with -1."""
     width = int(lists.list.len().max() or 0)  # type: ignore[arg-type]
+    if not width:
+        return np.empty((len(lists), 0), np.int64)
     padded = lists.fill_null([]).list.concat(pl.Series([[-1] * width])).list.head(width)
     values = padded.explode().to_numpy().reshape(len(lists), width)
     return np.where(values >= 0, np.searchsorted(ids, values), -1)

@@ -1,6 +1,7 @@
 """A dataset of one's own: files or rows decoded, numbered and split, and what could not be used beside it.
 
-Images seen are samples, in quarantine, or left out by the setting `samples`. N images, K classes.
+Images seen are samples, in quarantine, or left out by the setting `samples`; so are rows of predictions that came
+without images. N images, K classes.
 """
 
 import hashlib
@@ -18,7 +19,8 @@ from lake.contracts import make_frame
 from lake.errors import UserError
 from lake.queries import reserved_columns
 from lake.store import Lake
-from pipeline.datasets import Dataset, stratified
+from pipeline.brought_predictions import Read, name_classes, read_predictions
+from pipeline.datasets import Brought, Dataset, hash_pixels, stratified
 from pipeline.image_files import Unusable, decode_all
 from pipeline.image_sources import Found, Listing, list_images
 from pipeline.numbering import Known
@@ -47,16 +49,19 @@ def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progre
     """
     listing = list_images(own)
     _check_names(own, listing)
+    said = _read_predictions(listing, own)
     images = _decode(listing, own, settings, progress)
-    classes = _find_classes(images, own)
+    classes = _find_classes(images, said, own)
     number = {name: i for i, name in enumerate(classes)}
     label = np.array([-1 if one.label is None else number[one.label] for one in images.found], dtype=np.int64)
-    keys = [(one.name, _hash(image)) for one, image in zip(images.found, images.images_NHWC, strict=True)]
+    keys = [
+        (one.name, hash_pixels(image, one.name)) for one, image in zip(images.found, images.images_NHWC, strict=True)
+    ]
     known = Known.read(lake, _dataset_id(own, settings))
     split = _split(label, images.found, [known.split.get(key) for key in keys], own, settings.split_seed)
     rows = _choose(label, split, np.array([key in known.number for key in keys]), settings)
     sample_id = known.number_of([keys[i] for i in rows])
-    order = rows[np.argsort(sample_id)]
+    order, sample_id = rows[np.argsort(sample_id)], np.sort(sample_id)
     counts = f"{len(order):,} of {len(keys):,} images of {len(classes):,} classes"
     progress.say(f"{_name(own)}: {counts}; {len(images.refused):,} files could not be used.")
     carried = [images.found[i].row for i in order]
@@ -65,31 +70,40 @@ def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progre
         name=_name(own),
         classes=classes,
         groups=_group(own, classes),
-        sample_id=np.sort(sample_id),
+        sample_id=sample_id,
         images_NHWC=images.images_NHWC[order],
         label=label[order],
         split=split[order],
         source_name=[keys[i][0] for i in order],
         quarantine=_quarantine(images),
         metadata={name: column.gather(carried) for name, column in listing.columns.items()},
+        brought=Brought(sample_id, said.logits_NK[carried], said.embedding_ND[carried]) if said else None,
     ).with_hashes([keys[i][1] for i in order])
+
+
+def _read_predictions(listing: Listing, own: DatasetSettings) -> Read | None:
+    """The predictions of the listing's rows, without those rows that have none; None where none are brought."""
+    if own.predictions is None:
+        return None
+    said = read_predictions(listing.table, own)
+    listing.refused += [(one.name, said.refused[one.row]) for one in listing.found if one.row in said.refused]
+    listing.found = [one for one in listing.found if one.row not in said.refused]
+    return said
 
 
 def _decode(listing: Listing, own: DatasetSettings, settings: Settings, progress: Progress) -> _Images:
     """Every image of the listing; of those that share a name the first."""
-    taken: set[str] = set()
-    unique: list[Found] = []
-    refused: list[tuple[str, Unusable]] = []
-    for one in listing.found:
-        if one.name in taken:
-            refused.append((one.name, Unusable("duplicate name")))
-        else:
-            taken.add(one.name)
-            unique.append(one)
+    named = {one.name: one for one in reversed(listing.found)}
+    unique = [one for one in listing.found if named[one.name] is one]
+    refused = [(one.name, Unusable("duplicate name")) for one in listing.found if named[one.name] is not one]
+    pictures = [one.image for one in unique if one.image is not None]
+    if not pictures:
+        names = set(named)
+        return _Images(unique, np.empty((len(unique), 0, 0, 3), np.uint8), _rename([*listing.refused, *refused], names))
     images_NHWC = np.empty((len(unique), own.size, own.size, 3), np.uint8)
     kept: list[Found] = []
     with progress.task("images", len(unique)) as task:
-        decoded = decode_all([one.image for one in unique], own.size, threads=settings.threads, done=task.advance)
+        decoded = decode_all(pictures, own.size, threads=settings.threads, done=task.advance)
         for one, pixels in zip(unique, decoded, strict=True):
             if isinstance(pixels, Unusable):
                 refused.append((one.name, pixels))
@@ -97,10 +111,10 @@ def _decode(listing: Listing, own: DatasetSettings, settings: Settings, progress
                 images_NHWC[len(kept)] = pixels
                 kept.append(one)
     names = {one.name for one in kept}
-    return _Images(kept, images_NHWC[: len(kept)], _with_own_names([*listing.refused, *refused], names))
+    return _Images(kept, images_NHWC[: len(kept)], _rename([*listing.refused, *refused], names))
 
 
-def _with_own_names(refused: list[tuple[str, Unusable]], taken: set[str]) -> list[tuple[str, Unusable]]:
+def _rename(refused: list[tuple[str, Unusable]], taken: set[str]) -> list[tuple[str, Unusable]]:
     """The same under names of which none is there twice, or in `taken`."""
     named = []
     times = Counter(taken)
@@ -114,14 +128,19 @@ def _with_own_names(refused: list[tuple[str, Unusable]], taken: set[str]) -> lis
     return named
 
 
-def _find_classes(images: _Images, own: DatasetSettings) -> list[str]:
-    """The labels, sorted; raises `UserError` where there are too few or too many, or too few images."""
+def _find_classes(images: _Images, said: Read | None, own: DatasetSettings) -> list[str]:
+    """The classes of the predictions that were brought, else the sorted labels.
+
+    Raises `UserError` where there are too few or too many, or too few images.
+    """
     if len(images.found) < MIN_IMAGES:
         refused = f", and {len(images.refused):,} files that cannot be used" if images.refused else ""
         raise UserError(
             f"The dataset {own.source} has {len(images.found):,} images{refused}: at least {MIN_IMAGES} are needed."
         )
     classes = sorted({one.label for one in images.found if one.label is not None})
+    if said:
+        classes = name_classes(said.logits_NK.shape[1], classes, own)
     if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
         only = f" ({classes[0]!r})" if len(classes) == 1 else ""
         raise UserError(
@@ -158,7 +177,7 @@ def _split(
     named = [one.split for one in found]
     shares = {"test_share": own.test_share, "validation_share": own.validation_share}
     split = assign_missing_splits(label, named, known, **shares, seed=seed)
-    for name in ("train", "validation", "test"):
+    for name in ("test",) if own.predictions else ("train", "validation", "test"):
         if not (split == name).any():
             raise UserError(
                 f"The dataset {own.source} has no labelled image for the split {name}: add some, "
@@ -196,12 +215,9 @@ def _name(own: DatasetSettings) -> str:
 def _dataset_id(own: DatasetSettings, settings: Settings) -> str:
     """Names the source and its split, not what is in it: it stays when images come."""
     where = None if own.name else str(own.source.absolute())
-    columns = own.model_dump(mode="json", exclude={"source", "metadata", "groups"})
+    besides = {"source", "metadata", "groups"} | (set() if own.predictions else {"predictions"})
+    columns = own.model_dump(mode="json", exclude=besides)
     facts = [where, columns, settings.samples, settings.split_seed]
     ascii_name = unicodedata.normalize("NFKD", _name(own)).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:40].strip("-")
     return f"{words or 'own'}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]}"
-
-
-def _hash(image_HWC: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(image_HWC.tobytes()).hexdigest()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lake.contracts import DATASET_TABLES, TABLES, key_column
+from lake.errors import UserError
 from lake.store import Lake
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress
@@ -28,13 +29,14 @@ def stage_tables(
     published = [stage for name, stage in stages.items() if not name.startswith("fold-")]
     frames = {name: frame for stage in published for name, frame in stage.frames.items() if name in TABLES}
     with measure_cost() as cost, progress.task("write", len(frames) + 3) as task:
-        lake.add_rows("images", _new_images(lake, dataset))
+        _write_images(lake, dataset)
         task.advance()
         lake.stage("samples", dataset.frame)
         refused = dataset.quarantine.with_columns(dataset_id=pl.lit(dataset.dataset_id))
         lake.stage("quarantine", refused, key=dataset.dataset_id)
         task.advance()
-        lake.stage("models", _models_frame(stages, settings).with_columns(run_id=pl.lit(run_id)))
+        if "train" in stages:
+            frames["models"] = _models_frame(stages, settings)
         task.advance()
         if "dynamics" in frames:  # a model that was kept was trained on samples that may be gone
             frames["dynamics"] = frames["dynamics"].filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
@@ -63,18 +65,28 @@ def _models_frame(stages: dict[str, Finished], settings: Settings) -> pl.DataFra
     return models_frame(checkpoints, stages["score"].frames["predictions"], resolution=settings.resolution)
 
 
-def _new_images(lake: Lake, dataset: Dataset) -> pl.DataFrame:
-    """The images that the lake has not, as the table `images`; those it has never change."""
-    missing = np.ones(len(dataset), bool)
-    if lake.has("images", dataset.dataset_id):
-        there = lake.staged("images", dataset.dataset_id).select("sample_id").collect().to_series()
-        missing = ~np.isin(dataset.sample_id, there.to_numpy())
+def _write_images(lake: Lake, dataset: Dataset) -> None:
+    """Add the images that the lake has not to the table `images`; those it has never change."""
+    if not lake.has("images", dataset.dataset_id):
+        lake.stage("images", _images_frame(dataset, np.full(len(dataset), dataset.pictured)), key=dataset.dataset_id)
+        return
+    if not dataset.pictured:
+        raise UserError(
+            f"The dataset {dataset.name} has had images, and its source names none any more: "
+            "bring them back, or give the dataset another name."
+        )
+    there = lake.staged("images", dataset.dataset_id).select("sample_id").collect().to_series()
+    lake.add_rows("images", _images_frame(dataset, ~np.isin(dataset.sample_id, there.to_numpy())))
+
+
+def _images_frame(dataset: Dataset, chosen_N: NDArray[np.bool_]) -> pl.DataFrame:
+    """The chosen images as the table `images`."""
     height, width = dataset.images_NHWC.shape[1:3]
     return pl.DataFrame(
         {
             "dataset_id": dataset.dataset_id,
-            "sample_id": dataset.sample_id[missing],
-            "png": [_encode_png(image) for image in dataset.images_NHWC[missing]],
+            "sample_id": dataset.sample_id[chosen_N],
+            "png": pl.Series([_encode_png(image) for image in dataset.images_NHWC[chosen_N]], dtype=pl.Binary),
             "width": width,
             "height": height,
         }

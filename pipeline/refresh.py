@@ -11,6 +11,7 @@ import polars as pl
 from lake.errors import LakeError
 from lake.store import Lake
 from pipeline.before import find_before
+from pipeline.brought_stages import BroughtStages
 from pipeline.budget import fit_schedule
 from pipeline.corrections import honour_reviews, report_reviews
 from pipeline.datasets import Dataset
@@ -60,8 +61,11 @@ def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | No
     """The stages of a refresh under these settings: its data are read, nothing is computed yet."""
     lake = Lake(settings.lake)
     dataset = _load(lake, settings, progress, dataset)
+    before = find_before(lake, dataset.dataset_id)
+    if dataset.brought:
+        return BroughtStages(dataset, settings, progress, before)
     settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
-    return Stages(dataset, settings, progress, find_before(lake, dataset.dataset_id))
+    return Stages(dataset, settings, progress, before)
 
 
 def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool, dataset: Dataset | None) -> Outcome:

@@ -194,6 +194,11 @@ def headline(scores: Scores, dataset: Dataset) -> dict[str, float]:
     return scaled | before | {"temperature": float(scores.temperature_N[test][0])}
 
 
+def headline_frame(figures: dict[str, float]) -> pl.DataFrame:
+    """Headline figures as a table: name, value."""
+    return pl.DataFrame({"name": list(figures), "value": [float(value) for value in figures.values()]})
+
+
 def _quality(log_p_NK: NDArray[np.float64], label: NDArray[np.int64]) -> dict[str, float]:
     p_NK = np.exp(log_p_NK)
     correct, own = p_NK.argmax(1) == label, np.take_along_axis(log_p_NK, label[:, None], 1)[:, 0]

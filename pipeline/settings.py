@@ -49,6 +49,19 @@ class Phase(BaseModel):
     epochs: float = Field(gt=0, description="Passes over the training split; fractions allowed.")
 
 
+class PredictionSettings(BaseModel):
+    """What another model said of the images, as columns of the table that names them; nothing is trained then."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    column: str = Field("probabilities", description="Column of lists with a number for every class.")
+    logits: bool = Field(False, description="Whether these are logits: their softmax are the probabilities.")
+    classes: list[str] = Field(default_factory=list, description="Their classes in order; the sorted labels if empty.")
+    embedding_column: str = Field(
+        "embedding", description="Column of lists of features; may be missing, and with it maps, groups and neighbours."
+    )
+
+
 class DatasetSettings(BaseModel):
     """Images of one's own: where they are, what their columns are called, and how they are split."""
 
@@ -59,13 +72,18 @@ class DatasetSettings(BaseModel):
         None, min_length=1, max_length=80, description="What the dataset is called, and known by wherever it lies."
     )
     size: int = Field(32, ge=8, le=512, description="Side in pixels of the square that every image becomes.")
-    image_column: str = Field("image", description="Column of encoded images, or of paths beside the file.")
+    image_column: str = Field(
+        "image", description="Column of encoded images, or of paths beside the file; may be missing with predictions."
+    )
     label_column: str = Field("label", description="Column of classes; empty is unlabeled.")
     split_column: str = Field("split", description="Column of train, validation, test or unlabeled; may be missing.")
     name_column: str = Field("name", description="Column of unique names; may be missing.")
     metadata: list[str] = Field(default_factory=list, description="More columns to filter, colour and compare by.")
     groups: dict[str, dict[str, list[str]]] = Field(
         default_factory=dict, description="Groupings of classes: name, then value, then the labels that have it."
+    )
+    predictions: PredictionSettings | None = Field(
+        None, description="Predictions of another model in the same table: no model is trained."
     )
     test_share: float = Field(0.2, gt=0, lt=1, description="Of the labelled images, where no test split is named.")
     validation_share: float = Field(0.1, gt=0, lt=1, description="The same, where no validation split is named.")
@@ -240,6 +258,18 @@ class Settings(BaseSettings):
         if self.folds == 1:
             raise ValueError("folds = 1 leaves nothing to train on: choose 0 for none, or at least 2")
         return self
+
+    @model_validator(mode="after")
+    def _has_one_model(self) -> "Settings":
+        given = [name for name in ("checkpoint", "new_data") if getattr(self, name)]
+        if self.predictions and given:
+            raise ValueError(f"{given[0]} is for a model that is run here, and [dataset.predictions] are of another")
+        return self
+
+    @property
+    def predictions(self) -> PredictionSettings | None:
+        """What says which columns hold the predictions that were brought; None where a model is run."""
+        return self.dataset.predictions if self.dataset else None
 
     @classmethod
     def settings_customise_sources(

@@ -11,6 +11,7 @@ from torch import nn
 
 from lake import queries
 from lake.cluster_contracts import METHODS
+from lake.contracts import make_frame
 from lake.search_index import SearchIndex
 from pipeline import (
     cluster,
@@ -104,7 +105,7 @@ def score_tables(
     return {
         "predictions": score.predictions_frame(scores, dataset),
         "embeddings": score.embeddings_frame(scores, dataset),
-        "headline": pl.DataFrame({"name": list(headline), "value": [float(value) for value in headline.values()]}),
+        "headline": score.headline_frame(headline),
     }
 
 
@@ -286,16 +287,21 @@ def description_tables(
     joined.frames["triage"] = triage.sort_out(queries.scan_samples(joined).collect(), near)
     samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
     density = statements.Density.of(samples, near, training_images=training_images)
-    stability, common = assessed.frames["cluster_stability"], (settings, progress)
+    common = (settings, progress)
     found = findings.find(samples, density, *common, carried=tuple(joined.metadata))
     of_data = data_findings.find_in_data(samples, embedding, *common)
+    summaries = make_frame("cluster_summaries", [])
+    if len(members):
+        summaries = describe.summarize(samples, members, assessed.frames["cluster_stability"], *common)
     return {
         "triage": joined.frames["triage"],
-        "cluster_summaries": describe.summarize(samples, members, stability, *common),
+        "cluster_summaries": summaries,
         "findings": pl.concat([found, of_data.with_columns(pl.col("finding_id") + len(found))]),
     }
 
 
-def to_matrix(column: pl.Series) -> NDArray[np.float32]:
-    """A column of equally long lists as a matrix [N, D]."""
+def to_matrix(column: pl.Series, *, rows: int | None = None) -> NDArray[np.float32]:
+    """A column of equally long lists as a matrix [N, D]; of no lists one of so many rows without columns."""
+    if column.is_empty():
+        return np.empty((rows or 0, 0), np.float32)
     return column.explode().to_numpy(writable=True).reshape(len(column), -1)

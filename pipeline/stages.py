@@ -89,14 +89,21 @@ class Stages:
 
     def __init__(self, dataset: Dataset, settings: Settings, progress: Progress, before: Before | None = None) -> None:
         self.dataset, self._progress = dataset, progress
-        self._rows = score.choose_scored(dataset, settings)
+        self._rows = self._choose_rows(settings)
         self._sample_id = dataset.sample_id[self._rows]
         work = Workspace(settings.work_dir, settings, progress, stores=distributed.this_rank() == 0)
         self._plan = Plan(work, before, samples=len(self._rows))
-        self._trainings = Trainings(dataset, settings, progress, work=work, plan=self._plan, before=before)
-        self.settings = self._trainings.settings
+        self.settings = self._prepare(settings, work, before)
         self._examined = before.sample_id if before else np.zeros(0, np.int64)
         self._labelled = dataset.content("train", "validation", "test")
+
+    def _choose_rows(self, settings: Settings) -> NDArray[np.int64]:
+        return score.choose_scored(self.dataset, settings)
+
+    def _prepare(self, settings: Settings, work: Workspace, before: Before | None) -> Settings:
+        """The settings, with those of the model that is kept, if one is."""
+        self._trainings = Trainings(self.dataset, settings, self._progress, work=work, plan=self._plan, before=before)
+        return self._trainings.settings
 
     def run(self) -> dict[str, Finished]:
         """Every stage by name, in the order they run."""
@@ -317,7 +324,8 @@ class Stages:
 
     @cached_property
     def _embedding(self) -> NDArray[np.float32]:
-        return stage_tables.to_matrix(self.score.frames["embeddings"]["embedding"])
+        """Of the samples that are scored [N, D]; D is 0 where predictions were brought without."""
+        return stage_tables.to_matrix(self.score.frames["embeddings"]["embedding"], rows=len(self._rows))
 
     def _staged(self, *, without: tuple[str, ...] = ()) -> Staged:
         """The tables of the stages that measure samples, those of the named stages empty."""

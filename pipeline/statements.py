@@ -79,7 +79,11 @@ def to_row(group: Group, samples: pl.DataFrame, value: str, density: Density) ->
     }
     facts |= _unlabeled(inside) if group.kind == "unlabeled" else _labelled(inside, density)
     name = _name(group, inside)
-    return facts | {"name": name, "sentence": _sentence(group, name, inside, facts), "action": _action(group, facts)}
+    return facts | {
+        "name": name,
+        "sentence": _sentence(group, name, inside, facts),
+        "action": _action(group, facts, density),
+    }
 
 
 def lift_interval(value: NDArray[np.float64], rows: NDArray[np.int64]) -> tuple[float, float, float]:
@@ -145,7 +149,7 @@ def _sentence(group: Group, name: str, inside: pl.DataFrame, facts: dict[str, ob
     return f"{alike} {wrong} are wrong{called}; their loss is {times}."
 
 
-def _action(group: Group, facts: dict[str, object]) -> str:
+def _action(group: Group, facts: dict[str, object], density: Density) -> str:
     more, label = facts["more_images"], facts["more_label"]
     if group.kind == "unlabeled":
         return f"Label the {more:,} of highest expected loss first: they hold half of the group's."
@@ -159,6 +163,8 @@ def _action(group: Group, facts: dict[str, object]) -> str:
             f"Collect about {more:,} more {label} images like the hard ones: of the training images nearest "
             f"to those, {facts['near_other']:,} are of other classes and {facts['near_own']:,} of theirs."
         )
+    if density.near.is_empty():
+        return "Review the hard ones, those of highest loss first."
     return "Review the hard ones: the training images nearest to them are mostly of their own class already."
 
 

@@ -20,27 +20,32 @@ FAR_QUANTILE, POOR_QUANTILE = 0.05, 0.02
 def sort_out(samples: pl.DataFrame, neighbors: pl.DataFrame) -> pl.DataFrame:
     """The table `triage` but for its run_id: the reason of every held-out sample of high loss, with the evidence."""
     held_out = samples.filter(HELD_OUT).join(_surroundings(samples, neighbors), on="sample_id", how="left")
-    reason = pl.coalesce(*(pl.when(rule).then(pl.lit(name)) for name, rule in _rules(held_out).items()))
+    reason = pl.coalesce(*(pl.when(rule).then(pl.lit(name)) for name, rule in _rules().items()))
     high = held_out.with_columns(reason.alias("reason")).filter(pl.col("loss") > HIGH_LOSS)
     assert set(high["reason"]) <= set(REASONS)
     columns = make_frame("triage", []).columns
     return high.select(columns).cast({"label_share": pl.Float64, "predicted_share": pl.Float64})
 
 
-def _rules(held_out: pl.DataFrame) -> dict[str, pl.Expr]:
+def _rules() -> dict[str, pl.Expr]:
     """By reason, in the order they are tried."""
     own, second = (-pl.col("loss")).exp(), pl.col("confidence") - pl.col("margin")
     is_second = (own - second).abs() < 1e-3
-    poor = [pl.col(name) <= held_out[name].quantile(POOR_QUANTILE) for name in ("sharpness", "contrast")]
+    poor = [_at_most(name, POOR_QUANTILE) for name in ("sharpness", "contrast")]
     return {
         "doubtful label": ~pl.col("correct")
         & (pl.col("confidence") >= CONFIDENT)
         & (pl.col("predicted_share") >= NEIGHBORS_AGREE),
         "image quality": pl.any_horizontal(poor),
-        "far from others": pl.col("similarity") <= held_out["similarity"].quantile(FAR_QUANTILE),
+        "far from others": _at_most("similarity", FAR_QUANTILE),
         "look-alike class": (pl.col("correct") | is_second) & (pl.col("confidence") + second >= TWO_CLASSES),
         "unsure": pl.lit(value=True),
     }
+
+
+def _at_most(column: str, quantile: float) -> pl.Expr:
+    """Whether a value is among that share of the lowest; null where it was not measured."""
+    return pl.col(column) <= pl.col(column).quantile(quantile)
 
 
 def _surroundings(samples: pl.DataFrame, neighbors: pl.DataFrame) -> pl.DataFrame:
