@@ -104,7 +104,9 @@ def _read_lists(column: pl.Series, own: DatasetSettings, what: str) -> tuple[NDA
     lists = column.cast(pl.List(pl.Float32))
     length = lists.list.len()
     width = max(length.drop_nulls().mode(), default=0)
-    whole = ((length == width) & (lists.list.eval(pl.element().is_finite()).list.all())).fill_null(value=False)
+    whole = (
+        (length == width) & (lists.list.eval(pl.element().is_finite().fill_null(value=False)).list.all())
+    ).fill_null(value=False)
     rows = np.flatnonzero(whole.to_numpy())
     matrix = np.zeros((len(column), width), np.float32)
     if width:
@@ -123,9 +125,11 @@ def _refuse(length: int | None, width: int, what: str) -> Unusable:
 def _refuse_improbable(numbers_NK: NDArray[np.float32], refused: dict[int, Unusable]) -> dict[int, Unusable]:
     """The rows, of those not refused already, that are no probabilities."""
     total_N = numbers_NK.sum(1, dtype=np.float64)
-    wrong = np.flatnonzero((numbers_NK.min(1, initial=0) < 0) | (np.abs(total_N - 1) > SUM_WITHIN))
+    negative_N = numbers_NK.min(1, initial=0) < 0
+    wrong = np.flatnonzero(negative_N | (np.abs(total_N - 1) > SUM_WITHIN))
+    why = {row: "one is below 0" if negative_N[row] else f"they add up to {total_N[row]:.3g}" for row in wrong.tolist()}
     return {
-        int(row): Unusable("unusable prediction", f"its probabilities add up to {total_N[row]:.3g}")
-        for row in wrong
-        if int(row) not in refused
+        row: Unusable("unusable prediction", f"no probabilities: {detail}")
+        for row, detail in why.items()
+        if row not in refused
     }

@@ -38,6 +38,14 @@ work_dir = "data/work"      # finished stages, for resuming
 # [dataset.groups.superclass]
 # animal = ["cat", "dog"]
 # vehicle = ["ship", "truck"]
+
+# Predictions of a model that runs elsewhere, as columns of the same table: nothing is trained, images may be missing.
+# A row that names no split is a test sample; say train of those that the model learnt from.
+# [dataset.predictions]
+# column = "probabilities"  # lists with a number for every class
+# logits = false            # true: the softmax of the numbers are the probabilities
+# classes = ["cat", "dog", "ship", "truck"]  # in the order of the numbers; without it the labels, sorted
+# embedding_column = "embedding"             # lists of features, for map, groups and neighbours; may be missing
 """
 
 

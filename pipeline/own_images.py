@@ -173,11 +173,14 @@ def _quarantine(images: _Images) -> pl.DataFrame:
 def _split(
     label: NDArray[np.int64], found: list[Found], known: list[str | None], own: DatasetSettings, seed: int
 ) -> NDArray[np.str_]:
-    """The split of each image; raises `UserError` where one has no labelled image."""
-    named = [one.split for one in found]
+    """The split of each image; raises `UserError` where one that is needed has no labelled image.
+
+    Where predictions are brought, what was learnt from is not ours to choose: the splits are those that are named.
+    """
+    named, needed = [one.split for one in found], ("test",) if own.predictions else ("train", "validation", "test")
     shares = {"test_share": own.test_share, "validation_share": own.validation_share}
-    split = assign_missing_splits(label, named, known, **shares, seed=seed)
-    for name in ("test",) if own.predictions else ("train", "validation", "test"):
+    split = np.array(named) if own.predictions else assign_missing_splits(label, named, known, **shares, seed=seed)
+    for name in needed:
         if not (split == name).any():
             raise UserError(
                 f"The dataset {own.source} has no labelled image for the split {name}: add some, "

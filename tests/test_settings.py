@@ -6,7 +6,7 @@ import pytest
 
 from lake.errors import UsageError
 from pipeline.init_file import TEMPLATE
-from pipeline.settings import PRESETS, DatasetSettings, Settings, load_settings
+from pipeline.settings import PRESETS, DatasetSettings, PredictionSettings, Settings, load_settings
 
 
 @pytest.fixture
@@ -73,7 +73,12 @@ def test_the_settings_of_init_load_as_written_and_with_everything_on(tmp_path):
     assert settings.dataset is not None and settings.minutes == 30
     assert settings.dataset.model_fields_set == DatasetSettings.model_fields.keys()
     assert settings.dataset.groups["superclass"]["vehicle"] == ["ship", "truck"]
-    defaults = load_settings(dataset={"source": "photos"}).dataset.model_dump(exclude={"name", "groups", "metadata"})
+    said = settings.dataset.predictions
+    assert said is not None and said.classes == ["cat", "dog", "ship", "truck"]
+    assert said.model_dump(exclude={"classes"}) == PredictionSettings().model_dump(exclude={"classes"})
+    defaults = load_settings(dataset={"source": "photos"}).dataset.model_dump(
+        exclude={"name", "groups", "metadata", "predictions"}
+    )
     assert settings.dataset.model_dump().items() >= {k: v for k, v in defaults.items() if k != "source"}.items()
 
 
