@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bench, interactions, load, similar, stages, streaming, table
+from benchmarks import bench, brought, interactions, load, similar, stages, streaming, table
 from benchmarks.synthetic import build_synthetic_lake
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
 
@@ -130,3 +130,18 @@ def test_the_bench_measures_this_code_against_another_and_keeps_the_figures(tmp_
     assert {one["action"] for one in kept["against"]} == kept["seconds"].keys()
     assert kept["seconds"]["overview"]["n"] == 6
     assert not (tmp_path / "code").exists()
+
+
+def test_the_benchmark_of_brought_predictions_publishes_a_run(capsys):
+    brought.main(samples=1000, classes=3, features=0, rounds=1)
+    printed = capsys.readouterr().out
+    assert "published after" in printed and "describe" in printed
+    assert "ratio of medians" in printed
+
+
+def test_half_of_the_first_class_is_drawn_as_the_second():
+    drawn = brought.draw_predictions(4000, 5, 8)
+    first = drawn.filter(label="class 0")
+    taken = (first["probabilities"].list.arg_max() == 1).mean()
+    assert taken == pytest.approx(0.5, abs=0.07)
+    assert drawn["embedding"].list.len().unique().to_list() == [8]
