@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from pipeline import brought_predictions, label_issues, label_proofs, proof, score
 from pipeline.before import Before
-from pipeline.datasets import Brought
+from pipeline.datasets import Brought, Dataset
+from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.stages import Stages
 from pipeline.workspace import Finished, Workspace
@@ -33,7 +34,15 @@ OF_BOTH = {"copies": ("duplicates",)}
 
 
 class BroughtStages(Stages):
-    """The stages of a dataset whose predictions, and perhaps embeddings and images, were brought."""
+    """The stages of a dataset whose predictions, and perhaps embeddings and images, were brought.
+
+    A stage that cannot be stands for `score`, among whose tables are its own without rows.
+    """
+
+    def __init__(self, dataset: Dataset, settings: Settings, progress: Progress, before: Before | None = None) -> None:
+        super().__init__(dataset, settings, progress, before)
+        # Into where `cached_property` keeps what it found: whoever asks for these stages finds them done.
+        vars(self).update(dict.fromkeys(self._absent(), self.score) | {"folds": []})
 
     def _choose_rows(self, settings: Settings) -> NDArray[np.int64]:  # noqa: ARG002
         return np.arange(len(self.dataset))
@@ -42,12 +51,7 @@ class BroughtStages(Stages):
         return settings
 
     def run(self) -> dict[str, Finished]:
-        """Every stage by name that can be, in the order they run.
-
-        What the others would have left is among the tables of `score`, without rows.
-        """
-        # Into where `cached_property` keeps what it found: these stages are asked for by others, and never run.
-        vars(self).update(dict.fromkeys(self._absent(), self.score) | {"folds": []})
+        """Every stage by name that can be, in the order they run."""
         stages = super().run()
         return {name: stage for name, stage in stages.items() if name not in self._absent()}
 

@@ -17,8 +17,9 @@ from lake.validation import OF_EMBEDDINGS, OF_IMAGES
 from pages.ui.navigation import ENTRIES
 from pipeline.brought_predictions import LEAST, read_predictions
 from pipeline.progress import Progress
-from pipeline.refresh import refresh
+from pipeline.refresh import open_stages, refresh
 from pipeline.settings import DatasetSettings, load_settings
+from pipeline.stages import MEASURING
 from tests.apps import NAMES, Open, answer
 from tests.brought import DISC, RING, as_lists, brought_settings, brought_table
 from tests.drawn import CLASSES
@@ -168,6 +169,14 @@ def test_the_run_has_what_was_brought_and_no_more(lake: Lake, kind: str) -> None
     assert run.has("duplicates") <= (not absent)
     assert not any(run.has(name) for name in OF_MODEL)
     assert all(run.has(name) for name in ("predictions", "triage", "findings", "metrics", "proofs"))
+
+
+def test_each_stage_can_be_asked_for_by_itself(kind: str, table: pl.DataFrame, lake: Lake) -> None:
+    settings = brought_settings(Path(lake.root).parent, table.drop(KINDS[kind]))
+    published = {row["name"]: row["fingerprint"] for row in lake.run().facts["stages"]}
+    for name in ("train", "properties", *MEASURING):
+        found = getattr(open_stages(settings, QUIET), name)
+        assert found.fingerprint == published.get(name, published["score"]), name
 
 
 def test_predictions_are_taken_as_they_are(lake: Lake, table: pl.DataFrame) -> None:
