@@ -6,6 +6,7 @@ those of `lake.queries.scan_samples`, filtered or not, so that every row has a f
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -164,17 +165,24 @@ def figures(now: Run, before: Run, pairs: pl.DataFrame) -> pl.DataFrame:
 
 def _calibration(pairs: pl.DataFrame) -> tuple[tuple[float, float], tuple[float, float]]:
     """Calibration error now and before, and the 95 % bootstrap interval of its change."""
-    columns = ("confidence", "correct", "confidence_before", "correct_before")
-    sides = [pairs[name].to_numpy() for name in columns]
-
-    def errors(rows: NDArray[np.int64]) -> tuple[float, float]:
-        confidence, correct, confidence_before, correct_before = (side[rows] for side in sides)
-        return calibration_error(confidence, correct), calibration_error(confidence_before, correct_before)
-
     rng, n = np.random.default_rng(0), len(pairs)
-    drawn = np.array([errors(rng.integers(0, n, n)) for _ in range(RESAMPLES)])
+    now, before = (_by_confidence(pairs, suffix) for suffix in ("", "_before"))
+
+    def errors(counts: NDArray[np.int64]) -> tuple[float, float]:
+        resampled = [(np.repeat(np.arange(n), counts[row]), *values) for row, *values in (now, before)]
+        error, error_before = (calibration_error(values[0][rows], values[1][rows]) for rows, *values in resampled)
+        return error, error_before
+
+    drawn = np.array([errors(np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(RESAMPLES)])
     low, high = np.quantile(drawn[:, 0] - drawn[:, 1], [0.025, 0.975])
-    return errors(np.arange(n)), (float(low), float(high))
+    return errors(np.ones(n, dtype=np.int64)), (float(low), float(high))
+
+
+def _by_confidence(pairs: pl.DataFrame, suffix: str) -> list[NDArray[Any]]:
+    """Row, confidence and correctness in ascending order of confidence: a resample in this order is sorted already."""
+    columns = [f"{name}{suffix}" for name in ("confidence", "correct")]
+    ordered = pairs.select(columns).with_row_index("row").sort(columns[0], "row")
+    return [column.to_numpy() for column in ordered]
 
 
 def say_other_data(now: Run, before: Run) -> str:

@@ -40,14 +40,14 @@ def pick_other(run: Run) -> Run | None:
     return other
 
 
-def show_figures(now: Run, before: Run, pairs: pl.DataFrame) -> None:
+def show_figures(now: Run, before: Run, n: int) -> None:
     """The headline figures of both runs on the same samples, with the interval of their change."""
     with st.container(horizontal=True, gap="small"):
-        for figure in tabulate_figures(compare.figures(now, before, pairs)):
+        for figure in tabulate_figures(data.comparison(now, before, filters.current())):
             title = f"{figure.title} (before {figure.before})"
             show_figure(title, figure.now, figure.interval, figure.word, width=FIGURE_WIDTH)
     st.caption(
-        f"On the same {len(pairs):,} held-out samples. Under each figure: the 95 % interval of its change.",
+        f"On the same {n:,} held-out samples. Under each figure: the 95 % interval of its change.",
         help=GLOSSARY["interval"],
     )
 
@@ -77,7 +77,7 @@ def show_part(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) -> 
     part = st.segmented_control("What changed", PARTS, default=PARTS[0], required=True, key="part", bind="query-params")
     match part:
         case "Losses":
-            show_loss_changes(run, pairs)
+            show_loss_changes(run, before, pairs)
         case "Map":
             show_map_moves(run, before, now)
         case "Groups":
@@ -112,7 +112,7 @@ def main() -> None:
         answer.info("Loosen the filters in the sidebar, or choose another run.")
         return
     answer.markdown(f"## {compare.count_changes(pairs).sentence()}")
-    show_figures(run, before, pairs)
+    show_figures(run, before, len(pairs))
     show_part(run, before, pairs, now)
     link("runs", "Every run", icon=":material/history:")
 

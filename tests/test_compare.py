@@ -175,6 +175,19 @@ def test_the_figures_of_both_runs_are_those_of_the_shared_samples(
     assert all(r["low"] <= r["change"] <= r["high"] for r in found.values() if r["low"] is not None)
 
 
+def test_the_interval_of_the_calibration_error_is_that_of_resampled_pairs(runs: Runs, pairs: pl.DataFrame) -> None:
+    rng, changes = np.random.default_rng(0), []
+    for _ in range(compare.RESAMPLES):
+        drawn = pairs[rng.integers(0, len(pairs), len(pairs))]
+        now, before = (
+            calibration_error(drawn[f"confidence{side}"].to_numpy(), drawn[f"correct{side}"].to_numpy())
+            for side in ("", "_before")
+        )
+        changes.append(now - before)
+    found = compare.figures(*runs, pairs).filter(figure="calibration error").row(0, named=True)
+    assert (found["low"], found["high"]) == pytest.approx(tuple(np.quantile(changes, [0.025, 0.975])), abs=0.002)
+
+
 def test_findings_of_one_run_only_are_new_or_gone(runs: Runs) -> None:
     now, before = (run.scan("findings").collect() for run in runs)
     assert compare.finding_changes(now, before, {}).select("change", "name").rows() == [("gone", "cat → dog")]

@@ -5,7 +5,7 @@ import polars as pl
 import streamlit as st
 from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
 
-from lake import drift, histograms, loss_maps, map_drift, pivots, queries
+from lake import compare, drift, histograms, loss_maps, map_drift, pivots, queries
 from lake.cluster_contracts import METHODS
 from lake.differences import Ranked
 from lake.drift import Drift
@@ -338,6 +338,20 @@ def _run_drift(root: str, run_id: str, before_id: str) -> Drift | str:
 def run_drift(run: Run, before: Run) -> Drift | str:
     """Whether the images that only the run has differ from those of the other, or why that is not tested."""
     return _run_drift(run.lake.root, run.run_id, before.run_id)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Comparing the runs ...")
+@telemetry.query("comparison")
+def _comparison(root: str, run_id: str, before_id: str, filters: str, by: str) -> pl.DataFrame:
+    run, before = open_run(root, run_id), open_run(root, before_id)
+    now = Filters.from_text(filters).apply(samples(run))
+    pairs = compare.scan_pairs(now, samples(before)).collect()
+    return compare.loss_changes(pairs, by) if by else compare.figures(run, before, pairs)
+
+
+def comparison(run: Run, before: Run, filters: Filters, *, by: str = "") -> pl.DataFrame:
+    """The headline figures of both runs on the samples that pass, or the changes of their loss by a column."""
+    return _comparison(run.lake.root, run.run_id, before.run_id, filters.to_text(), by)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

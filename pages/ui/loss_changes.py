@@ -6,7 +6,7 @@ import streamlit as st
 from lake import compare, queries
 from lake.store import Run
 from lake.words import between
-from pages.ui import charts
+from pages.ui import charts, data, filters
 from pages.ui.chart_files import show_chart
 from pages.ui.cluster_quality import METHOD_NAMES
 from pages.ui.gallery import show_paged_gallery
@@ -19,11 +19,11 @@ CHART_WIDTH, TABLE_WIDTH = 320, 660
 COLUMNS = {CLASSES: "label"} | {title: queries.cluster_column(method) for method, title in METHOD_NAMES.items()}
 
 
-def show_loss_changes(run: Run, pairs: pl.DataFrame) -> None:
+def show_loss_changes(run: Run, before: Run, pairs: pl.DataFrame) -> None:
     """The sentence, a dot a row with its interval, the table, and the samples of the row that changed most."""
     by = st.segmented_control("By", list(COLUMNS), default=CLASSES, required=True, key="loss-by", bind="query-params")
     column = COLUMNS[by or CLASSES]
-    found = compare.loss_changes(pairs, column)
+    found = data.comparison(run, before, filters.current(), by=column)
     if found.is_empty():
         st.info("No sample that passes the filters is in a group: loosen the filters, or choose another method.")
         return
