@@ -18,7 +18,7 @@ from lake.errors import FilterError
 
 Operator = Literal["is", "not", "between", "null", "present", "where"]
 Schema = Mapping[str, pl.DataType]
-MAX_CLAUSES, MAX_VALUES = 20, 200
+MAX_CLAUSES, MAX_VALUES, MAX_SAID = 20, 200, 5
 NUMBER_OF_VALUES = {"between": 2, "null": 0, "present": 0, "where": 1}
 OFF = "~"
 
@@ -49,9 +49,9 @@ class Clause(BaseModel):
         column = self.column.replace("_", " ")
         match self.op:
             case "is":
-                return f"{column}: {' or '.join(self.values)}"
+                return f"{column}: {self._either()}"
             case "not":
-                return f"{column}: not {' or '.join(self.values)}"
+                return f"{column}: not {self._either()}"
             case "between":
                 return f"{column}: {self.values[0]} to {self.values[1]}"
             case "null":
@@ -60,6 +60,12 @@ class Clause(BaseModel):
                 return f"{column}: not empty"
             case "where":
                 return self.values[0]
+
+    def _either(self) -> str:
+        """Its values in words, of many the first."""
+        rest = len(self.values) - MAX_SAID
+        others = [f"{rest:,} others"] if rest > 1 else self.values[MAX_SAID:]
+        return " or ".join([*self.values[:MAX_SAID], *others])
 
     def to_expr(self, schema: Schema) -> pl.Expr:
         """The condition as polars sees it; `FilterError` where a value does not fit the column's type."""

@@ -184,6 +184,8 @@ def test_a_clause_can_be_taken_away() -> None:
     [
         ("label.is.cat,dog", "label: cat or dog"),
         ("label.not.cat", "label: not cat"),
+        ("sample_id.is.1,2,3,4,5,6", "sample id: 1 or 2 or 3 or 4 or 5 or 6"),
+        ("sample_id.not.1,2,3,4,5,6,7", "sample id: not 1 or 2 or 3 or 4 or 5 or 2 others"),
         ("out_of_sample.is.true", "out of sample: true"),
         ("loss.between.1,2", "loss: 1 to 2"),
         ("cluster.null", "cluster: empty"),

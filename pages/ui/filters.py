@@ -4,7 +4,7 @@ import polars as pl
 import streamlit as st
 
 from lake.errors import FilterError
-from lake.filters import MAX_CLAUSES, Clause, Filters
+from lake.filters import MAX_CLAUSES, MAX_VALUES, Clause, Filters
 from lake.store import Run
 from pages.ui import data
 from pages.ui.words import name, plain
@@ -87,7 +87,9 @@ def _add(run: Run, filters: Filters) -> None:
         clause = Clause(column=column, op="between", values=(f"{chosen[0]:.6g}", f"{chosen[1]:.6g}"))
     else:
         negate = st.toggle("Is not", key="filter-not")
-        chosen_values = st.multiselect("Values", [_text(value) for value in values], key=f"filter-values-{column}")
+        chosen_values = st.multiselect(
+            "Values", [_text(value) for value in values], key=f"filter-values-{column}", max_selections=MAX_VALUES
+        )
         clause = Clause(column=column, op="not" if negate else "is", values=tuple(chosen_values))
     if st.button("Add", type="primary", disabled=clause.op != "between" and not clause.values):
         change(filters.with_clause(clause))
