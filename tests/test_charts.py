@@ -247,3 +247,15 @@ def test_a_moved_class_is_drawn_from_where_it_was_to_where_it_is() -> None:
     assert (encoding(ring, "x")["field"], encoding(dot, "x")["field"]) == ("x_before", "x")
     assert encoding(name, "text")["field"] == "label"
     assert encoding(dot, "color")["scale"]["range"] == [class_colors(CLASSES, GROUPS)["cat"]]
+
+
+def test_of_many_classes_the_ones_that_moved_farthest_are_drawn_in_distinct_colours() -> None:
+    classes = [f"class {i:04}" for i in range(1000)]
+    moved = [1 - i / 1000 for i in range(1000)]
+    place = dict.fromkeys(("x", "y", "x_before", "y_before"), moved)
+    centres = pl.DataFrame({"label": classes, "n": [9] * 1000, "moved": moved, **place})
+    groups = {"superclass": {name: f"kind {i // 50}" for i, name in enumerate(classes)}}
+    dot = charts.class_moves(centres, SAMPLES.select("x", "y"), (classes, groups)).to_dict()["layer"][3]
+    scale = encoding(dot, "color")["scale"]
+    assert scale["domain"] == classes[: charts.MOST_CENTRES]
+    assert len(set(scale["range"])) == charts.MOST_CENTRES

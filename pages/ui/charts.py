@@ -302,9 +302,10 @@ def changes(frame: pl.DataFrame, *, title: str) -> alt.LayerChart:
 def class_moves(centres: pl.DataFrame, context: pl.DataFrame, colors: Colors) -> alt.LayerChart:
     """From where (ring) to where (dot) the centre of each class moved on the map, over some samples in grey.
 
-    Of more classes than a legend holds the first.
+    Of more classes than a legend holds the first, in colours that can be told apart.
     """
-    centres = centres if len(centres) <= MOST_VALUES else centres.head(MOST_CENTRES)
+    if len(centres) > MOST_VALUES:
+        centres, colors = centres.head(MOST_CENTRES), ([], {})
     place: dict[str, Any] = {"axis": None, "scale": alt.Scale(zero=False)}
     x, y = alt.X("x:Q", **place), alt.Y("y:Q", **place)
     grey = alt.Chart(context).mark_circle(size=7, opacity=0.25, color=CONTEXT).encode(x=x, y=y)
