@@ -1,5 +1,7 @@
 """Groups: three clusterings, what sets each group apart in measured words, and which have a raised loss."""
 
+from typing import Any
+
 import polars as pl
 import streamlit as st
 
@@ -11,8 +13,9 @@ from pages.ui import charts, data, filters, pooled
 from pages.ui.chart_files import show_chart
 from pages.ui.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
 from pages.ui.gallery import show_gallery, show_paged_gallery
+from pages.ui.rows import pick_row
 from pages.ui.versus import ATTRIBUTES, show_versus
-from pages.ui.words import GLOSSARY, number, plain
+from pages.ui.words import GLOSSARY, counted, number, plain
 
 IN_THE_GALLERY = 24
 RAISED = 0.05
@@ -40,8 +43,22 @@ def mix_text(mix: list[dict[str, object]]) -> str:
     return ", ".join(said) or "no labels"
 
 
-def pick_group(summaries: pl.DataFrame) -> int:
-    """The table of groups; returns the number of the one the reader chose, at first the hardest."""
+def keep_passing(run: Run, method: str, summaries: pl.DataFrame) -> pl.DataFrame:
+    """The groups that have samples which pass the filters; stops the page with a sentence where none has."""
+    column = queries.cluster_column(method)
+    found = filters.filtered(run).select(pl.col(column).drop_nulls().unique()).collect()[column]
+    kept = summaries.filter(pl.col("cluster").is_in(found.implode()))
+    if kept.is_empty():
+        st.info("No sample that passes the filters is in a group: loosen them in the sidebar.")
+        show_noise(run, method)
+        st.stop()
+    if len(kept) < len(summaries):
+        st.caption(f"{len(kept):,} of {counted(len(summaries), 'group')} have samples that pass the filters.")
+    return kept
+
+
+def pick_group(summaries: pl.DataFrame) -> dict[str, Any]:
+    """The table of groups; returns the one the reader chose, at first the hardest."""
     ordered = summaries.sort("lift", descending=True, nulls_last=True)
     mixes = pl.Series("classes", [mix_text(mix) for mix in ordered["class_mix"]])
     stability = pl.Series("stability", [stability_in_words(value) for value in ordered["stability"]])
@@ -49,11 +66,9 @@ def pick_group(summaries: pl.DataFrame) -> int:
         "cluster", "classes", "n", "lift", "lift_low", "lift_high", "adjusted_p", "stability", "description"
     )
     column = st.column_config
-    state = st.dataframe(
+    return pick_row(
+        ordered,
         table,
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="single-row",
         key="group-table",
         height=320,
         column_config={
@@ -68,15 +83,13 @@ def pick_group(summaries: pl.DataFrame) -> int:
             "description": column.TextColumn("What sets it apart", width="large"),
         },
     )
-    rows = state["selection"]["rows"]
-    return int(table["cluster"][rows[0] if rows else 0])
 
 
-def show_group(run: Run, method: str, summary: dict[str, object]) -> None:
+def show_group(run: Run, method: str, summary: dict[str, Any]) -> None:
     """Description, class mix and galleries of one group."""
     column = queries.cluster_column(method)
     members = filters.filtered(run).filter(pl.col(column) == summary["cluster"])
-    st.subheader(f"Group {summary['cluster']}: {plain(mix_text(summary['class_mix']))}")  # type: ignore[arg-type]
+    st.subheader(f"Group {summary['cluster']}: {plain(mix_text(summary['class_mix']))}")
     description = str(summary["description"]).rstrip(".")
     st.markdown(plain(f"{description[:1].upper()}{description[1:]}."))
     left, right = st.columns([1, 2], gap="large")
@@ -171,12 +184,13 @@ def main() -> None:
         st.stop()
     show_answer(summaries)
     show_quality(run, method)
-    cluster = pick_group(summaries)
+    summary = pick_group(keep_passing(run, method, summaries))
+    cluster = int(summary["cluster"])
     st.caption(
         f"Select a row to open its group. {ATTRIBUTES} A property is named only if it differs from all other samples "
         "(adjusted p < .05) by a Cliff's delta of .33 or more."
     )
-    show_group(run, method, summaries.filter(pl.col("cluster") == cluster).row(0, named=True))
+    show_group(run, method, summary)
     show_other(run, method, cluster, summaries)
     show_maps(run, method, cluster)
     show_noise(run, method)

@@ -14,7 +14,7 @@ from benchmarks.classes import ODD
 from benchmarks.synthetic import build_synthetic_lake
 from lake import queries
 from lake.contracts import DATASET_TABLES
-from lake.filters import Filters
+from lake.filters import MAX_SAID, MAX_VALUES, Filters
 from lake.pivots import FEW
 from lake.store import Lake
 from pages.report.document import render_report
@@ -25,7 +25,7 @@ from pages.ui.navigation import ENTRIES
 from pages.ui.palette import DISTINCT
 from pages.ui.pivot import MOST_PLACES
 from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER
-from tests.apps import HELD_OUT, NAMES, Open, answer, percent, shown, tiles
+from tests.apps import HELD_OUT, NAMES, Open, answer, galleries, percent, shown, tiles
 
 MANY, TWO = 1000, 2
 PARTS = ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"]
@@ -205,6 +205,30 @@ def test_a_filter_offers_every_class(many: str, known: pl.DataFrame, open_page: 
     app = open_page(many, "samples")
     app.selectbox(key="filter-column").set_value("label").run()
     assert set(app.multiselect(key="filter-values-label").options) == set(known["label"].drop_nulls())
+
+
+def test_a_filter_takes_no_more_values_than_an_address_holds(many: str, open_page: Open) -> None:
+    app = open_page(many, "samples")
+    app.selectbox(key="filter-column").set_value("label").run()
+    values = app.multiselect(key="filter-values-label")
+    assert values.proto.max_selections == MAX_VALUES < len(values.options)
+    values.set_value(values.options[:MAX_VALUES]).run()
+    next(button for button in app.button if button.label == "Add").click().run()
+    assert not app.exception and not app.error
+    chip = app.sidebar.toggle[0].label
+    assert chip.endswith(f" or {MAX_VALUES - MAX_SAID} others") and len(chip) < 200
+
+
+def test_groups_are_those_of_the_samples_that_pass_the_filters(many: str, open_page: Open) -> None:
+    samples = queries.scan_samples(Lake(many).run()).filter(label=ODD[2]).collect()
+    passing = set(samples["cluster_kmeans"].drop_nulls())
+    app = open_page(many, "clusters", f=Filters.of(label=ODD[2]).to_text())
+    assert set(app.dataframe[0].value["cluster"]) == passing
+    assert f"{len(passing)} of " in said(app) and " groups have samples that pass the filters." in said(app)
+    assert {tile["first"].split(" called ")[0] for tile in galleries(app)[0]} == {ODD[2]}
+    none = open_page(many, "clusters", f="cluster_kmeans.null")
+    assert not none.exception
+    assert "No sample that passes the filters is in a group" in said(none)
 
 
 def test_the_only_held_out_sample_of_a_class_is_one_image(many: str, known: pl.DataFrame, open_page: Open) -> None:

@@ -33,10 +33,9 @@ def pick_confusion(cells: pl.DataFrame) -> Cell | None:
         on_select="rerun",
         selection_mode="single-row",
         key="confusion-list",
-        height=320,
         column_config={
-            "label": st.column_config.TextColumn("Given label", width=118),
-            "predicted": st.column_config.TextColumn("Predicted", width=118),
+            "label": st.column_config.TextColumn("Given label", width=108),
+            "predicted": st.column_config.TextColumn("Predicted", width=108),
             "n": st.column_config.NumberColumn("Samples", format="localized", width=68),
             "share": st.column_config.TextColumn("Share (95 %)", width=142, help=GLOSSARY["interval"]),
             "mean_loss": st.column_config.NumberColumn(

@@ -14,7 +14,7 @@ from pages.ui import data, filters, table_charts, table_session
 from pages.ui.chart_files import show_chart
 from pages.ui.exports import show_download
 from pages.ui.table_columns import axes_of
-from pages.ui.words import name, number, plain
+from pages.ui.words import counted, name, number, plain
 
 FIRST = ("label", "bg_lightness")
 BEFORE = "pivot-before"
@@ -75,7 +75,8 @@ def _interval(low: float | None, high: float | None) -> str:
 
 def _answer(cells: pl.DataFrame, axes: tuple[Axis, Axis], few: int) -> str:
     read = cells.filter(~pl.col("few")).sort("mean_loss", descending=True)
-    grey = f" {few} cells are grey: fewer than {FEW} samples, too few to be read." if few else ""
+    are = "is" if few == 1 else "are"
+    grey = f" {counted(few, 'cell')} {are} grey: fewer than {FEW} samples, too few to be read." if few else ""
     if read.is_empty():
         return f"No cell has {FEW} samples: too few to be read."
     top = read.row(0, named=True)
