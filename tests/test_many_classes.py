@@ -9,11 +9,9 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from benchmarks import synthetic
 from benchmarks.classes import ODD
 from benchmarks.synthetic import build_synthetic_lake
 from lake import queries
-from lake.contracts import DATASET_TABLES
 from lake.filters import MAX_SAID, MAX_VALUES, Filters
 from lake.pivots import FEW
 from lake.store import Lake
@@ -26,8 +24,9 @@ from pages.ui.palette import DISTINCT
 from pages.ui.pivot import MOST_PLACES
 from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER
 from tests.apps import HELD_OUT, NAMES, Open, answer, galleries, percent, shown, tiles
+from tests.many_classes import MANY, build_two_runs
 
-MANY, TWO = 1000, 2
+TWO = 2
 PARTS = ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"]
 NOT_A_NUMBER = re.compile(r"\b(nan|inf|None)\b")
 UNSEEN = re.compile(rf"\\(?=[^\w\s]|_)|[{WORD_JOINER}{ISOLATE}{ISOLATED}]")
@@ -290,13 +289,7 @@ def test_the_headline_is_true_of_one_sample(right: list[bool], expected: str) ->
 def twice(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Root of a lake with two runs of the same samples, the later of which is wrong more often."""
     root = str(tmp_path_factory.mktemp("twice") / "lake")
-    add_rows = Lake.add_rows
-    build_synthetic_lake(root, 3000, classes=MANY, features=16)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(synthetic, "RUN_ID", "20260102-000000-bbbbbb")
-        patch.setattr(synthetic, "CONFUSED", 3.0)
-        patch.setattr(Lake, "add_rows", lambda lake, t, f: None if t in DATASET_TABLES else add_rows(lake, t, f))
-        build_synthetic_lake(root, 3000, classes=MANY, features=16)
+    build_two_runs(root)
     return root
 
 
