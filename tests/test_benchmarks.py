@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bench, brought, interactions, load, similar, stages, streaming, table
+from benchmarks import bench, brought, interactions, load, pages, similar, stages, streaming, table
 from benchmarks.synthetic import build_synthetic_lake
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
 
@@ -145,3 +145,8 @@ def test_half_of_the_first_class_is_drawn_as_the_second():
     taken = (first["probabilities"].list.arg_max() == 1).mean()
     assert taken == pytest.approx(0.5, abs=0.07)
     assert drawn["embedding"].list.len().unique().to_list() == [8]
+
+
+@pytest.mark.browser
+def test_the_benchmark_of_pages_waits_until_a_page_is_drawn(tiny, browser):
+    assert 0 < pages.open_in_new_browser(browser, f"{tiny}/runs") < 60

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from benchmarks.classes import ODD
 from lake.filters import MAX_VALUES
@@ -16,6 +16,7 @@ from pages.ui.palette import DISTINCT
 from tests.axe import violations
 from tests.browser import chart, serve, unexpected, wait_until_drawn
 from tests.many_classes import SAMPLES, build_two_runs
+from tests.reports import report_of
 from tests.test_browser import BEYOND, path_of
 
 pytestmark = pytest.mark.browser
@@ -26,15 +27,26 @@ MOST_LABELS = charts.MOST_ROWS
 LABELS = """() => [[".role-axis-label", "text"], [".role-legend", ".role-legend-label"]].flatMap(([group, name]) =>
   [...document.querySelectorAll(group)].map(e => e.querySelectorAll(name).length))"""
 """How many names stand along each axis and in each legend."""
+BROKEN_NUMBERS = """() => [...document.querySelectorAll("td.number")].filter(cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return new Set([...range.getClientRects()].map(line => line.top)).size > 1;
+}).map(cell => cell.innerText)"""
 LONGEST_ANSWER, LONGEST_ADDRESS, MOST_ELEMENTS = 300, 150, 2000
 """Characters of the sentence and of the address, and elements of a page without those of its charts."""
 
 
 @pytest.fixture(scope="module")
-def classes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the app on a lake of two runs of a thousand classes."""
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Root of a lake of two runs of a thousand classes."""
     root = str(tmp_path_factory.mktemp("classes") / "lake")
     build_two_runs(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def classes(root: str) -> Iterator[str]:
+    """Address of the app on that lake."""
     with serve(root) as address:
         yield address
 
@@ -109,6 +121,16 @@ def test_every_list_of_classes_is_searched_by_typing(
     wait_until_drawn(page)
     expect(box).to_have_value(NAME)
     expect(page.get_by_test_id("stMain").get_by_text(re.compile(said)).first).to_be_visible()
+
+
+def test_the_report_keeps_its_numbers_on_one_line_and_fits_the_window(root: str, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.set_content(report_of(root))
+    assert page.locator("td.number").count() > 100
+    assert page.evaluate(BROKEN_NUMBERS) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.close()
 
 
 def test_the_legend_is_lower_than_the_map(classes: str, opened: Any) -> None:

@@ -1,0 +1,57 @@
+"""How long a reader waits for each page in a real browser, on the lake that is named.
+
+    .venv/bin/python -m benchmarks.synthetic /tmp/classes --samples 200000 --classes 1000   # if there is no lake
+    .venv/bin/python -m benchmarks.pages /tmp/classes                                        # about three minutes
+
+Every time is of a new browser, from the address until its script has ended and charts and images in sight are drawn.
+The server has shown every page once before.
+"""
+
+import os
+import time
+from typing import Annotated
+
+import numpy as np
+import typer
+from playwright.sync_api import Browser
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.app import TWO_FRAMES, VIEWPORT
+from tests.browser import PATHS, chromium, serve, wait_until_drawn
+
+SETTLED = 0.7
+"""Seconds that `wait_until_drawn` waits after all is there."""
+
+
+def main(
+    lake: Annotated[str, typer.Argument(help="Root of the lake.")],
+    repeats: Annotated[int, typer.Option(min=3, help="How often each page is opened.")] = 10,
+) -> None:
+    """Every page, its median and 95th percentile."""
+    paths = [*PATHS, "compare"]
+    with serve(lake) as address, chromium() as browser:
+        for path in paths:
+            open_in_new_browser(browser, f"{address}/{path}")
+        seconds = {path: [open_in_new_browser(browser, f"{address}/{path}") for _ in range(repeats)] for path in paths}
+    table = Table("seconds", "median", "95th percentile", "n", title=f"load {os.getloadavg()[0]:.1f}")
+    for path, values in seconds.items():
+        table.add_row(path or "overview", *(f"{np.quantile(values, q):.2f}" for q in (0.5, 0.95)), str(len(values)))
+    Console().print(table)
+
+
+def open_in_new_browser(browser: Browser, url: str) -> float:
+    """Seconds until the page is drawn."""
+    context = browser.new_context(viewport=VIEWPORT)
+    page = context.new_page()
+    started = time.perf_counter()
+    page.goto(url, wait_until="commit")
+    wait_until_drawn(page)
+    page.evaluate(TWO_FRAMES)
+    seconds = time.perf_counter() - started - SETTLED
+    context.close()
+    return seconds
+
+
+if __name__ == "__main__":
+    typer.run(main)
