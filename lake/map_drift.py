@@ -13,10 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.statistics import RESAMPLED_AT_ONCE
-
 ROUNDS = 50
-RESAMPLES = 500
+RESAMPLES, DRAWN_AT_ONCE = 500, 1_000_000
 ALIKE = 0.5
 MOVED = 0.1
 """Share of the radius from which on a class is said to have moved."""
@@ -127,9 +125,11 @@ def _fit(moving: Points, target: Points, weight: NDArray[np.float64]) -> tuple[N
 def _length_interval(step: Points) -> tuple[float, float]:
     """95 % bootstrap interval of the length of the mean step."""
     rng, n = np.random.default_rng(0), len(step)
-    if n <= RESAMPLED_AT_ONCE:
-        lengths = np.hypot(*step[rng.integers(0, n, (RESAMPLES, n))].mean(1).T)
-    else:
-        lengths = np.array([np.hypot(*step[rng.integers(0, n, n)].mean(0)) for _ in range(RESAMPLES)])
-    low, high = np.quantile(lengths, [0.025, 0.975])
+    x, y = (np.ascontiguousarray(along) for along in step.T)
+    at_once = max(1, DRAWN_AT_ONCE // n)
+    lengths = []
+    for start in range(0, RESAMPLES, at_once):
+        rows = rng.integers(0, n, (min(at_once, RESAMPLES - start), n))
+        lengths.append(np.hypot(x[rows].mean(1), y[rows].mean(1)))
+    low, high = np.quantile(np.concatenate(lengths), [0.025, 0.975])
     return float(low), float(high)
