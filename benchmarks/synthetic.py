@@ -28,7 +28,7 @@ from pipeline.search_index import index_table
 from pipeline.settings import load_settings
 from pipeline.stage_tables import to_matrix
 from tests import run_tables, tiny_maps
-from tests.tiny_data import NOTHING_CARRIED, lists
+from tests.tiny_data import NO_ORIGINAL, NOTHING_CARRIED, lists
 from tests.tiny_lake import run_facts
 
 CLASSES = NAMES
@@ -253,7 +253,7 @@ def _samples(classes: Classes, part: Part) -> pl.DataFrame:
 def _images(world: World, part: Part) -> pl.DataFrame:
     drawing = part.rng.integers(0, len(world.pictures[0]), len(part.sample_id))
     pictures = [world.pictures[cluster][i] for cluster, i in zip(part.cluster, drawing, strict=True)]
-    return _frame(part, png=pictures, width=SIDE, height=SIDE)
+    return _frame(part, png=pictures, width=SIDE, height=SIDE, **NO_ORIGINAL)
 
 
 def _draw_picture(hue: float, rng: np.random.Generator) -> bytes:

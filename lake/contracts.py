@@ -59,6 +59,16 @@ class Images(dy.Schema):
     png = dy.Binary(description="The image as PNG.")
     width = dy.Int64(min=1, description="Pixels.")
     height = dy.Int64(min=1, description="Pixels.")
+    original = dy.Binary(
+        nullable=True,
+        description="The whole picture as it came, PNG or JPEG; null where that is the image itself or none was kept.",
+    )
+    original_width = dy.Int64(
+        nullable=True,
+        min=1,
+        description="Pixels of the image in the source; null where `original` is.",
+    )
+    original_height = dy.Int64(nullable=True, min=1, description="The same.")
 
 
 class Properties(dy.Schema):

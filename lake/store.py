@@ -30,7 +30,8 @@ from lake.files import compute_digest, list_files
 from lake.validation import polars_schema, validate, validated
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-IMAGE_ROWS_PER_GROUP = 1000
+IMAGE_ROWS_PER_GROUP, IMAGE_BYTES_PER_GROUP = 1000, 4 * 2**20
+"""Whichever is less: to show one image a whole row group is fetched."""
 KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
 """By default deltalake deletes log entries older than 30 days, and with them the versions that runs pin."""
 
@@ -102,7 +103,7 @@ class Lake:
                 configuration=None if table else KEEP_LOG,
                 storage_options=self.options,
                 writer_properties=WriterProperties(
-                    compression="ZSTD", max_row_group_size=IMAGE_ROWS_PER_GROUP if name == "images" else None
+                    compression="ZSTD", max_row_group_size=_image_rows_per_group(frame) if name == "images" else None
                 ),
                 **how,
             )
@@ -329,6 +330,11 @@ def reading(root: str) -> Iterator[None]:
             f"The lake {root} cannot be read ({_first_line(error)}): restore it from a copy, "
             "or name another folder with --lake."
         ) from error
+
+
+def _image_rows_per_group(images: pl.DataFrame) -> int:
+    by_bytes = IMAGE_BYTES_PER_GROUP * len(images) // max(1, int(images.estimated_size()))
+    return max(1, min(IMAGE_ROWS_PER_GROUP, by_bytes))
 
 
 def _select(table: DeltaTable, name: str, key: str) -> pl.LazyFrame:

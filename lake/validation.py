@@ -9,6 +9,8 @@ from lake.errors import LakeError
 OF_EMBEDDINGS = ("embeddings", "projection", "clusters", "neighbors")
 OF_IMAGES = ("images", "properties")
 """All of these are empty where predictions were brought without embeddings, or without images; else none is."""
+LARGE = {"images": {"original": pl.lit(None, pl.Binary)}}
+"""By table, columns that no rule is about, and what stands for them so that they are not read."""
 OF_SOME_SAMPLES = ("loss_maps", "map_families", "label_issues", "dynamics")
 
 
@@ -18,7 +20,7 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
     Raises `LakeError` naming the first table that breaks its contract.
     """
     for name, frame in tables.items():
-        failures = TABLES[name].filter(frame.collect()).failure.counts()
+        failures = TABLES[name].filter(frame.with_columns(**LARGE.get(name, {})).collect()).failure.counts()
         if failures:
             raise LakeError(f"the table {name} breaks its contract: {failures}.")
     scored = {name: tables[name] for name in ScoredSamples.members()}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lake.contracts import make_frame
 from lake.errors import UserError
 from pipeline import cifar10
+from pipeline.originals import Original
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 
@@ -64,6 +65,9 @@ class Dataset:
     """Columns of the source that are carried along: text, or numbers as Float64; row i is of the sample i."""
     brought: Brought | None = None
     """Predictions of another model, which stand in for one of ours; perhaps of more samples."""
+
+    originals: dict[int, Original] = field(default_factory=dict)
+    """By `sample_id`, what images that the lake has not were before they became squares; none where they were such."""
 
     def __len__(self) -> int:
         return len(self.sample_id)

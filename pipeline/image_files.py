@@ -2,7 +2,7 @@
 
 `decode(data, side)` never raises for what a file holds. The rule: the first frame, upright as EXIF says; transparent
 pixels on white; grey of 16 bits from 0 to 65,535, of more bits or of floats from its lowest to its highest value; RGB.
-The longer side is cut at both ends and the square scaled to `side` (bicubic).
+The longer side is cut at both ends and the square scaled to `side` (bicubic). `decode_all` has the whole picture too.
 """
 
 import errno
@@ -17,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from pipeline.originals import Original, Size, encode_picture, fit
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
 """Read by their content, whatever the file is called; none of them starts another program."""
@@ -26,6 +28,8 @@ MAX_BYTES = 512 * 2**20
 MAX_16_BIT = 65_535
 DRAFT = 4
 """A JPEG is decoded at the smallest of its own scales that has this many times the pixels a side needs."""
+TURNED = range(5, 9)
+"""Orientations of EXIF that swap width and height."""
 ON_DISK = {
     errno.ELOOP: "symbolic link loop",
     errno.ENOENT: "missing file",
@@ -43,20 +47,45 @@ class Unusable:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """The square [side, side, 3], and what the image was before; none where it was that square, or nobody asked."""
+
+    pixels: Pixels
+    original: Original | None = None
+
+
 def decode(data: bytes, side: int) -> Pixels | Unusable:
     """The pixels [side, side, 3] of an encoded image."""
     with _without_warnings():
-        return _decode(data, side)
+        found = _decode(data, side, None)
+    return found.pixels if isinstance(found, Decoded) else found
 
 
 def decode_all(
-    sources: Sequence[bytes | Path], side: int, *, threads: int, done: Callable[[], None]
-) -> Iterator[Pixels | Unusable]:
-    """Each image as `decode` has it, in order, several at a time; `done` is called after each."""
+    sources: Sequence[bytes | Path],
+    side: int,
+    *,
+    display_side: int,
+    is_new: Callable[[int, Pixels], bool],
+    threads: int,
+    done: Callable[[], None],
+) -> Iterator[Decoded | Unusable]:
+    """Each image as `decode` has it, in order, several at a time; `done` is called after each.
+
+    What it was before, with a picture of at most `display_side` px on the longer side, comes with those of which
+    `is_new`, asked with the number of the source and the pixels, says so; with none where `display_side` is 0.
+    """
+
+    def decode_one(number: int, source: bytes | Path) -> Decoded | Unusable:
+        data = source if isinstance(source, bytes) else read_file(source)
+        wanted = _Wanted(display_side, lambda pixels: is_new(number, pixels)) if display_side else None
+        return data if isinstance(data, Unusable) else _decode(data, side, wanted)
+
     pool = ThreadPoolExecutor(threads)
     try:
         with _without_warnings():
-            for found in pool.map(lambda source: _decode_source(source, side), sources):
+            for found in pool.map(decode_one, range(len(sources)), sources):
                 done()
                 yield found
     finally:
@@ -78,12 +107,15 @@ def read_file(path: Path) -> bytes | Unusable:
         return Unusable("missing file", str(error))
 
 
-def _decode_source(source: bytes | Path, side: int) -> Pixels | Unusable:
-    data = source if isinstance(source, bytes) else read_file(source)
-    return data if isinstance(data, Unusable) else _decode(data, side)
+@dataclass(frozen=True)
+class _Wanted:
+    """Of which images, known by their squares, a picture is kept, and how large."""
+
+    display_side: int
+    of: Callable[[Pixels], bool]
 
 
-def _decode(data: bytes, side: int) -> Pixels | Unusable:
+def _decode(data: bytes, side: int, wanted: _Wanted | None) -> Decoded | Unusable:
     if not data:
         return Unusable("zero bytes")
     try:
@@ -92,10 +124,12 @@ def _decode(data: bytes, side: int) -> Pixels | Unusable:
                 return Unusable(
                     "too many pixels", f"{image.width:,} x {image.height:,} pixels, at most {MAX_PIXELS:,} are read"
                 )
-            image.draft(None, (DRAFT * side, DRAFT * side))
-            image.load()
-            square = _cut(_to_rgb(_upright(image)))
-            return np.array(square.resize((side, side), Image.Resampling.BICUBIC), np.uint8)
+            whole, size = _read(image, (DRAFT * side, DRAFT * side))
+        square = _cut(whole).resize((side, side), Image.Resampling.BICUBIC)
+        pixels = np.array(square, np.uint8)
+        if wanted is None or size == (side, side) or not wanted.of(pixels):
+            return Decoded(pixels)
+        return Decoded(pixels, Original(*size, _picture(data, whole, size, wanted.display_side)))
     except UnidentifiedImageError:
         return Unusable("not an image", f"none of {', '.join(FORMATS)}")
     except Image.DecompressionBombError:
@@ -105,11 +139,30 @@ def _decode(data: bytes, side: int) -> Pixels | Unusable:
         return Unusable("truncated" if cut else "damaged image", _first_line(error))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _read(image: Image.Image, at_least: Size) -> tuple[Image.Image, Size]:
+    """The whole image upright in RGB, a JPEG perhaps scaled down but to no less, and the size that it has unscaled."""
+    size = image.size
+    image.draft(None, at_least)
+    image.load()
+    upright, turned = _upright(image)
+    return _to_rgb(upright), size[::-1] if turned else size
+
+
+def _picture(data: bytes, whole: Image.Image, size: Size, display_side: int) -> bytes:
+    """The picture for display; a JPEG that was scaled down too far for it is decoded once more."""
+    shown = fit(size, display_side)
+    if whole.width < shown[0] or whole.height < shown[1]:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            whole, _ = _read(image, shown if image.size == size else shown[::-1])
+    return encode_picture(whole, shown)
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """The image as EXIF wants it seen, and whether its width is its height now."""
     try:
-        return ImageOps.exif_transpose(image)
+        return ImageOps.exif_transpose(image), image.getexif().get(ExifTags.Base.Orientation) in TURNED
     except Exception:  # a damaged description spoils no pixels
-        return image
+        return image, False
 
 
 def _cut(image: Image.Image) -> Image.Image:

@@ -22,6 +22,7 @@ work_dir = "data/work"      # finished stages, for resuming
 #                           # Delta.
 # name = "My photos"        # the dataset is known by it, wherever it lies
 # size = 32                 # side in pixels of the square that every image becomes; twice as large trains 4 x as long
+# display_side = 512        # longer side of the whole picture that is kept for people, at most; 0 keeps none
 
 # Of a table:
 # image_column = "image"    # encoded bytes, or paths beside the file

@@ -8,7 +8,6 @@ image joins the test split, as no model was trained on it; one without a label i
 A sample is a name and its pixels: it keeps its number for ever, changed pixels are another sample.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,10 +17,12 @@ from numpy.typing import NDArray
 
 from lake.errors import UserError
 from lake.store import Lake
-from pipeline.datasets import Dataset
-from pipeline.image_files import Unusable, decode
-from pipeline.numbering import Known
+from pipeline.datasets import Dataset, hash_pixels
+from pipeline.image_files import Decoded, Unusable, decode_all
+from pipeline.numbering import Key, Known
+from pipeline.originals import by_sample
 from pipeline.progress import Progress
+from pipeline.settings import DISPLAY_SIDE
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 LABELS = "labels.csv"
@@ -41,8 +42,10 @@ def list_files(source: Path) -> list[list[str | int]]:
     return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
 
 
-def add_new_data(dataset: Dataset, source: Path, lake: Lake, progress: Progress) -> Dataset:
-    """The dataset with the images and labels of a folder or parquet file.
+def add_new_data(
+    dataset: Dataset, source: Path, lake: Lake, progress: Progress, *, display_side: int = DISPLAY_SIDE
+) -> Dataset:
+    """The dataset with the images and labels of a folder or parquet file, and pictures of those of another size.
 
     Raises `UserError` naming the file that cannot be read or the label that is no class.
     """
@@ -51,26 +54,28 @@ def add_new_data(dataset: Dataset, source: Path, lake: Lake, progress: Progress)
     for name, label in incoming.labels.items():
         if label not in number:
             raise UserError(f"{source}: {name} has the label {label[:40]!r}, which is none of {dataset.classes}.")
-    side = dataset.images_NHWC.shape[1]
-    images = {name: _decode(name, data, side) for name, data in sorted(incoming.images.items())}
+    side, known = dataset.images_NHWC.shape[1], Known.read(lake, dataset.dataset_id)
+    images = _decode(incoming.images, side, display_side, known)
     codes = np.array([number[incoming.labels[n]] if n in incoming.labels else -1 for n in images], dtype=np.int64)
-    keys = [(name, hashlib.sha256(image.tobytes()).hexdigest()) for name, image in images.items()]
-    ids = Known.read(lake, dataset.dataset_id).number_of(keys, after=int(dataset.sample_id.max()))
+    ids = known.number_of(
+        [_key(name, image.pixels) for name, image in images.items()], after=int(dataset.sample_id.max())
+    )
     if len(images):
         progress.say(f"New data: {len(images):,} images, {int((codes >= 0).sum()):,} with a label, from {source}.")
     labelled = _label_withheld(dataset, incoming.labels, number)
     order = np.argsort(np.concatenate([labelled.sample_id, ids]))
-    pixels = [labelled.images_NHWC, np.array(list(images.values()), np.uint8).reshape(-1, side, side, 3)]
+    came = np.array([image.pixels for image in images.values()], np.uint8).reshape(-1, side, side, 3)
     split = np.where(codes >= 0, "test", "unlabeled")
     names = [*labelled.source_name, *images]
     return replace(
         labelled,
         sample_id=np.concatenate([labelled.sample_id, ids])[order],
-        images_NHWC=np.concatenate(pixels)[order],
+        images_NHWC=np.concatenate([labelled.images_NHWC, came])[order],
         label=np.concatenate([labelled.label, codes])[order],
         split=np.concatenate([labelled.split, split])[order],
         source_name=[names[i] for i in order],
         metadata={name: column.extend_constant(None, len(images))[order] for name, column in labelled.metadata.items()},
+        originals=labelled.originals | by_sample(ids, [image.original for image in images.values()]),
     )
 
 
@@ -101,12 +106,28 @@ def _label_withheld(dataset: Dataset, labels: dict[str, str], number: dict[str, 
     return replace(dataset, label=label, split=split)
 
 
-def _decode(name: str, data: bytes, side: int) -> NDArray[np.uint8]:
-    """The pixels [side, side, 3], as `pipeline.image_files` makes them."""
-    found = decode(data, side)
+def _decode(files: dict[str, bytes], side: int, display_side: int, known: Known) -> dict[str, Decoded]:
+    """Each image by name, in the order of names, as `pipeline.image_files` makes them."""
+    names = sorted(files)
+    found = decode_all(
+        [files[name] for name in names],
+        side,
+        display_side=display_side,
+        is_new=lambda i, pixels: _key(names[i], pixels) not in known.number,
+        threads=1,
+        done=lambda: None,
+    )
+    return {name: _usable(name, image) for name, image in zip(names, found, strict=True)}
+
+
+def _usable(name: str, found: Decoded | Unusable) -> Decoded:
     if isinstance(found, Unusable):
         raise UserError(f"The new image {name} cannot be read ({found.reason}): replace or remove it.")
     return found
+
+
+def _key(name: str, image_HWC: NDArray[np.uint8]) -> Key:
+    return name, hash_pixels(image_HWC, name)
 
 
 def _read_labels(file: Path) -> dict[str, str]:

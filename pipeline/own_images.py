@@ -24,6 +24,7 @@ from pipeline.datasets import Brought, Dataset, hash_pixels, stratified
 from pipeline.image_files import Unusable, decode_all
 from pipeline.image_sources import Found, Listing, list_images
 from pipeline.numbering import Known
+from pipeline.originals import Original, by_sample
 from pipeline.own_splits import assign_missing_splits
 from pipeline.progress import Progress
 from pipeline.settings import DatasetSettings, Settings
@@ -39,6 +40,7 @@ class _Images:
 
     found: list[Found]
     images_NHWC: NDArray[np.uint8]
+    originals: list[Original | None]
     refused: list[tuple[str, Unusable]]
 
 
@@ -50,14 +52,14 @@ def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progre
     listing = list_images(own)
     _check_names(own, listing)
     said = _read_predictions(listing, own)
-    images = _decode(listing, own, settings, progress)
+    known = Known.read(lake, _dataset_id(own, settings))
+    images = _decode(listing, own, settings, known, progress)
     classes = _find_classes(images, said, own)
     number = {name: i for i, name in enumerate(classes)}
     label = np.array([-1 if one.label is None else number[one.label] for one in images.found], dtype=np.int64)
     keys = [
         (one.name, hash_pixels(image, one.name)) for one, image in zip(images.found, images.images_NHWC, strict=True)
     ]
-    known = Known.read(lake, _dataset_id(own, settings))
     split = _split(label, images.found, [known.split.get(key) for key in keys], own, settings.split_seed)
     rows = _choose(label, split, np.array([key in known.number for key in keys]), settings)
     sample_id = known.number_of([keys[i] for i in rows])
@@ -78,6 +80,7 @@ def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progre
         quarantine=_quarantine(images),
         metadata={name: column.gather(carried) for name, column in listing.columns.items()},
         brought=Brought(sample_id, said.logits_NK[carried], said.embedding_ND[carried]) if said else None,
+        originals=by_sample(sample_id, [images.originals[i] for i in order]),
     ).with_hashes([keys[i][1] for i in order])
 
 
@@ -91,27 +94,36 @@ def _read_predictions(listing: Listing, own: DatasetSettings) -> Read | None:
     return said
 
 
-def _decode(listing: Listing, own: DatasetSettings, settings: Settings, progress: Progress) -> _Images:
+def _decode(listing: Listing, own: DatasetSettings, settings: Settings, known: Known, progress: Progress) -> _Images:
     """Every image of the listing; of those that share a name the first."""
     named = {one.name: one for one in reversed(listing.found)}
     unique = [one for one in listing.found if named[one.name] is one]
     refused = [(one.name, Unusable("duplicate name")) for one in listing.found if named[one.name] is not one]
     pictures = [one.image for one in unique if one.image is not None]
     if not pictures:
-        names = set(named)
-        return _Images(unique, np.empty((len(unique), 0, 0, 3), np.uint8), _rename([*listing.refused, *refused], names))
+        nothing, refused = np.empty((len(unique), 0, 0, 3), np.uint8), _rename([*listing.refused, *refused], set(named))
+        return _Images(unique, nothing, [None] * len(unique), refused)
     images_NHWC = np.empty((len(unique), own.size, own.size, 3), np.uint8)
     kept: list[Found] = []
+    originals: list[Original | None] = []
     with progress.task("images", len(unique)) as task:
-        decoded = decode_all(pictures, own.size, threads=settings.threads, done=task.advance)
-        for one, pixels in zip(unique, decoded, strict=True):
-            if isinstance(pixels, Unusable):
-                refused.append((one.name, pixels))
+        decoded = decode_all(
+            pictures,
+            own.size,
+            display_side=own.display_side,
+            is_new=lambda i, pixels: (unique[i].name, hash_pixels(pixels, unique[i].name)) not in known.number,
+            threads=settings.threads,
+            done=task.advance,
+        )
+        for one, image in zip(unique, decoded, strict=True):
+            if isinstance(image, Unusable):
+                refused.append((one.name, image))
             else:
-                images_NHWC[len(kept)] = pixels
+                images_NHWC[len(kept)] = image.pixels
                 kept.append(one)
+                originals.append(image.original)
     names = {one.name for one in kept}
-    return _Images(kept, images_NHWC[: len(kept)], _rename([*listing.refused, *refused], names))
+    return _Images(kept, images_NHWC[: len(kept)], originals, _rename([*listing.refused, *refused], names))
 
 
 def _rename(refused: list[tuple[str, Unusable]], taken: set[str]) -> list[tuple[str, Unusable]]:
@@ -218,7 +230,7 @@ def _name(own: DatasetSettings) -> str:
 def _dataset_id(own: DatasetSettings, settings: Settings) -> str:
     """Names the source and its split, not what is in it: it stays when images come."""
     where = None if own.name else str(own.source.absolute())
-    besides = {"source", "metadata", "groups"} | (set() if own.predictions else {"predictions"})
+    besides = {"source", "metadata", "groups", "display_side"} | (set() if own.predictions else {"predictions"})
     columns = own.model_dump(mode="json", exclude=besides)
     facts = [where, columns, settings.samples, settings.split_seed]
     ascii_name = unicodedata.normalize("NFKD", _name(own)).encode("ascii", "ignore").decode().lower()

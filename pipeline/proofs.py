@@ -76,7 +76,8 @@ def prove_again(run: Run, progress: Progress, subjects: tuple[str, ...]) -> pl.D
 
     def images_of(sample_id: NDArray[np.int64]) -> NDArray[np.uint8]:
         wanted = pl.DataFrame({"sample_id": sample_id}).lazy()
-        found = run.scan("images").join(wanted, on="sample_id").sort("sample_id").select("png").collect()["png"]
+        images = run.scan("images").select("sample_id", "png")
+        found = images.join(wanted, on="sample_id").sort("sample_id").collect()["png"]
         return np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in found])
 
     with reading(run.lake.root):

@@ -82,13 +82,18 @@ def _write_images(lake: Lake, dataset: Dataset) -> None:
 def _images_frame(dataset: Dataset, chosen_N: NDArray[np.bool_]) -> pl.DataFrame:
     """The chosen images as the table `images`."""
     height, width = dataset.images_NHWC.shape[1:3]
+    sample_id = dataset.sample_id[chosen_N]
+    originals = [dataset.originals.get(number) for number in sample_id.tolist()]
     return pl.DataFrame(
         {
             "dataset_id": dataset.dataset_id,
-            "sample_id": dataset.sample_id[chosen_N],
+            "sample_id": sample_id,
             "png": pl.Series([_encode_png(image) for image in dataset.images_NHWC[chosen_N]], dtype=pl.Binary),
             "width": width,
             "height": height,
+            "original": pl.Series([one.picture if one else None for one in originals], dtype=pl.Binary),
+            "original_width": pl.Series([one.width if one else None for one in originals], dtype=pl.Int64),
+            "original_height": pl.Series([one.height if one else None for one in originals], dtype=pl.Int64),
         }
     )
 

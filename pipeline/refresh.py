@@ -93,7 +93,7 @@ def _load(lake: Lake, settings: Settings, progress: Progress, dataset: Dataset |
     """The dataset the settings name, or the one that stands in for it; corrected by people if they ask for it."""
     dataset = dataset or load_dataset(settings, progress)
     if settings.new_data:
-        dataset = add_new_data(dataset, settings.new_data, lake, progress)
+        dataset = add_new_data(dataset, settings.new_data, lake, progress, display_side=settings.display_side)
     return honour_reviews(lake, dataset, progress) if settings.apply_reviews else dataset
 
 

@@ -49,6 +49,10 @@ class Phase(BaseModel):
     epochs: float = Field(gt=0, description="Passes over the training split; fractions allowed.")
 
 
+DISPLAY_SIDE = 512
+"""Pixels of the longer side of the pictures that are kept for display, at most."""
+
+
 class PredictionSettings(BaseModel):
     """What another model said of the images, as columns of the table that names them; nothing is trained then."""
 
@@ -72,6 +76,12 @@ class DatasetSettings(BaseModel):
         None, min_length=1, max_length=80, description="What the dataset is called, and known by wherever it lies."
     )
     size: int = Field(32, ge=8, le=512, description="Side in pixels of the square that every image becomes.")
+    display_side: int = Field(
+        DISPLAY_SIDE,
+        ge=0,
+        le=4096,
+        description="Longer side in pixels of the whole picture kept for display, at most; 0 keeps none.",
+    )
     image_column: str = Field(
         "image", description="Column of encoded images, or of paths beside the file; may be missing with predictions."
     )
@@ -247,6 +257,11 @@ class Settings(BaseSettings):
     def side(self) -> int:
         """Side in pixels of the images of the dataset."""
         return self.dataset.size if self.dataset else PRESET_SIDE
+
+    @property
+    def display_side(self) -> int:
+        """Longer side in pixels of pictures kept for display, at most; 0 where none are."""
+        return self.dataset.display_side if self.dataset else DISPLAY_SIDE
 
     @property
     def resolution(self) -> int:

@@ -14,6 +14,7 @@ from pipeline.own_images import load_own_images
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
 from tests.drawn import CLASSES, draw_shape
+from tests.tiny_data import NO_ORIGINAL
 
 
 def draw_files(count: int = 120, *, classes: list[str] | None = None, seed: int = 0) -> dict[str, tuple[bytes, str]]:
@@ -67,4 +68,4 @@ def keep(settings: Settings, dataset: Dataset) -> None:
     frame = pl.DataFrame({"dataset_id": dataset.dataset_id, "sample_id": dataset.sample_id})
     if lake.has("images", dataset.dataset_id):
         frame = frame.join(lake.staged("images", dataset.dataset_id).collect(), on="sample_id", how="anti")
-    lake.add_rows("images", frame.with_columns(png=pl.lit(b"x"), width=1, height=1))
+    lake.add_rows("images", frame.with_columns(png=pl.lit(b"x"), width=1, height=1, **NO_ORIGINAL))

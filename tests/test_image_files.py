@@ -190,6 +190,8 @@ def test_several_are_decoded_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encode(Image.new("RGB", (SIDE, SIDE), RED)))
     steps: list[int] = []
     sources = [tmp_path / "a.png", b"", encode(Image.new("RGB", (SIDE, SIDE), GREEN)), tmp_path / "gone.png"]
-    found = list(decode_all(sources, SIDE, threads=3, done=lambda: steps.append(1)))
-    said = [one.reason if isinstance(one, Unusable) else tuple(int(v) for v in one[0, 0]) for one in found]
+    found = list(
+        decode_all(sources, SIDE, display_side=0, is_new=lambda *_: True, threads=3, done=lambda: steps.append(1))
+    )
+    said = [one.reason if isinstance(one, Unusable) else tuple(int(v) for v in one.pixels[0, 0]) for one in found]
     assert said == [RED, "zero bytes", GREEN, "missing file"] and len(steps) == 4

@@ -15,6 +15,7 @@ from pipeline.datasets import Dataset
 from pipeline.new_data import add_new_data, list_files
 from pipeline.progress import Progress
 from tests.drawn import CLASSES, draw_shape, drawn_dataset
+from tests.tiny_data import NO_ORIGINAL
 
 QUIET = Progress(quiet=True)
 
@@ -55,7 +56,7 @@ def keep(lake: Lake, dataset: Dataset) -> None:
     frame = pl.DataFrame({"dataset_id": dataset.dataset_id, "sample_id": dataset.sample_id})
     known = lake.staged("images", dataset.dataset_id).collect() if lake.has("images", dataset.dataset_id) else None
     new = frame if known is None else frame.join(known, on="sample_id", how="anti")
-    lake.add_rows("images", new.with_columns(png=pl.lit(b"x"), width=1, height=1))
+    lake.add_rows("images", new.with_columns(png=pl.lit(b"x"), width=1, height=1, **NO_ORIGINAL))
 
 
 def test_new_images_follow_the_known_ones_in_the_order_of_their_names(source: Path, lake: Lake) -> None:
@@ -69,6 +70,16 @@ def test_new_images_follow_the_known_ones_in_the_order_of_their_names(source: Pa
     with Image.open(source / "a.png") as image:
         assert np.array_equal(data.images_NHWC[400], np.asarray(image))
     assert data.dataset_id == drawn_dataset().dataset_id and data.content() != drawn_dataset().content()
+
+
+def test_of_new_images_of_another_size_the_picture_is_kept_once(source: Path, lake: Lake) -> None:
+    data = add_new_data(drawn_dataset(), source, lake, QUIET)
+    assert {number: (one.width, one.height) for number, one in data.originals.items()} == {402: (50, 50)}
+    with Image.open(io.BytesIO(data.originals[402].picture)) as image, Image.open(source / "cam" / "c.png") as stored:
+        assert np.array_equal(np.asarray(image), np.asarray(stored))
+    assert add_new_data(drawn_dataset(), source, lake, QUIET, display_side=0).originals == {}
+    keep(lake, data)
+    assert add_new_data(drawn_dataset(), source, lake, QUIET).originals == {}
 
 
 def test_a_sample_keeps_its_number_and_no_number_is_given_twice(source: Path, lake: Lake) -> None:

@@ -1,11 +1,13 @@
 """Images of one's own become the same dataset from any source; it keeps its id, numbers and splits as it grows."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from lake.contracts import Quarantine, Samples
 from lake.errors import UsageError, UserError
@@ -16,6 +18,7 @@ from pipeline.progress import Progress
 from pipeline.settings import PRESETS, load_settings
 from pipeline.sources import list_source, load_dataset
 from tests.own_data import draw_files, keep, load, own_settings, to_table, write_folder
+from tests.test_image_files import encode
 
 NAMED = {"name": "Shapes"}
 
@@ -267,6 +270,55 @@ def test_the_listing_tells_when_a_file_comes_or_changes(folder: Path, tmp_path: 
         (folder / "bar" / "0000.png").write_bytes(bytes(len(str(source))))
         assert list_source(settings) != before
     assert list_source(load_settings()) == []
+
+
+# --- pictures for display
+
+
+def wide(seed: int) -> bytes:
+    """A photograph of 90 x 60 px."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    return encode(Image.fromarray(pixels), "JPEG")
+
+
+def sizes(dataset: Dataset) -> dict[str, tuple[int, int]]:
+    """Of each original, by the name of its sample, the size of the picture that is kept."""
+    name = dict(zip(dataset.sample_id.tolist(), dataset.source_name, strict=True))
+    found = {}
+    for number, one in dataset.originals.items():
+        with Image.open(io.BytesIO(one.picture)) as picture:
+            found[name[number]] = picture.size
+    return found
+
+
+def test_the_picture_of_an_image_of_another_shape_is_kept_under_its_number(folder: Path, tmp_path: Path) -> None:
+    for label in ("bar", "ring"):
+        (folder / label / "wide.jpg").write_bytes(wide(1))
+    assert sizes(load(own_settings(tmp_path, folder))) == {"bar/wide.jpg": (90, 60), "ring/wide.jpg": (90, 60)}
+    table = pl.DataFrame({"name": ["w"], "image": [wide(1)], "label": ["bar"]})
+    pl.concat([table, to_table(draw_files())]).write_parquet(tmp_path / "own.parquet")
+    small = load(own_settings(tmp_path, tmp_path / "own.parquet", dataset={"display_side": 30}))
+    assert sizes(small) == {"w": (30, 20)}
+
+
+def test_how_large_pictures_are_changes_no_sample(folder: Path, tmp_path: Path) -> None:
+    (folder / "bar" / "wide.jpg").write_bytes(wide(1))
+    (folder / "bar" / "bad.jpg").write_bytes(wide(1)[:900])
+    one, *others = (load(own_settings(tmp_path, folder, dataset={"display_side": side})) for side in (512, 40, 0))
+    for other in others:
+        assert (other.dataset_id, other.content(), other.besides()) == (one.dataset_id, one.content(), one.besides())
+        assert other.quarantine.equals(one.quarantine)
+
+
+def test_of_samples_that_the_lake_has_no_picture_is_made_again(folder: Path, tmp_path: Path) -> None:
+    settings = own_settings(tmp_path, folder)
+    (folder / "bar" / "wide.jpg").write_bytes(wide(1))
+    keep(settings, load(settings))
+    assert sizes(load(settings)) == {}
+    (folder / "bar" / "wide.jpg").write_bytes(wide(2))  # other pixels: another sample
+    (folder / "ring" / "copy.jpg").write_bytes(wide(1))
+    found = load(settings)
+    assert set(sizes(found)) == {"bar/wide.jpg", "ring/copy.jpg"} and min(found.originals) == 121
 
 
 # --- splits

@@ -1,5 +1,6 @@
 """Handwritten digits as PNG files beside a CSV become a published run, from files to pages without code."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,13 @@ def test_every_file_is_a_sample_or_in_quarantine(run: Run) -> None:
     assert run.verify()
 
 
+def test_the_file_as_it_was_is_kept_beside_the_square_that_is_twice_as_large(run: Run) -> None:
+    images = run.scan("images").sort("sample_id").collect()
+    assert images.select("width", "original_width", "original_height").unique().rows() == [(16, 8, 8)]
+    with Image.open(io.BytesIO(images["original"][5])) as picture:
+        assert np.array_equal(np.asarray(picture)[..., 0], (load_digits().images[5] * 255 / 16).astype(np.uint8))
+
+
 def test_the_model_learns_them(run: Run) -> None:
     test = queries.scan_samples(run).filter(pl.col("split") == "test")
     n, hits = queries.accuracy(test).select("n", "hits").collect().row(0)
@@ -86,6 +94,10 @@ def test_with_nothing_new_the_command_answers_and_a_refresh_publishes_nothing(fo
     settings = settings_of(folder)
     assert find_answer(settings, Lake(folder / "lake")) == run.run_id
     assert not refresh(settings, QUIET).published
+    assert settings.dataset is not None
+    larger = settings.model_copy(update={"dataset": settings.dataset.model_copy(update={"display_side": 64})})
+    assert not refresh(larger, QUIET).published
+    assert not refresh(settings, QUIET).published  # which its last answer is about again
     (folder / "png" / "0000.png").touch()
     assert find_answer(settings, Lake(folder / "lake")) is None
 

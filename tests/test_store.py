@@ -3,7 +3,9 @@
 import datetime as dt
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -15,6 +17,7 @@ from tests.tiny_lake import EMPTY, build_tiny_lake, stage_all, tiny_tables
 from tests.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 
 REPOSITORY = Path(__file__).parent.parent
+WIDE = {"original_width": 90, "original_height": 60}
 
 
 def test_a_reader_sees_every_table_of_a_published_run(lake: Lake) -> None:
@@ -241,6 +244,27 @@ def test_a_run_older_than_a_column_or_a_table_is_read_and_written_beside(tmp_pat
     assert old.scan("predictions").collect()["temperature"].null_count() == SAMPLES
     assert old.scan("dynamics").collect().is_empty()
     assert lake.run(SECOND).scan("predictions").collect()["temperature"].null_count() == 0
+
+
+def test_a_lake_from_before_originals_is_read_and_written_beside(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    build_tiny_lake(root, run_id=FIRST, samples=SAMPLES)
+    older = tiny_tables(run_id=FIRST, samples=SAMPLES)["images"].drop("original", "original_width", "original_height")
+    write_deltalake(root / "images", older, mode="overwrite", schema_mode="overwrite", partition_by=["dataset_id"])
+    lake = Lake(root)
+    lake.add_rows("images", older.tail(1).with_columns(sample_id=999, original=pl.lit(b"x"), **WIDE))
+    found = lake.staged("images", older["dataset_id"][0]).sort("sample_id").collect()
+    assert found["original"].to_list() == [None] * SAMPLES + [b"x"]
+
+
+def test_images_with_large_originals_are_in_smaller_row_groups(tmp_path: Path) -> None:
+    lake, rng = Lake(tmp_path / "lake"), np.random.default_rng(0)
+    for dataset, size in (("small", 0), ("large", 100_000)):
+        original = [rng.bytes(size) or None for _ in range(200)]
+        rows = {"dataset_id": dataset, "sample_id": range(200), "png": b"x", "width": 1, "height": 1}
+        lake.add_rows("images", pl.DataFrame(rows).with_columns(original=pl.Series(original, dtype=pl.Binary), **WIDE))
+    groups = {path.parent.name: pq.ParquetFile(path).num_row_groups for path in (tmp_path / "lake").rglob("*.parquet")}
+    assert groups == {"dataset_id=small": 1, "dataset_id=large": 5}
 
 
 def test_a_run_id_that_does_not_exist_is_answered_with_the_latest(lake: Lake) -> None:

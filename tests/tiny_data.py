@@ -21,7 +21,11 @@ SPLIT_SHARES = {"train": 0.4, "validation": 0.1, "test": 0.4, "unlabeled": 0.1}
 CAT, DOG = 0, 1
 NOTHING_CARRIED = pl.Series([None], dtype=TABLES["samples"].columns()["metadata"].dtype)
 """What `samples` has as metadata of a sample whose source had no more columns."""
+NO_ORIGINAL: dict[str, None] = dict.fromkeys(("original", "original_width", "original_height"))
+"""What `images` has of a sample whose image was the square already."""
 SIDE, FEATURES, TEMPERATURE = 32, 8, 1.25
+ORIGINAL_OF, ORIGINAL_SIZE, PICTURE_SIZE = 8, (4032, 2688), (60, 40)
+"""The sample whose image was another before, its width and height then, and those of the picture that is kept."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +122,22 @@ def samples_frame(drawn: Drawn) -> pl.DataFrame:
 
 def images_frame(drawn: Drawn) -> pl.DataFrame:
     """The table `images`."""
-    return pl.DataFrame({"sample_id": drawn.sample_id, "png": [_png(image) for image in drawn.images]}).with_columns(
-        width=SIDE, height=SIDE
+    whole = _png(Image.fromarray(drawn.images[ORIGINAL_OF]).resize(PICTURE_SIZE))
+    of_one = {"original": whole, "original_width": ORIGINAL_SIZE[0], "original_height": ORIGINAL_SIZE[1]}
+    images = {"sample_id": drawn.sample_id, "png": [_png(Image.fromarray(image)) for image in drawn.images]}
+    return (
+        pl.DataFrame(images)
+        .with_columns(
+            pl.when(pl.col("sample_id") == ORIGINAL_OF).then(pl.lit(value)).alias(name)
+            for name, value in of_one.items()
+        )
+        .with_columns(width=SIDE, height=SIDE)
     )
 
 
-def _png(image: NDArray[np.uint8]) -> bytes:
+def _png(image: Image.Image) -> bytes:
     encoded = io.BytesIO()
-    Image.fromarray(image).save(encoded, format="PNG")
+    image.save(encoded, format="PNG")
     return encoded.getvalue()
 
 
