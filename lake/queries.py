@@ -215,6 +215,12 @@ def probabilities(run: Run, sample_id: int) -> pl.LazyFrame:
     return named.explode("label", "probability").sort("probability", descending=True)
 
 
+def image_size(run: Run, sample_id: int) -> pl.LazyFrame:
+    """Width and height in pixels of a sample's image, and of what it was before; null where it was that already."""
+    columns = [f"{kind}{length}" for kind in ("", "original_") for length in ("width", "height")]
+    return run.scan("images").filter(pl.col("sample_id") == sample_id).select(columns)
+
+
 def embedding_size(run: Tables) -> int:
     """How many numbers an embedding of the run has; 0 where nothing was scored."""
     found = run.scan("embeddings").head(1).select(pl.col("embedding").list.len()).collect()

@@ -102,6 +102,21 @@ def test_every_page_shows_them(lake: Lake, browser: Browser) -> None:
             page.context.close()
 
 
+def test_the_panel_shows_the_file_in_its_own_aspect_above_the_square_that_the_model_saw(
+    lake: Lake, browser: Browser
+) -> None:
+    came, seen = {"Digits": ((8, 8), 16), "Large shapes": ((96, 120), 96)}[lake.run().facts["dataset_name"]]
+    with serve(str(lake.root)) as address:
+        page = open_page(browser, f"{address}/similar?sample=5")
+        whole, square = page.get_by_alt_text("Sample 5 as it came"), page.get_by_alt_text("Sample 5", exact=True)
+        for image, size in ((whole, came), (square, (seen, seen))):
+            assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == list(size)
+        box = whole.bounding_box()
+        assert box is not None and box["width"] / box["height"] == pytest.approx(came[0] / came[1], rel=0.02)
+        expect(page.get_by_text(f"It came with {came[0]} x {came[1]} px.")).to_be_visible()
+        page.context.close()
+
+
 def test_the_overview_counts_the_file_that_could_not_be_used(lake: Lake, browser: Browser) -> None:
     assert lake.run().scan("quarantine").collect()["reason"].to_list() in (["not an image"], ["truncated"])
     with serve(str(lake.root)) as address:

@@ -152,6 +152,7 @@ def route(rng: random.Random) -> str:
         [
             f"/thumbnails/{part('tiny-240-0')}/{part('3')}.png",
             f"/thumbnails/{part('tiny-240-0')}/{part('3')}",
+            f"/originals/{part('tiny-240-0')}/{part('8')}",
             f"/pictures/{part(RUN_ID)}.png?{sent[:8000]}",
             f"/pictures/{part(RUN_ID)}.png?{sent[:8000]}",
             f"/{part('readyz')}?{part('x')}",

@@ -168,6 +168,6 @@ def test_with_a_token_figures_are_for_those_who_bring_it(ask: Ask, tiny_lake: st
 
 def test_below_our_addresses_there_is_no_page(ask: Ask, tiny_lake: str) -> None:
     client = ask(tiny_lake)
-    for path in ("healthz/x", "readyz/", "metrics/x/y", "pictures", "thumbnails", "thumbnails/x", "pictures/x/y.png"):
+    for path in ("healthz/x", "readyz/", "metrics/x/y", "pictures", "originals/x", "thumbnails/x", "pictures/x/y.png"):
         answer = client.get(f"/{path}")
         assert (answer.status_code, answer.text) == (404, "no such address")

@@ -26,6 +26,7 @@ IMAGE = "/thumbnails/tiny-240-0/3.png"
 MONTHS = 60 * 24 * 3600
 DATA = [
     IMAGE,
+    "/originals/tiny-240-0/8",
     f"/pictures/{RUN_ID}.png",
     "/metrics",
     "/media/0123456789abcdef.csv",

@@ -1,16 +1,18 @@
 """Pages of a lake that is empty, damaged or newer: a sentence that says what to do, and no traceback."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 from deltalake import write_deltalake
 from starlette.requests import Request
+from starlette.responses import Response
 from streamlit.testing.v1 import AppTest
 
 from lake.contracts import FORMAT_VERSION
-from pages.ui.routes import serve_thumbnail
+from pages.ui.routes import serve_original, serve_thumbnail
 from tests.apps import Open, shown
 
 
@@ -61,14 +63,15 @@ def test_a_lake_of_a_newer_format_says_which_and_what_to_do(lake_copy: Path, ope
     _expect_a_sentence(open_page(str(lake_copy)), f"has runs of format {FORMAT_VERSION + 1}")
 
 
-def test_thumbnails_of_a_damaged_lake_are_refused_without_an_exception(
-    lake_copy: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("serve", [serve_thumbnail, serve_original])
+def test_images_of_a_damaged_lake_are_refused_without_an_exception(
+    serve: Callable[[Request], Response], lake_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for file in (lake_copy / "images").rglob("*.parquet"):
         file.write_bytes(file.read_bytes()[:40])
     monkeypatch.setenv("LATENTLAKE_LAKE", str(lake_copy))
     asked = Request({"type": "http", "path_params": {"dataset_id": "tiny-240-0", "sample_id": 0}})
-    assert serve_thumbnail(asked).status_code == 503
+    assert serve(asked).status_code == 503
 
 
 def _expect_a_sentence(app: AppTest, text: str) -> None:

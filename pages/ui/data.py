@@ -386,6 +386,18 @@ def embedding_size(run: Run) -> int:
     return _embedding_size(run.lake.root, run.run_id)
 
 
+@st.cache_data(max_entries=512, show_spinner=False)
+@telemetry.query("image_size")
+def _image_size(root: str, run_id: str, sample_id: int) -> dict[str, int | None] | None:
+    found = queries.image_size(open_run(root, run_id), sample_id).collect()
+    return found.row(0, named=True) if len(found) else None
+
+
+def image_size(run: Run, sample_id: int) -> dict[str, int | None] | None:
+    """Pixels of a sample's image and of what it was before, as `queries.image_size` has them; None without an image."""
+    return _image_size(run.lake.root, run.run_id, sample_id)
+
+
 def common_limit(run: Run, layer: str) -> float:
     """The end of a scale that suits most maps of the layer that have something to explain, in nats."""
     largest = maps(run, layer).max_abs

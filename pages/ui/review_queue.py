@@ -12,6 +12,7 @@ from lake.store import Run
 from pages.ui import data
 from pages.ui.exports import show_download
 from pages.ui.login import ask_reviewer, may_write
+from pages.ui.sample_original import show_original
 from pages.ui.sample_panel import describe, find_sample, show_image
 from pages.ui.words import number, percent, plain, share_with_interval
 
@@ -57,6 +58,7 @@ def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
     left, right = st.columns([1, 2], gap="large")
     with left.container(width=PICTURE):
         show_image(run, sample_id)
+        show_original(run, sample_id)
     with right:
         row = find_sample(run, sample_id)
         st.markdown(f"**Number {issue['rank']} of the list: sample {sample_id}** · {describe(row or {})}")

@@ -1,8 +1,9 @@
-"""Images over HTTP, cached for ever by the browser: thumbnails of a dataset and pictures of a run never change.
+"""Images over HTTP, cached for ever by the browser: those of a dataset and pictures of a run never change.
 
-Thumbnails are read a thousand at a time, so that a gallery costs one read of the lake.
+Thumbnails are read a thousand at a time, so that a gallery costs one read of the lake; originals one by one.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -18,7 +19,9 @@ from lake.store import RUN_ID, Lake, Run, default_root, reading
 from pages.ui import data, health, map_layers, map_state, telemetry
 from pages.ui.map_state import MapState
 
-BLOCK = 1000
+BLOCK, LARGEST_ID = 1000, 2**63 - 1
+IMAGES = ("pictures", "thumbnails", "originals")
+PNG = b"\x89PNG"
 FOREVER = "private, max-age=31536000, immutable"
 
 
@@ -30,6 +33,11 @@ def thumbnail(run: Run, sample_id: int) -> str:
 def thumbnail_folder(run: Run) -> str:
     """The address that the images of the run's dataset share, up to the number of the sample."""
     return f"{_base()}/thumbnails/{run.dataset_id}/"
+
+
+def original(run: Run, sample_id: int) -> str:
+    """The address of a sample's image as it came, for those that have one."""
+    return f"{_base()}/originals/{run.dataset_id}/{sample_id}"
 
 
 def map_picture(run: Run) -> str:
@@ -76,19 +84,39 @@ def _draw(root: str, run_id: str, filters: Filters, state: MapState) -> bytes:
 
 def serve_thumbnail(request: Request) -> Response:
     """The PNG of one sample, or 404."""
+    return _serve_image(request, _read_thumbnail, absent="no such sample")
+
+
+def serve_original(request: Request) -> Response:
+    """The whole picture of one sample, PNG or JPEG; 404 where none was kept."""
+    return _serve_image(request, _read_original, absent="no original of such a sample")
+
+
+def _serve_image(request: Request, read: Callable[[str, str, int], bytes | None], *, absent: str) -> Response:
     dataset_id, sample_id = request.path_params["dataset_id"], request.path_params["sample_id"]
     if not RUN_ID.fullmatch(dataset_id):
         return Response("no such dataset", status_code=404)
+    if sample_id > LARGEST_ID:
+        return Response(absent, status_code=404)
     try:
-        png = _read_block(default_root(), dataset_id, sample_id // BLOCK).get(sample_id)
-        if png is None:  # it may have come since the block was read
-            png = _read_images(default_root(), dataset_id, sample_id, sample_id).get(sample_id)
+        image = read(default_root(), dataset_id, sample_id)
     except LakeError as error:
         telemetry.count_error(error)
         return Response("the lake cannot be read", status_code=503)
-    if png is None:
-        return Response("no such sample", status_code=404)
-    return Response(png, media_type="image/png", headers={"Cache-Control": FOREVER})
+    if image is None:
+        return Response(absent, status_code=404)
+    kind = "image/png" if image.startswith(PNG) else "image/jpeg"
+    return Response(image, media_type=kind, headers={"Cache-Control": FOREVER})
+
+
+def _read_thumbnail(root: str, dataset_id: str, sample_id: int) -> bytes | None:
+    """From its block, or by itself where it has come since that was read."""
+    block = _read_block(root, dataset_id, sample_id // BLOCK)
+    return block.get(sample_id) or _read_images(root, dataset_id, sample_id, sample_id).get(sample_id)
+
+
+def _read_original(root: str, dataset_id: str, sample_id: int) -> bytes | None:
+    return _read_images(root, dataset_id, sample_id, sample_id, column="original").get(sample_id)
 
 
 @lru_cache(maxsize=128)
@@ -96,10 +124,10 @@ def _read_block(root: str, dataset_id: str, block: int) -> dict[int, bytes]:
     return _read_images(root, dataset_id, block * BLOCK, (block + 1) * BLOCK - 1)
 
 
-def _read_images(root: str, dataset_id: str, first: int, last: int) -> dict[int, bytes]:
+def _read_images(root: str, dataset_id: str, first: int, last: int, *, column: str = "png") -> dict[int, bytes]:
     wanted = pl.col("sample_id").is_between(first, last)
     with telemetry.query("images"), reading(root):
-        rows = Lake(root).staged("images", dataset_id).filter(wanted).select("sample_id", "png").collect()
+        rows = Lake(root).staged("images", dataset_id).filter(wanted).select("sample_id", column).collect()
     return dict(rows.iter_rows())
 
 
@@ -117,6 +145,7 @@ ROUTES = [
     *health.ROUTES,
     Route("/pictures/{run_id}.png", serve_picture),
     Route("/thumbnails/{dataset_id}/{sample_id:int}.png", serve_thumbnail),
-    *(Route(path, _no_such_address) for path in ("/pictures", "/thumbnails")),
-    *(Route(f"/{name}/{{rest:path}}", _no_such_address) for name in ("pictures", "thumbnails", *health.NAMES)),
+    Route("/originals/{dataset_id}/{sample_id:int}", serve_original),
+    *(Route(f"/{name}", _no_such_address) for name in IMAGES),
+    *(Route(f"/{name}/{{rest:path}}", _no_such_address) for name in (*IMAGES, *health.NAMES)),
 ]

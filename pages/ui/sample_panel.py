@@ -14,6 +14,7 @@ from pages.ui.chart_files import show_chart
 from pages.ui.navigation import link
 from pages.ui.routes import thumbnail
 from pages.ui.sample_ids import read_sample_id
+from pages.ui.sample_original import show_original
 from pages.ui.words import number, percent, plain
 
 LOSS = pl.coalesce("loss", "expected_loss")
@@ -28,12 +29,13 @@ def show_sample(run: Run, sample_id: int) -> None:
 
 
 def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
-    """Image, probabilities, loss map, nearest and facts of a sample, with links to where it can be looked at."""
+    """Original, image, probabilities, loss map, nearest and facts of a sample, with links to where it can be seen."""
     row = find_sample(run, sample_id)
     if row is None:
         st.info(f"Sample {sample_id} was not scored in this run.")
         return
     st.markdown(f"**Sample {sample_id}** · {describe(row)}")
+    show_original(run, sample_id)
     left, right = st.columns([1, 2])
     with left:
         show_image(run, sample_id)
