@@ -19,7 +19,7 @@ from pipeline import mapped_images
 from pipeline.datasets import Dataset
 from pipeline.mapped_images import load_mapped_dataset
 from pipeline.progress import Progress
-from pipeline.publish import _encode_png, _new_images
+from pipeline.publish import _encode_png, _images_frame
 from pipeline.train import train, training_set
 from tests.drawn import drawn_dataset, tiny_settings
 
@@ -36,7 +36,7 @@ def dataset() -> Dataset:
 def stored(root: Path, dataset: Dataset, change: Change = lambda images: images) -> Run:
     """A run of the dataset, its images changed, as far as images and samples are concerned."""
     lake = Lake(root)
-    lake.stage("images", change(_new_images(lake, dataset)))
+    lake.stage("images", change(_images_frame(dataset, np.ones(len(dataset), bool))))
     lake.stage("samples", dataset.frame)
     groups = [{"name": g, "label": k, "value": v} for g, of in dataset.groups.items() for k, v in of.items()]
     tables = [{"name": name, "version": lake.version(name)} for name in ("images", "samples")]
