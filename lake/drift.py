@@ -25,6 +25,7 @@ from lake.words import between, p_value
 FALSE_DISCOVERY_RATE = 0.05
 NEGLIGIBLE = 0.147
 PERMUTATIONS, AT_MOST, AT_LEAST = 999, 1000, 20
+NOTHING_TESTED = "No property was tested for drift."
 RULE = " (adjusted p < .05 and a Cliff's delta of .147 or more)"
 PROPERTIES, EMBEDDINGS = "image properties", "embeddings"
 Points = NDArray[np.floating]
@@ -51,7 +52,10 @@ class Drift:
     def sentences(self) -> list[str]:
         """How many tests of properties find drift and a sentence for each, then the same of whole spaces."""
         drifted, shifted = self.drifted(), self.shifted()
-        said = [f"{len(drifted)} of {len(self.properties)} tests of a property find drift{RULE}."]
+        if self.properties.is_empty():
+            said = [NOTHING_TESTED]
+        else:
+            said = [f"{len(drifted)} of {len(self.properties)} tests of a property find drift{RULE}."]
         said += [_say_property(row) for row in drifted.iter_rows(named=True)]
         if len(self.spaces):
             smallest = p_value(float(self.spaces["adjusted_p"].to_numpy().min()))
@@ -66,15 +70,16 @@ class Drift:
 def split_drift(run: Run) -> Drift:
     """Each split against all other scored samples by property, each held-out one against the others by embedding.
 
-    Embeddings of training samples are left out: the model knows these, and that alone sets them apart.
+    Embeddings of training samples are left out: the model knows these, and that alone sets them apart. Of properties or
+    embeddings that the run does not have, nothing is tested.
     """
     samples = _scored(run)
     splits = [name for name in SPLITS if AT_LEAST <= (samples["split"] == name).sum() <= len(samples) - AT_LEAST]
-    masks = [(samples["split"] == name).to_numpy() for name in splits]
+    masks = [(samples["split"] == name).to_numpy() for name in splits] if run.has("properties") else []
     properties = property_drift(samples, masks, splits, ["all other samples"] * len(splits))
     unseen = samples.filter("out_of_sample", pl.col("split") != "train")
     rows = []
-    for name in splits:
+    for name in splits if run.has("embeddings") else ():
         sides = [
             unseen.filter(side)["sample_id"].to_numpy() for side in (pl.col("split") == name, pl.col("split") != name)
         ]
@@ -86,6 +91,9 @@ def split_drift(run: Run) -> Drift:
 
 def run_drift(now: Run, before: Run) -> Drift | str:
     """The images that only the later data has against all of the earlier, or why there is nothing to test, in words."""
+    bare = next((run.run_id for run in (now, before) if not run.has("properties")), None)
+    if bare:
+        return f"Run {bare} has no images whose properties could be tested for drift."
     if now.dataset_id == before.dataset_id:
         return (
             f"Both runs are of the same data ({now.facts['dataset_name']}, {now.dataset_id}): the properties of its "
@@ -205,7 +213,8 @@ def _scored(run: Tables) -> pl.DataFrame:
     """The scored samples with split and properties."""
     scored = run.scan("predictions").select("sample_id", "out_of_sample")
     samples = scored.join(run.scan("samples").select("sample_id", "split"), on="sample_id")
-    return samples.join(run.scan("properties").drop("dataset_id"), on="sample_id").sort("sample_id").collect()
+    properties = run.scan("properties").drop("dataset_id")
+    return samples.join(properties, on="sample_id", how="left").sort("sample_id").collect()
 
 
 def _images(run: Tables) -> pl.DataFrame:

@@ -50,10 +50,11 @@ def measure_moves(now: pl.LazyFrame, before: pl.LazyFrame) -> tuple[Alignment, p
     """The alignment, and each sample of both runs with its place before (aligned) and how far it moved.
 
     Columns: sample_id, label, x, y, x_before, y_before, and as shares of the radius moved and moved_as_drawn (without
-    the alignment). Raises `AssertionError` where the runs share no sample.
+    the alignment). Raises `AssertionError` where no sample is on both maps.
     """
     was = before.select("sample_id", x_before=pl.col("x"), y_before=pl.col("y"))
     both = now.select("sample_id", "label", "x", "y").join(was, on="sample_id").sort("sample_id").collect()
+    both = both.drop_nulls(["x", "y", "x_before", "y_before"])
     assert len(both), "maps without a common sample cannot be aligned"
     here, there = both.select("x", "y").to_numpy(), both.select("x_before", "y_before").to_numpy()
     aligned, turn_22, scale = _lay_over(there, here)

@@ -157,7 +157,8 @@ def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     console = Console()
     console.print(f"run        {run.run_id} ({run.facts['preset']}, {run.facts['dataset_name']})", highlight=False)
     console.print(f"published  {run.facts['published_at']:%Y-%m-%d %H:%M} UTC, {_duration(age)} ago", highlight=False)
-    console.print(f"test       {hits / n:.1%} right of {n:,}, mean loss {loss:.3f} nats", highlight=False)
+    tested = f"{hits / n:.1%} right of {n:,}, mean loss {loss:.3f} nats" if n else "no labelled samples"
+    console.print(f"test       {tested}", highlight=False)
     console.print(f"samples    {rows['predictions']:,} scored of {rows['samples']:,}", highlight=False)
     console.print(f"findings   {rows['findings']}", highlight=False)
 

@@ -33,14 +33,15 @@ def summarise(now: Run, before: Run) -> Summary:
     pairs = compare.scan_pairs(samples, earlier).collect()
     if pairs.is_empty():
         return head | {"sentence": compare.NOTHING_SHARED, "drift": said}
+    clustered = _have(now, before, "clusters")
     matched = cluster_matches.same_clusters(samples, earlier)
     findings, earlier_findings = (run.scan("findings").collect() for run in (now, before))
     return head | {
-        **_of_samples(pairs),
+        **_of_samples(pairs, METHODS if now.has("clusters") else []),
         "figures": compare.figures(now, before, pairs).to_dicts(),
         "matrix": queries.confusion_difference(samples, earlier).collect().to_dicts(),
-        "map": _of_map(samples, earlier),
-        "clusters": {method: _of_clusters(samples, earlier, method) for method in METHODS},
+        **({"map": _of_map(samples, earlier)} if _have(now, before, "projection") else {}),
+        "clusters": {method: _of_clusters(samples, earlier, method) for method in METHODS if clustered},
         "findings": compare.finding_changes(findings, earlier_findings, matched).to_dicts(),
         "drift": said,
         "stages": compare.stage_times(now, before).to_dicts(),
@@ -60,10 +61,15 @@ def print_summary(summary: Summary) -> None:
     console.print(table, highlight=False)
 
 
-def _of_samples(pairs: pl.DataFrame) -> Summary:
+def _have(now: Run, before: Run, table: str) -> bool:
+    """Whether both runs have rows of a table, which those of brought predictions may not."""
+    return now.has(table) and before.has(table)
+
+
+def _of_samples(pairs: pl.DataFrame, methods: list[str]) -> Summary:
     changes = compare.count_changes(pairs)
     low, high = changes.interval
-    by = {"classes": "label"} | {f"{METHOD_NAMES[m]} groups": queries.cluster_column(m) for m in METHODS}
+    by = {"classes": "label"} | {f"{METHOD_NAMES[m]} groups": queries.cluster_column(m) for m in methods}
     losses = {what: compare.loss_changes(pairs, column) for what, column in by.items()}
     counts = {"n": changes.n, "fixed": changes.fixed, "broken": changes.broken, "wrong": changes.wrong}
     return {

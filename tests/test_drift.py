@@ -12,9 +12,10 @@ from lake import drift
 from lake.differences import HUES, WORDS
 from lake.drift import Drift, delta_interval, energy_test, property_drift
 from lake.store import Lake
+from tests.bare_run import build_bare_lake
 from tests.test_differences import make_properties
 from tests.tiny_data import dataset_id_of
-from tests.tiny_lake import build_tiny_lake, run_facts, stage_all, tiny_tables
+from tests.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all, tiny_tables
 
 LATER = "20260102-000000-bbbbbb"
 NO_SPACES = drift._adjusted([])
@@ -195,4 +196,14 @@ def test_a_run_of_a_single_split_has_nothing_to_compare(tmp_path: Path) -> None:
     lake.publish(run_facts())
     found = drift.split_drift(lake.run())
     assert found.properties.is_empty() and found.spaces.is_empty()
-    assert found.sentences() == [f"0 of 0 tests of a property find drift{drift.RULE}."]
+    assert found.sentences() == [drift.NOTHING_TESTED]
+
+
+@pytest.mark.parametrize("embeddings", [True, False])
+def test_of_what_a_run_does_not_have_no_drift_is_tested(tmp_path: Path, embeddings: bool) -> None:
+    lake = build_bare_lake(str(tmp_path / "lake"), images=False, embeddings=embeddings, samples=240)
+    found = drift.split_drift(lake.run())
+    assert found.properties.is_empty() and found.sentences()[0] == drift.NOTHING_TESTED
+    assert (len(found.spaces) > 0) == embeddings
+    said = drift.run_drift(lake.run(), lake.run())
+    assert said == f"Run {RUN_ID} has no images whose properties could be tested for drift."

@@ -102,3 +102,13 @@ def test_maps_of_one_sample_or_of_one_place_do_not_fail() -> None:
     for now, before in ((one, one), (maps().with_columns(x=0.0, y=0.0), maps())):
         _, moves = measure_moves(now.lazy(), before.lazy())
         assert moves["moved"].is_finite().all()
+
+
+def test_samples_that_are_on_one_map_only_do_not_move() -> None:
+    now = pl.DataFrame(
+        {"sample_id": [0, 1, 2, 3], "label": ["a"] * 4, "x": [0.0, 1.0, 0.0, 5.0], "y": [0.0, 0.0, 1.0, 5.0]}
+    )
+    before = now.with_columns(pl.when(pl.col("sample_id") < 3).then(pl.col("x", "y")))
+    _, moves = measure_moves(now.lazy(), before.lazy())
+    assert moves["sample_id"].to_list() == [0, 1, 2]
+    assert moves["moved"].to_numpy() == pytest.approx(0, abs=1e-6)
