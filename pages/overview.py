@@ -78,7 +78,7 @@ def show_data_findings(run: Run, linked: int | None) -> None:
     st.subheader("About the data")
     for finding in found.filter(pl.col("finding_id").ne_missing(linked)).iter_rows(named=True):
         show_finding(run, finding)
-    if missing := findings.say_missing(found):
+    if missing := findings.say_missing(run, found):
         st.caption(missing)
     show_quarantine(run)
 

@@ -180,7 +180,7 @@ def test_a_run_without_labels_says_what_cannot_be_said(tmp_path: Path) -> None:
     report = report_of(publish(tmp_path / "lake", **nothing))
     assert "This run has no labelled test samples." in report
     assert "No labelled image was held out" in report
-    assert "was not measured: it is older than the measurement" in report
+    assert "What proves the lists and maps of this run was not measured." in report
     assert report.count('<div class="chart') == 1, "the map needs no labels"
 
 

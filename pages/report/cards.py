@@ -29,8 +29,8 @@ class Card:
     evidence: Markup | None
     action: str
     filter: str
-    tiles: list[tuple[Tile, str]]
-    """Each hard sample with the address of its image."""
+    tiles: list[tuple[Tile, str | None]]
+    """Each hard sample with the address of its image, if it has one."""
 
 
 def make_cards(run: Run, chosen: pl.DataFrame, samples: pl.DataFrame) -> list[Card]:
@@ -53,12 +53,12 @@ def _make_card(row: Finding, hard: pl.DataFrame, pooled: pl.DataFrame, images: d
         evidence=to_html(said) if said else None,
         action=row["action"],
         filter=row["filter"],
-        tiles=[(tile, images[tile.sample_id]) for tile in tiles],
+        tiles=[(tile, images.get(tile.sample_id)) for tile in tiles],
     )
 
 
 def _read_images(run: Run, wanted: set[int]) -> dict[int, str]:
-    """Sample -> its image as an address, in one read of the lake."""
+    """Sample -> its image as an address, in one read of the lake; nothing where the run has no images."""
     rows = run.scan("images").filter(pl.col("sample_id").is_in(sorted(wanted))).select("sample_id", "png").collect()
     return {sample: as_data(_small(png)) for sample, png in rows.iter_rows()}
 

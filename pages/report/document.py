@@ -16,8 +16,9 @@ from pages.report import pictures, tables
 from pages.report.cards import make_cards
 from pages.report.markdown import to_html
 from pages.report.tables import Table
-from pages.sentences import findings, headline
+from pages.sentences import findings, headline, missing
 from pages.sentences.changes import Measured, say_changes
+from pages.sentences.missing import MAP, noun
 from pages.sentences.separation import first_group, say_fidelity, say_separation
 from pages.ui.scales import color_scale
 from pages.ui.words import name
@@ -43,6 +44,7 @@ def render_report(run: Run, before: Run | None) -> str:
         samples = queries.scan_samples(run).collect()
         parts = {
             "title": run.facts["dataset_name"],
+            "noun": noun(run),
             **_headline(run, samples),
             **_findings(run, samples),
             **_matrix(run, samples),
@@ -63,7 +65,7 @@ def render_report(run: Run, before: Run | None) -> str:
 
 
 def _headline(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
-    sentence = headline.say_headline(samples.lazy())
+    sentence = headline.say_headline(samples.lazy(), noun(run))
     calibration, found = queries.metric(run, "score", "calibration_error"), run.scan("findings").collect()
     figures = headline.headline_figures(samples.lazy(), found, calibration) if sentence else []
     return {"headline": sentence or headline.NO_TEST, "figures": figures}
@@ -80,7 +82,7 @@ def _findings(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
         "nothing_found": findings.NOTHING_FOUND,
         "data_cards": make_cards(run, of_data.head(MOST_CARDS), samples),
         "other_data": tables.tabulate_findings(of_data.slice(MOST_CARDS)),
-        "missing": findings.say_missing(of_data),
+        "missing": findings.say_missing(run, of_data),
     }
 
 
@@ -99,10 +101,13 @@ def _matrix(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
 
 
 def _map(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
+    if said := missing.say(run, MAP):
+        return {"no_map": said, "map": None}
     group = first_group(run)
     scale = color_scale(samples[group], run.classes, run.groups)
     away, features = len(queries.misplaced(run, group).collect()), queries.embedding_size(run)
     return {
+        "no_map": None,
         "map": _inline(pictures.draw_map(run, samples, legend=False), "map-chart"),
         "legend": scale.legend,
         "color": name(group),

@@ -13,9 +13,11 @@ import vl_convert
 
 from lake import queries
 from lake.confusions import among, confused_with
+from lake.errors import UserError
 from lake.filters import Filters
 from lake.queries import rank_confusions
 from lake.store import Run, reading
+from pages.sentences import missing
 from pages.sentences.separation import first_group
 from pages.ui import charts
 from pages.ui.map_layers import DOTS_OVER_DENSITY, Layers, draw, lay_out
@@ -66,7 +68,9 @@ CHARTS: dict[str, Callable[[Run, pl.DataFrame], alt.LayerChart]] = {"map": draw_
 
 
 def render_chart(run: Run, name: str, *, png: bool) -> bytes:
-    """The chart of that name as the bytes of a PNG or SVG file."""
+    """The chart of that name as the bytes of a PNG or SVG file; raises `UserError` where the run has none."""
+    if name == "map" and (said := missing.say(run, missing.MAP)):
+        raise UserError(said)
     with reading(run.lake.root):
         chart = CHARTS[name](run, queries.scan_samples(run).collect())
     return to_png(chart) if png else to_svg(chart, name).encode()

@@ -36,7 +36,7 @@ def tabulate_classes(held_out: pl.LazyFrame) -> Table:
         | {"loss": number(row["mean_loss"]), "called": most.get(row["label"], "none is wrong")}
         for row in queries.class_report(held_out).head(MOST_CLASSES).collect().iter_rows(named=True)
     ]
-    titles = ("Class", "Images", "Right (95 % interval)", "Mean loss (nats)", "Most often called")
+    titles = ("Class", "Samples", "Right (95 % interval)", "Mean loss (nats)", "Most often called")
     columns = dict(zip(("label", "n", "right", "loss", "called"), titles, strict=True))
     return Table(columns, rows, numbers=("n", "right", "loss"))
 
@@ -48,7 +48,7 @@ def tabulate_confusions(held_out: pl.LazyFrame) -> Table:
         | {"share": share_with_interval(row["n"], row["total"]), "loss": number(row["mean_loss"])}
         for row in queries.top_confusions(held_out).head(MOST_CONFUSIONS).collect().iter_rows(named=True)
     ]
-    titles = ("Given label", "Called", "Images", "Share of the label (95 % interval)", "Mean loss (nats)")
+    titles = ("Given label", "Called", "Samples", "Share of the label (95 % interval)", "Mean loss (nats)")
     columns = dict(zip(("label", "predicted", "n", "share", "loss"), titles, strict=True))
     return Table(columns, rows, numbers=("n", "share", "loss"))
 
@@ -67,7 +67,7 @@ def tabulate_changes(run: Run, before: Run, now: pl.LazyFrame, then: pl.LazyFram
     """The headline figures of both runs on the same samples; no rows where they share no sample."""
     pairs = compare.scan_pairs(now, then).collect()
     found = tabulate_figures(compare.figures(run, before, pairs)) if len(pairs) else []
-    titles = {"title": f"On the same {len(pairs):,} held-out images", "before": "Before", "now": "Now"}
+    titles = {"title": f"On the same {len(pairs):,} held-out samples", "before": "Before", "now": "Now"}
     columns = titles | {"interval": "Change (95 % interval)"}
     rows = [{column: getattr(figure, column) for column in columns} for figure in found]
     return Table(columns, rows, numbers=("before", "now", "interval"))

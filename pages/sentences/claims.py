@@ -1,6 +1,6 @@
 """What the app has to say, as six claims in order: each a sentence with its count, how it was tested, where to see it.
 
-A claim that the run cannot make says so instead.
+A claim that was not measured says so instead; one that needs what the predictions were brought without is left out.
 """
 
 from dataclasses import dataclass, field
@@ -14,6 +14,8 @@ from lake.loss_maps import map_layers
 from lake.statistics import bootstrap_mean_interval
 from lake.store import Run
 from lake.words import between, p_value
+from pages.sentences import missing
+from pages.sentences.missing import GROUPS, LOSS_MAPS, MAP, SIMILAR
 from pages.sentences.separation import find_purity, first_group, say_kinds, say_purity
 from pages.ui.words import counted, number, percent, plain, share_with_interval
 
@@ -35,10 +37,11 @@ class Claim:
 
 
 def find_claims(run: Run, samples: pl.LazyFrame) -> list[Claim]:
-    """The six claims of the run; `samples` as from `lake.queries.scan_samples`."""
+    """The claims of the run, up to six; `samples` as from `lake.queries.scan_samples`."""
     held_out = samples.filter(queries.HELD_OUT)
     tables = {name: run.scan(name).collect() for name in ("separation", "findings", "cluster_summaries", "proofs")}
-    found = [_separation(run, tables["separation"])]
+    noun = missing.noun(run)
+    found = [_separation(run, tables["separation"], noun)] if missing.has(run, MAP) else []
     hardest = of_enough_samples(queries.class_report(held_out).sort("mean_loss", descending=True).collect())
     if hardest.is_empty():
         return found
@@ -47,25 +50,26 @@ def find_claims(run: Run, samples: pl.LazyFrame) -> list[Claim]:
     called = str(confused["predicted"][0]) if len(confused) else None
     story = held_out.filter(pl.col("label") == label, pl.col("predicted") == (called or label))
     example = story.sort("loss", "sample_id", descending=[True, False]).head(1).collect()["sample_id"][0]
-    return [
-        *found,
-        _hardest_class(label, held_out, tables["findings"]),
-        _confusion(label, confused, tables["findings"]),
-        _groups(tables["cluster_summaries"]),
-        _similar(run, samples, tables["separation"], int(example)),
-        _loss_maps(map_layers(run), tables["proofs"], int(example)),
-    ]
+    found.append(_hardest_class(run, label, held_out, tables["findings"]))
+    found.append(_confusion(run, label, confused, tables["findings"]))
+    if missing.has(run, GROUPS) and run.has("properties"):
+        found.append(_groups(tables["cluster_summaries"]))
+    if missing.has(run, SIMILAR):
+        found.append(_similar(run, samples, tables["separation"], int(example)))
+    if missing.has(run, LOSS_MAPS):
+        found.append(_loss_maps(map_layers(run), tables["proofs"], int(example)))
+    return found
 
 
-def _separation(run: Run, separation: pl.DataFrame) -> Claim:
+def _separation(run: Run, separation: pl.DataFrame, noun: str) -> Claim:
     purity = find_purity(separation, first_group(run))
-    said = say_purity(purity, queries.embedding_size(run)) if purity else None
+    said = say_purity(purity, queries.embedding_size(run), noun) if purity else None
     return Claim(
         title=say_kinds(run),
         page="population_map",
         sentence=f"{said[:1].upper()}{said[1:]}." if said else NOT_MEASURED,
         proof=_of_purity("Bootstrap interval; chance is the same with the kinds shuffled", purity),
-        look="Each dot is an image, larger where the model's loss is higher. Click one to see it.",
+        look=f"Each dot is one {noun}, larger where the model's loss is higher. Click one to see it.",
     )
 
 
@@ -73,34 +77,44 @@ def _of_purity(how: str, purity: dict[str, float] | None) -> str:
     return f"{how}; {purity['n']:,} held-out samples." if purity else ""
 
 
-def _hardest_class(label: str, held_out: pl.LazyFrame, findings: pl.DataFrame) -> Claim:
+def _hardest_class(run: Run, label: str, held_out: pl.LazyFrame, findings: pl.DataFrame) -> Claim:
     losses = held_out.select("label", "loss").collect()
     own, every = losses.filter(pl.col("label") == label)["loss"], losses["loss"]
     low, high = bootstrap_mean_interval(own.to_numpy())
     own_mean, mean = float(own.mean() or 0), float(every.mean() or 0)  # type: ignore[arg-type]
     where = Filters.of(label=label, out_of_sample="true").to_text()
-    alone = len(own) == 1
-    said = (
-        f"The {'only' if alone else f'{len(own):,}'} held-out {plain(label)} {'image has' if alone else 'images have'}"
+    noun, mapped = missing.noun(run), missing.has(run, MAP)
+    has = (
+        f"only held-out {plain(label)} {noun} has"
+        if len(own) == 1
+        else f"{len(own):,} held-out {plain(label)} {noun}s have"
     )
+    look = f"The large dots are the {noun}s of this class that the model finds hard; the worst are below the map."
     return Claim(
         title=f"The hardest class is {plain(label)}",
-        page="population_map",
-        sentence=f"{said} the highest mean loss, {number(own_mean)} nats ({between(low, high)}): "
+        page="population_map" if mapped else "samples",
+        sentence=f"The {has} the highest mean loss, {number(own_mean)} nats ({between(low, high)}): "
         f"{own_mean / mean:.1f} times that of all {len(every):,}.",
         proof=_tested(findings, where),
-        look="The large dots are the images of this class that the model finds hard; the worst are below the map.",
+        look=look if mapped else f"The table has the {noun}s of this class, those that the model finds hardest first.",
         query={"f": where},
     )
 
 
-def _confusion(label: str, confused: pl.DataFrame, findings: pl.DataFrame) -> Claim:
+def _confusion(run: Run, label: str, confused: pl.DataFrame, findings: pl.DataFrame) -> Claim:
     if confused.is_empty():
-        return Claim(f"No {plain(label)} is called anything else", "confusion", "Every image of it is right.", "", "")
+        return Claim(
+            f"No {plain(label)} is called anything else",
+            "confusion",
+            f"Every {missing.noun(run)} of it is right.",
+            "",
+            "",
+        )
     row = confused.row(0, named=True)
     tied = len(confused) > 1 and confused["n"][1] == row["n"]
-    images = counted(row["total"], f"{plain(label)} image")
+    images = counted(row["total"], f"{plain(label)} {missing.noun(run)}")
     where = Filters.of(label=label, predicted=row["predicted"], out_of_sample="true").to_text()
+    apart = ", and read what sets them apart from the ones that are right" if run.has("properties") else ""
     return Claim(
         title=f"It is called {plain(row['predicted'])}",
         page="confusion",
@@ -108,7 +122,7 @@ def _confusion(label: str, confused: pl.DataFrame, findings: pl.DataFrame) -> Cl
         f"{'is' if row['total'] == 1 else 'are'} called {plain(row['predicted'])}: {row['n']:,}, "
         f"{'as many as another class' if tied else 'more than any other class'}.",
         proof=_tested(findings, where),
-        look="Click a cell of the matrix for its images, and read what sets them apart from the ones that are right.",
+        look=f"Click a cell of the matrix for its {missing.noun(run)}s{apart}.",
     )
 
 
@@ -152,7 +166,7 @@ def _groups(summaries: pl.DataFrame) -> Claim:
 
 def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example: int) -> Claim:
     """How often what is similar has the same label, and what is around the example."""
-    purity = find_purity(separation, "label")
+    purity, noun = find_purity(separation, "label"), missing.noun(run)
     near = run.scan("neighbors").filter(pl.col("sample_id") == example, pl.col("rank") <= NEAREST)
     labels = near.join(samples.select(neighbor_id="sample_id", near="label"), on="neighbor_id").select("near")
     counted = labels.drop_nulls().collect()["near"].value_counts(sort=True, name="n")
@@ -161,19 +175,20 @@ def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example:
         near_label, n = counted.row(0)
         around = f" Of the {counted['n'].sum()} labelled ones nearest to sample {example}, {n} are {plain(near_label)}."
     shared = (
-        f"On average {percent(purity['value'])} of the {NEAREST} images most similar to one share its label "
+        f"On average {percent(purity['value'])} of the {NEAREST} {noun}s most similar to one share its label "
         f"({purity['low'] * 100:.1f} to {purity['high'] * 100:.1f}; by chance {percent(purity['chance'])})."
         if purity
         else NOT_MEASURED
     )
+    own = ", or from an image of your own" if missing.MODEL.is_met(run) else ""
     features = queries.embedding_size(run)
     how = f"Cosine similarity of the {features:,}-d embeddings, compared with every sample"
     return Claim(
-        title="Similar images can be fetched",
+        title=f"Similar {noun}s can be fetched",
         page="similar",
         sentence=shared + around,
         proof=_of_purity(how, purity),
-        look="Add samples to search from, or from an image of your own, and keep what you find as a set.",
+        look=f"Add samples to search from{own}, and keep what you find as a set.",
         query={"sample": str(example)},
     )
 

@@ -9,7 +9,10 @@ from lake.compare import SIGNIFICANT
 from lake.contracts import DATA_KINDS, LOSS_KINDS
 from lake.filters import Filters
 from lake.statistics import wilson_interval
+from lake.store import Run
 from lake.words import p_value
+from pages.sentences import missing
+from pages.sentences.missing import COPIES
 from pages.ui.words import percent, plain
 
 EXAMPLES, CONFUSIONS = 8, 3
@@ -19,7 +22,7 @@ NAMES = {
     "leakage": "held-out images that were trained on",
     "duplicate": "images that are there twice",
     "domain gap": "splits that differ",
-    "under-represented": "kinds of images that are rare in training",
+    "under-represented": "kinds of samples that are rare in training",
 }
 Finding = Mapping[str, Any]
 """A row of the table `findings`."""
@@ -99,10 +102,15 @@ def hardest(samples: pl.LazyFrame, finding: Finding) -> pl.DataFrame:
     return group.sort(loss, "sample_id", descending=[True, False]).head(EXAMPLES).collect()
 
 
-def say_missing(found: pl.DataFrame) -> str | None:
-    """Which faults of the data were looked for and not found; None where all were."""
-    missing = [NAMES[kind] for kind in DATA_KINDS if kind not in found["kind"]]
-    return f"Looked for and not found: {', '.join(missing)}." if missing else None
+def say_missing(run: Run, found: pl.DataFrame) -> str | None:
+    """Which faults of the data were looked for and not found; None where there are no such."""
+    looked_for = {
+        "leakage": missing.has(run, COPIES),
+        "duplicate": missing.has(run, COPIES),
+        "domain gap": run.has("properties") or run.has("embeddings"),
+    }
+    absent = [NAMES[kind] for kind in DATA_KINDS if looked_for.get(kind, True) and kind not in found["kind"]]
+    return f"Looked for and not found: {', '.join(absent)}." if absent else None
 
 
 def _reasons(reasons: list[dict[str, Any]]) -> list[str]:

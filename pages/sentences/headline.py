@@ -24,8 +24,11 @@ class Figure:
     word: str | None = None
 
 
-def say_headline(samples: pl.LazyFrame) -> str | None:
-    """How often the model is right and which class it fails on most; None without labelled test samples."""
+def say_headline(samples: pl.LazyFrame, noun: str = "image") -> str | None:
+    """How often the model is right and which class it fails on most; None without labelled test samples.
+
+    `noun` is what one of them is called.
+    """
     test = _test(samples)
     total = queries.accuracy(test).collect().row(0, named=True)
     if not total["n"]:
@@ -33,7 +36,7 @@ def say_headline(samples: pl.LazyFrame) -> str | None:
     report = queries.class_report(test).collect()
     sentence = (
         f"The model is right on **{share_with_interval(total['hits'], total['n'])}** of "
-        f"{counted(total['n'], 'new image')}"
+        f"{counted(total['n'], f'new {noun}')}"
     )
     if total["hits"] == total["n"]:
         return f"{sentence}: none is wrong."
@@ -43,7 +46,7 @@ def say_headline(samples: pl.LazyFrame) -> str | None:
 
 
 def _say_worst(test: pl.LazyFrame, worst: dict[str, Any]) -> str:
-    """How many images of a class are wrong, and what most of those are called."""
+    """How many samples of a class are wrong, and what most of those are called."""
     wrong = worst["n"] - worst["hits"]
     said = f"**{plain(worst['label'])}**: {wrong:,} of {worst['n']:,} {'is' if wrong == 1 else 'are'} wrong"
     confusions = queries.top_confusions(test).filter(pl.col("label") == worst["label"]).collect()
@@ -61,12 +64,13 @@ def headline_figures(samples: pl.LazyFrame, findings: pl.DataFrame, calibration_
     losses = test.select("loss").drop_nulls().collect()["loss"].to_numpy()
     right, loss = wilson_interval(total["hits"], total["n"]), bootstrap_mean_interval(losses)
     tested = findings.filter(pl.col("covered_by").is_null(), pl.col("p").is_not_null())
+    calibration = "–" if calibration_error is None else percent(calibration_error)
     confirmed = int(tested["confirmed"].sum())
     ends = f"{right[0] * 100:.1f} to {right[1] * 100:.1f}"
     return [
         Figure("Accuracy, test", percent(total["hits"] / total["n"]), ends),
         Figure("Mean loss (nats)", number(total["mean_loss"]), f"{number(loss[0])} to {number(loss[1])}", "loss"),
-        Figure("Calibration error", percent(calibration_error or 0), "0 is honest", "calibration"),
+        Figure("Calibration error", calibration, "0 is honest", "calibration"),
         Figure("Samples scored", f"{samples.select(pl.len()).collect().item():,}", "in every split"),
         Figure("Findings confirmed", f"{confirmed}", f"{len(tested) - confirmed} open", "confirmed"),
     ]

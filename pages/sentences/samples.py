@@ -9,12 +9,13 @@ from pages.ui.words import number
 
 @dataclass(frozen=True)
 class Tile:
-    """The two lines under an image, and whether the model is wrong on it; plain text."""
+    """The two lines under an image, what the source calls it, and whether the model is wrong on it; plain text."""
 
     sample_id: int
     first: str
     second: str
     wrong: bool
+    source_name: str
 
     @property
     def title(self) -> str:
@@ -30,4 +31,5 @@ def describe(row: Mapping[str, Any], measure: str = "loss") -> Tile:
     wrong = bool(label and label != predicted)
     said = f"{label} called {predicted}" if wrong else str(label or f"{predicted}?")
     in_sample = "" if row["out_of_sample"] else ", in-sample"
-    return Tile(row["sample_id"], said, f"{measure.replace('_', ' ')} {number(float(value))}{in_sample}", wrong)
+    measured = f"{measure.replace('_', ' ')} {number(float(value))}{in_sample}"
+    return Tile(row["sample_id"], said, measured, wrong, row["source_name"])

@@ -3,6 +3,7 @@
 import polars as pl
 
 from lake.store import Run
+from pages.sentences import missing
 from pages.ui.words import counted, percent, plain
 
 ONLY_NEAR = "Distances between far groups mean nothing on such a map, in either view."
@@ -35,12 +36,15 @@ def find_purity(separation: pl.DataFrame, group: str) -> dict[str, float] | None
     return rows.row(0, named=True) if len(rows) else None
 
 
-def say_purity(purity: dict[str, float], features: int) -> str:
-    """The share with its interval, and what chance gives; `features` is the length of an embedding."""
+def say_purity(purity: dict[str, float], features: int, noun: str = "image") -> str:
+    """The share with its interval, and what chance gives; `features` is the length of an embedding.
+
+    `noun` is what one sample is called.
+    """
     ends = f"{purity['low'] * 100:.1f} to {purity['high'] * 100:.1f}; by chance {percent(purity['chance'])}"
     return (
-        f"on average **{percent(purity['value'])}** of the 15 nearest images in the {features:,}-d latent space are of "
-        f"the same kind ({ends})"
+        f"on average **{percent(purity['value'])}** of the 15 nearest {noun}s in the {features:,}-d latent space "
+        f"are of the same kind ({ends})"
     )
 
 
@@ -53,7 +57,8 @@ def say_separation(run: Run, separation: pl.DataFrame, misplaced: int, features:
     if purity is None:
         return None
     return (
-        f"{say_kinds(run)}: {say_purity(purity, features)}. {misplaced:,} of {counted(purity['n'], 'held-out sample')} "
+        f"{say_kinds(run)}: {say_purity(purity, features, missing.noun(run))}. {misplaced:,} of "
+        f"{counted(purity['n'], 'held-out sample')} "
         f"{'sits' if misplaced == 1 else 'sit'} among {say_other(run, first_group(run))}."
     )
 
