@@ -5,10 +5,12 @@ import streamlit as st
 
 from lake.row_files import to_bytes
 from lake.store import Run
-from pages.ui import chart_files, charts, data, filters, lasso_button, map_layers, map_session, map_state
+from pages.sentences.missing import MAP
+from pages.ui import chart_files, charts, data, filters, lasso_button, map_layers, map_offers, map_session
 from pages.ui.composition import show_composition
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.map_state import MapState
+from pages.ui.missing import show_missing
 from pages.ui.palette import DISTINCT
 from pages.ui.routes import map_picture, thumbnail_folder
 from pages.ui.sample_panel import draw_sample
@@ -25,9 +27,11 @@ def show_controls(run: Run) -> None:
     """What to colour and size by, and how to draw."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox("Colour", data.color_columns(run), format_func=name, key="map-color", width=CONTROL_WIDTH)
-        st.selectbox("Size", map_state.SIZES, format_func=name, key="map-size", width=CONTROL_WIDTH)
-        for label, key, choices in (("View", "map-layout", LAYOUTS), ("Show", "map-show", SHOWN)):
-            st.segmented_control(label, list(choices), format_func=choices.get, key=key, required=True, width="content")
+        st.selectbox("Size", map_offers.size_columns(run), format_func=name, key="map-size", width=CONTROL_WIDTH)
+        choices = {"View": ("map-layout", LAYOUTS), "Show": ("map-show", {s: SHOWN[s] for s in map_offers.shows(run)})}
+        for label, (key, names) in choices.items():
+            if len(names) > 1:
+                st.segmented_control(label, list(names), format_func=names.get, key=key, required=True, width="content")
         _choose_colored(run)
         state = map_session.take_controls()
         lasso_button.show_lasso(
@@ -125,7 +129,8 @@ def show_group(run: Run, group: pl.LazyFrame, state: MapState) -> None:
     show_paged_gallery(run, held_out, key="map-gallery")
     with st.expander(f"Table of the {n:,} samples {what}", on_change="rerun", key="map-table") as table:
         if table.open:
-            st.dataframe(group.head(MOST_ROWS).collect(), hide_index=True, height=320)
+            shown = group.head(MOST_ROWS).drop(data.empty_columns(run))
+            st.dataframe(shown.collect(), hide_index=True, height=320)
             if n > MOST_ROWS:
                 st.caption(f"The first {MOST_ROWS:,}; the file has all.")
             st.download_button("Download as CSV", lambda: to_bytes(group.collect(), "csv"), "selection.csv", "text/csv")
@@ -134,6 +139,8 @@ def show_group(run: Run, group: pl.LazyFrame, state: MapState) -> None:
 def main() -> None:
     run = data.current_run()
     st.title("Population map")
+    if show_missing(run, MAP):
+        return
     show_answer(run)
     map_session.start(run)
     explore(run)

@@ -44,7 +44,7 @@ def population_map(
     """Dots over what else lies on the map; click picks, drag draws a box, the wheel zooms, the legend isolates.
 
     `sizes` are the values of the smallest and the largest dot, `start` is the view and the box to begin with, `folder`
-    is where the thumbnails of the hover card lie.
+    is where the thumbnails of the hover card lie, empty where there are none.
     """
     left, right, bottom, top = layers.extent
     x: dict[str, Any] = {"axis": None, "scale": alt.Scale(domain=[left, right], nice=False)}
@@ -59,15 +59,16 @@ def population_map(
     images = alt.Chart(layers.images).mark_image(width=34, height=34, aria=False).encode(**at, url="url:N")
     lasso = alt.Chart(layers.outline).mark_line(color=CHOSEN, strokeWidth=2, aria=False).encode(**at, order="corner:Q")
     ring = alt.Chart(layers.chosen).mark_point(color=CHOSEN, size=260, strokeWidth=2.5, opacity=1, aria=False)
+    named = alt.Chart(scale.name_others(layers.dots))
+    if folder:
+        named = named.transform_calculate(image=f"{json.dumps(folder)} + datum.sample_id + '.png'")
     dots = (
-        alt.Chart(scale.name_others(layers.dots))
-        .transform_calculate(image=f"{json.dumps(folder)} + datum.sample_id + '.png'")
-        .mark_circle(opacity=0.01 if len(layers.images) else 0.7, strokeWidth=0)
+        named.mark_circle(opacity=0.01 if len(layers.images) else 0.7, strokeWidth=0)
         .encode(
             **at,
             color=scale.to_altair(legend=legend),
             size=_size(sizes, few=len(layers.dots) <= FEW_POINTS and not layers.dense),
-            tooltip=_tooltip(layers.dots),
+            tooltip=_tooltip(layers.dots, images=bool(folder)),
         )
         .add_params(*_selections(start, scale, legend=legend))
     )
@@ -346,8 +347,8 @@ def _size(domain: tuple[float, float], *, few: bool) -> alt.Size:
     return alt.Size("size:Q", scale=scale, legend=None)
 
 
-def _tooltip(dots: pl.DataFrame) -> list[alt.Tooltip]:
+def _tooltip(dots: pl.DataFrame, *, images: bool) -> list[alt.Tooltip]:
     """The hover card: vega shows a value titled image as one."""
     shown = [column for column in dots.columns if column not in (*PLACE, "size")]
     rows = [alt.Tooltip(c, title=name(c), **({"format": ".3f"} if dots.schema[c].is_float() else {})) for c in shown]
-    return [alt.Tooltip("image:N", title="image"), *rows]
+    return [*([alt.Tooltip("image:N", title="image")] if images else []), *rows]

@@ -19,7 +19,8 @@ def show_composition(group: pl.LazyFrame, samples: pl.DataFrame, *, whole: bool)
     n = group.select(pl.len()).collect().item()
     st.markdown(f"**{'All shown' if whole else 'Selection'}: {n:,} of {len(samples):,} samples**")
     clusters = [queries.cluster_column(method) for method in METHODS]
-    columns = ["label", "predicted", "split", *clusters, PROPERTIES]
+    measured = [PROPERTIES] if samples[queries.PROPERTIES[0]].count() else []
+    columns = [c for c in ("label", "predicted", "split", *clusters) if samples[c].count()] + measured
     column = st.selectbox("Made of", columns, format_func=name, key="map-composition")
     if not n:
         st.info("No sample passes the filters: loosen them in the sidebar.")

@@ -18,6 +18,7 @@ from lake.sample_table import read_samples
 from lake.similar import Index
 from lake.store import Lake, Run, default_root, reading
 from pages.report.document import render_report
+from pages.sentences import missing
 from pages.sentences.claims import Claim, find_claims
 from pages.sentences.headline import Figure, headline_figures, say_headline
 from pages.ui import scales, telemetry
@@ -141,7 +142,7 @@ def table(run: Run, name: str) -> pl.DataFrame:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _headline(root: str, run_id: str) -> tuple[str, list[Figure]] | None:
     run, samples = open_run(root, run_id), _samples(root, run_id).lazy()
-    sentence = say_headline(samples)
+    sentence = say_headline(samples, missing.noun(run))
     if sentence is None:
         return None
     calibration = queries.metric(run, "score", "calibration_error")
@@ -220,12 +221,20 @@ def coarse_metadata(run: Run) -> list[str]:
     return [column for column, kind in kinds if kind == "number" or len(values(run, column, most + 1)[0]) <= most]
 
 
+def empty_columns(run: Run) -> set[str]:
+    """Columns in which no sample has a value, such as those of what predictions were brought without."""
+    empty = {column.name for column in _samples(run.lake.root, run.run_id) if column.null_count() == len(column)}
+    return empty if missing.has(run, missing.COPIES) else {*empty, "leak"}
+
+
 def color_columns(run: Run) -> list[str]:
     """Columns a reader may colour by, the first grouping first."""
     clusters = [queries.cluster_column(method) for method in METHODS]
     said = ["label", "predicted", "split", "correct"]
     measured = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept"]
-    return [*run.groups, *said, *clusters, *measured, *coarse_metadata(run), *queries.PROPERTIES]
+    empty = empty_columns(run)
+    columns = [*run.groups, *said, *clusters, *measured, *coarse_metadata(run), *queries.PROPERTIES]
+    return [column for column in columns if column not in empty]
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

@@ -78,8 +78,8 @@ def show_filters(run: Run) -> None:
 
 
 def _add(run: Run, filters: Filters) -> None:
-    schema = _schema(run)
-    column = st.selectbox("Column", [c for c in schema if c != "source_name"], format_func=name, key="filter-column")
+    schema, left_out = _schema(run), {"source_name", *data.empty_columns(run)}
+    column = st.selectbox("Column", [c for c in schema if c not in left_out], format_func=name, key="filter-column")
     values, some_empty = data.values(run, column, MAX_CHOICES)
     if schema[column].is_float():
         low, high = (float(str(end or 0)) for end in values)
@@ -103,11 +103,13 @@ def _add(run: Run, filters: Filters) -> None:
 
 
 def _add_expression(run: Run, filters: Filters) -> None:
+    empty = data.empty_columns(run)
+    columns = ", ".join(column for column in _schema(run) if column not in empty)
     line = st.text_input(
         "Or an expression",
         key="filter-expression",
         placeholder="label == 'cat' and loss > 2",
-        help=f"Columns: {', '.join(_schema(run))}. Comparisons, and, or, not, in (...), + - * /, abs(), null.",
+        help=f"Columns: {columns}. Comparisons, and, or, not, in (...), + - * /, abs(), null.",
     )
     if st.button("Add expression", disabled=not line):
         clause = Clause.where(line)
@@ -139,6 +141,8 @@ def _read(text: str, run: Run) -> tuple[list[Clause], list[str]]:
 def _check(clause: Clause, run: Run) -> None:
     """Raise `FilterError` where the run has no such column, value or type."""
     clause.check(_schema(run))
+    if clause.column in data.empty_columns(run):
+        raise FilterError(f"{clause.column} is empty in this run.")
     if clause.op in ("is", "not") and _schema(run)[clause.column] == pl.String:
         asked = data.samples(run).filter(pl.col(clause.column).is_in(clause.values))
         known = asked.select(pl.col(clause.column).unique()).collect()[clause.column]

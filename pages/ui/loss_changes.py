@@ -21,7 +21,9 @@ COLUMNS = {CLASSES: "label"} | {title: queries.cluster_column(method) for method
 
 def show_loss_changes(run: Run, before: Run, pairs: pl.DataFrame) -> None:
     """The sentence, a dot a row with its interval, the table, and the samples of the row that changed most."""
-    by = st.segmented_control("By", list(COLUMNS), default=CLASSES, required=True, key="loss-by", bind="query-params")
+    empty = data.empty_columns(run)
+    choices = [title for title, column in COLUMNS.items() if title == CLASSES or column not in empty]
+    by = st.segmented_control("By", choices, default=CLASSES, required=True, key="loss-by", bind="query-params")
     column = COLUMNS[by or CLASSES]
     found = data.comparison(run, before, filters.current(), by=column)
     if found.is_empty():

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from lake.store import Run
-from pages.ui import data, map_state, page_address
+from pages.ui import data, map_offers, map_state, page_address
 from pages.ui.map_state import MapState
 from pages.ui.raster import Extent
 
@@ -47,9 +47,9 @@ def start(run: Run) -> None:
     if STATE not in st.session_state or (asked and asked != st.session_state[ADDRESS]):
         _begin(_follow(asked, run))
     elif st.session_state[RUN] != run.run_id:
-        colors = data.color_columns(run)
-        color = current().color if current().color in colors else colors[0]
-        _begin(current().changed(color=color, view=None, box=None, lasso=(), only=()))
+        there, _ = map_offers.read_state(current().to_query(), run)
+        kept = {name: getattr(there, name) for name in ("color", "size", "show")}
+        _begin(current().changed(**kept, view=None, box=None, lasso=(), only=()))
     st.session_state[RUN] = run.run_id
     for name in CONTROLS:
         st.session_state[f"map-{name}"] = getattr(current(), name)
@@ -60,7 +60,8 @@ def start(run: Run) -> None:
 def take_controls() -> MapState:
     """Change the state to what the controls say, and return it; another layout begins anew."""
     state = current()
-    changed = state.changed(**{name: st.session_state[f"map-{name}"] for name in CONTROLS})
+    shown = {name: st.session_state.get(f"map-{name}", getattr(state, name)) for name in CONTROLS}
+    changed = state.changed(**shown)
     changed = changed.changed(colored=tuple(st.session_state.get(colored_key(changed.color), ())))
     if changed.layout != state.layout:
         _begin(changed)
@@ -115,7 +116,7 @@ def _begin(state: MapState) -> None:
 
 def _follow(asked: dict[str, str], run: Run) -> MapState:
     """The state that a link asks for; one that names no colour changes only what it names."""
-    found, refused = map_state.from_query(asked, data.color_columns(run))
+    found, refused = map_offers.read_state(asked, run)
     if refused:
         st.toast(f"The address's {' and '.join(refused)} was ignored: this run has nothing like it.")
     if STATE not in st.session_state or "color" in asked:

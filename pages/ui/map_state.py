@@ -17,6 +17,7 @@ from pages.ui.sample_ids import read_sample_id
 
 PARAMETERS = ("color", "size", "layout", "show", "view", "box", "lasso", "sample", "only", "colored")
 SIZES = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept", *PROPERTIES]
+SHOWS = ["dots", "images"]
 MAX_ONLY = 60
 FURTHEST, FINEST = 1e6, 1e-9  # coordinates of a map are within tens
 Layout = Literal["umap", "pca"]
@@ -95,13 +96,18 @@ class MapState(BaseModel):
         return pl.col(self.color).cast(pl.String).is_in(self.only).fill_null(value=False)
 
 
-def from_query(query: dict[str, str], colors: list[str]) -> tuple[MapState, list[str]]:
-    """The state an address asks for, and the parameters that were refused."""
+def from_query(
+    query: dict[str, str], colors: list[str], sizes: list[str] = SIZES, shows: list[str] = SHOWS
+) -> tuple[MapState, list[str]]:
+    """The state an address asks for, and the parameters that were refused.
+
+    Colours, sizes and what is shown are what the run offers of each.
+    """
     readers = {
         "color": lambda text: _one_of(text, colors),
-        "size": lambda text: _one_of(text, SIZES),
+        "size": lambda text: _one_of(text, sizes),
         "layout": lambda text: _one_of(text, ["umap", "pca"]),
-        "show": lambda text: _one_of(text, ["dots", "images"]),
+        "show": lambda text: _one_of(text, shows),
         "view": _extent,
         "box": _extent,
         "lasso": _polygon,

@@ -16,7 +16,8 @@ from pages.ui.exports import show_download
 from pages.ui.table_columns import axes_of
 from pages.ui.words import counted, name, number, plain
 
-FIRST = ("label", "bg_lightness")
+FIRST = ("label", "bg_lightness", "confidence", "predicted")
+"""Columns to begin with: the two of them that the run has and that stand first."""
 BEFORE = "pivot-before"
 """The filters before a cell was clicked, and those of the click."""
 SIDES = ("down", "across")
@@ -26,7 +27,7 @@ MOST_PLACES = 30
 def show_pivot(run: Run, frame: pl.LazyFrame) -> None:
     """The switch, the two columns, and the cells as chart and as table."""
     st.session_state["pivot-on"] = table_session.current().pivot is not None
-    st.toggle("Loss by two columns", key="pivot-on", on_change=_switch)
+    st.toggle("Loss by two columns", key="pivot-on", on_change=_switch, args=(run,))
     if table_session.current().pivot is None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -100,13 +101,16 @@ def _choose_axes(run: Run) -> tuple[Axis, Axis]:
 
 def _take_axes() -> None:
     """Lay out by the chosen columns; one that is chosen for both sides changes places with the other."""
-    before = table_session.current().pivot or FIRST
+    before = table_session.current().pivot
+    assert before is not None, "the columns are shown only then"
     down, across = (st.session_state[f"pivot-{side}"] for side in SIDES)
     table_session.change(pivot=(before[1], before[0]) if down == across else (down, across))
 
 
-def _switch() -> None:
-    table_session.change(pivot=FIRST if st.session_state["pivot-on"] else None)
+def _switch(run: Run) -> None:
+    axes = axes_of(run)
+    down, across, *_ = (column for column in FIRST if column in axes)
+    table_session.change(pivot=(down, across) if st.session_state["pivot-on"] else None)
 
 
 def _show_chart(cells: pl.DataFrame, axes: tuple[Axis, Axis], found: pl.DataFrame) -> None:

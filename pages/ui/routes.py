@@ -16,7 +16,7 @@ from starlette.routing import Match, Route
 from lake.errors import LakeError, UserError
 from lake.filters import Filters
 from lake.store import RUN_ID, Lake, Run, default_root, reading
-from pages.ui import data, health, map_layers, map_state, telemetry
+from pages.ui import data, health, map_layers, map_offers, telemetry
 from pages.ui.map_state import MapState
 
 BLOCK, LARGEST_ID = 1000, 2**63 - 1
@@ -31,8 +31,8 @@ def thumbnail(run: Run, sample_id: int) -> str:
 
 
 def thumbnail_folder(run: Run) -> str:
-    """The address that the images of the run's dataset share, up to the number of the sample."""
-    return f"{_base()}/thumbnails/{run.dataset_id}/"
+    """The address that the images of the run's dataset share, up to the number of the sample; empty without images."""
+    return f"{_base()}/thumbnails/{run.dataset_id}/" if run.has("images") else ""
 
 
 def original(run: Run, sample_id: int) -> str:
@@ -63,7 +63,7 @@ def serve_picture(request: Request) -> Response:
         with reading(default_root()):
             run = data.open_run(default_root(), request.path_params["run_id"])
             samples = data.samples(run).collect()
-            state, refused = map_state.from_query(dict(request.query_params), data.color_columns(run))
+            state, refused = map_offers.read_state(request.query_params, run)
             filters = Filters.from_text(request.query_params.get("f", "")).checked(samples.schema)
             png = _draw(default_root(), run.run_id, filters, state)
     except UserError:

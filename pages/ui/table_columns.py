@@ -11,14 +11,17 @@ NO_AXIS = ("source_name", "out_of_sample", "x", "y", "pca_x", "pca_y")
 
 
 def grouped_columns(run: Run) -> dict[str, list[str]]:
-    """Every column an analyst may show, by what it is about."""
-    return {
+    """Every column an analyst may show, by what it is about; none that is empty in the whole run."""
+    groups = {
         "The sample": ["label", *run.groups, "split", *run.metadata, "source_name"],
         "The model": ["predicted", "correct", "loss", "confidence", "expected_loss", "margin", "out_of_sample"],
         "The image": list(queries.PROPERTIES),
         "Latent space": [*map(queries.cluster_column, METHODS), "neighbors_kept", "x", "y", "pca_x", "pca_y"],
         "What is wrong": ["reason", "duplicate", "leak", "map_family"],
     }
+    empty = data.empty_columns(run)
+    shown = {group: [column for column in columns if column not in empty] for group, columns in groups.items()}
+    return {group: columns for group, columns in shown.items() if columns}
 
 
 def columns_of(run: Run) -> list[str]:

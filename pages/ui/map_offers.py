@@ -1,0 +1,23 @@
+"""What the map of a run can be sized by and can show, and the state an address asks for among that."""
+
+from collections.abc import Mapping
+
+from lake.store import Run
+from pages.ui import data, map_state
+from pages.ui.map_state import MapState
+
+
+def size_columns(run: Run) -> list[str]:
+    """Columns a reader may size dots by."""
+    empty = data.empty_columns(run)
+    return [column for column in map_state.SIZES if column not in empty]
+
+
+def shows(run: Run) -> list[str]:
+    """As what a reader may see samples."""
+    return map_state.SHOWS if run.has("images") else map_state.SHOWS[:1]
+
+
+def read_state(query: Mapping[str, str], run: Run) -> tuple[MapState, list[str]]:
+    """The state an address asks for, and the parameters that were refused as the run has nothing like it."""
+    return map_state.from_query(dict(query), data.color_columns(run), size_columns(run), shows(run))
