@@ -17,7 +17,7 @@ from pages.ui.table_state import TableState
 from pages.ui.words import name, number
 
 MAX_ROWS = 2000
-HEIGHT, ROW_HEIGHT = 560, 44
+HEIGHT, PICTURE_HEIGHT, TEXT_HEIGHT = 560, 44, 35
 
 
 def show_answer(frame: pl.LazyFrame) -> int:
@@ -41,22 +41,26 @@ def sort_rows(frame: pl.LazyFrame, state: TableState) -> pl.LazyFrame:
 
 
 def show_table(run: Run, rows: pl.LazyFrame, columns: list[str]) -> None:
-    """The first rows with thumbnails; a selected row opens its sample."""
+    """The first rows with thumbnails, or with their names in the source; a selected row opens its sample."""
+    pictured = run.has("images")
     image = (pl.lit(thumbnail_folder(run)) + pl.col("sample_id").cast(pl.String) + ".png").alias("image")
-    table = rows.head(MAX_ROWS).select("sample_id", image, *columns).collect()
+    further = columns if pictured else ["source_name", *(c for c in columns if c != "source_name")]
+    table = rows.head(MAX_ROWS).select("sample_id", *([image] if pictured else []), *further).collect()
+    row_height = PICTURE_HEIGHT if pictured else TEXT_HEIGHT
     shown = {c: st.column_config.Column(name(c)) for c in columns}
     shown |= {c: st.column_config.NumberColumn(name(c), format="%.3f") for c in columns if table.schema[c].is_float()}
     state = st.dataframe(
         table,
         hide_index=True,
-        height=min(HEIGHT, ROW_HEIGHT * (len(table) + 1)),
-        row_height=ROW_HEIGHT,
+        height=min(HEIGHT, row_height * (len(table) + 1)),
+        row_height=row_height,
         on_select="rerun",
         selection_mode="single-row",
         key="sample-table",
         column_config={
             "sample_id": st.column_config.NumberColumn("Sample", format="%d", pinned=True),
             "image": st.column_config.ImageColumn("Image", width="small"),
+            "source_name": st.column_config.TextColumn(name("source_name"), width="medium"),
             **shown,
         },
     )

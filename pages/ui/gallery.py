@@ -1,4 +1,4 @@
-"""Galleries: a grid of thumbnails; a click opens the sample."""
+"""Galleries: a grid of thumbnails, of cards where the run has no images; a click opens the sample."""
 
 from pathlib import Path
 
@@ -19,7 +19,8 @@ def show_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str = "los
     if frame.is_empty():
         st.caption("No samples to show: loosen the filters.")
         return
-    items = [_item(run, row, caption) for row in frame.iter_rows(named=True)]
+    pictured = run.has("images")
+    items = [_item(run, row, caption, pictured=pictured) for row in frame.iter_rows(named=True)]
     component = st.components.v2.component(
         "latentlake_gallery",
         html='<div class="gallery"></div>',
@@ -42,11 +43,13 @@ def show_paged_gallery(run: Run, frame: pl.DataFrame | pl.LazyFrame, *, key: str
     show_gallery(run, rows.slice((page - 1) * TILES, TILES).collect(), key=key, caption=caption)
 
 
-def _item(run: Run, row: dict[str, object], caption: str) -> dict[str, object]:
+def _item(run: Run, row: dict[str, object], caption: str, *, pictured: bool) -> dict[str, object]:
+    """What is on a tile: the image, or what the source calls the sample."""
     tile = describe(row, caption)
     return {
         "sample_id": tile.sample_id,
-        "src": thumbnail(run, tile.sample_id),
+        "name": tile.source_name,
+        "src": thumbnail(run, tile.sample_id) if pictured else None,
         "first": tile.first,
         "second": tile.second,
         "wrong": tile.wrong,

@@ -62,11 +62,7 @@ def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
     with right:
         row = find_sample(run, sample_id)
         st.markdown(f"**Number {issue['rank']} of the list: sample {sample_id}** · {describe(row or {})}")
-        shares = [float(str(issue[name])) for name in ("likely_confidence", "likely_neighbor_share", "neighbor_share")]
-        st.caption(
-            f"Likely {plain(str(issue['likely']))}: probability {percent(shares[0])}, {percent(shares[1])} of its "
-            f"neighbours; the label has {percent(shares[2])} of them. Score {number(float(str(issue['score'])))}."
-        )
+        st.caption(f"{_evidence(issue, near=run.has('neighbors'))} Score {number(float(str(issue['score'])))}.")
         classes = [str(issue["likely"]), *(c for c in run.classes if c not in (issue["likely"], issue["label"]))]
         right_class = st.selectbox("If the label is wrong, it is", classes, key=f"right-{sample_id}", width=240)
         note = st.text_input("Note", key=f"note-{sample_id}", max_chars=500)
@@ -77,6 +73,15 @@ def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
             for verdict, text in OTHER_VERDICTS.items():
                 if st.button(text, key=f"verdict-{verdict}"):
                     _say(run, replace(review, verdict=verdict))
+
+
+def _evidence(issue: dict[str, object], *, near: bool) -> str:
+    """What speaks for the likely class: its probability, and neighbours where there are any."""
+    likely, of_likely, of_label = (
+        percent(float(str(issue[name]))) for name in ("likely_confidence", "likely_neighbor_share", "neighbor_share")
+    )
+    said = f"Likely {plain(str(issue['likely']))}: probability {likely}"
+    return f"{said}, {of_likely} of its neighbours; the label has {of_label} of them." if near else f"{said}."
 
 
 def _offer_undo(run: Run, last: dict[str, object], reviewer: str) -> None:

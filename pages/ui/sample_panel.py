@@ -9,6 +9,7 @@ import streamlit as st
 from lake import loss_maps, queries
 from lake.loss_maps import FLOOR_NATS, Maps
 from lake.store import Run
+from pages.sentences import missing
 from pages.ui import charts, data, filters
 from pages.ui.chart_files import show_chart
 from pages.ui.navigation import link
@@ -46,15 +47,23 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
             alt="Probability of each class",
         )
     _show_why_and_nearest(run, sample_id, str(row["label"] or row["predicted"]))
-    targets = {"similar": "Fetch similar", "loss_analysis": "Analyse its loss", "population_map": "Show on the map"}
-    if on_map:
-        del targets["population_map"]
     with st.container(horizontal=True):
-        for page, label in targets.items():
+        for page, label in _targets(run, on_map=on_map).items():
             link(page, label, sample=sample_id)
     with st.expander("All that was measured"):
-        facts = [{"what": name, "value": _show(value)} for name, value in row.items()]
+        empty = data.empty_columns(run)
+        facts = [{"what": name, "value": _show(value)} for name, value in row.items() if name not in empty]
         st.dataframe(pl.DataFrame(facts), hide_index=True, height=280)
+
+
+def _targets(run: Run, *, on_map: bool) -> dict[str, str]:
+    """The pages that have more to show of a sample, with what they are there for."""
+    targets = {"similar": "Fetch similar"} if missing.has(run, missing.SIMILAR) else {}
+    if data.map_layers(run):
+        targets["loss_analysis"] = "Analyse its loss"
+    if missing.has(run, missing.MAP) and not on_map:
+        targets["population_map"] = "Show on the map"
+    return targets
 
 
 def _show_why_and_nearest(run: Run, sample_id: int, target: str) -> None:
@@ -85,8 +94,13 @@ def _show_why_and_nearest(run: Run, sample_id: int, target: str) -> None:
 
 
 def _show_nearest(run: Run, sample_id: int) -> None:
-    nearest = data.neighbors(run, sample_id).head(NEAREST)["neighbor_id"].to_list()
+    nearest = data.neighbors(run, sample_id).head(NEAREST)["neighbor_id"]
+    if nearest.is_empty():
+        return
     st.caption(f"The {len(nearest)} nearest in latent space")
+    if not run.has("images"):
+        st.markdown("\n".join(f"- {_name(row)}" for row in data.samples_of(run, nearest).iter_rows(named=True)))
+        return
     pictures = "".join(
         f'<img src="{escape(thumbnail(run, i))}" alt="Sample {i}" title="Sample {i}" style="{NEAREST_STYLE}">'
         for i in nearest
@@ -95,9 +109,19 @@ def _show_nearest(run: Run, sample_id: int) -> None:
 
 
 def show_image(run: Run, sample_id: int) -> None:
-    """The image as wide as its column, pixels kept sharp."""
+    """The image as wide as its column, pixels kept sharp; without images what the source calls the sample."""
+    if not run.has("images"):
+        row = find_sample(run, sample_id)
+        st.caption(f"In the source  \n**{plain(str(row['source_name']))}**" if row else "")
+        return
     style = "width:100%;aspect-ratio:1;image-rendering:pixelated;border-radius:8px"
     st.html(f'<img src="{escape(thumbnail(run, sample_id))}" alt="Sample {sample_id}" style="{style}">')
+
+
+def _name(row: Mapping[str, object]) -> str:
+    """A sample among others in Markdown: its number, what it is, and what the source calls it."""
+    what = row["label"] or f"{row['predicted']}?"
+    return f"{row['sample_id']}: {plain(str(what))} · {plain(str(row['source_name']))}"
 
 
 def find_sample(run: Run, sample_id: int) -> dict[str, object] | None:
