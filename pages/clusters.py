@@ -9,16 +9,22 @@ from lake import queries
 from lake.cluster_contracts import METHODS
 from lake.filters import Filters
 from lake.store import Run
+from pages.sentences.missing import GROUPS
 from pages.ui import charts, data, filters, pooled
 from pages.ui.chart_files import show_chart
 from pages.ui.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
 from pages.ui.gallery import show_gallery, show_paged_gallery
+from pages.ui.missing import show_missing
 from pages.ui.rows import pick_row
 from pages.ui.versus import ATTRIBUTES, show_versus
 from pages.ui.words import GLOSSARY, counted, number, plain
 
 IN_THE_GALLERY = 24
 RAISED = 0.05
+NAMED = (
+    f" {ATTRIBUTES} A property is named only if it differs from all other samples (adjusted p < .05) by a Cliff's "
+    "delta of .33 or more."
+)
 
 
 def show_answer(summaries: pl.DataFrame) -> None:
@@ -57,14 +63,18 @@ def keep_passing(run: Run, method: str, summaries: pl.DataFrame) -> pl.DataFrame
     return kept
 
 
-def pick_group(summaries: pl.DataFrame) -> dict[str, Any]:
-    """The table of groups; returns the one the reader chose, at first the hardest."""
+def pick_group(summaries: pl.DataFrame, *, described: bool) -> dict[str, Any]:
+    """The table of groups, with what sets each apart where properties were measured.
+
+    Returns the one the reader chose, at first the hardest.
+    """
     ordered = summaries.sort("lift", descending=True, nulls_last=True)
     mixes = pl.Series("classes", [mix_text(mix) for mix in ordered["class_mix"]])
     stability = pl.Series("stability", [stability_in_words(value) for value in ordered["stability"]])
     table = ordered.with_columns(mixes, stability).select(
         "cluster", "classes", "n", "lift", "lift_low", "lift_high", "adjusted_p", "stability", "description"
     )
+    table = table if described else table.drop("description")
     column = st.column_config
     return pick_row(
         ordered,
@@ -90,8 +100,9 @@ def show_group(run: Run, method: str, summary: dict[str, Any]) -> None:
     column = queries.cluster_column(method)
     members = filters.filtered(run).filter(pl.col(column) == summary["cluster"])
     st.subheader(f"Group {summary['cluster']}: {plain(mix_text(summary['class_mix']))}")
-    description = str(summary["description"]).rstrip(".")
-    st.markdown(plain(f"{description[:1].upper()}{description[1:]}."))
+    if run.has("properties"):
+        description = str(summary["description"]).rstrip(".")
+        st.markdown(plain(f"{description[:1].upper()}{description[1:]}."))
     left, right = st.columns([1, 2], gap="large")
     with left:
         _show_mix(run, pl.DataFrame(summary["class_mix"], schema={"label": pl.String, "n": pl.Int64}))
@@ -142,9 +153,9 @@ def show_maps(run: Run, method: str, cluster: int) -> None:
 
 
 def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> None:
-    """The group against another one that the reader picks, at first the largest other."""
+    """The group against another one that the reader picks, in measured properties; nothing where there are none."""
     others = summaries.filter(pl.col("cluster") != cluster).sort("cluster")
-    if others.is_empty():
+    if others.is_empty() or not run.has("properties"):
         return
     st.subheader("Against another group")
     names = {
@@ -174,6 +185,8 @@ def show_noise(run: Run, method: str) -> None:
 def main() -> None:
     run = data.current_run()
     st.title("Groups")
+    if show_missing(run, GROUPS):
+        return
     method = st.segmented_control(
         "Method", METHODS, default="kmeans", required=True, format_func=METHOD_NAMES.__getitem__, key="method"
     )
@@ -181,15 +194,12 @@ def main() -> None:
     summaries = data.table(run, "cluster_summaries").filter(pl.col("method") == method)
     if summaries.is_empty():
         st.info(f"{METHOD_NAMES[method]} found no groups in this run.")
-        st.stop()
+        return
     show_answer(summaries)
     show_quality(run, method)
-    summary = pick_group(keep_passing(run, method, summaries))
+    summary = pick_group(keep_passing(run, method, summaries), described=run.has("properties"))
     cluster = int(summary["cluster"])
-    st.caption(
-        f"Select a row to open its group. {ATTRIBUTES} A property is named only if it differs from all other samples "
-        "(adjusted p < .05) by a Cliff's delta of .33 or more."
-    )
+    st.caption(f"Select a row to open its group.{NAMED if run.has('properties') else ''}")
     show_group(run, method, summary)
     show_other(run, method, cluster, summaries)
     show_maps(run, method, cluster)

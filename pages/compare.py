@@ -5,7 +5,9 @@ import streamlit as st
 
 from lake import compare
 from lake.store import Run
+from pages.sentences import missing
 from pages.sentences.changes import tabulate_figures
+from pages.sentences.missing import GROUPS, MAP
 from pages.ui import data, filters
 from pages.ui.data_drift import show_run_drift, show_split_drift
 from pages.ui.figure import show_figure
@@ -17,6 +19,7 @@ from pages.ui.run_changes import show_findings, show_samples
 from pages.ui.words import GLOSSARY, plain
 
 PARTS = ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"]
+NEEDED = {"Map": MAP, "Groups": GROUPS}  # what both runs must have for a part of the comparison
 FIGURE_WIDTH = 238
 
 
@@ -28,8 +31,11 @@ def pick_other(run: Run) -> Run | None:
     others = list(dict.fromkeys([*first, *same, *foreign]))
     if not others:
         st.markdown("## This lake has one run, so there is nothing to compare it with yet.")
-        st.markdown("Change a setting or the data, publish a second run, then come back:")
-        st.code("latentlake refresh --seed 1", language=None)
+        if missing.MODEL.is_met(run):
+            st.markdown("Change a setting or the data, publish a second run, then come back:")
+            st.code("latentlake refresh --seed 1", language=None)
+        else:
+            st.markdown("Bring the predictions of another model on the same samples, then come back.")
         return None
     chosen = st.selectbox("Against", others, key="against", bind="query-params", width=320)
     other = data.open_run(run.lake.root, chosen or others[0])
@@ -74,7 +80,8 @@ def show_costs(run: Run, before: Run) -> None:
 
 def show_part(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) -> None:
     """The part of the comparison that the reader chose."""
-    part = st.segmented_control("What changed", PARTS, default=PARTS[0], required=True, key="part", bind="query-params")
+    parts = [p for p in PARTS if p not in NEEDED or all(missing.has(r, NEEDED[p]) for r in (run, before))]
+    part = st.segmented_control("What changed", parts, default=parts[0], required=True, key="part", bind="query-params")
     match part:
         case "Losses":
             show_loss_changes(run, before, pairs)

@@ -6,6 +6,7 @@ import streamlit as st
 from lake import queries
 from lake.statistics import wilson_interval
 from lake.store import Run
+from pages.sentences import missing
 from pages.ui import charts, confusion_list, data, filters, scales
 from pages.ui.chart_files import show_chart
 from pages.ui.gallery import show_gallery
@@ -18,15 +19,15 @@ MATRIX = "Confusion matrix of given label by prediction"
 Cell = dict[str, object]
 
 
-def show_answer(held_out: pl.LazyFrame) -> Cell | None:
-    """The largest confusion in one sentence; None where nothing is wrong."""
+def show_answer(held_out: pl.LazyFrame, noun: str) -> Cell | None:
+    """The largest confusion in one sentence; None where nothing is wrong. `noun` is what one sample is called."""
     confusions = queries.top_confusions(held_out).collect()
     if confusions.is_empty():
         st.markdown("## No held-out sample that passes the filters is misclassified.")
         return None
     top = confusions.row(0, named=True)
     errors = int(confusions["n"].sum())
-    images = counted(top["total"], f"{plain(top['label'])} image")
+    images = counted(top["total"], f"{plain(top['label'])} {noun}")
     st.markdown(
         f"## The largest confusion: **{share_with_interval(top['n'], top['total'])}** of the {images} "
         f"{'is' if top['total'] == 1 else 'are'} called **{plain(top['predicted'])}**, "
@@ -112,7 +113,7 @@ def show_reliability(held_out: pl.LazyFrame) -> None:
 
 
 def show_cell(run: Run, held_out: pl.LazyFrame, cell: Cell) -> None:
-    """The samples of a cell, and what sets them apart from the right ones of their class."""
+    """The samples of a cell, and what sets them apart from the right ones of their class in measured properties."""
     label, predicted = str(cell["label"]), str(cell["predicted"])
     of_class = held_out.filter(pl.col("label") == label).collect()
     inside = of_class["predicted"] == predicted
@@ -122,7 +123,7 @@ def show_cell(run: Run, held_out: pl.LazyFrame, cell: Cell) -> None:
     st.caption("Highest loss first. Click another cell of the matrix to see its samples.")
     show_gallery(run, shown.head(IN_THE_GALLERY), key="cell-gallery")
     compared = of_class.filter(inside | of_class["correct"])
-    if label == predicted or not 0 < len(shown) < len(compared):
+    if label == predicted or not 0 < len(shown) < len(compared) or not run.has("properties"):
         return
     st.subheader(f"What sets them apart from {plain(label)} images that are right")
     names = (f"Called {predicted}", "Right")
@@ -145,8 +146,8 @@ def main() -> None:
     held_out = filters.filtered(run).filter(queries.HELD_OUT)
     if held_out.select(pl.len()).collect().item() == 0:
         st.info("No labelled held-out sample passes the filters: loosen them in the sidebar.")
-        st.stop()
-    top = show_answer(held_out)
+        return
+    top = show_answer(held_out, missing.noun(run))
     left, right = st.columns([3, 2], gap="large")
     with left:
         cell = pick_cell(run, held_out) or top

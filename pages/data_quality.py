@@ -6,6 +6,7 @@ import streamlit as st
 from lake import queries
 from lake.quality_contracts import COPIES, TIERS
 from lake.store import Run
+from pages.sentences import missing
 from pages.ui import data, filters
 from pages.ui.copies import show_pairs
 from pages.ui.gallery import show_paged_gallery
@@ -15,8 +16,8 @@ from pages.ui.words import GLOSSARY, PERCENT, percent, share_with_interval
 
 KINDS = {"label": "Likely wrong", "ambiguous": "Ambiguous"}
 LISTED = {
-    "label": "labels that model and neighbours contradict, most doubtful first.",
-    "ambiguous": "images for which the label and another class are both likely, the most even first.",
+    "label": "labels that {doubters}, most doubtful first.",
+    "ambiguous": "{noun}s for which the label and another class are both likely, the most even first.",
 }
 ROWS = 300
 
@@ -24,13 +25,19 @@ ROWS = 300
 def show_answer(run: Run) -> None:
     """How many labels are doubtful and how far that list can be believed; how many held-out images were trained on."""
     issues = data.table(run, "label_issues").filter(kind="label")
-    samples = data.samples(run)
-    judged = samples.filter(queries.HELD_OUT).select(pl.len()).collect().item()
-    leaks = samples.filter(queries.HELD_OUT & pl.col("leak")).select(pl.len()).collect().item()
-    st.markdown(
-        f"## Model and neighbours agree on another class for {len(issues):,} of {judged:,} labels{_believed(run)}; "
-        f"{leaks:,} held-out {'image has' if leaks == 1 else 'images have'} a copy in training."
-    )
+    judged = data.samples(run).filter(queries.HELD_OUT).select(pl.len()).collect().item()
+    count = f"{len(issues):,} of {judged:,} labels"
+    agreed = f"Model and neighbours agree on another class for {count}"
+    said = agreed if run.has("neighbors") else f"The model alone contradicts {count}"
+    st.markdown(f"## {said}{_believed(run)}{_leaked(run)}.")
+
+
+def _leaked(run: Run) -> str:
+    """How many held-out images were trained on, in words; nothing where copies could not be looked for."""
+    if not missing.has(run, missing.COPIES):
+        return ""
+    leaks = data.samples(run).filter(queries.HELD_OUT & pl.col("leak")).select(pl.len()).collect().item()
+    return f"; {leaks:,} held-out {'image has' if leaks == 1 else 'images have'} a copy in training"
 
 
 def _believed(run: Run) -> str:
@@ -54,12 +61,16 @@ def show_label_issues(run: Run) -> None:
     if listed.is_empty():
         st.info("No such label passes the filters, or none was found in this run.")
         return
-    st.caption(f"{len(listed):,} samples, {LISTED[kind]} Only labels the model was not trained on are judged.")
+    doubters = "model and neighbours contradict" if run.has("neighbors") else "the model alone contradicts"
+    what = LISTED[kind].format(doubters=doubters, noun=missing.noun(run))
+    st.caption(f"{len(listed):,} samples, {what} Only labels the model was not trained on are judged.")
     show_paged_gallery(run, listed, key="issues-gallery", caption="score")
     number = st.column_config.NumberColumn
-    shares = ["self_confidence", "likely_confidence", "neighbor_share", "likely_neighbor_share", "expected_precision"]
+    near = ["neighbor_share", "likely_neighbor_share"] if run.has("neighbors") else []
+    shares = ["self_confidence", "likely_confidence", *near, "expected_precision"]
+    margin = ["aum"] if run.has("dynamics") else []
     st.dataframe(
-        listed.head(ROWS).select("rank", "sample_id", "label", "likely", pl.col(shares) * 100, "aum", "score"),
+        listed.head(ROWS).select("rank", "sample_id", "label", "likely", pl.col(shares) * 100, *margin, "score"),
         hide_index=True,
         column_config={
             "rank": number("Rank", width="small"),
@@ -119,8 +130,11 @@ def main() -> None:
         show_proofs(run, "label issues")
         show_label_issues(run)
     with copies:
-        show_proofs(run, "duplicates")
-        show_copies(run)
+        if said := missing.say(run, missing.COPIES):
+            st.info(said)
+        else:
+            show_proofs(run, "duplicates")
+            show_copies(run)
     with reviews:
         show_queue(run)
 

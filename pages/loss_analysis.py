@@ -10,9 +10,11 @@ from lake import loss_maps, queries
 from lake.errors import UserError
 from lake.store import Run
 from pages.sentences.claims import NO_MAPS
+from pages.sentences.missing import LOSS_MAPS
 from pages.ui import data, filters, live_explain, pooled
 from pages.ui.map_families import show_families
 from pages.ui.map_panel import Look, Picture, show_beside, show_panel
+from pages.ui.missing import show_missing
 from pages.ui.pooled import Comparison
 from pages.ui.proofs import show_proofs
 from pages.ui.routes import thumbnail
@@ -209,9 +211,11 @@ def show_upload(run: Run, look: Look) -> None:
 def main() -> None:
     run = data.current_run()
     st.title("Why")
+    if show_missing(run, LOSS_MAPS):
+        return
     if not data.map_layers(run):
-        st.info(NO_MAPS)
-        st.stop()
+        st.markdown(f"## {NO_MAPS}")
+        return
     sample_id, sample = choose_sample(run)
     answer = st.container()
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):

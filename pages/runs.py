@@ -7,6 +7,7 @@ import streamlit as st
 
 from lake import queries
 from lake.store import Run, default_root
+from pages.sentences import missing
 from pages.ui import charts, data
 from pages.ui.chart_files import show_chart
 from pages.ui.navigation import link
@@ -89,7 +90,7 @@ def show_training(run: Run) -> None:
     """Loss and speed over the training."""
     training = data.table(run, "training").sort("step")
     if training.is_empty():
-        st.info("The model was brought as a checkpoint: how it was trained is not known here.")
+        st.info(missing.say_untrained(run))
         return
     drawn = {"loss": "Training loss (nats)", "images_per_second": "Images per second"}
     for column, (measure, title) in zip(st.columns(2, gap="large"), drawn.items(), strict=True):
@@ -129,10 +130,9 @@ def main() -> None:
     st.title("Runs")
     found = history()
     newest = found.row(0, named=True)
-    st.markdown(
-        f"## {len(found)} published run{'s' if len(found) > 1 else ''}; the latest is right on "
-        f"**{percent(newest['test_accuracy'] or 0)}** of the test images."
-    )
+    right, noun = newest["test_accuracy"], missing.noun(data.open_run(default_root(), newest["run_id"]))
+    said = "" if right is None else f"; the latest is right on **{percent(right)}** of the test {noun}s"
+    st.markdown(f"## {len(found)} published run{'s' if len(found) > 1 else ''}{said}.")
     show_history(found)
     show_refused()
     link("compare", "Compare two runs", icon=":material/compare_arrows:")

@@ -9,10 +9,13 @@ from lake.filters import Filters
 from lake.similar import Vector
 from lake.store import Run
 from lake.vectors import to_unit
+from pages.sentences import missing
+from pages.sentences.missing import SIMILAR
 from pages.ui import data, live_explain
 from pages.ui.differences import say_differences
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.map_inset import show_on_map
+from pages.ui.missing import show_missing
 from pages.ui.navigation import address, page
 from pages.ui.sample_ids import read_sample_ids
 from pages.ui.sample_panel import choose_sample, draw_sample
@@ -25,15 +28,15 @@ COUNTS = [20, 50, 100]
 Sample = dict[str, object]
 
 
-def show_answer(seed: Sample | None, found: pl.DataFrame) -> None:
-    """What the nearest are, in one sentence."""
+def show_answer(seed: Sample | None, found: pl.DataFrame, noun: str) -> None:
+    """What the nearest are, in one sentence; `noun` is what one of them is called."""
     labelled = found.drop_nulls("label")
     if labelled.is_empty():
-        st.markdown("## None of the similar images has a label.")
+        st.markdown(f"## None of the similar {noun}s has a label.")
         return
     top, n = labelled["label"].value_counts(sort=True).row(0)
     sentence = (
-        f"**{n} of the {len(labelled)}** most similar labelled images are {plain(top)} ({percent(n / len(labelled))})"
+        f"**{n} of the {len(labelled)}** most similar labelled {noun}s are {plain(top)} ({percent(n / len(labelled))})"
     )
     if seed and seed["label"] and seed["label"] != top:
         sentence += f", but this one is labelled {plain(str(seed['label']))}"
@@ -53,7 +56,9 @@ def choose_examples(run: Run, sample_id: int) -> tuple[list[int], Vector]:
 
 
 def upload_example(run: Run) -> Vector | None:
-    """The direction of an image of the reader; None where there is none."""
+    """The direction of an image of the reader; None where there is none, or no model that could look at one."""
+    if not missing.MODEL.is_met(run):
+        return None
     with st.expander("Start from an image of your own", on_change="rerun") as expander:
         if not expander.open:
             return None
@@ -75,9 +80,8 @@ def upload_example(run: Run) -> Vector | None:
 def choose_among(run: Run, seed: Sample | None, left_out: list[int]) -> np.ndarray:
     """Which samples may be found, by the options; a reader's image has no split, label or prediction of its own."""
     of_seed = [OTHER_SPLIT, OTHER_LABEL, SAME_PREDICTION] if seed else []
-    options = st.pills(
-        "Only", [*of_seed, HELD_OUT, NOT_A_COPY], selection_mode="multi", key="similar-only", bind="query-params"
-    )
+    of_all = [HELD_OUT, NOT_A_COPY] if missing.has(run, missing.COPIES) else [HELD_OUT]
+    options = st.pills("Only", [*of_seed, *of_all], selection_mode="multi", key="similar-only", bind="query-params")
     of = seed or {"split": "", "label": "", "predicted": ""}
     conditions = {
         OTHER_SPLIT: pl.col("split") != of["split"],
@@ -91,11 +95,12 @@ def choose_among(run: Run, seed: Sample | None, left_out: list[int]) -> np.ndarr
 
 
 def show_found(run: Run, found: pl.DataFrame) -> None:
-    """Gallery, what the images share, and ways to take them along."""
-    st.markdown(f"**{len(found)} similar images**, most similar first")
+    """Gallery, what they share in measured properties, and ways to take them along."""
+    st.markdown(f"**{len(found)} similar {missing.noun(run)}s**, most similar first")
     show_paged_gallery(run, found, key="similar-gallery", caption="similarity")
-    measured = data.shared(run, found["sample_id"].to_list())
-    st.markdown(f"**What they share:** {say_differences(measured, others='all others')}")
+    if run.has("properties"):
+        measured = data.shared(run, found["sample_id"].to_list())
+        st.markdown(f"**What they share:** {say_differences(measured, others='all others')}")
     text = Filters.of(sample_id=[str(i) for i in found["sample_id"]]).to_text()
     with st.container(horizontal=True):
         for name, label in {"population_map": "On the map", "samples": "As a table"}.items():
@@ -114,6 +119,8 @@ def show_found(run: Run, found: pl.DataFrame) -> None:
 def main() -> None:
     run = data.current_run()
     st.title("Similar")
+    if show_missing(run, SIMILAR):
+        return
     sample_id, sample = choose_sample(run)
     answer = st.container()
     left_out, query = choose_examples(run, sample_id)
@@ -125,7 +132,7 @@ def main() -> None:
     nearest = data.index(run).search(query if own is None else own, count, among=among)
     found = nearest.join(data.samples_of(run, nearest["sample_id"]), on="sample_id", maintain_order="left")
     with answer:
-        show_answer(seed, found)
+        show_answer(seed, found, missing.noun(run))
     if found.is_empty():
         st.info("No sample passes the options: switch some off.")
         return

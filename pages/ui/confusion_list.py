@@ -41,7 +41,7 @@ def pick_confusion(cells: pl.DataFrame) -> Cell | None:
             "mean_loss": st.column_config.NumberColumn(
                 "Loss", format="%.2f", width=48, help="Mean cross-entropy in nats."
             ),
-            "images": st.column_config.LinkColumn("Images", display_text="Open", width=58),
+            "images": st.column_config.LinkColumn("Table", display_text="Open", width=58),
         },
     )
     rest = f"The {len(shown):,} most frequent of {len(ranked):,} confusions. " if len(ranked) > len(shown) else ""

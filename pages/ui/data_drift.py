@@ -37,8 +37,12 @@ def _show(found: Drift, *, key: str) -> None:
     """The sentences, and behind a fold every test."""
     for sentence in found.sentences():
         st.markdown(plain(sentence))
-    with st.expander(f"All {len(found.properties) + len(found.spaces)} tests"):
-        _show_properties(found.properties, key=f"{key}-properties")
+    n = len(found.properties) + len(found.spaces)
+    if not n:
+        return
+    with st.expander(f"All {n} tests"):
+        if len(found.properties):
+            _show_properties(found.properties, key=f"{key}-properties")
         if len(found.spaces):
             _show_spaces(found.spaces, key=f"{key}-spaces")
 

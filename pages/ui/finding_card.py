@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from lake.store import Run
-from pages.sentences import findings
+from pages.sentences import findings, missing
 from pages.sentences.findings import Finding
 from pages.ui import data
 from pages.ui.copy_link import copy_link
@@ -38,7 +38,17 @@ def show_finding(run: Run, finding: Finding) -> None:
         show_gallery(run, examples, key=f"finding-{finding['finding_id']}")
         with st.container(horizontal=True, vertical_alignment="center"):
             for name, label in TARGETS.items():
-                if name != "confusion" or finding["errors"] is not None:
+                if _leads_somewhere(run, finding, name):
                     st.page_link(page(name), label=label, query_params={**address(), "f": finding["filter"]})
             pinned = urlencode({"run": run.run_id, "finding": finding["finding_id"]})
             copy_link("Copy link", key=f"link-{finding['finding_id']}", query=pinned)
+
+
+def _leads_somewhere(run: Run, finding: Finding, name: str) -> bool:
+    """Whether the page of that name has something to show of the finding."""
+    shown = {
+        "population_map": missing.has(run, missing.MAP),
+        "confusion": finding["errors"] is not None,
+        "loss_analysis": bool(data.map_layers(run)),
+    }
+    return shown.get(name, True)

@@ -11,7 +11,7 @@ def show_proofs(run: Run, subject: str) -> None:
     """One line, and every figure behind a fold."""
     proofs = data.table(run, "proofs").filter(subject=subject).sort("claim")
     if proofs.is_empty():
-        st.caption("What proves these was not measured in this run: it is older than the measurement.")
+        st.caption("What proves these was not measured in this run.")
         return
     with st.expander(say_proofs(proofs, subject)):
         st.dataframe(

@@ -61,7 +61,7 @@ def show_samples(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) 
         f"{which}Percentage points of the label more or fewer than in the other run: red is worse, blue is better. "
         "Point at a cell for its number of samples."
     )
-    link("confusion", "Open the images of a cell", icon=":material/grid_view:")
+    link("confusion", "Open the samples of a cell", icon=":material/grid_view:")
 
 
 def _link_to_samples(members: pl.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""The guided tour: the six claims of a run, one strip on the page that shows each, the step kept in the address."""
+"""The guided tour: the claims of a run, one strip on the page that shows each, the step kept in the address."""
 
 import streamlit as st
 
@@ -11,10 +11,13 @@ STEP = "tour"
 
 
 def show_start(run: Run) -> None:
-    """The way in, for whoever reads this for the first time."""
+    """The way in, for whoever reads this for the first time; nothing where the run can claim nothing."""
     found = data.claims(run)
+    if not found:
+        return
+    claims = "One claim, on" if len(found) == 1 else f"{len(found)} claims, each on"
     with st.container(horizontal=True, vertical_alignment="center", key="tour-start"):
-        st.markdown(f"New here? {len(found)} claims, each on the page that shows it, with its count.", width="content")
+        st.markdown(f"New here? {claims} the page that shows it, with its count.", width="content")
         _link(run, found, 1, "Take the tour", ":material/tour:")
 
 
