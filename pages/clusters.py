@@ -137,9 +137,14 @@ def show_galleries(run: Run, members: pl.LazyFrame, distances: pl.DataFrame) -> 
         "Highest loss": members.filter(queries.HELD_OUT).sort("loss", descending=True),
         "Unlabeled": members.filter(pl.col("label").is_null()).sort("expected_loss", descending=True),
     }
-    for i, (tab, view) in enumerate(zip(st.tabs(list(views)), views.values(), strict=True)):
+    found = {title: view.head(IN_THE_GALLERY).collect() for title, view in views.items()}
+    shown = {title: frame for title, frame in found.items() if len(frame)}
+    if not shown:
+        st.info("No member of the group passes the filters: loosen them in the sidebar.")
+        return
+    for (title, frame), tab in zip(shown.items(), st.tabs(list(shown)), strict=True):
         with tab:
-            show_gallery(run, view.head(IN_THE_GALLERY).collect(), key=f"group-{i}", caption="loss")
+            show_gallery(run, frame, key=f"group-{title}", caption="loss")
 
 
 def show_maps(run: Run, method: str, cluster: int) -> None:

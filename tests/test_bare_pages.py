@@ -223,6 +223,16 @@ def test_a_filter_by_an_empty_column_is_refused_in_words_and_leaves_every_sample
     assert "**Filters** · 18 of 80 samples" in shown(app)
 
 
+def test_a_group_has_only_galleries_that_show_a_sample(lakes: dict[str, str], open_page: Open) -> None:
+    tabs = {
+        text: [tab.label for tab in open_page(lakes["embeddings"], "clusters", f=text).tabs]
+        for text in ("", "label.present", "label.null")
+    }
+    assert tabs[""] == ["Most typical", "Farthest", "Highest loss", "Unlabeled"]
+    assert tabs["label.present"] == ["Most typical", "Farthest", "Highest loss"]
+    assert tabs["label.null"] == ["Most typical", "Farthest", "Unlabeled"]
+
+
 def test_losses_by_two_columns_begin_with_columns_that_the_run_has(root: str, kind: str, open_page: Open) -> None:
     app = open_page(root, "samples")
     app.toggle(key="pivot-on").set_value(True).run()
