@@ -139,9 +139,6 @@ def show_galleries(run: Run, members: pl.LazyFrame, distances: pl.DataFrame) -> 
     }
     found = {title: view.head(IN_THE_GALLERY).collect() for title, view in views.items()}
     shown = {title: frame for title, frame in found.items() if len(frame)}
-    if not shown:
-        st.info("No member of the group passes the filters: loosen them in the sidebar.")
-        return
     for (title, frame), tab in zip(shown.items(), st.tabs(list(shown)), strict=True):
         with tab:
             show_gallery(run, frame, key=f"group-{title}", caption="loss")

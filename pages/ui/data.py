@@ -1,6 +1,5 @@
 """Everything pages read, cached by run and plain arguments; filtering happens outside the caches."""
 
-import numpy as np
 import polars as pl
 import streamlit as st
 from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
@@ -26,7 +25,6 @@ from pages.ui.access import access
 
 SECONDS_UNTIL_NEW_RUNS_SHOW = 10
 SECONDS_READY = 5
-COMMON_QUANTILE = 0.9
 
 
 @st.cache_data(ttl=SECONDS_UNTIL_NEW_RUNS_SHOW, max_entries=4, show_spinner=False)
@@ -405,10 +403,3 @@ def _image_size(root: str, run_id: str, sample_id: int) -> dict[str, int | None]
 def image_size(run: Run, sample_id: int) -> dict[str, int | None] | None:
     """Pixels of a sample's image and of what it was before, as `queries.image_size` has them; None without an image."""
     return _image_size(run.lake.root, run.run_id, sample_id)
-
-
-def common_limit(run: Run, layer: str) -> float:
-    """The end of a scale that suits most maps of the layer that have something to explain, in nats."""
-    largest = maps(run, layer).max_abs
-    loud = largest[largest >= loss_maps.FLOOR_NATS]
-    return float(np.quantile(loud, COMMON_QUANTILE)) if len(loud) else loss_maps.FLOOR_NATS

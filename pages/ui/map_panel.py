@@ -18,6 +18,7 @@ from pages.ui.signed_map import CHECKS, SignedMap, to_csv, to_png
 from pages.ui.words import GLOSSARY, number, plain
 
 MAP_SIDE, SMALL_SIDE = 232, 200
+COMMON_QUANTILE = 0.9
 IMAGE_STYLE = "aspect-ratio:1;image-rendering:pixelated;border-radius:8px"
 
 
@@ -31,7 +32,7 @@ class Look:
 
     def limit(self, run: Run, shown: SignedMap) -> float:
         """The end of the colour scale in nats."""
-        return data.common_limit(run, self.layer) if self.common_scale else max(shown.max_abs, FLOOR_NATS)
+        return _common_limit(run, self.layer) if self.common_scale else max(shown.max_abs, FLOOR_NATS)
 
 
 @dataclass(frozen=True)
@@ -142,3 +143,10 @@ def _show_export(shown: SignedMap, image: NDArray[np.uint8], limit: float, look:
             icon=":material/download:",
             on_click="ignore",
         )
+
+
+def _common_limit(run: Run, layer: str) -> float:
+    """The end of a scale that suits most maps of the layer that have something to explain, in nats."""
+    largest = data.maps(run, layer).max_abs
+    loud = largest[largest >= FLOOR_NATS]
+    return float(np.quantile(loud, COMMON_QUANTILE)) if len(loud) else FLOOR_NATS
