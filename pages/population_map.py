@@ -26,7 +26,7 @@ MOST_ROWS = 100_000  # of the table: what a browser should hold
 def show_controls(run: Run) -> None:
     """What to colour and size by, and how to draw."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Colour", data.color_columns(run), format_func=name, key="map-color", width=CONTROL_WIDTH)
+        st.selectbox("Colour", map_offers.color_columns(run), format_func=name, key="map-color", width=CONTROL_WIDTH)
         st.selectbox("Size", map_offers.size_columns(run), format_func=name, key="map-size", width=CONTROL_WIDTH)
         choices = {"View": ("map-layout", LAYOUTS), "Show": ("map-show", {s: SHOWN[s] for s in map_offers.shows(run)})}
         for label, (key, names) in choices.items():

@@ -19,7 +19,7 @@ from lake.errors import FilterError
 from lake.filters import Filters
 from lake.queries import scan_samples
 from lake.store import Lake
-from pages.ui import data, map_state
+from pages.ui import map_offers, map_state
 from pages.ui.guard import Guard
 from pages.ui.routes import ROUTES
 from pages.ui.sample_ids import read_sample_id, read_sample_ids
@@ -207,7 +207,7 @@ def test_filters_of_any_text_are_refused_in_words_or_hold_on_every_sample(tiny_l
 
 
 def test_any_parameters_of_the_map_give_a_view_that_reads_itself_back(tiny_lake: str) -> None:
-    colors = data.color_columns(Lake(tiny_lake).run())
+    colors = map_offers.color_columns(Lake(tiny_lake).run())
     rng, kept = random.Random(3), 0
     for _ in range(PARSED // 4):
         query = map_query(rng)

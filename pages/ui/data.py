@@ -5,7 +5,6 @@ import streamlit as st
 from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
 
 from lake import compare, drift, histograms, loss_maps, map_drift, pivots, queries
-from lake.cluster_contracts import METHODS
 from lake.differences import Ranked
 from lake.drift import Drift
 from lake.filters import Filters
@@ -223,16 +222,6 @@ def empty_columns(run: Run) -> set[str]:
     """Columns in which no sample has a value, such as those of what predictions were brought without."""
     empty = {column.name for column in _samples(run.lake.root, run.run_id) if column.null_count() == len(column)}
     return empty if missing.has(run, missing.COPIES) else {*empty, "leak"}
-
-
-def color_columns(run: Run) -> list[str]:
-    """Columns a reader may colour by, the first grouping first."""
-    clusters = [queries.cluster_column(method) for method in METHODS]
-    said = ["label", "predicted", "split", "correct"]
-    measured = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept"]
-    empty = empty_columns(run)
-    columns = [*run.groups, *said, *clusters, *measured, *coarse_metadata(run), *queries.PROPERTIES]
-    return [column for column in columns if column not in empty]
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

@@ -4,7 +4,7 @@ import polars as pl
 
 from lake.filters import Filters
 from lake.store import Run
-from pages.ui import charts, data, map_layers
+from pages.ui import charts, data, map_layers, map_offers
 from pages.ui.chart_files import show_chart
 from pages.ui.map_state import MapState
 from pages.ui.routes import map_picture, thumbnail_folder
@@ -15,7 +15,7 @@ HEIGHT = 300
 def show_on_map(run: Run, found: pl.DataFrame, *, chosen: int | None, key: str) -> None:
     """The samples found in colour over all others in grey, with a ring around the chosen one."""
     filters = Filters.of(sample_id=[str(i) for i in found["sample_id"]])
-    state, folder = MapState(color=data.color_columns(run)[0], sample=chosen), thumbnail_folder(run)
+    state, folder = MapState(color=map_offers.color_columns(run)[0], sample=chosen), thumbnail_folder(run)
     samples, nobody = data.samples(run).collect(), data.neighbors(run, None)
     layers = map_layers.lay_out(samples, filters, state, neighbors=nobody, folder=folder, picture_url=map_picture(run))
     scale, sizes = data.color_scale(run, state.color), data.size_domain(run, state.size)

@@ -1,10 +1,22 @@
-"""What the map of a run can be sized by and can show, and the state an address asks for among that."""
+"""What the map of a run can be coloured and sized by and can show, and the state an address asks for among that."""
 
 from collections.abc import Mapping
 
+from lake import queries
+from lake.cluster_contracts import METHODS
 from lake.store import Run
 from pages.ui import data, map_state
 from pages.ui.map_state import MapState
+
+
+def color_columns(run: Run) -> list[str]:
+    """Columns a reader may colour by, the first grouping first."""
+    clusters = [queries.cluster_column(method) for method in METHODS]
+    said = ["label", "predicted", "split", "correct"]
+    measured = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept"]
+    empty = data.empty_columns(run)
+    columns = [*run.groups, *said, *clusters, *measured, *data.coarse_metadata(run), *queries.PROPERTIES]
+    return [column for column in columns if column not in empty]
 
 
 def size_columns(run: Run) -> list[str]:
@@ -20,4 +32,4 @@ def shows(run: Run) -> list[str]:
 
 def read_state(query: Mapping[str, str], run: Run) -> tuple[MapState, list[str]]:
     """The state an address asks for, and the parameters that were refused as the run has nothing like it."""
-    return map_state.from_query(dict(query), data.color_columns(run), size_columns(run), shows(run))
+    return map_state.from_query(dict(query), color_columns(run), size_columns(run), shows(run))

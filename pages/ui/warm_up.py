@@ -9,7 +9,7 @@ import streamlit as st
 from lake.errors import UserError
 from lake.store import Run, default_root, reading
 from pages.sentences.separation import first_group
-from pages.ui import data, telemetry
+from pages.ui import data, map_offers, telemetry
 
 SECONDS_BETWEEN_LOOKS = 60
 
@@ -28,7 +28,7 @@ def warm_up(run: Run) -> None:
     with reading(run.lake.root):
         data.samples(run)
         data.misplaced(run, first_group(run))
-        data.color_scale(run, data.color_columns(run)[0])
+        data.color_scale(run, map_offers.color_columns(run)[0])
         data.headline(run)
         data.claims(run)
 
