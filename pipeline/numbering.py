@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.store import Lake
+from lake.reviews import scan_reviews
+from lake.store import Lake, Run
 
 Key = tuple[str, str]
 """The name in the source and the SHA-256 of the pixels."""
@@ -29,7 +30,8 @@ class Known:
     def read(cls, lake: Lake, dataset_id: str) -> "Known":
         """Of every sample at the newest version of the tables, and of those that people left out.
 
-        Numbers of images that are gone are not given again: every image that ever was is in the table `images`.
+        Numbers of samples that are gone are not given again: every image that ever was is in the table `images`; of
+        samples without images the highest number is that of published runs and of what people said.
         """
         number: dict[Key, int] = {}
         split: dict[Key, str] = {}
@@ -39,10 +41,7 @@ class Known:
                 rows = lake.staged(table, dataset_id).select(columns).drop_nulls("sample_id")
                 for name, sha, sample_id, part in rows.collect().iter_rows():
                     number[name, sha], split[name, sha] = sample_id, part
-        last = max(number.values(), default=-1)
-        if lake.has("images", dataset_id):
-            last = max(last, lake.staged("images", dataset_id).select(pl.max("sample_id")).collect().item())
-        return cls(number, split, last)
+        return cls(number, split, max([*number.values(), *_given(lake, dataset_id)], default=-1))
 
     def number_of(self, keys: Iterable[Key], *, after: int = -1) -> NDArray[np.int64]:
         """The number of each sample: the one it had, or the next that was never given, above `after`."""
@@ -52,3 +51,15 @@ class Known:
             last += number is None
             found.append(last if number is None else number)
         return np.array(found, dtype=np.int64)
+
+
+def _given(lake: Lake, dataset_id: str) -> list[int]:
+    """Numbers that were given, among them the highest of samples that are gone."""
+    if lake.has("images", dataset_id):
+        tables = [lake.staged("images", dataset_id)]
+    else:
+        runs = lake.runs().filter(dataset_id=dataset_id)
+        tables = [Run(lake, facts).scan("samples") for facts in runs.iter_rows(named=True)]
+        tables.append(scan_reviews(lake, dataset_id))
+    highest = pl.collect_all(table.select(pl.max("sample_id")) for table in tables)
+    return [number for frame in highest if (number := frame.item()) is not None]

@@ -16,6 +16,7 @@ from lake.store import Lake, Run
 from lake.validation import OF_EMBEDDINGS, OF_IMAGES
 from pages.ui.navigation import ENTRIES
 from pipeline.brought_predictions import LEAST, read_predictions
+from pipeline.numbering import Known
 from pipeline.progress import Progress
 from pipeline.refresh import open_stages, refresh
 from pipeline.settings import DatasetSettings, load_settings
@@ -265,6 +266,20 @@ def test_new_predictions_make_a_new_run_and_the_same_ones_none(table: pl.DataFra
     near = second.scan("neighbors").filter(pl.col("rank") == 1).sort("sample_id").collect()
     assert near["similarity"].to_numpy() == pytest.approx(closeness.max(1), abs=1e-5)
     assert second.scan("samples").collect().equals(first.scan("samples").collect())
+
+
+def test_the_number_of_a_sample_that_is_gone_is_not_given_again(table: pl.DataFrame, tmp_path: Path) -> None:
+    plain = table.drop("image", "embedding")
+    first, _ = refreshed(tmp_path, plain)
+    refreshed(tmp_path, plain.head(-5))
+    renamed = plain.with_columns(name=pl.when(pl.int_range(pl.len()) < len(plain) - 5).then("name").otherwise("label"))
+    third, _ = refreshed(tmp_path, renamed.unique("name", keep="first", maintain_order=True))
+    known = dict(first.scan("samples").select("source_name", "sample_id").collect().iter_rows())
+    new = third.scan("samples").filter(~pl.col("source_name").is_in(known)).collect()["sample_id"]
+    assert len(new) and new.min() == len(plain)
+    said = Review(first.dataset_id, 900, "fine", "Ada", run_id=first.run_id)
+    add_reviews(first.lake, [said])
+    assert Known.read(first.lake, first.dataset_id).last == 900
 
 
 def test_reviews_are_honoured(table: pl.DataFrame, tmp_path: Path) -> None:
