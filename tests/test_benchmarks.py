@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import bench, brought, interactions, load, pages, similar, stages, streaming, table
+from benchmarks import bench, brought, interactions, load, opening, similar, stages, streaming, table
 from benchmarks.synthetic import build_synthetic_lake
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
 
@@ -149,4 +149,4 @@ def test_half_of_the_first_class_is_drawn_as_the_second():
 
 @pytest.mark.browser
 def test_the_benchmark_of_pages_waits_until_a_page_is_drawn(tiny, browser):
-    assert 0 < pages.open_in_new_browser(browser, f"{tiny}/runs") < 60
+    assert 0 < opening.open_in_new_browser(browser, f"{tiny}/runs") < 60

@@ -1,7 +1,7 @@
 """How long a reader waits for each page in a real browser, on the lake that is named.
 
     .venv/bin/python -m benchmarks.synthetic /tmp/classes --samples 200000 --classes 1000   # if there is no lake
-    .venv/bin/python -m benchmarks.pages /tmp/classes                                        # about three minutes
+    .venv/bin/python -m benchmarks.opening /tmp/classes                                      # about three minutes
 
 Every time is of a new browser, from the address until its script has ended and charts and images in sight are drawn.
 The server has shown every page once before.
