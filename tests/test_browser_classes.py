@@ -149,6 +149,7 @@ def test_a_picked_value_is_coloured_and_the_legend_isolates_it(classes: str, ope
     _search(page, page.get_by_role("combobox", name="Coloured values"), "a,b;c", ODD[6])
     wait_until_drawn(page)
     expect(chart(page).locator(".role-legend-symbol path")).to_have_count(2)
+    expect(page).to_have_url(re.compile("colored="))
     assert f"colored={ODD[6]}" in unquote(unquote(page.url))
     page.keyboard.press("Escape")
     chart(page).locator(".role-legend-symbol path").first.click()

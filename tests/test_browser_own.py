@@ -105,10 +105,13 @@ def test_every_page_shows_them(lake: Lake, browser: Browser) -> None:
 def test_the_panel_shows_the_file_in_its_own_aspect_above_the_square_that_the_model_saw(
     lake: Lake, browser: Browser
 ) -> None:
-    came, seen = {"Digits": ((8, 8), 16), "Large shapes": ((96, 120), 96)}[lake.run().facts["dataset_name"]]
+    run = lake.run()
+    came, seen = {"Digits": ((8, 8), 16), "Large shapes": ((96, 120), 96)}[run.facts["dataset_name"]]
+    sample = run.scan("predictions").select("sample_id").head(1).collect().item()
     with serve(str(lake.root)) as address:
-        page = open_page(browser, f"{address}/similar?sample=5")
-        whole, square = page.get_by_alt_text("Sample 5 as it came"), page.get_by_alt_text("Sample 5", exact=True)
+        page = open_page(browser, f"{address}/similar?sample={sample}")
+        whole = page.get_by_alt_text(f"Sample {sample} as it came")
+        square = page.get_by_alt_text(f"Sample {sample}", exact=True)
         for image, size in ((whole, came), (square, (seen, seen))):
             assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == list(size)
         box = whole.bounding_box()
