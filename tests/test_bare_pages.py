@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from lake.errors import UserError
@@ -259,11 +260,17 @@ def test_the_report_names_what_is_missing_and_shows_no_broken_image(root: str, k
     assert ("nearest images" in report) == (images and embeddings)
 
 
+def command(*arguments: str) -> str:
+    """What a command prints that ends well."""
+    done: Any = CliRunner().invoke(commands, arguments)
+    structlog.reset_defaults()  # the command has set up a log to a stream that is closed by now
+    assert done.exit_code == 0, done.output
+    return str(done.output)
+
+
 def test_the_commands_work_on_it(root: str, kind: str, tmp_path: Path) -> None:
     def said(*arguments: str) -> str:
-        done: Any = CliRunner().invoke(commands, [*arguments, "--lake", root])
-        assert done.exit_code == 0, done.output
-        return str(done.output)
+        return command(*arguments, "--lake", root)
 
     assert "84.4% right of 32" in said("status")
     assert SECOND in said("runs")
@@ -289,5 +296,4 @@ def test_a_run_without_labels_of_the_test_split_has_a_status(tmp_path: Path) -> 
     lake = Lake(tmp_path / "lake")
     stage_all(lake, tables)
     lake.publish(run_facts(dataset_id=dataset_id_of(SAMPLES, 0)))
-    done = CliRunner().invoke(commands, ["status", "--lake", str(tmp_path / "lake")])
-    assert done.exit_code == 0 and "no labelled samples" in done.output
+    assert "no labelled samples" in command("status", "--lake", str(tmp_path / "lake"))
