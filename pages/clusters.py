@@ -50,15 +50,13 @@ def mix_text(mix: list[dict[str, object]]) -> str:
 
 
 def keep_passing(run: Run, method: str, summaries: pl.DataFrame) -> pl.DataFrame:
-    """The groups that have samples which pass the filters; stops the page with a sentence where none has."""
+    """The groups that have samples which pass the filters; where none has, that is said."""
     column = queries.cluster_column(method)
     found = filters.filtered(run).select(pl.col(column).drop_nulls().unique()).collect()[column]
     kept = summaries.filter(pl.col("cluster").is_in(found.implode()))
     if kept.is_empty():
         st.info("No sample that passes the filters is in a group: loosen them in the sidebar.")
-        show_noise(run, method)
-        st.stop()
-    if len(kept) < len(summaries):
+    elif len(kept) < len(summaries):
         st.caption(f"{len(kept):,} of {counted(len(summaries), 'group')} have samples that pass the filters.")
     return kept
 
@@ -199,7 +197,11 @@ def main() -> None:
         return
     show_answer(summaries)
     show_quality(run, method)
-    summary = pick_group(keep_passing(run, method, summaries), described=run.has("properties"))
+    passing = keep_passing(run, method, summaries)
+    if passing.is_empty():
+        show_noise(run, method)
+        return
+    summary = pick_group(passing, described=run.has("properties"))
     cluster = int(summary["cluster"])
     st.caption(f"Select a row to open its group.{NAMED if run.has('properties') else ''}")
     show_group(run, method, summary)
