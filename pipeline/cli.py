@@ -42,6 +42,7 @@ Overrides = Annotated[list[str] | None, typer.Option("--set", help="Any other se
 
 def main() -> None:
     """Run the command; errors for people are one message and an exit code, a traceback only with --debug."""
+    sys.stderr = logs.unfailing(sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     try:

@@ -1,9 +1,39 @@
 """Log lines on stderr: for people, or one JSON object a line."""
 
 import sys
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
+
+UNWRITABLE = (OSError, ValueError)
+"""What writing to a stream raises: its file or reader is gone, or it is closed or cannot encode the text."""
+
+
+def unfailing(stream: TextIO) -> TextIO:
+    """The stream, but that text which cannot be written to it is lost.
+
+    A full disk under a log, or a terminal or pipe that was closed, is no reason to lose the work of hours.
+    """
+    return cast(TextIO, _Unfailing(stream))
+
+
+class _Unfailing:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(*UNWRITABLE):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(*UNWRITABLE):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def configure(form: str) -> None:

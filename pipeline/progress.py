@@ -1,16 +1,24 @@
-"""Progress for people: a rich bar on a terminal, one plain line every few seconds otherwise."""
+"""Progress for people: a rich bar on a terminal, one plain line every few seconds otherwise.
 
+What is told never stops the work it tells of: a count that is off shows as it is, and lines that cannot be written
+(terminal closed, log on a full disk, reader of a pipe gone) are lost. Only `--max-hours` stops work here.
+"""
+
+import io
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as RichProgress
+from rich.text import Text
 
 from lake.errors import RetryLater
+from pipeline.logs import UNWRITABLE, unfailing
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -41,22 +49,28 @@ class Task:
         self._started = self._last = time.monotonic()
 
     def advance(self, count: int = 1, note: str = "") -> None:
+        """Say that `count` more steps are done; raises nothing but what `check` raises."""
         self._check()
         self.done += count
         if self._bar is not None and self._bar_id is not None:
-            self._bar.update(self._bar_id, completed=self.done, left=f"{self.seconds_left():.0f} s left", note=note)
+            left = f"{self._left()} left" if self._left() else ""
+            self._bar.update(self._bar_id, completed=self.done, left=left, note=note)
             return
         now = time.monotonic()
         if not self._quiet and now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            left = f"{self.seconds_left():.0f} s"
-            structlog.get_logger().info(self.name, done=self.done, total=self.total, left=left, note=note)
+            _log(self.name, done=self.done, total=self.total, left=self._left(), note=note)
 
-    def seconds_left(self) -> float:
-        """Until the last step, if the work that is left goes on as that of this process did."""
-        before = self._work_before
-        spent, left = before[self.done] - before[self._first], before[self.total] - before[self.done]
-        return (time.monotonic() - self._started) * left / spent
+    def seconds_left(self) -> float | None:
+        """Until the last step, if the work that is left goes on as that of this process did; None before it has."""
+        before, last = self._work_before, len(self._work_before) - 1
+        done = min(self.done, last)
+        spent, left = before[done] - before[min(self._first, last)], before[last] - before[done]
+        return (time.monotonic() - self._started) * left / spent if spent > 0 else None
+
+    def _left(self) -> str:
+        seconds = self.seconds_left()
+        return "" if seconds is None else f"{seconds:.0f} s"
 
 
 class Progress:
@@ -70,7 +84,8 @@ class Progress:
         hours: float | None = None,
         bars: bool = True,
     ) -> None:
-        self._console = console or Console(stderr=True, force_terminal=None if bars else False)
+        stderr = unfailing(sys.stderr or io.StringIO())
+        self._console = console or Console(file=stderr, force_terminal=None if bars else False)
         self._quiet, self._hours, self._started = quiet, hours, time.monotonic()
 
     def check_time(self) -> None:
@@ -82,13 +97,13 @@ class Progress:
             )
 
     def say(self, text: str) -> None:
-        """One line about what happens now."""
+        """One line about what happens now, shown as it is: names of files and classes may look like markup."""
         if self._quiet:
             return
         if self._console.is_terminal:
-            self._console.print(text, highlight=False)
+            self._console.print(Text(text))
         else:
-            structlog.get_logger().info(text)
+            _log(text)
 
     @contextmanager
     def task(self, name: str, total: int, *, done: int = 0, work: Sequence[float] | None = None) -> Iterator[Task]:
@@ -96,7 +111,12 @@ class Progress:
         if self._quiet or not self._console.is_terminal:
             yield Task(name, total, None, quiet=self._quiet, done=done, work=work, check=self.check_time)
             return
-        texts = [TextColumn(f"{{task.fields[{field}]}}") for field in ("left", "note")]
-        columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), *texts)
+        texts = [TextColumn(f"{{task.fields[{field}]}}", markup=False) for field in ("left", "note")]
+        columns = (TextColumn("{task.description:>12}", markup=False), BarColumn(), MofNCompleteColumn(), *texts)
         with RichProgress(*columns, console=self._console) as bar:
             yield Task(name, total, bar, quiet=False, done=done, work=work, check=self.check_time)
+
+
+def _log(event: str, **values: object) -> None:
+    with suppress(*UNWRITABLE):
+        structlog.get_logger().info(event, **values)

@@ -26,24 +26,15 @@ def stage_tables(
     lake: Lake, run_id: str, dataset: Dataset, stages: dict[str, Finished], settings: Settings, progress: Progress
 ) -> Figures:
     """Write every table but `metrics` under the run's id (or the dataset's); returns what that cost."""
-    published = [stage for name, stage in stages.items() if not name.startswith("fold-")]
-    frames = {name: frame for stage in published for name, frame in stage.frames.items() if name in TABLES}
-    with measure_cost() as cost, progress.task("write", len(frames) + 3) as task:
-        _write_images(lake, dataset)
-        task.advance()
-        lake.stage("samples", dataset.frame)
-        refused = dataset.quarantine.with_columns(dataset_id=pl.lit(dataset.dataset_id))
-        lake.stage("quarantine", refused, key=dataset.dataset_id)
-        task.advance()
-        if "train" in stages:
-            frames["models"] = _models_frame(stages, settings)
-        task.advance()
-        if "dynamics" in frames:  # a model that was kept was trained on samples that may be gone
-            frames["dynamics"] = frames["dynamics"].filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
-        for name, frame in frames.items():
-            key = dataset.dataset_id if name in DATASET_TABLES else run_id
-            lake.stage(name, frame.with_columns(pl.lit(key).alias(key_column(name))), key=key)
+    with measure_cost() as cost:
+        tables = _tables(dataset, stages, settings)
+        with progress.task("write", 1 + len(tables)) as task:
+            _write_images(lake, dataset)
             task.advance()
+            for name, frame in tables.items():
+                key = dataset.dataset_id if name in DATASET_TABLES else run_id
+                lake.stage(name, frame.with_columns(pl.lit(key).alias(key_column(name))), key=key)
+                task.advance()
     return cost
 
 
@@ -57,6 +48,18 @@ def stage_metrics(lake: Lake, run_id: str, costs: dict[str, Figures], figures: d
         for name, value in named.items()
     ]
     lake.stage("metrics", pl.DataFrame(rows))
+
+
+def _tables(dataset: Dataset, stages: dict[str, Finished], settings: Settings) -> dict[str, pl.DataFrame]:
+    """What is written beside the images, by table, but for ids of the run."""
+    published = [stage for name, stage in stages.items() if not name.startswith("fold-")]
+    tables = {"samples": dataset.frame, "quarantine": dataset.quarantine}
+    tables |= {name: frame for stage in published for name, frame in stage.frames.items() if name in TABLES}
+    if "train" in stages:
+        tables["models"] = _models_frame(stages, settings)
+    if "dynamics" in tables:  # a model that was kept was trained on samples that may be gone
+        tables["dynamics"] = tables["dynamics"].filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
+    return tables
 
 
 def _models_frame(stages: dict[str, Finished], settings: Settings) -> pl.DataFrame:

@@ -1,0 +1,107 @@
+"""A whole refresh by the command: on a terminal, and where what it tells cannot be written."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lake.store import Lake
+from tests.desk.terminal import Shown, run_on_terminal
+from tests.own_data import draw_files, write_folder
+
+COMMAND = [sys.executable, "-m", "pipeline.cli", "refresh", "--config", "shapes.toml"]
+REPOSITORY = Path(__file__).parents[2]
+PYTHON_PATH = {"PYTHONPATH": str(REPOSITORY)}
+SETTINGS = """
+preset = "smoke"
+lake = "lake"
+work_dir = "work"
+threads = 2
+batch_size = 48
+ns_steps = 1
+pca_dims = 10
+kmeans_clusters = 4
+hdbscan_min_cluster_size = 10
+permutations = 200
+neighbors = 15
+phases = [{ resolution = 16, epochs = 2 }]
+[dataset]
+source = "[shapes]"
+name = "[/shapes] [red]"
+size = 32
+"""
+BAR = re.compile(r"^(?P<name>[a-z ]+?) +[━╸╺ ]+ +(?P<done>\d+)/(?P<total>\d+)")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A folder with images and settings, and what the first refresh in it showed on a terminal."""
+
+    folder: Path
+    shown: Shown
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("desk")
+    write_folder(folder / "[shapes]", draw_files(240))
+    (folder / "shapes.toml").write_text(SETTINGS)
+    yield Desk(folder, run_on_terminal(COMMAND, folder=folder, environment=PYTHON_PATH))
+
+
+def runs(desk: Desk) -> int:
+    return len(Lake(desk.folder / "lake").runs())
+
+
+def refresh_again(desk: Desk, *arguments: str, **streams: object) -> int:
+    """The exit code of another refresh, of which nobody sees what it tells."""
+    done = subprocess.run([*COMMAND, *arguments], cwd=desk.folder, env=os.environ | PYTHON_PATH, check=False, **streams)
+    return done.returncode
+
+
+def test_a_refresh_on_a_terminal_is_published(desk: Desk) -> None:
+    assert desk.shown.code == 0, desk.shown.lines[-20:]
+    run = Lake(desk.folder / "lake").run()
+    assert run.verify() and run.facts["dataset_name"] == "[/shapes] [red]"
+    assert f"Published {run.run_id}." in desk.shown.lines
+    assert run.run_id in desk.shown.lines[-2:]
+
+
+def test_every_bar_ends_where_it_said_it_would(desk: Desk) -> None:
+    bars: dict[str, list[tuple[int, int]]] = {}
+    for found in map(BAR.match, desk.shown.lines):
+        if found:
+            bars.setdefault(found["name"].strip(), []).append((int(found["done"]), int(found["total"])))
+    assert {"images", "train", "score", "findings", "write"} <= bars.keys()
+    assert {name: steps[-1] for name, steps in bars.items() if steps[-1][0] != steps[-1][1]} == {}
+    assert all(done <= total for steps in bars.values() for done, total in steps)
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(desk: Desk) -> None:
+    assert any(line.startswith("[/shapes] [red]: 240 of 240 images of 4 classes") for line in desk.shown.lines)
+
+
+def test_a_refresh_whose_log_is_on_a_full_disk_is_published(desk: Desk) -> None:
+    before = runs(desk)
+    with Path("/dev/full").open("w") as full:
+        assert refresh_again(desk, "--force", stdout=subprocess.DEVNULL, stderr=full) == 0
+    assert runs(desk) == before + 1
+
+
+def test_a_refresh_whose_log_nobody_reads_any_more_ends_well(desk: Desk) -> None:
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    with os.fdopen(ours, "w") as unread:
+        assert refresh_again(desk, stdout=subprocess.DEVNULL, stderr=unread) == 0
+
+
+def test_a_refresh_without_a_stream_for_its_log_ends_well(desk: Desk) -> None:
+    shell = ["sh", "-c", '"$@" 2>&-', "sh", *COMMAND]
+    done = subprocess.run(shell, cwd=desk.folder, env=os.environ | PYTHON_PATH, stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 0
+    assert done.stdout.decode().strip() == Lake(desk.folder / "lake").run().run_id
