@@ -50,11 +50,15 @@ def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for it; one that has none emulates it, far more slowly than float32."""
+    native = {"cpu": _cpu_has_bfloat16, "cuda": torch.cuda.is_bf16_supported}
+    return device.type in native and native[device.type]()
+
+
 def autocast(device: torch.device) -> torch.autocast:
     """bfloat16 where the device multiplies it natively, float32 elsewhere."""
-    native = {"cpu": _cpu_has_bfloat16, "cuda": torch.cuda.is_bf16_supported}
-    enabled = device.type in native and native[device.type]()
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
 
 
 def resize(images_NHWC: Tensor, side: int) -> Tensor:

@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from timm.optim.muon import Muon
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,7 +25,16 @@ from pipeline.augment import augment, draw_shifts
 from pipeline.datasets import Dataset
 from pipeline.distributed import World, joined
 from pipeline.dynamics import Dynamics
-from pipeline.model import autocast, choose_device, create_model, normalize, resize
+from pipeline.model import (
+    autocast,
+    choose_device,
+    create_model,
+    device_of,
+    multiplies_bfloat16,
+    normalize,
+    resize,
+)
+from pipeline.muon import choose_muon
 from pipeline.progress import Progress, Task
 from pipeline.schedule import Batch, plan_batches
 from pipeline.settings import Settings
@@ -121,7 +129,7 @@ def create_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimi
     optimizer: torch.optim.Optimizer
     if settings.optimizer == "muon":
         groups = [mixing, others | {"use_fallback": True}]
-        optimizer = Muon(
+        optimizer = choose_muon(bfloat16=multiplies_bfloat16(device_of(model)))(
             groups, lr=rate, weight_decay=settings.weight_decay, momentum=settings.momentum, ns_steps=settings.ns_steps
         )
     else:

@@ -17,6 +17,7 @@ from pipeline import (
     dynamics,
     folds,
     model,
+    muon,
     schedule,
     stage_tables,
     train,
@@ -50,7 +51,7 @@ TRAIN_SETTINGS = (
     "label_smoothing",
     "warmup",
 )
-TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, architecture, model)
+TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, architecture, model, muon)
 BROUGHT_SETTINGS = ("threads", "device", "model", "mean", "std", "checkpoint_classes", "phases")
 BROUGHT_CODE = (brought_model, architecture, model)
 

@@ -9,11 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from timm.optim import muon as timm_muon
 
 from lake.errors import UsageError, UserError
+from pipeline import model
 from pipeline import train as training
 from pipeline.distributed import joined
 from pipeline.model import resize
+from pipeline.muon import choose_muon
 from pipeline.progress import Progress
 from pipeline.train import TrainingSet, create_optimizer, start, training_set
 from tests.drawn import drawn_dataset, tiny_settings
@@ -135,6 +138,26 @@ def test_both_optimizers_learn_and_decay_convolutions_only(data, tmp_path, optim
     assert {p.ndim for p in groups[0]["params"]} == {4}
     rows = fit(data, tmp_path, optimizer=optimizer, phases=[{"resolution": 16, "epochs": 8}]).telemetry
     assert rows["loss"][-1] < rows["loss"][0]
+
+
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_muon_orthogonalises_in_a_format_that_the_processor_multiplies(bfloat16, monkeypatch):
+    orthogonalize, formats = timm_muon.zeropower_via_newtonschulz, []
+
+    def watch(matrix, *arguments, **options):
+        formats.append(orthogonalize(matrix, *arguments, **options))
+        return formats[-1]
+
+    monkeypatch.setattr(model, "_cpu_has_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(timm_muon, "zeropower_via_newtonschulz", watch)
+    layer = torch.nn.Linear(6, 4, bias=False)
+    optimizer = choose_muon(bfloat16=model.multiplies_bfloat16(CPU))(layer.parameters(), lr=0.1)
+    layer(torch.eye(6)).square().sum().backward()
+    optimizer.step()
+    assert [found.dtype for found in formats] == [torch.bfloat16 if bfloat16 else torch.float32]
+    assert timm_muon.zeropower_via_newtonschulz is watch
+    singular = torch.linalg.svdvals(formats[0].float())
+    assert singular.min() > 0.6 and singular.max() < 1.3  # what Jordan's coefficients come to
 
 
 def test_two_processes_learn_what_one_learns(tmp_path):

@@ -1,0 +1,31 @@
+"""timm's Muon, orthogonalising in a number format that the device multiplies.
+
+timm always takes bfloat16. A processor without such instructions (most desktops and laptops: AVX2 alone) emulates it
+some thirty to seventy times more slowly than float32: a step of ResNet18 took 30 s of 2 AVX2 cores, and takes 1 s
+in float32 (timm 1.0.31, torch 2.14.1). Both formats come to the same directions within 2 %.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from timm.optim import muon
+
+
+class Float32Muon(muon.Muon):
+    """Muon whose Newton-Schulz steps are in float32."""
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One update; timm takes the format as an argument of a function that the optimiser does not hand on."""
+        orthogonalize = muon.zeropower_via_newtonschulz
+        muon.zeropower_via_newtonschulz = partial(orthogonalize, dtype=torch.float32)
+        try:
+            return super().step(closure)
+        finally:
+            muon.zeropower_via_newtonschulz = orthogonalize
+
+
+def choose_muon(*, bfloat16: bool) -> type[muon.Muon]:
+    """The class to train with, where the device multiplies bfloat16 or where it does not."""
+    return muon.Muon if bfloat16 else Float32Muon
