@@ -4,6 +4,8 @@ PYTHON ?= python3
 # A wheel index with CPU-only builds of torch, for example the "cpu" one of the PyTorch site; empty takes PyPI's.
 TORCH_INDEX ?=
 PRESET ?= quick
+# Processes that run tests, a file of tests at a time each.
+WORKERS ?= logical
 BIN = $(VENV)/bin
 PIP_FLAGS = --disable-pip-version-check -c requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -18,7 +20,7 @@ app: install
 	$(BIN)/latentlake serve
 
 test: install
-	$(BIN)/pytest
+	OMP_WAIT_POLICY=passive $(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 check: install
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 """What every test may ask for: lakes with one run, with one run and another staged, and with none."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, Page
 from streamlit.testing.v1 import AppTest
 
@@ -72,13 +74,20 @@ def empty_lake(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with `lake` and `work` after a refresh of the drawn dataset. Shared: copy it before writing."""
+    """Folder with `lake` and `work` after a refresh of the drawn dataset. Shared: copy it before writing.
+
+    The first of the processes that run tests makes it, the others wait for it.
+    """
     from pipeline.progress import Progress
     from pipeline.refresh import refresh
     from tests.drawn import drawn_dataset, tiny_settings
 
-    folder = tmp_path_factory.mktemp("drawn")
-    refresh(tiny_settings(folder), Progress(quiet=True), dataset=drawn_dataset())
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "drawn"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "complete").exists():
+            refresh(tiny_settings(folder), Progress(quiet=True), dataset=drawn_dataset())
+            (folder / "complete").touch()
     return folder
 
 

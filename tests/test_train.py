@@ -168,7 +168,7 @@ def test_two_processes_learn_what_one_learns(tmp_path):
     for processes in (1, 2):
         folder = tmp_path / str(processes)
         command = [*torchrun, str(processes), "--module", "tests.train_together", str(folder)]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=800, check=False)
         assert done.returncode == 0, done.stderr
         ranks = [np.load(folder / f"rank{rank}.npz") for rank in range(processes)]
         assert all(np.array_equal(ranks[0]["weights"], rank["weights"]) for rank in ranks)
