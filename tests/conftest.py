@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import hypothesis
 import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, Page
@@ -19,6 +20,11 @@ from tests.browser import open_page as open_in_browser
 from tests.changed_run import build_changed_lake
 from tests.tiny_lake import build_tiny_lake, stage_all, tiny_tables
 from tests.two_runs import FIRST, SAMPLES, SECOND
+
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")  # how fast a machine is, is no property of the code
 
 
 @pytest.fixture(scope="session")
@@ -135,8 +141,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
         app = AppTest.from_file(FRAME, default_timeout=60)
         for key, value in query.items():
             app.query_params[key] = value
-        app.run()
-        return app if name == NAMES[0] else app.switch_page(f"../{name}.py").run()
+        return (app if name == NAMES[0] else app.switch_page(f"../{name}.py")).run()
 
     return opened
 

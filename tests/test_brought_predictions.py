@@ -74,7 +74,7 @@ def test_rows_that_say_nothing_usable_are_refused_with_the_reason() -> None:
     assert np.allclose(np.exp(found.logits_NK[0]), good) and found.embedding_ND.shape == (8, 2)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.none() | st.lists(st.none() | st.floats(width=32), max_size=4), max_size=12))
 def test_whatever_the_lists_hold_each_row_is_finite_or_refused(rows: list[Any]) -> None:
     column = pl.Series("probabilities", rows, dtype=pl.List(pl.Float32))

@@ -22,7 +22,7 @@ def table(ids: np.ndarray, points: np.ndarray, count: int) -> pl.DataFrame:
 
 
 @given(seed=st.integers(0, 10_000), new=st.integers(0, 15), gone=st.integers(0, 10))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_neighbours_are_those_of_a_full_search(seed: int, new: int, gone: int) -> None:
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(80, 6)).astype(np.float32)

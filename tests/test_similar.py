@@ -36,7 +36,7 @@ def brute_force(embedding_ND: np.ndarray, query: np.ndarray) -> np.ndarray:
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_nearest_are_those_of_brute_force_in_float64_up_to_ties(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     embedding = rng.integers(-2, 3, (60, 5)).astype(np.float32) + 0.5  # coarse, so that there are ties

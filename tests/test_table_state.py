@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pages.ui.table_columns import SHOWN
@@ -23,20 +23,17 @@ fragments = st.sampled_from([*COLUMNS, "-", ",", "%", "%2C", "\ud800", "<img src
 hostile = st.text() | st.lists(fragments, max_size=30).map("".join)
 
 
-@settings(deadline=None)
 @given(states)
 def test_a_state_written_to_the_address_and_read_again_is_itself(state: TableState) -> None:
     assert from_query(state.to_query(), COLUMNS, AXES) == (state, [])
 
 
-@settings(deadline=None)
 @given(states)
 def test_the_text_of_a_state_is_plain_enough_for_an_address(state: TableState) -> None:
     allowed = set(string.ascii_letters + string.digits + "-_.,~%")
     assert all(set(text) <= allowed for text in state.to_query().values())
 
 
-@settings(deadline=None)
 @given(hostile, hostile, hostile)
 @example("," * 1000, "-" * 1000, "label")
 @example("no_such", "--loss", "label,label")
