@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import hypothesis
+import polars as pl
 import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, Page
