@@ -16,6 +16,19 @@ from pipeline.settings import Settings, load_settings
 from tests.drawn import CLASSES, draw_shape
 from tests.tiny_data import NO_ORIGINAL
 
+QUICK = """\
+preset = "smoke"
+threads = 2
+batch_size = 48
+ns_steps = 1
+pca_dims = 10
+kmeans_clusters = 4
+hdbscan_min_cluster_size = 10
+permutations = 500
+neighbors = 15
+"""
+"""Settings of a file under which every stage takes a second or two."""
+
 
 def draw_files(count: int = 120, *, classes: list[str] | None = None, seed: int = 0) -> dict[str, tuple[bytes, str]]:
     """PNG and class by name, class/number.png, of so many drawn images of the classes in turn."""

@@ -15,21 +15,11 @@ from lake.store import Lake
 from pages.ui.navigation import ENTRIES
 from tests.browser import open_page, serve, unexpected
 from tests.drawn import draw_shape
+from tests.own_data import QUICK
 from tests.test_own_refresh import write_digits
 
 pytestmark = pytest.mark.browser
 REPOSITORY = Path(__file__).parent.parent
-QUICK = """
-preset = "smoke"
-threads = 2
-batch_size = 48
-ns_steps = 1
-pca_dims = 10
-kmeans_clusters = 4
-hdbscan_min_cluster_size = 10
-permutations = 500
-neighbors = 15
-"""
 DIGITS = """
 scored_train = 300
 phases = [{ resolution = 16, epochs = 2 }]
