@@ -1,9 +1,11 @@
 """Dagster: the definitions load, know what stages ask for, and publish and check a run as a refresh would.
 
-`pip install -c deploy/dagster.lock -e '.[train,dev,dagster]'` brings what they need.
+`pip install -c deploy/dagster.lock -e '.[train,dev,dagster]'` brings what they need. `LATENTLAKE_TEST_WORK` names the
+work folder of an earlier refresh with the smoke preset, whose finished stages are not computed again.
 """
 
 import json
+import os
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
@@ -158,7 +160,8 @@ def test_publishing_waits_while_another_refresh_is_running(monkeypatch):
 
 @pytest.mark.cifar
 def test_the_smoke_preset_on_cifar_10_is_published_and_checked(monkeypatch, tmp_path):
-    small = load_settings(preset="smoke", lake=str(tmp_path / "lake"), work_dir=tmp_path / "work")
+    work = os.environ.get("LATENTLAKE_TEST_WORK", tmp_path / "work")
+    small = load_settings(preset="smoke", lake=str(tmp_path / "lake"), work_dir=work)
     for variable in ("preset", "lake", "work_dir"):
         monkeypatch.setenv(f"LATENTLAKE_{variable.upper()}", str(getattr(small, variable)))
     result = run_job()
