@@ -3,6 +3,9 @@
 Discs and rings are round, bars and squares angular; the class decides shape and colour, so it can be learnt.
 """
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,7 +58,7 @@ def tiny_settings(folder: object, **changes: object) -> Settings:
     return load_settings(
         **{
             "preset": "smoke",
-            "threads": 2,
+            "threads": 1,
             "lake": f"{folder}/lake",
             "work_dir": f"{folder}/work",
             "phases": [{"resolution": 32, "epochs": 6}],
@@ -69,3 +72,9 @@ def tiny_settings(folder: object, **changes: object) -> Settings:
         }
         | changes
     )
+
+
+def take_training(finished: Path, folder: Path) -> None:
+    """Let a refresh in the folder find the training of one with the same data and settings, and compute the rest."""
+    for training in (finished / "work").glob("train-*"):
+        shutil.copytree(training, folder / "work" / training.name)

@@ -18,7 +18,7 @@ from tests.tiny_data import NO_ORIGINAL
 
 QUICK = """\
 preset = "smoke"
-threads = 2
+threads = 1
 batch_size = 48
 ns_steps = 1
 pca_dims = 10

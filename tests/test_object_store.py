@@ -17,7 +17,7 @@ from lake.gc import Retention, collect_garbage
 from lake.reviews import Review, add_reviews, scan_reviews
 from lake.store import Lake
 from tests.apps import REPOSITORY, Open
-from tests.drawn import drawn_dataset, tiny_settings
+from tests.drawn import drawn_dataset, take_training, tiny_settings
 from tests.s3 import BUCKET, serve_s3
 from tests.test_readers import READER
 from tests.tiny_lake import RUN_ID, build_tiny_lake, stage_all, tiny_tables
@@ -51,6 +51,7 @@ def test_a_refresh_ends_with_the_rows_that_it_has_in_a_folder(root: str, tmp_pat
     from pipeline.progress import Progress
     from pipeline.refresh import refresh
 
+    take_training(drawn_folder, tmp_path)
     refresh(tiny_settings(tmp_path, lake=root), Progress(quiet=True), dataset=drawn_dataset())
     there, here = Lake(root).run(), Lake(f"{drawn_folder}/lake").run()
     assert there.verify() > 0
