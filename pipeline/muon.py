@@ -1,8 +1,8 @@
 """timm's Muon, orthogonalising in a number format that the device multiplies.
 
-timm always takes bfloat16. A processor without such instructions (most desktops and laptops: AVX2 alone) emulates it
-some thirty to seventy times more slowly than float32: a step of ResNet18 took 30 s of 2 AVX2 cores, and takes 1 s
-in float32 (timm 1.0.31, torch 2.14.1). Both formats come to the same directions within 2 %.
+timm always takes bfloat16. A processor without such instructions (AVX2 alone) emulates it: a matrix of 256 x 2,304
+takes 29 times as long as in float32, and a step of `smoke` 37 s in place of 7 s (2 cores, timm 1.0.31, torch 2.14.1).
+Results differ by at most 2 % between the formats.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Progress for people: a rich bar on a terminal, one plain line every few seconds otherwise.
 
 What is told never stops the work it tells of: a count that is off shows as it is, and lines that cannot be written
-(terminal closed, log on a full disk, reader of a pipe gone) are lost. Only `--max-hours` stops work here.
+(log on a full disk, reader of a pipe gone) are lost. Only `--max-hours` stops work here.
 """
 
 import io
