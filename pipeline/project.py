@@ -5,7 +5,8 @@ McInnes, Healy, Melville, "UMAP", 2018 (umap-learn). Distances between far group
 
 import multiprocessing
 import warnings
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -35,14 +36,18 @@ def project(
     components_NP: NDArray[np.float32], settings: Settings, *, start: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
     """UMAP coordinates [N, 2], started from `start` or the components; equal input and seed give equal bytes."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with _fit_process() as pool:
         return pool.submit(_fit_umap, components_NP, settings, start).result()
+
+
+def _fit_process() -> AbstractContextManager[Executor]:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _fit_umap(
     components_NP: NDArray[np.float32], settings: Settings, start: NDArray[np.float32] | None
 ) -> NDArray[np.float32]:
+    _keep_compiled()
     from umap import UMAP
 
     reducer = UMAP(
@@ -59,6 +64,17 @@ def _fit_umap(
         fitted = reducer.fit(components_NP)
         found = fitted.embedding_ if start is None else _lay_out(fitted, start, settings.seed)
         return np.asarray(found, dtype=np.float32)
+
+
+def _keep_compiled() -> None:
+    """Let numba keep UMAP's functions where it keeps those of other packages: each process compiled them for 20 s."""
+    from numba.core.dispatcher import Dispatcher
+    from umap import layouts, umap_
+
+    for module in (layouts, umap_):
+        for function in vars(module).values():
+            if isinstance(function, Dispatcher) and function.py_func.__module__.startswith("umap."):
+                function.enable_caching()
 
 
 def _lay_out(reducer: Any, start_N2: NDArray[np.float32], seed: int) -> NDArray[np.float32]:

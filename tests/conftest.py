@@ -1,8 +1,11 @@
 """What every test may ask for: lakes with one run, with one run and another staged, and with none."""
 
+import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,15 @@ hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")  # how fast a machine is, is no property of the code
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_process_fits_every_map() -> Iterator[None]:
+    """UMAP compiles for 20 s in each new process; a map is the same bytes in one that has fitted others."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.project._fit_process", lambda: nullcontext(pool))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,8 @@
 """Scores, neighbours, map and clusters against what can be computed by hand."""
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
 import numpy as np
 import polars as pl
 import pytest
@@ -114,15 +117,26 @@ def test_neighbours_equal_brute_force_in_float64(blobs):
     assert (frame["sample_id"] != frame["neighbor_id"]).all()
 
 
-def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(blobs, tmp_path):
+def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(blobs, tmp_path, monkeypatch):
+    """In the process that fits every map of these tests, and in one that fits nothing else."""
     points, number = blobs
     settings = tiny_settings(tmp_path)
     components = project.reduce_dimensions(points, settings)
-    first, again = (project.project(components, settings) for _ in range(2))
-    assert first.tobytes() == again.tobytes()
+    first = project.project(components, settings)
+    fresh = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    monkeypatch.setattr(project, "_fit_process", lambda: fresh)
+    assert first.tobytes() == project.project(components, settings).tobytes()
     flat = np.c_[first - first.mean(0), np.zeros(300)].astype(np.float32)
     on_map, _ = neighbors.search_neighbors(flat, 5, settings, QUIET)
     assert (number[on_map] == number[:, None]).mean() > 0.9
+
+
+@pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
+def test_what_numba_compiles_of_umap_is_kept_for_the_next_process():
+    from umap import umap_
+
+    project._keep_compiled()
+    assert umap_.smooth_knn_dist.stats.cache_path and umap_.compute_membership_strengths.stats.cache_path
 
 
 def test_every_method_finds_planted_groups_and_noise_stays_noise(blobs, tmp_path):
