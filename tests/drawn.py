@@ -54,11 +54,12 @@ def drawn_dataset(size: int = 400, *, seed: int = 0) -> Dataset:
 
 
 def tiny_settings(folder: object, **changes: object) -> Settings:
-    """Settings under which every stage takes a second or two."""
+    """Settings under which every stage takes a second or two; the smoke preset is what shows the default model."""
     return load_settings(
         **{
             "preset": "smoke",
             "threads": 1,
+            "model": "test_resnet",
             "lake": f"{folder}/lake",
             "work_dir": f"{folder}/work",
             "phases": [{"resolution": 32, "epochs": 6}],

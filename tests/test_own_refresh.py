@@ -44,7 +44,7 @@ def write_digits(folder: Path) -> Path:
 
 def settings_of(folder: Path) -> Settings:
     own = {"source": folder / "digits.csv", "name": "Digits", "size": 16, "metadata": ["writer half"]}
-    trained = {"phases": [{"resolution": 16, "epochs": 4}], "batch_size": 160}
+    trained = {"phases": [{"resolution": 16, "epochs": 8}], "batch_size": 160}
     return tiny_settings(folder, dataset=own, scored_train=300, samples=None, **trained)
 
 
