@@ -36,6 +36,14 @@ SCHEME = os.environ.get("LATENTLAKE_TEST_SCHEME", "light")
 # Below the root Streamlit's client looks for the server's base path: it asks /page/_stcore/... first, gets 404, and
 # then asks /_stcore/... Chromium logs each 404 without its address.
 PROBE = re.compile(r"404: http://127\.0\.0\.1:\d+/\w+/_stcore/(health|host-config)")
+QUIET = 250
+"""Milliseconds without a change after which a page counts as drawn: charts come in several steps."""
+UNTIL_QUIET = f"""() => new Promise(done => {{
+  const quiet = () => {{ changes.disconnect(); done(); }};
+  let timer = setTimeout(quiet, {QUIET});
+  const changes = new MutationObserver(() => {{ clearTimeout(timer); timer = setTimeout(quiet, {QUIET}); }});
+  changes.observe(document, {{subtree: true, childList: true, attributes: true, characterData: true}});
+}})"""
 ECHO = "console: Failed to load resource: the server responded with a status of 404 (Not Found)"
 
 
@@ -108,7 +116,7 @@ def wait_until_drawn(page: Page) -> None:
         " && [...document.images].filter(i => i.loading !== 'lazy').every(i => i.complete)",
         timeout=30_000,
     )
-    page.wait_for_timeout(700)
+    page.evaluate(UNTIL_QUIET)
 
 
 def free_port() -> int:

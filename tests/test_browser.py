@@ -70,9 +70,16 @@ def test_every_page_is_whole_in_light_and_dark(
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-@pytest.mark.parametrize(("width", "height"), [(1024, 768), (390, 844)])
-def test_every_page_fits_smaller_windows(width: int, height: int, entry: Entry, tiny: str, opened: Any) -> None:
-    page = opened(f"{tiny}/{path_of(entry)}", width=width, height=height)
+def test_every_page_fits_smaller_windows(entry: Entry, tiny: str, opened: Any) -> None:
+    page = opened(f"{tiny}/{path_of(entry)}", width=1024, height=768)
+    _expect_fit(page, entry)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.reload()  # Streamlit's tables keep the width they were drawn at
+    wait_until_drawn(page)
+    _expect_fit(page, entry)
+
+
+def _expect_fit(page: Page, entry: Entry) -> None:
     _expect_whole(page, entry)
     assert page.get_by_test_id("stMain").evaluate(BEYOND) == []
 
