@@ -19,7 +19,6 @@ from tests.tiny_data import NO_ORIGINAL
 QUICK = """\
 preset = "smoke"
 threads = 1
-model = "test_resnet"
 batch_size = 48
 ns_steps = 1
 pca_dims = 10

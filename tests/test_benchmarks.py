@@ -47,6 +47,7 @@ def test_the_benchmark_of_similar_runs(tiny_lake, capsys):
     assert capsys.readouterr().out.count("ratio of medians") == 4
 
 
+@pytest.mark.long
 def test_the_benchmark_of_streaming_trains_the_same_from_the_file_as_from_memory(tiny_lake, tmp_path, capsys):
     streaming.main(tiny_lake, steps=3, resolution=8, batch_size=16, folder=tmp_path)
     printed = capsys.readouterr().out
@@ -120,6 +121,7 @@ def test_one_round_alone_proves_nothing():
     assert not found.slower
 
 
+@pytest.mark.long
 def test_the_bench_measures_this_code_against_another_and_keeps_the_figures(tmp_path, monkeypatch):
     monkeypatch.setenv("LATENTLAKE_CACHE_DIR", str(tmp_path))
     results = tmp_path / "results.json"

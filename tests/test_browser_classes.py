@@ -19,7 +19,7 @@ from tests.many_classes import SAMPLES, build_two_runs
 from tests.reports import report_of
 from tests.test_browser import BEYOND, path_of
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 TITLES = {path_of(entry): entry.title for entry in ENTRIES}
 VIEWS = [*TITLES, "population_map?color=label", "samples?pivot=label,predicted", "compare?part=Losses"]
 NAME = "class 0123"

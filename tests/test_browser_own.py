@@ -21,6 +21,7 @@ from tests.test_own_refresh import write_digits
 pytestmark = pytest.mark.browser
 REPOSITORY = Path(__file__).parent.parent
 DIGITS = """
+model = "test_resnet"
 scored_train = 300
 phases = [{ resolution = 16, epochs = 2 }]
 [dataset]

@@ -54,6 +54,7 @@ def found_in(samples: pl.DataFrame, settings: Settings, *, embedding: np.ndarray
     return found
 
 
+@pytest.mark.long
 def test_data_without_faults_has_no_finding_in_most_draws(settings: Settings) -> None:
     spoken = sum(len(found_in(without_faults(seed), settings)) > 0 for seed in range(40))
     assert spoken <= 4

@@ -71,6 +71,7 @@ def test_ray_maps_every_row_once_and_in_order_in_other_processes(count: int, tmp
     assert os.getpid() not in found["process"]
 
 
+@pytest.mark.long
 @needs_ray
 def test_what_a_dead_worker_had_is_done_again_and_nothing_twice(tmp_path: Path, ray_here: None) -> None:
     trap = tmp_path / "trap"
@@ -91,6 +92,7 @@ def test_neighbours_that_an_index_proposes_are_the_same_by_ray(tmp_path: Path, r
     assert np.array_equal(found[0][0], found[1][0]) and np.array_equal(found[0][1], found[1][1])
 
 
+@pytest.mark.long
 @needs_ray
 def test_a_refresh_by_ray_publishes_what_one_here_does(tmp_path: Path, drawn_folder: Path, ray_here: None) -> None:
     take_training(drawn_folder, tmp_path)  # no part of what Ray does

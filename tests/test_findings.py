@@ -136,6 +136,7 @@ def test_every_number_of_every_finding_is_that_of_its_members(settings):
         assert all(text in row["sentence"] for text in numbers), row["sentence"]
 
 
+@pytest.mark.long
 def test_on_losses_without_structure_nothing_is_flagged_in_most_runs(settings):
     flagged = sum(len(find(make_samples(100 + seed), settings)) > 0 for seed in range(20))
     assert flagged <= 4

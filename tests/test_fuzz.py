@@ -172,6 +172,7 @@ def lake_with_neighbours(lake_copy: Path) -> Iterator[Path]:
         assert place.read_text() == SECRET
 
 
+@pytest.mark.long
 def test_no_address_of_a_route_brings_an_error_or_a_file_that_is_not_in_the_lake(
     lake_with_neighbours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,12 +254,14 @@ def open_under_any_parameters(pages: int) -> int:
     return drawn
 
 
+@pytest.mark.long
 def test_no_page_fails_under_any_parameters(tiny_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LATENTLAKE_LAKE", tiny_lake)
     assert len(BOUND) > 15
     assert open_under_any_parameters(PAGES) > PAGES // 2, "most must get as far as their page"
 
 
+@pytest.mark.long
 def test_no_page_of_brought_predictions_fails_under_any_parameters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

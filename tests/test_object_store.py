@@ -59,6 +59,7 @@ def test_a_refresh_ends_with_the_rows_that_it_has_in_a_folder(root: str, tmp_pat
     assert found.equals(wanted)
 
 
+@pytest.mark.long
 def test_of_writers_that_race_each_publishes_its_run_once(root: str) -> None:
     lake = build_tiny_lake(root, run_id=RUN_ID, samples=SAMPLES)
     ids = [f"202602{day:02d}-000000-aaaaaa" for day in range(1, ROUNDS * WRITERS + 1)]
@@ -85,6 +86,7 @@ def test_what_many_say_at_once_is_kept_once_each(root: str) -> None:
     assert sorted(kept) == list(range(12))
 
 
+@pytest.mark.long
 def test_a_reader_during_publishes_sees_whole_runs_only(root: str, tmp_path: Path) -> None:
     stop, told = tmp_path / "stop", tmp_path / "told"
     ids = [f"202601{day:02d}-000000-aaaaaa" for day in range(1, PUBLISHES + 2)]
@@ -102,6 +104,7 @@ def test_a_reader_during_publishes_sees_whole_runs_only(root: str, tmp_path: Pat
     assert found["seen"] == sorted(found["seen"]) and len(found["seen"]) > 2
 
 
+@pytest.mark.long
 def test_what_a_refresh_left_stays_for_a_day_where_no_lock_says_that_none_runs(root: str) -> None:
     lake = build_tiny_lake(root, run_id=FIRST, samples=SAMPLES)
     stage_all(lake, tiny_tables(run_id=SECOND, samples=SAMPLES))

@@ -63,6 +63,7 @@ def test_a_group_whose_border_raises_the_loss_is_told_apart_and_no_other() -> No
         assert (label == "ship").mean() >= 0.5, text
 
 
+@pytest.mark.long
 def test_groups_of_maps_that_are_all_alike_are_not_told_apart() -> None:
     called = 0
     for seed in range(30):

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from lake.gc import Retention, collect_garbage
 from lake.store import Lake
 from tests.tiny_lake import build_tiny_lake
@@ -14,6 +16,8 @@ PUBLISHES, SAMPLES = 20, 40
 READER = """
 import json, sys
 from pathlib import Path
+
+import pytest
 import polars as pl
 from lake import queries
 from lake.store import Lake
@@ -37,6 +41,7 @@ print(json.dumps({"reads": reads, "torn": torn, "errors": errors, "seen": seen})
 """
 
 
+@pytest.mark.long
 def test_twenty_publishes_tear_no_read_and_break_none(tmp_path: Path) -> None:
     lake, stop, told = Lake(tmp_path / "lake"), tmp_path / "stop", tmp_path / "told"
     ids = [f"202601{day:02d}-000000-aaaaaa" for day in range(1, PUBLISHES + 2)]

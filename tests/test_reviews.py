@@ -134,6 +134,7 @@ def test_a_lake_that_cannot_be_written_is_named_after_all_tries(lake: Lake, monk
         add_reviews(lake, [said(1)])
 
 
+@pytest.mark.long
 def test_twenty_people_at_once_lose_and_double_nothing(lake: Lake) -> None:
     """Two processes with ten people each; every one says fifty things."""
     program = f"""

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 FULL = Path("/dev/full")
 PYTHON_PATH = {"PYTHONPATH": str(REPOSITORY)}
 SETTINGS = f"""
-{QUICK}
+{QUICK}model = "test_resnet"
 lake = "lake"
 work_dir = "work"
 phases = [{{ resolution = 16, epochs = 2 }}]
