@@ -41,7 +41,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """`LATENTLAKE_TEST_UNTIL`, in seconds since 1970: from then on tests that take long are skipped, and named."""
     until = float(os.environ.get("LATENTLAKE_TEST_UNTIL", "inf"))
     if time.time() > until and item.get_closest_marker("long"):
-        pytest.skip("it takes long and LATENTLAKE_TEST_UNTIL is over")
+        pytest.skip(f"{item.nodeid} takes long and LATENTLAKE_TEST_UNTIL is over")
 
 
 @pytest.fixture(scope="session", autouse=True)
