@@ -67,7 +67,7 @@ def _fit_umap(
 
 
 def _keep_compiled() -> None:
-    """Let numba keep UMAP's functions where it keeps those of other packages: each process compiled them for 20 s."""
+    """Let numba keep UMAP's functions where it keeps those of other packages: compiling them takes a process 20 s."""
     from numba.core.dispatcher import Dispatcher
     from umap import layouts, umap_
 

@@ -36,8 +36,8 @@ SCHEME = os.environ.get("LATENTLAKE_TEST_SCHEME", "light")
 # Below the root Streamlit's client looks for the server's base path: it asks /page/_stcore/... first, gets 404, and
 # then asks /_stcore/... Chromium logs each 404 without its address.
 PROBE = re.compile(r"404: http://127\.0\.0\.1:\d+/\w+/_stcore/(health|host-config)")
-QUIET = 250
-"""Milliseconds without a change after which a page counts as drawn: charts come in several steps."""
+QUIET = 700
+"""Milliseconds without a change after which a page counts as drawn: what a table says to screen readers comes last."""
 UNTIL_QUIET = f"""() => new Promise(done => {{
   const quiet = () => {{ changes.disconnect(); done(); }};
   let timer = setTimeout(quiet, {QUIET});

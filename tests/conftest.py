@@ -46,7 +46,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_process_fits_every_map() -> Iterator[None]:
-    """UMAP compiles for 20 s in each new process; a map is the same bytes in one that has fitted others."""
+    """A process takes seconds to import what it fits with; a map is the same bytes in one that has fitted others."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool, pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.project._fit_process", lambda: nullcontext(pool))

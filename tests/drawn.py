@@ -54,7 +54,7 @@ def drawn_dataset(size: int = 400, *, seed: int = 0) -> Dataset:
 
 
 def tiny_settings(folder: object, **changes: object) -> Settings:
-    """Settings under which every stage takes a second or two; the smoke preset is what shows the default model."""
+    """Settings under which every stage takes a second or two, with a network far smaller than the default one."""
     return load_settings(
         **{
             "preset": "smoke",

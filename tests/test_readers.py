@@ -16,8 +16,6 @@ PUBLISHES, SAMPLES = 20, 40
 READER = """
 import json, sys
 from pathlib import Path
-
-import pytest
 import polars as pl
 from lake import queries
 from lake.store import Lake

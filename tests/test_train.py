@@ -18,6 +18,7 @@ from pipeline.distributed import joined
 from pipeline.model import resize
 from pipeline.muon import choose_muon
 from pipeline.progress import Progress
+from pipeline.settings import Settings
 from pipeline.train import TrainingSet, create_optimizer, start, training_set
 from tests.drawn import drawn_dataset, tiny_settings
 
@@ -132,11 +133,13 @@ def test_a_diverging_training_stops_in_words(data, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("optimizer", ["muon", "sgd"])
 def test_both_optimizers_learn_and_decay_convolutions_only(data, tmp_path, optimizer):
-    settings = tiny_settings(tmp_path, optimizer=optimizer)
+    """On the network that is trained by default."""
+    chosen = {"optimizer": optimizer, "model": Settings.model_fields["model"].default}
+    settings = tiny_settings(tmp_path, **chosen)
     groups = create_optimizer(start(data, settings, CPU).model, settings).param_groups
     assert [group["weight_decay"] > 0 for group in groups] == [True, False]
     assert {p.ndim for p in groups[0]["params"]} == {4}
-    rows = fit(data, tmp_path, optimizer=optimizer, phases=[{"resolution": 16, "epochs": 8}]).telemetry
+    rows = fit(data, tmp_path, **chosen, phases=[{"resolution": 16, "epochs": 8}]).telemetry
     assert rows["loss"][-1] < rows["loss"][0]
 
 

@@ -19,7 +19,8 @@ REPOSITORY = Path(__file__).parents[2]
 FULL = Path("/dev/full")
 PYTHON_PATH = {"PYTHONPATH": str(REPOSITORY)}
 SETTINGS = f"""
-{QUICK}model = "test_resnet"
+{QUICK}
+model = "test_resnet"
 lake = "lake"
 work_dir = "work"
 phases = [{{ resolution = 16, epochs = 2 }}]
