@@ -64,7 +64,7 @@ def _append(lake: Lake, table: str, frame: pl.DataFrame, *, transaction: str) ->
     for attempt in range(TRIES):
         try:
             with _TURN:
-                lake.append_once(table, frame, transaction=transaction, partition_by=[key_column(table)])
+                lake.append_once(table, frame, transaction=transaction, partition_by=key_column(table))
             return
         except (DeltaError, OSError) as error:
             if attempt + 1 == TRIES:

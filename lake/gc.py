@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import polars as pl
-from deltalake import write_deltalake
 
 from lake.contracts import DATASET_TABLES, RUN_TABLES, key_column
 from lake.files import find_sizes, list_files
@@ -163,7 +162,7 @@ def _change_runs(lake: Lake, change: Callable[[pl.DataFrame], pl.DataFrame]) -> 
         runs = pl.scan_delta(table).collect()
         changed = change(runs)
         if not changed.equals(runs):
-            write_deltalake(table, changed, mode="overwrite")
+            lake.replace("runs", table, changed)
 
 
 def _delete_files(lake: Lake, pins: Pins, hours: int, *, dry_run: bool) -> tuple[int, int, int]:
@@ -175,14 +174,15 @@ def _delete_files(lake: Lake, pins: Pins, hours: int, *, dry_run: bool) -> tuple
             assert table is not None, "it was listed"
             keep = sorted({tables[name] for tables in pins.values() if name in tables})
             # by default it refuses less than a week, and looks no further back than the last checkpoint
-            vacuum = partial(table.vacuum, enforce_retention_duration=False, full=True, keep_versions=keep or None)
+            how = {"enforce_retention_duration": False, "full": True, "keep_versions": keep or None}
+            vacuum = partial(lake.delete_files, table, name, **how)
             # vacuum also lists what it has deleted already
-            every = find_sizes(lake.uri(name), vacuum(0, dry_run=True), lake.options)
-            now = every.keys() & set(vacuum(hours, dry_run=True))
+            every = find_sizes(lake.uri(name), vacuum(retention_hours=0, dry_run=True), lake.options)
+            now = every.keys() & set(vacuum(retention_hours=hours, dry_run=True))
             files, freed = files + len(now), freed + sum(every[path] for path in now)
             waiting += sum(size for path, size in every.items() if path not in now)
             if now and not dry_run:
-                vacuum(hours, dry_run=False)
+                vacuum(retention_hours=hours, dry_run=False)
     return files, freed, waiting
 
 

@@ -20,11 +20,11 @@ from deltalake import (
     PostCommitHookProperties,
     Transaction,
     WriterProperties,
-    write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, key_column
+from lake.door import open_table, plain_path, vacuum_table, write_table
 from lake.errors import LakeError, RetryLater
 from lake.files import compute_digest, list_files
 from lake.validation import polars_schema, validate, validated
@@ -95,11 +95,12 @@ class Lake:
         with writing(self.root):
             self._create_root()
             table = self.open_to_write(name)
-            write_deltalake(
-                self.uri(name) if table is None else table,
+            write_table(
+                self._address(name),
                 ordered,
+                onto=table,
                 schema_mode="merge" if table else None,
-                partition_by=[key_column(name)],
+                partition_by=key_column(name),
                 configuration=None if table else KEEP_LOG,
                 storage_options=self.options,
                 writer_properties=WriterProperties(
@@ -111,7 +112,7 @@ class Lake:
     def staged(self, name: str, key: str) -> pl.LazyFrame:
         """Rows of a table under one key at its newest version, published or not."""
         with reading(self.root):
-            return _select(self._table(name, self._newest(name)), name, key)
+            return _select(self._at(name, self._newest(name)), name, key)
 
     def has(self, name: str, key: str) -> bool:
         """Whether a table has rows under the key at its newest version."""
@@ -129,7 +130,7 @@ class Lake:
         with reading(self.root):
             versions = {name: self._newest(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
             keys = {name: dataset_id if name in DATASET_TABLES else run_id for name in versions}
-            tables = {name: _select(self._table(name, versions[name]), name, keys[name]) for name in versions}
+            tables = {name: _select(self._at(name, versions[name]), name, keys[name]) for name in versions}
             try:
                 checks = validate(tables)
             except LakeError as error:
@@ -167,12 +168,12 @@ class Lake:
             return DeltaTable.is_deltatable(self.uri(name), self.options)
 
     def uri(self, name: str) -> str:
-        """Where a table lies."""
-        return f"{self.root}/{name}"
+        """The path by which deltalake and polars find a table, whatever the folders above it are called."""
+        return plain_path(self._address(name))
 
     def open(self, name: str, version: int | None = None) -> DeltaTable:
         """A table at a version, else at its newest; raises the errors of deltalake."""
-        return DeltaTable(self.uri(name), version=version, storage_options=self.options)
+        return open_table(self._address(name), version=version, storage_options=self.options)
 
     def open_to_write(self, name: str) -> DeltaTable | None:
         """A table at its newest version, from now on keeping the log of every version; None where there is none."""
@@ -186,23 +187,20 @@ class Lake:
 
     def digest(self, name: str, version: int, key: str) -> str:
         """SHA-256 over the files that hold the rows of a key at a version; raises `OSError` where one is gone."""
-        files = list_files(self._table(name, version), name).filter(key=key)
+        files = list_files(self._at(name, version), name).filter(key=key)
         return compute_digest(self.uri(name), files["path"], self.options)
 
-    def append_once(
-        self, name: str, frame: pl.DataFrame, *, transaction: str, partition_by: list[str] | None = None
-    ) -> None:
+    def append_once(self, name: str, frame: pl.DataFrame, *, transaction: str, partition_by: str | None = None) -> None:
         """Append rows in one commit under a transaction's name; a second try under that name changes nothing.
 
         Raises the errors of deltalake.
         """
         once = Transaction(app_id=transaction, version=1)
         exists = self.exists(name)
-        table = self.open(name) if exists else None
-        if table is not None and table.transaction_version(once.app_id) is not None:
+        if exists and self.open(name).transaction_version(once.app_id) is not None:
             return
-        write_deltalake(
-            self.uri(name),
+        write_table(
+            self._address(name),
             frame,
             mode="append",
             schema_mode="merge" if exists else None,
@@ -210,6 +208,21 @@ class Lake:
             storage_options=self.options,
             commit_properties=CommitProperties(app_transactions=[once]),
         )
+
+    def replace(self, name: str, table: DeltaTable, frame: pl.DataFrame) -> None:
+        """Replace what a table that is not partitioned had when it was opened; raises the errors of deltalake."""
+        write_table(self._address(name), frame, onto=table, mode="overwrite")
+
+    def delete_files(self, table: DeltaTable, name: str, **which: Any) -> list[str]:
+        """`DeltaTable.vacuum` of a table; returns the paths that it lists. Raises the errors of deltalake."""
+        return vacuum_table(self._address(name), table, **which)
+
+    def _at(self, name: str, version: int) -> DeltaTable:
+        self.uri(name)  # whatever removes old files from the temporary folder may have taken a door
+        return self._table(name, version)
+
+    def _address(self, name: str) -> str:
+        return f"{self.root}/{name}"
 
     def _after_last(self, moment: dt.datetime) -> dt.datetime:
         """The moment, or just after the last publish where the clock went back: what was published last is latest."""
@@ -258,7 +271,7 @@ class Run:
         if name not in self._versions:
             return TABLES[name].create_empty().lazy()
         with reading(self.lake.root):
-            return _select(self.lake._table(name, self._versions[name]), name, self._key(name))
+            return _select(self.lake._at(name, self._versions[name]), name, self._key(name))
 
     def has(self, name: str) -> bool:
         """Whether a table of the run has rows: predictions that were brought may come without all that needs more."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 from deltalake.exceptions import DeltaError
 
+from lake.door import open_table
 from lake.errors import UserError
 from pipeline.image_files import Unusable
 from pipeline.settings import DatasetSettings, PredictionSettings
@@ -151,14 +152,14 @@ def _list_folder(folder: Path) -> Listing:
 
 def _scan_table(source: Path) -> pl.LazyFrame:
     if source.is_dir():
-        return pl.scan_delta(str(source))
+        return pl.scan_delta(open_table(str(source)))
     if not source.exists():
         raise UserError(f"The dataset {source} does not exist: check source in [dataset].")
     match source.suffix.lower():
         case ".csv":
-            return pl.scan_csv(source, infer_schema=False)
+            return pl.scan_csv(source, infer_schema=False, glob=False)
         case ".parquet":
-            return pl.scan_parquet(source)
+            return pl.scan_parquet(source, glob=False, hive_partitioning=False)
     raise UserError(f"The dataset {source} is neither a folder, a .csv, a .parquet file nor a Delta table.")
 
 

@@ -137,8 +137,9 @@ def _read_labels(file: Path) -> dict[str, str]:
 def _read_table(file: Path, columns: list[str]) -> pl.DataFrame:
     """The named columns of a CSV or parquet file."""
     try:
-        table = pl.read_parquet(file) if file.suffix == ".parquet" else pl.read_csv(file, infer_schema=False)
-        return table.select(columns)
+        if file.suffix == ".parquet":
+            return pl.read_parquet(file, glob=False).select(columns)
+        return pl.read_csv(file, glob=False, infer_schema=False).select(columns)
     except (OSError, pl.exceptions.PolarsError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"{file} cannot be read ({first}): it needs the columns {', '.join(columns)}.") from None

@@ -99,7 +99,7 @@ class Workspace:
             return None
         try:
             cost = json.loads((folder / "cost.json").read_text())
-            frames = {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
+            frames = {path.stem: pl.read_parquet(path, glob=False) for path in sorted(folder.glob("*.parquet"))}
         except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             self._progress.say(f"{name}: what was done before is damaged ({str(error).splitlines()[0]}), done again")
             return None

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from deltalake.exceptions import CommitFailedError
 
-from lake import appending, store
+from lake import appending, door
 from lake.errors import LakeError, UsageError
 from lake.reviews import Review, add_reviews, drop_set, latest, save_set, saved_sets, scan_reviews, standing
 from lake.store import Lake
@@ -112,14 +112,14 @@ def test_an_incomplete_review_is_refused_and_nothing_is_written(lake: Lake, revi
 
 def test_a_commit_that_fails_is_tried_again_and_not_doubled(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     add_reviews(lake, [said(1)])
-    original, failures = store.write_deltalake, iter([True, True, False])
+    original, failures = door.write_deltalake, iter([True, True, False])
 
     def written_but_reported_lost(*arguments: object, **options: object) -> None:
         original(*arguments, **options)
         if next(failures):
             raise CommitFailedError("the answer was lost")
 
-    monkeypatch.setattr(store, "write_deltalake", written_but_reported_lost)
+    monkeypatch.setattr(door, "write_deltalake", written_but_reported_lost)
     add_reviews(lake, [said(2)])
     assert scan_reviews(lake, DATA).collect()["sample_id"].to_list() == [1, 2]
 
@@ -128,7 +128,7 @@ def test_a_lake_that_cannot_be_written_is_named_after_all_tries(lake: Lake, monk
     def full(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(store, "write_deltalake", full)
+    monkeypatch.setattr(door, "write_deltalake", full)
     monkeypatch.setattr(appending, "TRIES", 2)
     with pytest.raises(LakeError, match=r"could not be written .*No space left"):
         add_reviews(lake, [said(1)])

@@ -1,0 +1,174 @@
+"""Delta tables below folders of any name.
+
+deltalake (1.6) and polars (2.1) turn a table's path into a URL and back, and lose or refuse many signs on the way: of
+`My Projects`, `50%`, `[1]` and `ü` none survives both. They follow links inside a table's folder, though. So a table
+whose path has more than plain signs is opened through a *door*: a folder of a plain name, private to this process,
+whose entries are links to those of the table. What is written through it lies in the table, for everybody.
+"""
+
+import atexit
+import os
+import re
+import shutil
+import tempfile
+import time
+import uuid
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.transaction import AddAction
+
+from lake.errors import LakeError
+
+PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
+LOG = "_delta_log"
+TEMPORARY = (tempfile.gettempdir, lambda: "/tmp", lambda: "/var/tmp", lambda: "/dev/shm")
+
+
+class Door:
+    """A folder of a plain name with a link to every entry of a table's folder."""
+
+    def __init__(self, table: str) -> None:
+        self.table = Path(table)
+        self.path = _doors(os.getpid()) / uuid.uuid4().hex
+
+    def open(self) -> str:
+        """Its path, with links to what the table's folder has now; a table that is not there yet has none."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        entries, links = _names(self.table), _names(self.path)
+        for name in links - entries:
+            (self.path / name).unlink(missing_ok=True)
+        for name in entries - links:
+            with suppress(FileExistsError):
+                (self.path / name).symlink_to(self.table / name)
+        return str(self.path)
+
+    def make_folders(self, *names: str) -> None:
+        """Make folders of the table that something is to be written into through the door."""
+        for name in names:
+            (self.table / name).mkdir(parents=True, exist_ok=True)
+        self.open()
+
+    def delete(self, paths: list[str]) -> None:
+        """Delete files that were deleted through the door: of those beside the log only their links are gone."""
+        for path in paths:
+            (self.table / path).unlink(missing_ok=True)
+
+
+def find_door(table: str) -> Door | None:
+    """The door to a table; None where its path is plain, or a URL."""
+    if "://" in table or PLAIN.fullmatch(resolved := os.path.realpath(table)):
+        return None
+    return _door(resolved, os.getpid())
+
+
+def plain_path(table: str) -> str:
+    """The path by which deltalake and polars find a table: its own, or its door's."""
+    door = find_door(table)
+    return table if door is None else door.open()
+
+
+def open_table(table: str, **how: Any) -> DeltaTable:
+    """`DeltaTable`, below any folder; raises the errors of deltalake."""
+    opened = DeltaTable(plain_path(table), **how)
+    plain_path(table)  # links to what was written while the log was read
+    return opened
+
+
+def write_table(
+    table: str, frame: pl.DataFrame, *, onto: DeltaTable | None = None, partition_by: str | None = None, **how: Any
+) -> None:
+    """`write_deltalake` onto a table as it was opened, else as it is now, below any folder.
+
+    Rows of a partitioned table all have the same key. Raises the errors of deltalake.
+    """
+    door = find_door(table)
+    if door is None:
+        write_deltalake(onto or table, frame, partition_by=partition_by, **how)
+    elif partition_by is None:
+        _write_unpartitioned(door, onto, frame, **how)
+    else:
+        door.make_folders(LOG, *(f"{partition_by}={key}" for key in frame[partition_by].unique()))
+        write_deltalake(onto or door.open(), frame, partition_by=partition_by, **how)
+
+
+def _write_unpartitioned(
+    door: Door,
+    onto: DeltaTable | None,
+    frame: pl.DataFrame,
+    *,
+    mode: Literal["append", "overwrite"],
+    commit_properties: CommitProperties | None = None,
+    **how: Any,
+) -> None:
+    """Put the file into the table's folder, then commit it: deltalake would leave it in the door's."""
+    table = onto or _open(door, **how)
+    if table is None or set(frame.columns) - {field.name for field in table.schema().fields}:
+        door.make_folders(LOG)
+        write_deltalake(table or door.open(), frame.clear(), mode="append", **how)
+        table = _open(door, **how)
+    assert table is not None, "it was made above"
+    added = _write_file(door.table, frame)
+    table.create_write_transaction([added], mode, table.schema(), commit_properties=commit_properties)
+
+
+def _open(door: Door, storage_options: dict[str, str] | None = None, **_: Any) -> DeltaTable | None:
+    path = door.open()
+    return (
+        DeltaTable(path, storage_options=storage_options) if DeltaTable.is_deltatable(path, storage_options) else None
+    )
+
+
+def vacuum_table(table: str, opened: DeltaTable, **how: Any) -> list[str]:
+    """`DeltaTable.vacuum` of a table, below any folder; returns the paths that it lists."""
+    paths = opened.vacuum(**how)
+    door = find_door(table)
+    if door is not None and not how["dry_run"]:
+        door.delete(paths)
+    return paths
+
+
+def _write_file(folder: Path, frame: pl.DataFrame) -> AddAction:
+    name = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
+    with (folder / name).open("xb") as file:
+        frame.write_parquet(file)
+        file.flush()
+        os.fsync(file.fileno())
+        size = file.tell()
+    return AddAction(name, size, {}, int(time.time() * 1000), True, f'{{"numRecords": {len(frame)}}}')
+
+
+@cache
+def _door(table: str, process: int) -> Door:  # noqa: ARG001
+    return Door(table)
+
+
+@cache
+def _doors(process: int) -> Path:
+    """The folder of this process's doors; a forked process has its own, and removes no other's."""
+    for find in TEMPORARY:
+        folder = os.path.realpath(find())
+        if PLAIN.fullmatch(folder) and os.access(folder, os.W_OK):
+            made = Path(tempfile.mkdtemp(prefix="latentlake-", dir=folder))
+            atexit.register(_remove, made, process)
+            return made
+    raise LakeError(
+        "A lake below a folder whose name has more than letters, digits, _, - and . needs a temporary folder without "
+        "such signs: set TMPDIR to one."
+    )
+
+
+def _remove(doors: Path, process: int) -> None:
+    if process == os.getpid():
+        shutil.rmtree(doors, ignore_errors=True)
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in folder.iterdir()}
+    except FileNotFoundError:
+        return set()
