@@ -6,12 +6,17 @@ import pty
 import re
 import struct
 import subprocess
+import sys
 import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROWS, COLUMNS = 40, 120
+CTRL_C = b"\x03"
+AS_ITS_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+)
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -23,28 +28,49 @@ class Shown:
     lines: list[str]
 
 
-def run_on_terminal(command: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None) -> Shown:
-    """Run the command in the folder with a terminal for input, output and errors, until it ends."""
+def run_on_terminal(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    interrupt_at: str | None = None,
+) -> Shown:
+    """Run the command in the folder with a terminal for input, output and errors, until it ends.
+
+    Ctrl+C is pressed once `interrupt_at` is on the screen.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     variables = os.environ | {"TERM": "xterm-256color"} | (environment or {})
     process = subprocess.Popen(
-        command, cwd=folder, env=variables, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        [sys.executable, "-c", AS_ITS_TERMINAL, *command],
+        cwd=folder,
+        env=variables,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
     )
     os.close(theirs)
-    text = _read_all(ours).decode()
+    text = _read_all(ours, interrupt_at).decode()
     os.close(ours)
     return Shown(process.wait(), [line.strip() for line in re.split(r"[\r\n]+", CONTROL.sub("", text))])
 
 
-def _read_all(terminal: int) -> bytes:
+def _read_all(terminal: int, interrupt_at: str | None) -> bytes:
     """What is written to the terminal until its last writer is gone."""
-    parts = []
-    while True:
-        try:
-            part = os.read(terminal, 65536)
-        except OSError:  # how Linux says that nobody holds the other end any more
-            return b"".join(parts)
-        if not part:  # how macOS says it
-            return b"".join(parts)
-        parts.append(part)
+    text, pressed = b"", interrupt_at is None
+    while part := _read(terminal):
+        text += part
+        if not pressed and str(interrupt_at).encode() in text:
+            os.write(terminal, CTRL_C)
+            pressed = True
+    return text
+
+
+def _read(terminal: int) -> bytes:
+    """The next bytes; none where nobody holds the other end any more, which Linux says by an error."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""

@@ -34,18 +34,20 @@ BAR = re.compile(r"^(?P<name>[a-z ]+?) +[━╸╺ ]+ +(?P<done>\d+)/(?P<total>\
 
 @dataclass(frozen=True)
 class Desk:
-    """A folder with images and settings, and what the first refresh in it showed on a terminal."""
+    """A folder with images and settings, and what two refreshes in it showed on a terminal, the first interrupted."""
 
     folder: Path
+    interrupted: Shown
     shown: Shown
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    folder = tmp_path_factory.mktemp("desk")
+    folder = tmp_path_factory.mktemp("desk") / "My Projects ü #1"
     write_folder(folder / "[shapes]", draw_files(240))
     (folder / "shapes.toml").write_text(SETTINGS)
-    yield Desk(folder, run_on_terminal(COMMAND, folder=folder, environment=PYTHON_PATH))
+    interrupted = run_on_terminal(COMMAND, folder=folder, environment=PYTHON_PATH, interrupt_at="train ")
+    yield Desk(folder, interrupted, run_on_terminal(COMMAND, folder=folder, environment=PYTHON_PATH))
 
 
 def runs(desk: Desk) -> int:
@@ -64,6 +66,12 @@ def test_a_refresh_on_a_terminal_is_published(desk: Desk) -> None:
     assert run.verify() and run.facts["dataset_name"] == "[/shapes] [red]"
     assert f"Published {run.run_id}." in desk.shown.lines
     assert run.run_id in desk.shown.lines[-2:]
+
+
+def test_ctrl_c_says_how_to_go_on(desk: Desk) -> None:
+    assert desk.interrupted.code == 130, desk.interrupted.lines[-20:]
+    assert desk.interrupted.lines[-2:] == ["Interrupted: finished stages are kept, run the same command to go on.", ""]
+    assert not any("Traceback" in line for line in desk.interrupted.lines)
 
 
 def test_every_bar_ends_where_it_said_it_would(desk: Desk) -> None:
