@@ -149,10 +149,10 @@ def measure_cost() -> Iterator[dict[str, float]]:
     cost: dict[str, float] = {"reused": 0.0}
     peak, started = [_resident_mib()], time.perf_counter()
     try:
-        with watching(lambda: peak.append(max(peak.pop(), _resident_mib())), every=0.1):
+        with watching(lambda: peak.append(_resident_mib()), every=0.1):
             yield cost
     finally:
-        cost |= {"seconds": time.perf_counter() - started, "peak_memory_mib": peak[0]}
+        cost |= {"seconds": time.perf_counter() - started, "peak_memory_mib": max(peak)}
 
 
 def _resident_mib() -> float:

@@ -4,19 +4,15 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
-import sys
 import termios
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROWS, COLUMNS = 40, 120
-CTRL_C = b"\x03"
-AS_ITS_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
-)
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -37,34 +33,28 @@ def run_on_terminal(
 ) -> Shown:
     """Run the command in the folder with a terminal for input, output and errors, until it ends.
 
-    Ctrl+C is pressed once `interrupt_at` is on the screen.
+    Once `interrupt_at` is on the screen, the command and its children get the signal that Ctrl+C sends.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     variables = os.environ | {"TERM": "xterm-256color"} | (environment or {})
     process = subprocess.Popen(
-        [sys.executable, "-c", AS_ITS_TERMINAL, *command],
-        cwd=folder,
-        env=variables,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
+        command, cwd=folder, env=variables, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )
     os.close(theirs)
-    text = _read_all(ours, interrupt_at).decode()
+    text = _read_all(ours, process, interrupt_at).decode()
     os.close(ours)
     return Shown(process.wait(), [line.strip() for line in re.split(r"[\r\n]+", CONTROL.sub("", text))])
 
 
-def _read_all(terminal: int, interrupt_at: str | None) -> bytes:
+def _read_all(terminal: int, process: subprocess.Popen[bytes], interrupt_at: str | None) -> bytes:
     """What is written to the terminal until its last writer is gone."""
-    text, pressed = b"", interrupt_at is None
+    text, waiting = b"", interrupt_at is not None
     while part := _read(terminal):
         text += part
-        if not pressed and str(interrupt_at).encode() in text:
-            os.write(terminal, CTRL_C)
-            pressed = True
+        if waiting and str(interrupt_at).encode() in text:
+            os.killpg(process.pid, signal.SIGINT)
+            waiting = False
     return text
 
 
