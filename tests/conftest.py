@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +46,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def one_process_fits_every_map() -> Iterator[None]:
     """A process takes seconds to import what it fits with; a map is the same bytes in one that has fitted others."""
+    from pipeline.fit_umap import fit_umap
+
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.project._fit_process", lambda: nullcontext(pool))
+        patch.setattr("pipeline.project.fit_in_process", lambda *a, **b: pool.submit(fit_umap, *a, **b).result())
         yield
 
 

@@ -1,14 +1,13 @@
 """Scores, neighbours, map and clusters against what can be computed by hand."""
 
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-
 import numpy as np
 import polars as pl
 import pytest
 
 from lake.contracts import Neighbors, Predictions
 from pipeline import cluster, neighbors, project, score
+from pipeline.fit_umap import keep_compiled
+from pipeline.map_process import fit_in_process
 from pipeline.progress import Progress
 from pipeline.settings import load_settings
 from tests.drawn import drawn_dataset, tiny_settings
@@ -123,8 +122,7 @@ def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(blobs, tmp_path,
     settings = tiny_settings(tmp_path)
     components = project.reduce_dimensions(points, settings)
     first = project.project(components, settings)
-    fresh = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-    monkeypatch.setattr(project, "_fit_process", lambda: fresh)
+    monkeypatch.setattr(project, "fit_in_process", fit_in_process)
     assert first.tobytes() == project.project(components, settings).tobytes()
     flat = np.c_[first - first.mean(0), np.zeros(300)].astype(np.float32)
     on_map, _ = neighbors.search_neighbors(flat, 5, settings, QUIET)
@@ -135,7 +133,7 @@ def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(blobs, tmp_path,
 def test_what_numba_compiles_of_umap_is_kept_for_the_next_process():
     from umap import umap_
 
-    project._keep_compiled()
+    keep_compiled()
     assert umap_.smooth_knn_dist.stats.cache_path and umap_.compute_membership_strengths.stats.cache_path
 
 

@@ -1,0 +1,72 @@
+"""UMAP in a fresh process, which imports installed packages and nothing of whoever called.
+
+Python's `multiprocessing` would import the caller's script once more, and run it where it has no `__main__` guard.
+"""
+
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lake.errors import UserError
+from pipeline import fit_umap
+
+RUN = "import runpy, sys; sys.path += sys.argv[2:]; runpy.run_path(sys.argv[1], run_name='__main__')"
+"""Packages that only the caller's path leads to are found too; what lies in its folders hides no other."""
+
+
+def fit_in_process(
+    components_NP: NDArray[np.float32], start_N2: NDArray[np.float32] | None, **options: Any
+) -> NDArray[np.float32]:
+    """What `fit_umap` returns in a process of its own.
+
+    Raises `UserError` where that process ran out of memory or was ended from outside.
+    """
+    with _unheard_interrupts():
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", RUN, fit_umap.__file__, *_places()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    with process:
+        try:
+            answer, said = process.communicate(pickle.dumps(((components_NP, start_N2), options)))
+        finally:
+            process.kill()
+    _check(process.returncode, said.decode(errors="replace").strip())
+    found: NDArray[np.float32] = pickle.loads(answer)
+    return found
+
+
+def _places() -> list[str]:
+    return [str(Path(place).absolute()) for place in sys.path if place]
+
+
+@contextmanager
+def _unheard_interrupts() -> Iterator[None]:
+    """A process that is started within does not hear Ctrl+C: the one that waits for it does, and ends it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _check(code: int, said: str) -> None:
+    ended = code < 0 or "MemoryError" in said.rpartition("\n")[2]
+    if ended:
+        by = f" ({signal.Signals(-code).name})" if code < 0 else ""
+        raise UserError(
+            f"The process that fits the map was ended{by}, as happens where memory runs out: free some or take fewer "
+            "samples, then refresh again. Finished stages are kept."
+        )
+    if code:
+        raise RuntimeError(f"The process that fits the map failed:\n{said}")
