@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lake.store import Run
+from lake.user_caches import user_caches
 from lake.whole_files import write_whole
 
 MAPPED_ABOVE = 200_000
@@ -19,8 +20,15 @@ KEPT = 2
 
 
 def default_folder() -> Path:
-    """Where readers keep their copies: `LATENTLAKE_CACHE_DIR`, else the user's cache."""
-    return Path(os.environ.get("LATENTLAKE_CACHE_DIR", Path.home() / ".cache" / "latentlake")) / "reader"
+    """Where readers keep their copies: `LATENTLAKE_CACHE_DIR`, else the user's cache.
+
+    Raises `OSError` where there is none that can be written.
+    """
+    if named := os.environ.get("LATENTLAKE_CACHE_DIR"):
+        return Path(named) / "reader"
+    if (caches := user_caches()) is None:
+        raise OSError("No folder for caches can be written: name one in LATENTLAKE_CACHE_DIR.")
+    return caches / "latentlake" / "reader"
 
 
 def find_file(run: Run, kind: str, write: Callable[[Path], None]) -> Path:

@@ -26,8 +26,7 @@ class Holder(BaseModel):
     @classmethod
     def this_process(cls) -> "Holder":
         """The process that asks."""
-        owner = f"{getpass.getuser()}@{socket.gethostname()}"
-        return cls(owner=owner, pid=os.getpid(), since=dt.datetime.now(dt.UTC))
+        return cls(owner=f"{_user()}@{socket.gethostname()}", pid=os.getpid(), since=dt.datetime.now(dt.UTC))
 
     def describe(self) -> str:
         """ "pid 4021 of ada@host, for 12 minutes"; a clock that went back counts as 0."""
@@ -67,6 +66,14 @@ def only_one(lake: Lake, progress: Progress) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _user() -> str:
+    """The name of the user who asks, or the number of one without a name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # python before 3.13, and from then on
+        return str(os.getuid())
 
 
 def _read(holder: Path) -> Holder | None:

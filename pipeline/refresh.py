@@ -10,6 +10,7 @@ import polars as pl
 
 from lake.errors import LakeError
 from lake.store import Lake
+from pipeline import caches
 from pipeline.before import find_before
 from pipeline.brought_stages import BroughtStages
 from pipeline.budget import fit_schedule
@@ -59,6 +60,7 @@ def help_refresh(settings: Settings, progress: Progress, *, dataset: Dataset | N
 
 def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> Stages:
     """The stages of a refresh under these settings: its data are read, nothing is computed yet."""
+    caches.settle(settings.work_dir)
     lake = Lake(settings.lake)
     dataset = _load(lake, settings, progress, dataset)
     before = find_before(lake, dataset.dataset_id)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lake import queries
 from lake.errors import EXIT_OK, RetryLater, UsageError, UserError
 from lake.store import Lake
+from pipeline import caches
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 
@@ -30,6 +31,7 @@ def run(settings: Settings, asked: Asked) -> dict[str, object]:
     Raises `UserError` with what to do; `RetryLater` where it is not due, another one runs, or the time is over.
     """
     started = time.monotonic()
+    caches.settle(settings.work_dir)
     lake = Lake(settings.lake)
     if asked.if_stale:
         _wait_until_stale(lake, parse_duration(asked.if_stale))

@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from lake.errors import UsageError
+from pipeline import caches
 
 
 def _split(value: object) -> object:
@@ -165,7 +166,7 @@ class Settings(BaseSettings):
     lake: str = Field("data/lake", description="Root of the lake: a folder or an object-store URL.")
     work_dir: Path = Field(Path("data/work"), description="Finished stages and checkpoints, for resuming.")
     cache_dir: Path = Field(
-        Path.home() / ".cache" / "latentlake", description="Downloads, shared by every clone of this user."
+        Path(), description="Downloads, shared by every clone of this user; below work_dir without a home to write to."
     )
     data_dir: Path | None = Field(None, description="Folder with the official CIFAR-10 files or archive.")
     new_data: Path | None = Field(
@@ -267,6 +268,12 @@ class Settings(BaseSettings):
     def resolution(self) -> int:
         """Side in pixels of the images the model is shown: that of the last phase of its training."""
         return self.phases[-1].resolution
+
+    @model_validator(mode="after")
+    def _has_a_cache_that_can_be_written(self) -> "Settings":
+        if "cache_dir" not in self.model_fields_set:
+            self.cache_dir = caches.choose(self.work_dir) / "latentlake"
+        return self
 
     @model_validator(mode="after")
     def _has_folds_of_two(self) -> "Settings":
