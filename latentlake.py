@@ -2,31 +2,40 @@
 
 import latentlake
 
-latentlake.refresh(preset="smoke", lake="data/lake")
+latentlake.refresh(dataset="photos", lake="data/lake")
 run = latentlake.open("data/lake").run("latest")
 run.scan("predictions").filter(pl.col("loss") > 2).collect()
 """
 
 from typing import Any
 
-from lake import open as open
-from lake.errors import UserError as UserError
-from lake.store import Run
+import latentlake_packages
+
+latentlake_packages.load("lake")
+
+from lake import open as open  # noqa: E402
+from lake.errors import UserError as UserError  # noqa: E402
+from lake.store import Run  # noqa: E402
 
 
-def refresh(settings: Any = None, *, dataset: Any = None, **values: Any) -> Run:
+def refresh(config: Any = None, *, dataset: Any = None, **values: Any) -> Run:
     """Compute what is missing, publish it and return the run that readers now see.
 
-    `settings` are those of `pipeline.settings.load_settings`, or values by name: `refresh(preset="smoke", seed=1)`.
-    `dataset`, a `pipeline.datasets.Dataset`, stands in for the one they name. Raises `UserError`, also where the
-    training packages are missing.
+    `config` is the path of a settings file or a dict as in one, `dataset` a dict as its section [dataset] or the path
+    of its source, and `values` are any other settings: `refresh(dataset="photos", preset="smoke", seed=1)`. Both may
+    be objects of the pipeline, a `Settings` and a `Dataset`.
+
+    Raises `UserError` with what to do, also where the training packages are missing.
     """
     try:
-        from pipeline.progress import Progress
-        from pipeline.refresh import refresh as refresh_lake
-        from pipeline.settings import load_settings
+        latentlake_packages.load("pipeline")
+    except ImportError as error:
+        raise UserError(str(error)) from error
+    from pipeline.python_use import read_arguments, refresh_here
+
+    settings, whole = read_arguments(config, dataset, values)
+    try:
+        run_id = refresh_here(settings, whole)
     except ImportError as error:
         raise UserError(f"A refresh needs the training packages ({error}): pip install '.[train]'.") from error
-    chosen = load_settings(**values) if settings is None else settings
-    outcome = refresh_lake(chosen, Progress(), dataset=dataset)
-    return open(chosen.lake).run(outcome.run_id)
+    return open(settings.lake).run(run_id)

@@ -43,6 +43,11 @@ class Lake:
         self.root = str(root).rstrip("/")
         self._table = lru_cache(maxsize=256)(self.open)
 
+    def __repr__(self) -> str:
+        from lake.summaries import summarize_lake  # which asks the lake itself
+
+        return summarize_lake(self)
+
     def runs(self) -> pl.DataFrame:
         """Published runs, newest first, each once however often it was published; empty where none has been.
 
@@ -265,6 +270,11 @@ class Run:
         self.dataset_id: str = facts["dataset_id"]
         self.classes: list[str] = facts["classes"]
         self._versions = {table["name"]: table["version"] for table in facts["tables"]}
+
+    def __repr__(self) -> str:
+        from lake.summaries import summarize_run  # which asks the run itself
+
+        return summarize_run(self)
 
     def scan(self, name: str) -> pl.LazyFrame:
         """The rows of this run in a table; what the run is older than is null, a whole table empty."""

@@ -1,1 +1,5 @@
 """The batch pipeline: images in, a published run in the lake out."""
+
+import latentlake_packages
+
+latentlake_packages.load("lake")
