@@ -9,7 +9,7 @@ WORKERS ?= logical
 BIN = $(VENV)/bin
 PIP_FLAGS = --disable-pip-version-check -c requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo refresh app test check bench install
+.PHONY: demo refresh app test test-wheel check bench install
 
 demo: refresh app
 
@@ -20,7 +20,10 @@ app: install
 	$(BIN)/latentlake serve
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not wheel" -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test-wheel: install
+	$(BIN)/pytest -m wheel
 
 check: install
 	$(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ from lake import queries
 from lake.errors import UsageError, UserError
 from lake.gc import Removed, Retention, collect_garbage
 from lake.store import Lake
-from pipeline import init_file, logs, refresh_command
+from pipeline import init_file, logs, refresh_command, serve_command
 from pipeline.lock import only_one
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
@@ -126,25 +126,14 @@ def serve(
     config: ConfigFile = None,
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501,
     host: Annotated[str, typer.Option(help="Address to listen on; loopback by default.")] = "127.0.0.1",
+    base_path: Annotated[str, typer.Option(help="What a proxy keeps before every path, such as /lake.")] = "",
     read_only: Annotated[bool, typer.Option("--read-only", help="Offer and accept no reviews and saved sets.")] = False,
     secrets: Annotated[Path | None, typer.Option(help="Streamlit's secrets.toml, with a login in [auth].")] = None,
 ) -> None:
     """Serve the pages of a lake in the browser."""
-    settings = _settings(config, None, lake=lake)
-    script = importlib.util.find_spec("streamlit_app")
-    if script is None or script.origin is None:
-        raise UserError("streamlit_app.py is not installed: run `pip install -e .` in the project's folder.")
-    command = [sys.executable, "-m", "streamlit", "run", script.origin]
-    command += [f"--server.port={port}", f"--server.address={host}", "--server.headless=true"]
-    if secrets is not None:
-        command.append(f"--secrets.files={_existing_file(secrets)}")
-    environment = os.environ | {"LATENTLAKE_LAKE": _absolute(settings.lake)}
-    if read_only:
-        environment |= {"LATENTLAKE_READ_ONLY": "1"}
-    typer.echo(f"Serving {settings.lake} at http://{host}:{port} (Ctrl+C stops it)")
-    sys.stdout.flush()
-    os.chdir(Path(script.origin).parent)
-    os.execve(sys.executable, command, environment)  # this process becomes the server and takes its signals
+    root = _settings(config, None, lake=lake).lake
+    asked = serve_command.Asked(root, host, port, base_path=base_path, read_only=read_only, secrets=secrets)
+    serve_command.become_server(asked)
 
 
 @app.command()
@@ -330,16 +319,6 @@ def _settings(config_file: Path | None, overrides: list[str] | None, **flags: An
     settings = load_settings(config_file, **{**flags, **{name: value for name, _, value in pairs}})
     logs.configure(settings.log)
     return settings
-
-
-def _existing_file(path: Path) -> Path:
-    if not path.is_file():
-        raise UsageError(f"The secrets file {path} does not exist: check --secrets.")
-    return path.absolute()
-
-
-def _absolute(root: str) -> str:
-    return root if "://" in root else str(Path(root).absolute())
 
 
 def _existing_parent(path: Path) -> Path:
