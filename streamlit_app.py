@@ -12,7 +12,7 @@ from altair.utils.schemapi import disable_debug_mode
 
 from pages.ui.frame import show
 from pages.ui.guard import middleware
-from pages.ui.routes import ROUTES
+from pages.ui.routes import list_routes
 from pages.ui.warm_up import keep_warm
 
 if __name__ == "__main__":
@@ -21,7 +21,7 @@ else:
     disable_debug_mode()  # of altair: the tests validate every part of every chart, a reader need not wait for it
     app = st.App(
         Path(__file__).parent / "pages" / "ui" / "frame.py",
-        routes=ROUTES,
+        routes=list_routes(),
         middleware=middleware(),
         lifespan=keep_warm,
     )

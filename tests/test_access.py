@@ -11,11 +11,13 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 from streamlit.runtime.secrets import secrets_singleton
 
 from lake.errors import UsageError
-from pages.ui import guard
+from pages.ui import guard, hosts
 from pages.ui.access import access, find_visitor, list_hosts, login
 from pages.ui.words import WORD_JOINER
 from tests.apps import Open, shown
@@ -241,13 +243,13 @@ def test_hosts_are_those_of_the_setting_else_of_loopback(
         st.config.set_option("server.address", before)
 
 
-def knock(address: str, host: str) -> str:
-    """The status line that a websocket's handshake under a host name is answered with."""
+def knock(address: str, host: str, *, origin: str = "") -> str:
+    """The status line that a websocket's handshake under a host name is answered with, from a page of it or another."""
     name, port = address.removeprefix("http://").split(":")
     lines = [
         "GET /_stcore/stream HTTP/1.1",
         f"Host: {host}",
-        f"Origin: http://{host}",
+        f"Origin: {origin or f'http://{host}'}",
         "Connection: Upgrade",
         "Upgrade: websocket",
         "Sec-WebSocket-Version: 13",
@@ -271,7 +273,67 @@ def test_only_names_of_this_machine_are_answered_where_the_app_listens_there_onl
 
 @pytest.mark.browser
 def test_the_setting_names_the_hosts_that_are_answered(tiny_lake: str) -> None:
-    with serve(tiny_lake, LATENTLAKE_ALLOWED_HOSTS="lake.example.org,*.example.net,127.0.0.1") as address:
-        for host, status in {"lake.example.org": 200, "a.example.net": 200, "localhost": 400}.items():
-            assert request(f"{address}/healthz", headers={"Host": host})[0] == status
+    with serve(tiny_lake, LATENTLAKE_ALLOWED_HOSTS="lake.example.org,*.example.net") as address:
+        for host, status in {"lake.example.org": 200, "a.example.net": 200, "127.0.0.1": 400}.items():
+            assert request(f"{address}/samples", headers={"Host": host})[0] == status
             assert ("101" if status == 200 else "400") in knock(address, host)
+        for path in ("healthz", "readyz", "_stcore/health"):
+            for host in ("127.0.0.1", "localhost", "[::1]:8501"):
+                assert request(f"{address}/{path}", headers={"Host": host})[0] == 200, "the health check of a container"
+            for more in ({"Host": "rebound.example.com"}, {"Host": "127.0.0.1", "X-Forwarded-For": "192.0.2.2"}):
+                assert request(f"{address}/{path}", headers=more)[0] == 400
+        assert request(f"{address}/metrics", headers={"Host": "127.0.0.1"})[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("host", "named"), [("Lab.Example.org:8501", "lab.example.org"), ("[2001:DB8::1]", "[2001:db8::1]")]
+)
+def test_an_unknown_host_is_told_which_setting_takes_its_name(host: str, named: str) -> None:
+    answer = ask_as(host)
+    assert answer.status_code == 400 and f"LATENTLAKE_ALLOWED_HOSTS={named} " in answer.text
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize(
+    "host", ["<script>alert(1)</script>", "a b", "a&b", "", "x" * 300, "a/../b", 'a"b', "ä.example"]
+)
+def test_nothing_that_is_no_host_name_is_sent_back(host: str) -> None:
+    answer = ask_as(host)
+    assert answer.status_code == 400 and answer.text == hosts.UNNAMED
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "answered"),
+    [
+        ("https://lake.example.org", "lake.example.org", True),
+        ("https://lake.example.org", "127.0.0.1:8501", True),
+        ("https://lake.example.org:8443", "lake.example.org:8443", True),
+        ("http://127.0.0.1:9000", "127.0.0.1:8501", True),
+        ("https://example.org", "lake.example.org", False),
+        ("https://lake.example.org.example.com", "lake.example.org", False),
+        ("null", "lake.example.org", False),
+    ],
+)
+def test_a_websocket_is_for_pages_of_the_app_under_the_host_they_have(origin: str, host: str, answered: bool) -> None:
+    client = TestClient(hosts.HostNames(say_host, hosts=("lake.example.org", "127.0.0.1")))
+    connecting = client.websocket_connect("/", headers={"Origin": origin, "Host": host})
+    if answered:
+        with connecting as websocket:
+            assert websocket.receive_text() == origin.partition("//")[2]
+        return
+    with pytest.raises(WebSocketDenialResponse) as refused, connecting:
+        pass
+    assert refused.value.status_code == 403
+
+
+def ask_as(host: str) -> Any:
+    """What a client gets that asks for a host nobody named."""
+    client = TestClient(hosts.HostNames(PlainTextResponse("the lake"), hosts=("lake.example.org",)))
+    return client.get("/", headers={"Host": host.encode()})
+
+
+async def say_host(scope: Scope, receive: Receive, send: Send) -> None:
+    websocket = WebSocket(scope, receive, send)
+    await websocket.accept()
+    await websocket.send_text(websocket.headers["host"])
+    await websocket.close()

@@ -23,8 +23,8 @@ from tests.tiny_data import ORIGINAL_OF, ORIGINAL_SIZE, PICTURE_SIZE
 from tests.tiny_lake import build_tiny_lake
 
 Ask = Callable[[str | Path], TestClient]
-WHOLE = f"/originals/tiny-240-0/{ORIGINAL_OF}"
-SQUARE = f"/thumbnails/tiny-240-0/{ORIGINAL_OF}.png"
+WHOLE = f"originals/tiny-240-0/{ORIGINAL_OF}"
+SQUARE = f"thumbnails/tiny-240-0/{ORIGINAL_OF}.png"
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ MAP_WIDTH, MAP_HEIGHT = 720, 480
 CELL, SMALLEST_MATRIX = 34, 272
 MOST_CLASSES, AROUND = 30, 12
 """Of more classes a matrix is too large for a page, and for the file: how many of them are drawn instead."""
-OWN_IMAGE = re.compile(r'"(/[^"]+\.png[^"]*)"')
+OWN_IMAGE = re.compile(r'"((?:thumbnails|pictures)/[^"]+\.png[^"]*)"')
 STILL = {"left": 4, "top": 4, "right": 4, "bottom": 4}
 PNG_SCALE = 2
 NOBODY = pl.DataFrame(schema={"neighbor_id": pl.Int64})

@@ -8,10 +8,8 @@ import json
 import logging
 from collections.abc import Mapping
 
-import streamlit as st
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,14 +21,16 @@ from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_N
 
 from lake.errors import UsageError, UserError
 from pages.ui.access import Visitor, find_visitor, is_on_loopback, list_hosts, login
+from pages.ui.base_path import below_base
+from pages.ui.hosts import HostNames
 from pages.ui.navigation import ENTRIES
+from pages.ui.shell import ProbesAtRoot
 
 LOGIN_PATHS = {"/auth/login", "/auth/logout", "/oauth2callback"}
 OPERATOR_PATHS = {"/healthz", "/readyz", "/metrics"}
 """They decide by themselves what they tell to whom."""
 SHELL_PATHS = {"/", "/index.html", "/favicon.png", "/manifest.json"} | {f"/{entry.name}" for entry in ENTRIES}
-PROBES = ("/_stcore/health", "/_stcore/host-config")
-"""Streamlit's client asks for them below each page, too, as it looks for the base path."""
+PROBES = {"/_stcore/health", "/_stcore/host-config"}
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -46,7 +46,7 @@ def middleware() -> list[Middleware]:
         hosts = list_hosts()
     except (UserError, StreamlitAuthError) as error:
         raise SystemExit(f"latentlake: {' '.join(str(error).split())}") from None
-    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False), Middleware(Guard)]
+    return [Middleware(HostNames, hosts=hosts), Middleware(ProbesAtRoot), Middleware(Guard)]
 
 
 class Guard:
@@ -63,7 +63,7 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add_headers(MutableHeaders(scope=message), _path(scope))
+                _add_headers(MutableHeaders(scope=message), below_base(scope["path"]))
             await send(message)
 
         await answer(scope, receive, send_with_headers)
@@ -89,7 +89,7 @@ def may_read(connection: HTTPConnection) -> bool:
 
 def _refuse(connection: HTTPConnection) -> Response | None:
     try:
-        if _is_open(_path(connection.scope)) or may_read(connection):
+        if _is_open(below_base(connection.scope["path"])) or may_read(connection):
             return None
     except UserError:
         return PlainTextResponse("The login of this app is not configured rightly.", status_code=503)
@@ -98,17 +98,9 @@ def _refuse(connection: HTTPConnection) -> Response | None:
 
 def _is_open(path: str) -> bool:
     """Whether strangers may have it: nothing but what they need to see the button to log in, and to press it."""
-    if path in LOGIN_PATHS | OPERATOR_PATHS or path.startswith("/static/"):
+    if path in LOGIN_PATHS | OPERATOR_PATHS | PROBES or path.startswith("/static/"):
         return True
-    probed = next((probe for probe in PROBES if path.endswith(probe)), "")
-    return (path.removesuffix(probed).rstrip("/") or "/") in SHELL_PATHS
-
-
-def _path(scope: Scope) -> str:
-    """The path below the server's base path."""
-    base = "/" + (st.get_option("server.baseUrlPath") or "").strip("/")
-    path = str(scope["path"])
-    return path if base == "/" else path.removeprefix(base) or "/"
+    return (path.rstrip("/") or "/") in SHELL_PATHS
 
 
 def _read_cookie(cookies: Mapping[str, str]) -> bytes | None:

@@ -5,7 +5,6 @@ Where a login is configured, figures are for those who are logged in, bring the 
 
 import datetime as dt
 import hmac
-import re
 
 import anyio
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Info, generate_latest
@@ -16,8 +15,9 @@ from starlette.routing import Route
 from lake.errors import UserError
 from lake.store import Run, default_root
 from pages.ui import data, telemetry
-from pages.ui.access import LOOPBACK_HOSTS, access, login
+from pages.ui.access import access, login
 from pages.ui.guard import may_read
+from pages.ui.hosts import is_local
 
 SECONDS_TO_ANSWER = 3
 NO_STORE = {"Cache-Control": "no-store"}
@@ -98,19 +98,7 @@ def _is_trusted(request: Request) -> bool:
         brought = request.headers.get("authorization", "").encode()
         expected = f"Bearer {token.get_secret_value()}".encode()
         return hmac.compare_digest(brought, expected) or (login() is not None and may_read(request))
-    return may_read(request) or _is_local(request)
-
-
-def _is_local(request: Request) -> bool:
-    """Whether this machine asks for itself, and not a proxy on it for somebody else."""
-    forwarded = any(name == "forwarded" or name.startswith("x-forwarded") for name in request.headers)
-    name = re.sub(r":\d+$", "", request.headers.get("host", ""))
-    return (
-        bool(request.client)
-        and request.client.host in ("127.0.0.1", "::1")
-        and name in LOOPBACK_HOSTS
-        and not forwarded
-    )
+    return may_read(request) or is_local(request)
 
 
 ROUTES = [

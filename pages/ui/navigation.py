@@ -56,9 +56,8 @@ def address(**extra: str | int) -> dict[str, str]:
 
 
 def url(name: str, **extra: str | int) -> str:
-    """The address of another page that keeps the run and the filters, for a cell of a table."""
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{f'/{base}' if base else ''}/{name}?{urlencode(address(**extra))}"
+    """The address, relative to the page, of another that keeps the run and the filters, for a cell of a table."""
+    return f"./{name}?{urlencode(address(**extra))}"
 
 
 def link(name: str, label: str, *, icon: str | None = None, **extra: str | int) -> None:

@@ -8,7 +8,6 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 import polars as pl
-import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -16,7 +15,8 @@ from starlette.routing import Match, Route
 from lake.errors import LakeError, UserError
 from lake.filters import Filters
 from lake.store import RUN_ID, Lake, Run, default_root, reading
-from pages.ui import data, health, map_layers, map_offers, telemetry
+from pages.ui import data, health, map_layers, map_offers, shell, telemetry
+from pages.ui.base_path import base
 from pages.ui.map_state import MapState
 
 BLOCK, LARGEST_ID = 1000, 2**63 - 1
@@ -26,35 +26,47 @@ FOREVER = "private, max-age=31536000, immutable"
 
 
 def thumbnail(run: Run, sample_id: int) -> str:
-    """The address of a sample's image, under the server's base path."""
+    """The address of a sample's image, relative to the page, so that it holds behind every proxy."""
     return f"{thumbnail_folder(run)}{sample_id}.png"
 
 
 def thumbnail_folder(run: Run) -> str:
     """The address that the images of the run's dataset share, up to the number of the sample; empty without images."""
-    return f"{_base()}/thumbnails/{run.dataset_id}/" if run.has("images") else ""
+    return f"thumbnails/{run.dataset_id}/" if run.has("images") else ""
 
 
 def original(run: Run, sample_id: int) -> str:
     """The address of a sample's image as it came, for those that have one."""
-    return f"{_base()}/originals/{run.dataset_id}/{sample_id}"
+    return f"originals/{run.dataset_id}/{sample_id}"
 
 
 def map_picture(run: Run) -> str:
     """The address of the pictures under the map of a run, without parameters."""
-    return f"{_base()}/pictures/{run.run_id}.png"
+    return f"pictures/{run.run_id}.png"
 
 
 def read_image(address: str) -> bytes | None:
     """The image that this server has at an address of its own, None where it has none."""
-    parts = urlsplit(address.removeprefix(_base()))
-    scope = {"type": "http", "method": "GET", "path": parts.path, "query_string": parts.query.encode(), "headers": []}
+    parts = urlsplit(address)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": f"/{parts.path}",
+        "query_string": parts.query.encode(),
+        "headers": [],
+    }
     for route in ROUTES:
         match, found = route.matches(scope)
         if match is Match.FULL:
             response = route.endpoint(Request(scope | found))
             return response.body if response.status_code == 200 else None
     return None
+
+
+def list_routes() -> list[Route]:
+    """Our routes below the server's base path; those that operators ask are at the root too."""
+    below = [Route(f"{base()}{route.path}", route.endpoint) for route in (*shell.ROUTES, *ROUTES)]
+    return [*below, *health.ROUTES] if base() else below
 
 
 def serve_picture(request: Request) -> Response:
@@ -129,11 +141,6 @@ def _read_images(root: str, dataset_id: str, first: int, last: int, *, column: s
     with telemetry.query("images"), reading(root):
         rows = Lake(root).staged("images", dataset_id).filter(wanted).select("sample_id", column).collect()
     return dict(rows.iter_rows())
-
-
-def _base() -> str:
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{base}" if base else ""
 
 
 def _no_such_address(request: Request) -> Response:  # noqa: ARG001
