@@ -33,8 +33,16 @@ def read_vectors(run: Run) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
 
 def to_unit(vectors_ND: NDArray[np.floating]) -> NDArray[np.float32]:
     """Vectors of length 1; zeros stay zeros."""
-    length = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND, dtype=np.float64))[:, None].clip(1e-12)
-    return np.divide(vectors_ND, length, dtype=np.float32, casting="same_kind")
+    length = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND, dtype=np.float64))[:, None]
+    unit_ND = np.empty(vectors_ND.shape, np.float32)
+    return np.divide(vectors_ND, np.where(length > 0, length, 1), out=unit_ND, casting="same_kind")
+
+
+def to_common_scale(vectors_ND: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Vectors over the root of their mean square, so that no unit is too large or small to fit to; zeros stay zeros."""
+    scaled_ND = vectors_ND.astype(np.float64)
+    scale = float(np.sqrt(np.mean(scaled_ND**2))) if scaled_ND.size else 0.0
+    return scaled_ND / scale if scale > 0 else scaled_ND
 
 
 def _write(run: Run, sample_id: NDArray[np.int64], file: Path) -> None:

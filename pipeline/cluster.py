@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from sklearn.cluster import BisectingKMeans, KMeans
 
 from lake.cluster_contracts import METHODS
+from lake.vectors import to_unit
 from pipeline.settings import Settings
 
 MEDOIDS = 12
+DECIMALS = 5
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Clustering:
 
 def normalize_rows(components_NP: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of length 1, so that Euclidean distance follows cosine."""
-    return np.asarray(components_NP / np.linalg.norm(components_NP, axis=1, keepdims=True).clip(1e-12))
+    return to_unit(components_NP)
 
 
 def compute_clusterings(points_NP: NDArray[np.float32], settings: Settings) -> list[Clustering]:
@@ -52,10 +54,14 @@ def fit(
     clusters: int | None = None,
     seed: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Cluster of each row, -1 for noise, and its strength, by one method; HDBSCAN chooses its number of clusters."""
+    """Cluster of each row, -1 for noise, and its strength, by one method; HDBSCAN chooses its number of clusters.
+
+    There are no more clusters than half the rows, or than rows that differ.
+    """
     if method == "hdbscan":
         return _by_density(points_NP, settings)
     k = min(clusters or settings.kmeans_clusters, len(points_NP) // 2)
+    k = min(k, _differing(points_NP, k))
     seeded = {"n_init": 4, "random_state": settings.seed if seed is None else seed}
     model = (
         KMeans(k, **seeded)
@@ -63,6 +69,12 @@ def fit(
         else BisectingKMeans(k, bisecting_strategy="largest_cluster", **seeded)
     )
     return model.fit_predict(points_NP).astype(np.int64), np.ones(len(points_NP))
+
+
+def _differing(points_NP: NDArray[np.float32], enough: int) -> int:
+    """How many rows of length 1 differ by more than rounding; where they are enough, perhaps not all of them."""
+    of_first = len(np.unique(points_NP[:, 0].round(DECIMALS)))
+    return of_first if of_first >= enough else len(np.unique(points_NP.round(DECIMALS), axis=0))
 
 
 def _by_density(points_NP: NDArray[np.float32], settings: Settings) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

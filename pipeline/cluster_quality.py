@@ -5,6 +5,7 @@ stable if fits to random halves of the samples find it again: mean largest Jacca
 cluster: samples that either side calls noise are left out of an agreement.
 """
 
+import math
 from collections.abc import Callable
 from itertools import combinations
 
@@ -31,7 +32,7 @@ def assess(
 ) -> dict[str, pl.DataFrame]:
     """The table `cluster_quality` but for its run_id, and `cluster_stability`: Jaccard index by method and cluster.
 
-    `found` are the clusters of each row by method, -1 for noise.
+    `found` are the clusters of each row by method, -1 for noise. What cannot be measured has no row.
     """
     rows = [_row(a, found[a], "agreement", agreement(found[a], found[b]), of=b) for a, b in combinations(METHODS, 2)]
     stable = []
@@ -47,15 +48,15 @@ def assess(
         rows += _sweep(points_NP, settings, task.advance)
     schema = {"method": pl.String, "cluster": pl.Int64, "stability": pl.Float64}
     return {
-        "cluster_quality": make_frame("cluster_quality", rows),
+        "cluster_quality": make_frame("cluster_quality", rows).drop_nans("value"),
         "cluster_stability": pl.DataFrame(stable, schema=schema),
     }
 
 
 def agreement(a: Numbers, b: Numbers) -> float:
-    """Adjusted Rand index over the rows that both put into a cluster."""
+    """Adjusted Rand index over the rows that both put into a cluster; nan where there are none."""
     both = (a >= 0) & (b >= 0)
-    return float(adjusted_rand_score(a[both], b[both])) if both.any() else 0.0
+    return float(adjusted_rand_score(a[both], b[both])) if both.any() else math.nan
 
 
 def stability(cluster: Numbers, halves: list[tuple[Numbers, Numbers]]) -> NDArray[np.float64]:
@@ -86,12 +87,19 @@ def _measure(
 ) -> list[dict[str, object]]:
     measures = {
         "silhouette": _silhouette(points_NP, cluster, settings.seed),
-        "half_agreement": float(np.mean([agreement(cluster[rows], again) for rows, again in halves])),
+        "half_agreement": _mean_agreement(cluster, halves),
         "noise": float((cluster < 0).mean()),
     }
     if method in SWEPT:
         measures["seed_agreement"] = agreement(cluster, fit(method, points_NP, settings, seed=settings.seed + 1)[0])
     return [_row(method, cluster, name, value) for name, value in measures.items()]
+
+
+def _mean_agreement(cluster: Numbers, halves: list[tuple[Numbers, Numbers]]) -> float:
+    """Mean over the halves in which it can be measured; nan where there are none."""
+    found = [agreement(cluster[rows], again) for rows, again in halves]
+    known = [value for value in found if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def _sweep(points_NP: Points, settings: Settings, advance: Callable[[], None]) -> list[dict[str, object]]:
@@ -106,7 +114,7 @@ def _sweep(points_NP: Points, settings: Settings, advance: Callable[[], None]) -
                 halves = _fit_halves(method, few, other)
                 swept = {
                     "sweep_silhouette": _silhouette(few, cluster, settings.seed),
-                    "sweep_half_agreement": float(np.mean([agreement(cluster[r], again) for r, again in halves])),
+                    "sweep_half_agreement": _mean_agreement(cluster, halves),
                 }
                 rows += [_row(method, cluster, name, value) for name, value in swept.items()]
             advance()
@@ -114,11 +122,11 @@ def _sweep(points_NP: Points, settings: Settings, advance: Callable[[], None]) -
 
 
 def _silhouette(points_NP: Points, cluster: Numbers, seed: int) -> float:
-    """Mean silhouette of some rows that are in a cluster; 0 where there are fewer than two clusters."""
+    """Mean silhouette of some rows that are in a cluster; nan where there are fewer than two clusters."""
     rows = np.flatnonzero(cluster >= 0)
     few = np.random.default_rng(seed).permutation(rows)[:SILHOUETTE_SAMPLES]
     if not 1 < len(np.unique(cluster[few])) < len(few):
-        return 0.0
+        return math.nan
     return float(silhouette_score(points_NP[few], cluster[few]))
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from lake.contracts import make_frame
 from lake.quality_contracts import COPIES
+from lake.vectors import to_unit
 from pipeline.duplicates import PROPOSED_BY, find_duplicates
 from pipeline.progress import Progress
 from pipeline.proof import Row, share
@@ -63,12 +64,14 @@ def prove_duplicates(
     seed: int,
     progress: Progress,
 ) -> pl.DataFrame:
-    """Rows of the table `proofs` but for their run_id; row i of the arrays is a scored sample.
+    """Rows of the table `proofs` but for their run_id, none without training images; row i of the arrays is a sample.
 
     `known` are the copies of the rows among themselves: sample_id and duplicate_id as row numbers.
     """
     rng = np.random.default_rng([seed, 13])
     trained = np.flatnonzero(split == "train")
+    if not len(trained):
+        return make_frame("proofs", [])
     origin = np.sort(rng.choice(trained, min(PLANTED, len(trained)), replace=False))
     changed = np.concatenate([[change(image) for image in images_NHWC[origin]] for change, _, _ in CHANGES.values()])
     places = np.arange(len(images_NHWC), len(images_NHWC) + len(changed))
@@ -105,7 +108,7 @@ def _nearest(
     places: NDArray[np.int64], planted_MD: NDArray[np.float32], embedding_ND: NDArray[np.float32]
 ) -> pl.DataFrame:
     """The nearest of each planted image in latent space, as the table `neighbors` has them."""
-    planted, unit = (e / np.linalg.norm(e, axis=1, keepdims=True).clip(1e-12) for e in (planted_MD, embedding_ND))
+    planted, unit = to_unit(planted_MD), to_unit(embedding_ND)
     count = min(PROPOSED_BY, len(unit) - 1)
     nearest = np.argpartition(-(planted @ unit.T), count, axis=1)[:, :count]
     ids = {"sample_id": np.repeat(places, count), "neighbor_id": nearest.ravel()}

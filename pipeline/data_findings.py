@@ -22,6 +22,7 @@ from lake.filters import Clause, Filters
 from lake.quality_contracts import COPIES
 from lake.queries import HELD_OUT
 from lake.statistics import Z95, benjamini_hochberg
+from lake.vectors import to_common_scale
 from pipeline.findings import CONFIRMED_BELOW, split_in_half
 from pipeline.groups import Group, model_free_groups
 from pipeline.progress import Progress
@@ -30,6 +31,8 @@ from pipeline.statements import EXAMPLES, two_digits
 from pipeline.triage import CONFIDENT
 
 FOLDS, GAP_SAMPLES = 5, 4000
+NOTHING = 1e-6
+"""Of expected contradictions: what rounding leaves of probabilities that are exactly 1."""
 Row = dict[str, object]
 Tested = tuple[float, Callable[[], Row]]
 """The p of a test on the first half, and what it says if that is low enough among all."""
@@ -109,9 +112,12 @@ def _doubted_row(held_out: pl.DataFrame, doubted: pl.DataFrame) -> Row:
         held_out,
         Filters.of(reason="doubtful label"),
         f"Check the labels of these {len(doubted):,}.",
-    ) | _lift(
-        wrong / expected, chi2.ppf(0.025, 2 * wrong) / 2 / expected, chi2.ppf(0.975, 2 * wrong + 2) / 2 / expected
-    )
+    ) | _lift_over(expected, wrong, chi2.ppf(0.025, 2 * wrong) / 2, chi2.ppf(0.975, 2 * wrong + 2) / 2)
+
+
+def _lift_over(expected: float, *counted: float) -> Row:
+    """A count and the ends of its interval over what is expected; none where that is nothing."""
+    return _lift(*(count / expected for count in counted)) if expected > NOTHING else {}
 
 
 def _contradicted_p(wrong: int, expected: float) -> float:
@@ -121,7 +127,7 @@ def _contradicted_p(wrong: int, expected: float) -> float:
 def _contradictions(held_out: pl.DataFrame) -> tuple[int, float]:
     """Confident predictions that are wrong, and how many of them their confidence lets expect."""
     sure = held_out.filter(pl.col("confidence") >= CONFIDENT)
-    return int((~sure["correct"]).sum()), max(1e-9, float((1 - sure["confidence"]).sum()))
+    return int((~sure["correct"]).sum()), float((1 - sure["confidence"]).clip(0).sum())
 
 
 def _gaps(samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Settings) -> Iterator[Tested]:
@@ -184,7 +190,7 @@ def _tell_apart(points_ND: NDArray[np.float32], a: Mask, b: Mask, part: Mask, se
     rows = np.concatenate([rng.choice(side, size, replace=False) for side in sides])
     side = np.repeat([0, 1], size)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    said = cross_val_predict(RidgeClassifier(), points_ND[rows], side, cv=folds)
+    said = cross_val_predict(RidgeClassifier(), to_common_scale(points_ND[rows]), side, cv=folds)
     return int((said == side).sum()), 2 * size
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from lake.statistics import bootstrap_mean_interval
+from lake.vectors import to_unit
 
 NEAREST = 15
 ANCHORS, BLOCK = 2000, 64
@@ -55,7 +56,7 @@ def measure_maps(
     seed: int,
 ) -> pl.DataFrame:
     """The table `map_quality` of each map [N, 2] by name, over up to 2,000 samples, with bootstrap intervals."""
-    unit_ND = embedding_ND / np.linalg.norm(embedding_ND, axis=1, keepdims=True).clip(1e-12)
+    unit_ND = to_unit(embedding_ND)
     size = len(unit_ND)
     nearest = min(NEAREST, max(1, (size - 1) // 2 - 1))
     anchors = np.sort(np.random.default_rng(seed).permutation(size)[:ANCHORS])

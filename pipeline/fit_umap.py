@@ -33,6 +33,7 @@ def fit_umap(
         min_dist=min_dist,
         metric="cosine",
         init="pca",
+        disconnection_distance=np.inf,  # else a sample opposite to its neighbours has no place
         random_state=seed,
         n_jobs=1,
         transform_mode="embedding" if start_N2 is None else "graph",

@@ -8,16 +8,17 @@ Shapes: N samples, D features.
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
-from sklearn.model_selection import StratifiedKFold
 
 
 def assign_folds(label_N: NDArray[np.int64], folds: int, *, seed: int) -> NDArray[np.int64]:
-    """The fold of each training sample, 1 to `folds`, every class shared out evenly; 0 for all without folds."""
+    """The fold of each training sample, 1 to `folds`, every class shared out evenly; 0 for all without folds.
+
+    A class may have fewer samples than there are folds: they go to different ones.
+    """
     fold = np.zeros(len(label_N), dtype=np.int64)
     if folds:
-        splits = StratifiedKFold(folds, shuffle=True, random_state=seed).split(label_N, label_N)
-        for number, (_, held_out) in enumerate(splits, start=1):
-            fold[held_out] = number
+        shuffled = np.random.default_rng(seed).permutation(len(label_N))
+        fold[shuffled[np.argsort(label_N[shuffled], kind="stable")]] = np.arange(len(label_N)) % folds + 1
     return fold
 
 

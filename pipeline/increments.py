@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lake.cluster_contracts import METHODS
 from lake.search_index import SearchIndex
+from lake.vectors import to_unit
 from pipeline.cluster import Clustering
 from pipeline.executor import Batch, cut, map_batches
 from pipeline.neighbors import BLOCK, SIMILARITIES, search_neighbors
@@ -55,7 +56,7 @@ def _sort_in(
     """The lists of the rows `old` with the rows `new` where they are nearer."""
     if not len(new):
         return near_MR, similarity_MR.astype(np.float32)
-    unit = embedding_ND / np.linalg.norm(embedding_ND, axis=1, keepdims=True).clip(1e-12)
+    unit = to_unit(embedding_ND)
     count, size = near_MR.shape[1], max(1, SIMILARITIES // len(new))
     rows_MR, values_MR = np.empty(near_MR.shape, np.int64), np.empty(near_MR.shape, np.float32)
     for part in (slice(start, start + size) for start in range(0, len(old), size)):
@@ -93,7 +94,7 @@ def continue_axes(embedding_ND: NDArray[np.float32], known_N: NDArray[np.bool_],
 
     Components are linear in the embedding at unit length, so that least squares over the known ones finds them again.
     """
-    unit = embedding_ND / np.linalg.norm(embedding_ND, axis=1, keepdims=True).clip(1e-12)
+    unit = to_unit(embedding_ND)
     affine = np.column_stack([unit, np.ones(len(unit))])
     solution, *_ = np.linalg.lstsq(affine[known_N], axes_N2[known_N], rcond=None)
     axes_N2[~known_N] = affine[~known_N] @ solution

@@ -19,15 +19,15 @@ BARS = {"uniform": (0.95, 0.5), "pair": (0.85, 0.3)}
 
 
 def prove_label_issues(evidence: Evidence, classes: list[str], *, seed: int) -> pl.DataFrame:
-    """Rows of the table `proofs` but for their run_id: one in twenty labels flipped, twenty times."""
+    """Rows of the table `proofs` but for their run_id: one in twenty labels flipped, twenty times.
+
+    Without those of two classes flipped to each other where no two are mistaken for each other.
+    """
     pair = _most_confused(evidence)
-    ways = {
-        "uniform": (f"{SHARE:.0%} of labels flipped to any other", np.arange(len(evidence.label))),
-        "pair": (
-            f"{SHARE:.0%} of {classes[pair[0]]} and {classes[pair[1]]} flipped to each other",
-            np.flatnonzero(np.isin(evidence.label, pair)),
-        ),
-    }
+    ways = {"uniform": (f"{SHARE:.0%} of labels flipped to any other", np.arange(len(evidence.label)))}
+    if pair:
+        said = f"{SHARE:.0%} of {classes[pair[0]]} and {classes[pair[1]]} flipped to each other"
+        ways["pair"] = (said, np.flatnonzero(np.isin(evidence.label, pair)))
     rows: list[Row] = []
     for way, (said, population) in ways.items():
         count = round(SHARE * len(population))
@@ -89,14 +89,14 @@ def _measure(
     )
 
 
-def _most_confused(evidence: Evidence) -> tuple[int, int]:
-    """The two classes that are mistaken for each other most often, by the most probable class."""
+def _most_confused(evidence: Evidence) -> tuple[int, int] | None:
+    """The two classes that are mistaken for each other most often, by the most probable class; None of no mistake."""
     classes = evidence.p_NK.shape[1]
     counts = np.zeros((classes, classes))
     np.add.at(counts, (evidence.label, evidence.p_NK.argmax(1)), 1)
     both = np.triu(counts + counts.T, 1)
     first, second = np.unravel_index(both.argmax(), both.shape)
-    return int(first), int(second)
+    return (int(first), int(second)) if both.any() else None
 
 
 def _row(name: str, claim: str, n: int, values: NDArray[np.float64], bar: float) -> Row:

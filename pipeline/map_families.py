@@ -3,14 +3,18 @@
 Of labelled held-out samples whose map has something to explain; at the finest layer.
 """
 
+import warnings
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 
 from lake.contracts import make_frame
 from lake.loss_maps import FLOOR_NATS, MAPPED, Maps, map_layers, scan_maps
 from lake.queries import Tables, scan_samples
+from lake.vectors import to_unit
 
 FAMILIES = 8
 MEMBERS_EACH = 10
@@ -36,14 +40,17 @@ def sort_into_families(maps: Maps, wrong: NDArray[np.int64], *, seed: int) -> pl
         return make_frame("map_families", [])
     sample_id, flat = maps.sample_id[loud], maps.values_NHW[loud].reshape(int(loud.sum()), -1)
     points = flat / np.linalg.norm(flat, axis=1, keepdims=True)
-    found = KMeans(FAMILIES, n_init=4, random_state=seed).fit(points)
-    centres = found.cluster_centers_ / np.linalg.norm(found.cluster_centers_, axis=1, keepdims=True).clip(1e-12)
-    errors = np.bincount(found.labels_, np.isin(sample_id, wrong), FAMILIES) / np.bincount(found.labels_)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of fewer maps that differ than families
+        found = KMeans(FAMILIES, n_init=4, random_state=seed).fit(points)
+    there, family = np.unique(found.labels_, return_inverse=True)
+    centres = to_unit(found.cluster_centers_[there])
+    errors = np.bincount(family, np.isin(sample_id, wrong)) / np.bincount(family)
     rank = np.argsort(np.argsort(-errors, kind="stable"))
     return pl.DataFrame(
         {
             "sample_id": sample_id,
-            "family": rank[found.labels_].astype(np.int64),
-            "similarity": (points * centres[found.labels_]).sum(1).astype(np.float64),
+            "family": rank[family].astype(np.int64),
+            "similarity": (points * centres[family]).sum(1).astype(np.float64),
         }
     )

@@ -86,7 +86,7 @@ class Searcher:
     """The `count` nearest of a batch of rows among all, and their cosines, [N, count] each, best first."""
 
     def __init__(self, embedding_ND: NDArray[np.float32], count: int) -> None:
-        self._unit_ND = torch.nn.functional.normalize(torch.from_numpy(embedding_ND), dim=1)
+        self._unit_ND = torch.from_numpy(to_unit(embedding_ND))
         self._count = count
 
     def __call__(self, batch: Batch) -> Batch:
@@ -101,7 +101,7 @@ class ListSearcher:
     """As `Searcher`, but the nearest of the samples in the lists nearest to each row's own."""
 
     def __init__(self, embedding_ND: NDArray[np.float32], count: int, lists: Lists) -> None:
-        self._unit_ND = torch.nn.functional.normalize(torch.from_numpy(embedding_ND), dim=1)
+        self._unit_ND = torch.from_numpy(to_unit(embedding_ND))
         self._count, self._lists = count, lists
         self._size_L = np.bincount(lists.of_row_N, minlength=len(lists.centre_LD))
         self._member_N = np.argsort(lists.of_row_N, kind="stable")

@@ -26,6 +26,7 @@ from pipeline.settings import Settings
 from pipeline.sources import load_dataset
 from pipeline.stages import Stages
 from pipeline.train import training_set
+from pipeline.trainings import check_splits
 from pipeline.workspace import Finished, hash_facts, measure_cost
 
 
@@ -64,6 +65,7 @@ def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | No
     lake = Lake(settings.lake)
     dataset = _load(lake, settings, progress, dataset)
     before = find_before(lake, dataset.dataset_id)
+    check_splits(dataset, settings)
     if dataset.brought:
         return BroughtStages(dataset, settings, progress, before)
     settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import silhouette_samples
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from lake.contracts import make_frame
 from lake.statistics import bootstrap_mean_interval
+from lake.vectors import to_common_scale
 
 NEAREST, FOLDS, SILHOUETTE_SAMPLES = 15, 5, 4000
 Rows = NDArray[np.int64]
@@ -40,39 +42,49 @@ def measure_separation(
 ) -> pl.DataFrame:
     """The table `separation`: every measure of every grouping in every space, over all and by label.
 
-    A grouping of which fewer than two groups have two held-out samples is left out.
+    A group of fewer than two held-out samples is too small to measure; a grouping of which two are not is left out.
     """
     rows: list[dict[str, object]] = []
     for grouping, group_N in groupings.items():
-        held_out = np.flatnonzero(held_out_N & (group_N >= 0))
-        sizes = np.bincount(group_N[held_out]) if len(held_out) else np.zeros(1, dtype=np.int64)
-        if (sizes >= 2).sum() < 2 or ((sizes > 0) & (sizes < 2)).any():
+        held_out = measurable(group_N, held_out_N)
+        if len(np.unique(group_N[held_out])) < 2:
             continue
-        shuffled_N = shuffle(group_N, seed=seed)
+        shuffled_N = shuffle(group_N, held_out, seed=seed)
         for name, space in spaces.items():
             chance = {m: float(v.mean()) for m, (_, v) in measures(space, shuffled_N, held_out, seed=seed).items()}
             for measure, (at, values) in measures(space, group_N, held_out, seed=seed).items():
                 key = {"grouping": grouping, "space": name, "measure": measure}
-                rows += [key | part for part in _parts(values, [label[i] or "" for i in at], chance[measure], seed)]
+                by_chance = chance.get(measure)
+                rows += [key | part for part in _parts(values, [label[i] or "" for i in at], by_chance, seed)]
     return make_frame("separation", rows)
 
 
-def shuffle(group_N: Rows, *, seed: int) -> Rows:
-    """The groups dealt anew among the samples that have one."""
-    known, shuffled = np.flatnonzero(group_N >= 0), group_N.copy()
-    shuffled[known] = np.random.default_rng(seed).permutation(group_N[known])
+def measurable(group_N: Rows, held_out_N: NDArray[np.bool_]) -> Rows:
+    """The held-out samples of groups that have at least two of them, ascending."""
+    rows = np.flatnonzero(held_out_N & (group_N >= 0))
+    sizes = np.bincount(group_N[rows], minlength=1)
+    return rows[sizes[group_N[rows]] >= 2]
+
+
+def shuffle(group_N: Rows, held_out: Rows, *, seed: int) -> Rows:
+    """The groups dealt anew among the held-out samples, and among the others that have one: each keeps its size."""
+    rng, shuffled = np.random.default_rng(seed), group_N.copy()
+    for part in (held_out, np.setdiff1d(np.flatnonzero(group_N >= 0), held_out)):
+        shuffled[part] = rng.permutation(group_N[part])
     return shuffled
 
 
 def measures(space: Space, group_N: Rows, held_out: Rows, *, seed: int) -> dict[str, tuple[Rows, Values]]:
     """The rows each measure was taken at and its value there, by name."""
-    points_HD, group_H = space.points_ND[held_out].astype(np.float64), group_N[held_out]
+    points_HD, group_H = to_common_scale(space.points_ND[held_out]), group_N[held_out]
     few = np.sort(np.random.default_rng(seed).permutation(len(held_out))[:SILHOUETTE_SAMPLES])
     found = {
         "probe": (held_out, probe(points_HD, group_H, seed=seed)),
-        "purity": (held_out, purity(space.nearest_NR[held_out], group_N, group_H)),
         "margin": (held_out, margin(points_HD, group_H)),
     }
+    share = purity(space.nearest_NR[held_out], group_N, group_H)
+    if (known := ~np.isnan(share)).any():
+        found["purity"] = (held_out[known], share[known])
     if 1 < len(np.unique(group_H[few])) < len(few):
         found["silhouette"] = (held_out[few], np.asarray(silhouette_samples(points_HD[few], group_H[few])))
     return found
@@ -87,17 +99,17 @@ def probe(points_HD: Values, group_H: Rows, *, seed: int) -> Values:
 
 
 def purity(nearest_HR: Rows, group_N: Rows, group_H: Rows) -> Values:
-    """Share of the labelled among the nearest that are of the sample's own group; 0 where none is labelled."""
+    """Share of the labelled among the nearest that are of the sample's own group; nan where none is labelled."""
     near_HR = group_N[nearest_HR]
-    own = (near_HR == group_H[:, None]).sum(1)
-    return np.asarray(own / np.maximum((near_HR >= 0).sum(1), 1))
+    own, known = (near_HR == group_H[:, None]).sum(1), (near_HR >= 0).sum(1)
+    return np.where(known > 0, own / np.maximum(known, 1), np.nan)
 
 
 def margin(points_HD: Values, group_H: Rows) -> Values:
     """(d_other - d_own) / (d_other + d_own) of the distances to centroids: 1 at its own, 0 halfway, -1 at another."""
     groups, own = np.unique(group_H, return_inverse=True)
     centroids = np.stack([points_HD[own == i].mean(0) for i in range(len(groups))])
-    distance_HG = np.linalg.norm(points_HD[:, None] - centroids[None], axis=2)
+    distance_HG = cdist(points_HD, centroids)
     rows = np.arange(len(own))
     d_own = distance_HG[rows, own]
     distance_HG[rows, own] = np.inf
@@ -105,7 +117,7 @@ def margin(points_HD: Values, group_H: Rows) -> Values:
     return np.asarray((d_other - d_own) / np.maximum(d_other + d_own, 1e-12))
 
 
-def _parts(values: Values, labels: list[str], chance: float, seed: int) -> list[dict[str, object]]:
+def _parts(values: Values, labels: list[str], chance: float | None, seed: int) -> list[dict[str, object]]:
     """One row over all, with an empty label, and one for each label."""
     at = np.array(labels)
     parts = {"": values} | {name: values[at == name] for name in np.unique(at)}

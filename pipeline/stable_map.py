@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 
+from lake.vectors import to_unit
 from pipeline.project import project
 from pipeline.settings import Settings
 
@@ -50,7 +51,7 @@ def _start(
 ) -> NDArray[np.float32]:
     """Where every sample begins: where it lay, or at the mean of its nearest that lay somewhere."""
     start = before_N2.copy()
-    unit = components_NP / np.linalg.norm(components_NP, axis=1, keepdims=True).clip(1e-12)
+    unit = to_unit(components_NP)
     known = np.flatnonzero(shared_N)
     for row in np.flatnonzero(~shared_N):
         nearest = np.argpartition(-(unit[known] @ unit[row]), NEAREST_START)[:NEAREST_START]

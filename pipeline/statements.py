@@ -86,9 +86,13 @@ def to_row(group: Group, samples: pl.DataFrame, value: str, density: Density) ->
     }
 
 
-def lift_interval(value: NDArray[np.float64], rows: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Mean of the rows over that of all, with a 95 % bootstrap interval over the rows."""
+def lift_interval(
+    value: NDArray[np.float64], rows: NDArray[np.int64]
+) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Mean of the rows over that of all, with a 95 % bootstrap interval over the rows; None where that of all is 0."""
     inside, overall = value[rows], value.mean()
+    if overall == 0:
+        return None, None, None
     rng = np.random.default_rng(0)
     means = [inside[rng.integers(0, len(inside), len(inside))].mean() for _ in range(BOOTSTRAP_RESAMPLES)]
     low, high = np.quantile(means, [0.025, 0.975]) / overall

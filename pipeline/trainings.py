@@ -3,12 +3,14 @@
 Or the one that was brought as a checkpoint.
 """
 
+import math
 from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from lake.errors import UserError
 from pipeline import (
     architecture,
     augment,
@@ -29,7 +31,7 @@ from pipeline.plan import Plan
 from pipeline.progress import Progress
 from pipeline.retrain import keeps_model, with_kept_model
 from pipeline.settings import Settings
-from pipeline.workspace import CHECKPOINT, Finished, Workspace
+from pipeline.workspace import CHECKPOINT, Finished, Workspace, hash_facts
 
 TRAIN_SETTINGS = (
     "seed",
@@ -52,8 +54,27 @@ TRAIN_SETTINGS = (
     "warmup",
 )
 TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, architecture, model, muon)
+FEWEST_IMAGES = 2
 BROUGHT_SETTINGS = ("threads", "device", "model", "mean", "std", "checkpoint_classes", "phases")
 BROUGHT_CODE = (brought_model, architecture, model)
+
+
+def check_splits(dataset: Dataset, settings: Settings) -> None:
+    """Raises `UserError` where a split has too few labelled images: what is left of it by reviews and `samples`.
+
+    A test sample tells how good the model is, a validation sample its temperature, and by fewer than two images no
+    batch of a training can be normalised.
+    """
+    for name in ("test",) if dataset.brought else ("validation", "test"):
+        if not (dataset.label[dataset.rows(name)] >= 0).any():
+            raise UserError(f"{dataset.name} has no labelled image of the split {name} left: add some.")
+    images, folds = len(dataset.rows("train")), settings.folds
+    left = images - math.ceil(images / folds) if folds else images
+    if left < FEWEST_IMAGES and not (settings.checkpoint or dataset.brought):
+        of_fold = f", of which folds = {folds} leaves a training {left}" if folds else ""
+        raise UserError(
+            f"The split train of {dataset.name} has too few images ({images:,}{of_fold}): {FEWEST_IMAGES} are needed."
+        )
 
 
 class Trainings:
@@ -127,7 +148,7 @@ class Trainings:
         if self.settings.checkpoint:
             content = brought_model.hash_file(self.settings.checkpoint)
             return self._brought(name, inputs=(self._dataset.dataset_id, *self._dataset.classes, content))
-        part = () if name == "train" else (name, str(self.settings.folds))
+        part = () if name == "train" else (name, hash_facts(self.fold_of_train.tolist()))
         return self._key(name, inputs=(self._dataset.dataset_id, self._dataset.content("train"), *part))
 
     def _training(self, name: str, rows: NDArray[np.int64]) -> Finished:

@@ -1,6 +1,7 @@
 """Stability and agreement: high for planted clusters, low for a cloud without any; noise is no cluster."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from pipeline.cluster import compute_clusterings, normalize_rows
@@ -49,7 +50,7 @@ def test_a_cloud_without_clusters_is_not_stable(tmp_path):
 def test_noise_is_left_out_of_an_agreement_and_of_stability():
     first, second = np.array([0, 0, 1, 1, -1, -1]), np.array([1, 1, 0, 0, 0, 1])
     assert agreement(first, second) == 1
-    assert agreement(first, np.full(6, -1)) == 0
+    assert np.isnan(agreement(first, np.full(6, -1)))
     rows = np.array([0, 1, 2, 4])
     assert stability(first, [(rows, np.array([0, 0, 1, -1]))]).tolist() == [1, 1]
     assert stability(first, [(rows, np.array([0, -1, 1, 1]))]).tolist() == [0.5, 0.5]
@@ -58,3 +59,14 @@ def test_noise_is_left_out_of_an_agreement_and_of_stability():
 def test_a_method_without_clusters_has_no_stability():
     noise = np.full(6, -1)
     assert stability(noise, [(np.arange(6), noise)]).tolist() == []
+
+
+def test_noise_alone_has_no_figures_but_its_share(tmp_path):
+    settings = tiny_settings(tmp_path, kmeans_clusters=2, hdbscan_min_cluster_size=60)
+    points = normalize_rows(np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32))
+    found = {c.method: c.cluster for c in compute_clusterings(points, settings)}
+    found["hdbscan"] = np.full(60, -1)
+    quality = assess(points, found, settings, Progress(quiet=True))["cluster_quality"]
+    of_noise = quality.filter(pl.any_horizontal(pl.col("method", "of") == "hdbscan"))
+    assert of_noise.select("measure", "value").rows() == [("noise", 1.0)]
+    assert quality["value"].is_finite().all()

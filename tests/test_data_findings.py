@@ -6,6 +6,7 @@ import pytest
 
 from lake.contracts import DATA_KINDS
 from lake.filters import Filters
+from lake.queries import HELD_OUT
 from pipeline.data_findings import find_in_data
 from pipeline.progress import Progress
 from pipeline.settings import Settings
@@ -95,6 +96,18 @@ def test_more_confident_contradictions_than_the_confidence_allows_are_doubtful_l
     expected = (1 - sure["confidence"]).sum()
     assert row["lift"] == pytest.approx((~sure["correct"]).sum() / expected)
     assert row["lift_low"] < row["lift"] < row["lift_high"]
+
+
+def test_contradictions_that_certainty_does_not_allow_have_no_ratio_to_it(settings: Settings) -> None:
+    """Probabilities of exactly 1 expect no contradiction, which nothing can be divided by."""
+    samples = without_faults().with_columns(confidence=pl.lit(1.0))
+    flipped = HELD_OUT & (pl.col("sample_id") % 10 == 0)
+    planted = samples.with_columns(
+        correct=pl.when(flipped).then(False).otherwise("correct"),
+        reason=pl.when(flipped).then(pl.lit("doubtful label")),
+    )
+    (row,) = found_in(planted, settings).filter(kind="mislabeled").iter_rows(named=True)
+    assert row["lift"] is None and row["confirmed"] and "allows 0;" in row["sentence"]
 
 
 @pytest.mark.parametrize("shifted", ["validation", "unlabeled"])

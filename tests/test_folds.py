@@ -37,3 +37,10 @@ def test_a_planted_rotation_is_found_back():
 def test_unrelated_features_do_not_agree():
     one, other = RNG.normal(size=(2, 2000, 16)).astype(np.float32)
     assert abs(alignment(one, other)) < 0.1
+
+
+def test_classes_of_fewer_samples_than_folds_are_shared_out_too():
+    label = np.repeat(np.arange(30), 3)
+    fold = assign_folds(label, 5, seed=0)
+    assert np.bincount(fold)[1:].tolist() == [18] * 5
+    assert all(len(set(fold[label == k])) == 3 for k in range(30))

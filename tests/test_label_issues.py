@@ -127,3 +127,10 @@ def test_planted_flips_are_found_where_the_evidence_is_good_and_not_where_it_is_
     random = Evidence(noise.sample_id, label, np.full((3000, 4), 0.25), noise.near_NR, noise.given, noise.own)
     bad = {r["proof"]: r for r in prove_label_issues(random, CLASSES, seed=0).iter_rows(named=True)}
     assert not bad["AUROC, uniform"]["holds"] and not bad["precision, uniform"]["holds"]
+
+
+def test_where_no_two_classes_are_mistaken_for_each_other_none_are_flipped_to_each_other() -> None:
+    evidence, label = drawn(600)
+    perfect = Evidence(evidence.sample_id, label, np.eye(4)[label], evidence.near_NR, evidence.given, evidence.own)
+    proofs = prove_label_issues(perfect, CLASSES, seed=0)["proof"].to_list()
+    assert proofs == ["AUROC, uniform", "precision, uniform", "recall, uniform"]

@@ -38,3 +38,11 @@ def test_too_few_maps_make_no_families():
     maps, _ = planted(60)
     assert sort_into_families(maps, np.array([]), seed=0).is_empty()
     assert sort_into_families(Maps(np.array([]), np.zeros((0, 0, 0), np.float32)), np.array([]), seed=0).is_empty()
+
+
+def test_fewer_maps_that_differ_than_families_are_as_many_families():
+    maps, shape = planted()
+    equal = Maps(maps.sample_id, np.random.default_rng(0).normal(size=(3, 8, 8)).astype(np.float32)[shape % 3])
+    found = sort_into_families(equal, maps.sample_id[shape % 3 == 1], seed=0)
+    assert sorted(found["family"].unique()) == [0, 1, 2] and (found["similarity"] > 0.99).all()
+    assert (shape[found.filter(family=0)["sample_id"].to_numpy() // 3] % 3 == 1).all()

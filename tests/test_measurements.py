@@ -137,6 +137,40 @@ def test_what_numba_compiles_of_umap_is_kept_for_the_next_process():
     assert umap_.smooth_knn_dist.stats.cache_path and umap_.compute_membership_strengths.stats.cache_path
 
 
+@pytest.mark.parametrize("unit", [1e-30, 1, 1e30])
+def test_neighbours_depend_on_the_direction_of_an_embedding_only(blobs, unit, tmp_path):
+    points, _ = blobs
+    settings = tiny_settings(tmp_path)
+    nearest, similarity = neighbors.search_neighbors(points * np.float32(unit), 5, settings, QUIET)
+    expected, cosines = neighbors.search_neighbors(points, 5, settings, QUIET)
+    assert (nearest == expected).mean() > 0.99 and similarity == pytest.approx(cosines, abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_equal_embeddings_are_one_place_and_one_group(value, tmp_path):
+    settings = tiny_settings(tmp_path)
+    components = project.reduce_dimensions(np.full((120, 8), value, np.float32), settings)
+    assert not components.any() and not project.project(components, settings).any()
+    found = cluster.compute_clusterings(cluster.normalize_rows(components), settings)
+    assert all(c.cluster.max() <= 0 for c in found)
+
+
+def test_equal_samples_are_in_one_group(tmp_path):
+    """Of three embeddings that fifty samples each have, bisecting would split one."""
+    points = cluster.normalize_rows(np.repeat(np.random.default_rng(0).normal(size=(3, 8)), 50, axis=0))
+    for method in ("kmeans", "bisecting"):
+        number, _ = cluster.fit(method, points, tiny_settings(tmp_path, kmeans_clusters=10))
+        assert [len(set(number[i : i + 50])) for i in (0, 50, 100)] == [1, 1, 1] and number.max() == 2, method
+
+
+@pytest.mark.parametrize("kind", ["one number", "one opposite to all"])
+def test_every_sample_has_a_place_on_the_map(kind, tmp_path):
+    settings, rng = tiny_settings(tmp_path), np.random.default_rng(0)
+    embedding = rng.normal(size=(120, 1)) if kind == "one number" else np.where(np.arange(120)[:, None] == 3, -1.0, 1.0)
+    position = project.project(project.reduce_dimensions(embedding.astype(np.float32), settings), settings)
+    assert position.shape == (120, 2) and np.isfinite(position).all()
+
+
 def test_every_method_finds_planted_groups_and_noise_stays_noise(blobs, tmp_path):
     points, number = blobs
     rng = np.random.default_rng(2)

@@ -99,6 +99,51 @@ def test_a_grouping_of_one_group_or_of_single_samples_is_left_out(blobs):
     assert measured(points, lonely, held_out=np.ones(300, bool)).is_empty()
 
 
+def test_a_class_of_one_held_out_sample_is_left_out_and_the_others_are_measured(blobs):
+    points, number = blobs
+    lonely = np.where(np.arange(300) == 7, 3, number)
+    held_out = np.ones(300, bool)
+    frame = separation.measure_separation(
+        {"embedding": Space(points, fidelity.nearest_on_map(points))},
+        {"label": lonely},
+        [[*LABELS, "lonely"][i] for i in lonely],
+        held_out,
+        seed=0,
+    )
+    assert one(frame, grouping="label", measure="probe")["n"] == 299
+    assert set(frame["label"]) == {"", *LABELS}
+
+
+def test_shuffling_keeps_how_many_held_out_samples_a_group_has():
+    """As few as two of each of a hundred classes: dealt among all samples, some would have one or none."""
+    group, held_out = np.repeat(np.arange(100), 10), np.arange(0, 1000, 5)
+    shuffled = separation.shuffle(group, held_out, seed=0)
+    assert (np.bincount(shuffled[held_out]) == 2).all() and (np.bincount(shuffled) == 10).all()
+    assert (shuffled != group).mean() > 0.9
+
+
+def test_the_unit_of_an_embedding_changes_nothing(blobs):
+    points, number = blobs
+    rare = np.where(number == 2, 1, 0) * (np.arange(300) < 40)
+    nearest = fidelity.nearest_on_map(points)
+    values = [
+        separation.measures(Space(points * np.float32(unit), nearest), rare, np.arange(300), seed=0)
+        for unit in (1e-30, 1, 1e30)
+    ]
+    for measure in ("probe", "margin", "silhouette"):
+        assert values[0][measure][1] == pytest.approx(values[1][measure][1], abs=1e-6), measure
+        assert values[2][measure][1] == pytest.approx(values[1][measure][1], abs=1e-6), measure
+
+
+def test_of_samples_without_a_labelled_neighbour_no_purity_is_measured(blobs):
+    points, number = blobs
+    nearest = np.tile(np.arange(15), (300, 1))
+    nearest[::2] = 299 - nearest[::2]
+    withheld = np.where(np.arange(300) < 20, -1, number)
+    rows, values = separation.measures(Space(points, nearest), withheld, np.arange(20, 300), seed=0)["purity"]
+    assert (rows % 2 == 0).all() and len(rows) == 140 and (values > 0).all()
+
+
 @pytest.mark.parametrize("nearest", [3, 15])
 def test_trustworthiness_and_continuity_are_those_of_scikit_learn(blobs, nearest):
     points, flat = blobs[0], blobs[0][:, :2] + np.random.default_rng(3).normal(0, 3, (300, 2)).astype(np.float32)

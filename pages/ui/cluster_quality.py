@@ -10,6 +10,11 @@ from pages.ui.chart_files import show_chart
 from pages.ui.words import GLOSSARY, percent
 
 METHOD_NAMES = {"kmeans": "k-means", "bisecting": "Bisecting k-means", "hdbscan": "HDBSCAN"}
+MEASURE_WORDS = {
+    "silhouette": "silhouette",
+    "half_agreement": "halves of the samples agree",
+    "seed_agreement": "another seed",
+}
 SWEEP_TITLES = {"sweep_silhouette": "Silhouette", "sweep_half_agreement": "Agreement of halves"}
 STABLE, DOUBTFUL = 0.75, 0.6
 
@@ -27,9 +32,7 @@ def show_quality(run: Run, method: str) -> None:
         for r in agreed.iter_rows(named=True)
     ]
     said = [
-        f"silhouette {values['silhouette', '']:.2f}",
-        f"halves of the samples agree {values['half_agreement', '']:.2f}",
-        *([f"another seed {values['seed_agreement', '']:.2f}"] if ("seed_agreement", "") in values else []),
+        *(f"{words} {values[name, '']:.2f}" for name, words in MEASURE_WORDS.items() if (name, "") in values),
         *([f"agrees {', '.join(others)}"] if others else []),
         f"unclustered {percent(values['noise', ''])}",
     ]
