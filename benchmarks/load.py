@@ -33,7 +33,7 @@ from tests.browser import serve
 
 GOAL_SECONDS = 1.5
 FILTERS = ["", "", "correct.is.false", "label.is.{label}", "label.is.{label};out_of_sample.is.true", "loss.between.1,9"]
-IMAGE = re.compile(rb"/thumbnails/[\w-]+/\d+\.png|/pictures/[\w-]+\.png\?[\w.&=%;,~+-]*")
+IMAGE = re.compile(rb"thumbnails/[\w-]+/\d+\.png|pictures/[\w-]+\.png\?[\w.&=%;,~+-]*")
 AT_FIRST = 24
 """Images in sight: the browser fetches the others when they are scrolled to."""
 EVERY = 5.0
@@ -157,7 +157,7 @@ class Reader:
     def _fetch(self, path: bytes) -> None:
         started = time.monotonic()
         try:
-            with urllib.request.urlopen(self._address + path.decode(), timeout=60) as answer:
+            with urllib.request.urlopen(f"{self._address}/{path.decode()}", timeout=60) as answer:
                 answer.read()
         except OSError as error:
             self._measured.errors[f"{path.decode()[:60]}: {error}"] += 1

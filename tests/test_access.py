@@ -312,9 +312,12 @@ def test_nothing_that_is_no_host_name_is_sent_back(host: str) -> None:
         ("https://example.org", "lake.example.org", False),
         ("https://lake.example.org.example.com", "lake.example.org", False),
         ("null", "lake.example.org", False),
+        ("http://[", "lake.example.org", False),
     ],
 )
-def test_a_websocket_is_for_pages_of_the_app_under_the_host_they_have(origin: str, host: str, answered: bool) -> None:
+def test_a_websocket_is_for_pages_of_the_app_under_the_host_they_have(
+    origin: str, host: str, answered: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     client = TestClient(hosts.HostNames(say_host, hosts=("lake.example.org", "127.0.0.1")))
     connecting = client.websocket_connect("/", headers={"Origin": origin, "Host": host})
     if answered:
@@ -323,7 +326,7 @@ def test_a_websocket_is_for_pages_of_the_app_under_the_host_they_have(origin: st
         return
     with pytest.raises(WebSocketDenialResponse) as refused, connecting:
         pass
-    assert refused.value.status_code == 403
+    assert refused.value.status_code == 403 and "LATENTLAKE_ALLOWED_HOSTS" in caplog.text
 
 
 def ask_as(host: str) -> Any:

@@ -59,6 +59,7 @@ def test_config_prints_every_setting_as_json():
         (["refresh", "--set", "seed=-1"], 2, "seed = '-1'"),
         (["status", "--config", "nowhere.toml"], 2, "nowhere.toml does not exist"),
         (["serve", "--secrets", "nowhere.toml"], 2, "secrets file nowhere.toml does not exist"),
+        (["serve", "--base-path", "a b"], 2, "--base-path a b cannot be used: it is a path such as /lake"),
         (["refresh", "--no-such-flag"], 2, "No such option"),
         (["refresh", "--data-dir", "/nowhere"], 1, "/nowhere is not a folder"),
     ],

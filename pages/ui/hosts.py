@@ -4,6 +4,7 @@ Streamlit asks a server elsewhere for the address of this machine as soon as a w
 not know. Such requests end here.
 """
 
+import logging
 import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -39,7 +40,7 @@ class HostNames:
         if not (any(_matches(name, host) for host in self.hosts) or _is_own_health_check(connection)):
             return PlainTextResponse(_hint(name), status_code=400)
         if connection.scope["type"] == "websocket" and not self._is_own_origin(connection):
-            return PlainTextResponse("Pages of another site cannot connect to this app.", status_code=403)
+            return _refuse_origin(connection)
         return None
 
     def _is_own_origin(self, connection: HTTPConnection) -> bool:
@@ -47,7 +48,7 @@ class HostNames:
         origin = connection.headers.get("origin")
         if origin is None:
             return True
-        place = urlsplit(origin).netloc.lower()
+        place = _place(origin)
         known = (*LOOPBACK_HOSTS, *(host for host in self.hosts if host != "*"))
         return place == connection.headers.get("host", "").lower() or any(_matches(_bare(place), h) for h in known)
 
@@ -63,25 +64,42 @@ def is_local(connection: HTTPConnection) -> bool:
     return _is_loopback(connection) and host_name(connection) in LOOPBACK_HOSTS and not forwarded
 
 
+def _refuse_origin(connection: HTTPConnection) -> Response:
+    """403, and why for whoever runs the app: nobody sees what a websocket is answered with."""
+    name = _bare(_place(connection.headers["origin"]))
+    said = name if NAME.fullmatch(name) else "another site"
+    logging.getLogger("latentlake").warning(_OTHER_SITE, said)
+    return PlainTextResponse("Pages of another site cannot connect to this app.", status_code=403)
+
+
 def _from_own_host(scope: Scope) -> Scope:
     """A websocket that may connect, under the host of its page, which a proxy may have changed."""
     origin = HTTPConnection(scope).headers.get("origin")
     if scope["type"] != "websocket" or origin is None:
         return scope
     others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-    return scope | {"headers": [*others, (b"host", urlsplit(origin).netloc.encode())]}
+    return scope | {"headers": [*others, (b"host", _place(origin).encode("latin-1"))]}
 
 
 def _is_loopback(connection: HTTPConnection) -> bool:
     try:
-        return connection.client is not None and ip_address(connection.client.host).is_loopback
+        address = ip_address(connection.client.host if connection.client else "")
     except ValueError:
         return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _is_own_health_check(connection: HTTPConnection) -> bool:
     wanted = connection.scope["type"] == "http" and below_base(connection.scope["path"]) in HEALTH_PATHS
     return wanted and is_local(connection)
+
+
+def _place(origin: str) -> str:
+    """Host and port of an origin in lower case; empty where it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _bare(host: str) -> str:
@@ -100,3 +118,9 @@ def _hint(name: str) -> str:
         f"Invalid host header: this app does not answer to the name {name}. Whoever runs it adds the name to those of "
         f"the variable LATENTLAKE_ALLOWED_HOSTS, for example LATENTLAKE_ALLOWED_HOSTS={name} where it has none."
     )
+
+
+_OTHER_SITE = (
+    "Refused a page of %s that wants to connect. Where a proxy before this app changes the host, name what people type "
+    "in LATENTLAKE_ALLOWED_HOSTS."
+)
