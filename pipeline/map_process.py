@@ -41,6 +41,7 @@ def fit_in_process(
             answer, said = process.communicate(pickle.dumps(((components_NP, start_N2), options)))
         finally:
             process.kill()
+            process.wait()
     _check(process.returncode, said.decode(errors="replace").strip())
     found: NDArray[np.float32] = pickle.loads(answer)
     return found
@@ -61,7 +62,7 @@ def _unheard_interrupts() -> Iterator[None]:
 
 
 def _check(code: int, said: str) -> None:
-    ended = code < 0 or "MemoryError" in said.rpartition("\n")[2]
+    ended = code < 0 or "MemoryError" in said.rpartition("\n")[2].partition(":")[0]
     if ended:
         by = f" ({signal.Signals(-code).name})" if code < 0 else ""
         raise UserError(

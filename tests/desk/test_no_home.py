@@ -1,0 +1,65 @@
+"""A user without a name, a home or a place in the packages' folders to write to, as in a container."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lake.store import Lake
+from tests.brought import brought_table
+from tests.desk.python import VARIABLES
+from tests.own_data import QUICK
+
+pytestmark = [pytest.mark.root, pytest.mark.long]
+NOBODY = 54321
+READS_ALL = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+"""Whoever runs the tests may have python and packages in a folder of their own."""
+SETTINGS = f"""
+{QUICK}
+lake = "published"
+work_dir = "work"
+[dataset]
+source = "said.parquet"
+predictions = {{}}
+"""
+
+
+def as_nobody(*command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run python as a user who may read everything and write nothing but the folder."""
+    known = ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR", "MPLCONFIGDIR")
+    variables = {name: value for name, value in os.environ.items() if name not in known}
+    become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *READS_ALL]
+    return subprocess.run(
+        [*become, sys.executable, *command],
+        cwd=folder,
+        env=variables | {"PYTHONPATH": VARIABLES["PYTHONPATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A folder of theirs with predictions and settings."""
+    if (
+        os.getuid() != 0
+        or shutil.which("setpriv") is None
+        or as_nobody("-c", "import numpy", folder=tmp_path).returncode
+    ):
+        pytest.skip("only root becomes another user who may read all files, with setpriv of util-linux")
+    brought_table(120).drop("image").write_parquet(tmp_path / "said.parquet")
+    (tmp_path / "said.toml").write_text(SETTINGS)
+    os.chown(tmp_path, NOBODY, NOBODY)
+    return tmp_path
+
+
+def test_a_refresh_is_published_with_caches_in_the_work_folder(desk: Path) -> None:
+    done = as_nobody("-m", "pipeline.cli", "refresh", "--config", "said.toml", folder=desk)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert Lake(desk / "published").run().run_id == done.stdout.strip()
+    assert list((desk / "work" / "cache" / "numba").rglob("*.nbi"))
+    assert all("[info" in line for line in done.stderr.splitlines()), "and nothing else is said"
