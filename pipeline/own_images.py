@@ -192,11 +192,13 @@ def _split(
     named, needed = [one.split for one in found], ("test",) if own.predictions else ("train", "validation", "test")
     shares = {"test_share": own.test_share, "validation_share": own.validation_share}
     split = np.array(named) if own.predictions else assign_missing_splits(label, named, known, **shares, seed=seed)
+    advice = "name some of them so, or change test_share and validation_share in [dataset]"
+    if own.predictions:
+        advice = "name some of them so, or leave their split empty"
     for name in needed:
         if not (split == name).any():
             raise UserError(
-                f"The dataset {own.source} has no labelled image for the split {name}: add some, "
-                "name them so, or change test_share and validation_share in [dataset]."
+                f"The dataset {own.source} has no labelled image for the split {name}: label more, {advice}."
             )
     return split
 

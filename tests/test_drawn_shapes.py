@@ -27,7 +27,7 @@ from tests.reports import report_of, words_of
 from tests.shapes import PICTURES, SHAPES, Pictures, Shape, draw_table, settings_of
 
 QUIET = Progress(quiet=True)
-SHAPES_DRAWN = int(os.environ.get("LATENTLAKE_TEST_SHAPES", "4"))
+SHAPES_DRAWN = int(os.environ.get("LATENTLAKE_TEST_SHAPES", "3"))
 TRAININGS_DRAWN = int(os.environ.get("LATENTLAKE_TEST_TRAININGS", "1"))
 
 
@@ -42,7 +42,6 @@ def one_number_of_groups_is_tried() -> Iterator[None]:
 @settings(max_examples=SHAPES_DRAWN, derandomize=True)
 @given(SHAPES)
 @example(Shape((10,) * 12, split="no train", embedded="one number"))
-@example(Shape((37, 50, 30), split="no train", said="uniform", embedded="equal but one", unlabeled=0.1))
 @example(Shape((5,) * 43, split="one class in test", said="guessed", embedded="huge", strangers=3))
 @example(Shape((20,) * 6, embedded="constant", said="certain", names="odd", carried="constant"))
 def test_brought_predictions_of_any_shape(shape: Shape) -> None:
