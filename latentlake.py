@@ -15,6 +15,7 @@ latentlake_packages.load("lake")
 
 from lake import open as open  # noqa: E402
 from lake.errors import UserError as UserError  # noqa: E402
+from lake.places import find_file  # noqa: E402
 from lake.store import Run  # noqa: E402
 
 
@@ -23,7 +24,8 @@ def refresh(config: Any = None, *, dataset: Any = None, **values: Any) -> Run:
 
     `config` is the path of a settings file or a dict as in one, `dataset` a dict as its section [dataset] or the path
     of its source, and `values` are any other settings: `refresh(dataset="photos", preset="smoke", seed=1)`. Both may
-    be objects of the pipeline, a `Settings` and a `Dataset`.
+    be objects of the pipeline, a `Settings` and a `Dataset`. Without `config`, a `latentlake.toml` in the working
+    folder, or the file that `LATENTLAKE_CONFIG` names, counts as for the command.
 
     Raises `UserError` with what to do, also where the training packages are missing.
     """
@@ -35,7 +37,7 @@ def refresh(config: Any = None, *, dataset: Any = None, **values: Any) -> Run:
 
     settings, whole = read_arguments(config, dataset, values)
     try:
-        run_id = refresh_here(settings, whole)
+        run_id = refresh_here(settings, whole, found=find_file() if config is None else None)
     except ImportError as error:
         raise UserError(f"A refresh needs the training packages ({error}): pip install '.[train]'.") from error
     return open(settings.lake).run(run_id)

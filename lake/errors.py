@@ -3,7 +3,9 @@
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_UNFORESEEN = 70
 EXIT_RETRY_LATER = 75
+EXIT_INTERRUPTED = 130
 
 
 class UserError(Exception):
@@ -24,6 +26,21 @@ class RetryLater(UserError):
 
     exit_code = EXIT_RETRY_LATER
     status = "retry later"
+
+
+class Unforeseen(UserError):
+    """A mistake of latentlake itself."""
+
+    exit_code = EXIT_UNFORESEEN
+    status = "unforeseen error"
+
+
+class Unprinted(UserError):
+    """What a command says cannot be written to where it goes; `reader_left` where whoever read it has read enough."""
+
+    def __init__(self, reason: str, *, reader_left: bool = False) -> None:
+        super().__init__(f"What the command says cannot be written ({reason}): free space, or write it elsewhere.")
+        self.reason, self.reader_left = reason, reader_left
 
 
 class LakeError(UserError):

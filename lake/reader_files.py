@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from lake.places import to_path
 from lake.store import Run
 from lake.user_caches import user_caches
 from lake.whole_files import write_whole
@@ -25,7 +26,7 @@ def default_folder() -> Path:
     Raises `OSError` where there is none that can be written.
     """
     if named := os.environ.get("LATENTLAKE_CACHE_DIR"):
-        return Path(named) / "reader"
+        return to_path(named) / "reader"
     if (caches := user_caches()) is None:
         raise OSError("No folder for caches can be written: name one in LATENTLAKE_CACHE_DIR.")
     return caches / "latentlake" / "reader"

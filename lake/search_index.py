@@ -73,6 +73,4 @@ class SearchIndex:
 
 
 def _damaged(reason: str) -> LakeError:
-    return LakeError(
-        f"The search index of the run is damaged ({reason}): `latentlake refresh --force` publishes it anew."
-    )
+    return LakeError(f"The search index of the run is damaged ({reason}): a refresh with --force publishes it anew.")

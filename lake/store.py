@@ -24,9 +24,12 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, key_column
+from lake.damage import explain_read, explain_write, first_line
 from lake.door import open_table, plain_path, vacuum_table, write_table
 from lake.errors import LakeError, RetryLater
 from lake.files import compute_digest, list_files
+from lake.places import command
+from lake.places import default_root as default_root
 from lake.validation import polars_schema, validate, validated
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -71,12 +74,12 @@ class Lake:
         """The published run of that id; `LakeError` where there is none."""
         runs = self.runs()
         if runs.is_empty():
-            raise LakeError(f"The lake {self.root} has no published run yet: run `latentlake refresh`.")
+            raise LakeError(f"The lake {self.root} has no published run yet: run `{command('refresh', self.root)}`.")
         found = runs.head(1) if run_id == "latest" else runs.filter(pl.col("run_id") == run_id)
         if found.is_empty():
             raise LakeError(
                 f"The lake {self.root} has no run {run_id[:80]!r}: "
-                f"the latest is {runs['run_id'][0]}; `latentlake runs` lists all."
+                f"the latest is {runs['run_id'][0]}; `{command('runs', self.root)}` lists all."
             )
         return Run(self, found.row(0, named=True))
 
@@ -344,15 +347,15 @@ class Run:
 def reading(root: str) -> Iterator[None]:
     """Turns what a damaged lake raises into `LakeError`; scans are lazy, so every `collect` belongs inside.
 
+    An error that is not the lake's, such as of a query that is wrong, is left as it is.
     polars 2.1 panics on a parquet file that was cut short, and a panic is not an `Exception`.
     """
     try:
         yield
     except (OSError, DeltaError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise LakeError(
-            f"The lake {root} cannot be read ({_first_line(error)}): restore it from a copy, "
-            "or name another folder with --lake."
-        ) from error
+        if (sentence := explain_read(error, root)) is None:
+            raise
+        raise LakeError(sentence) from error
 
 
 def _image_rows_per_group(images: pl.DataFrame) -> int:
@@ -386,19 +389,9 @@ def writing(root: str) -> Iterator[None]:
         yield
     except CommitFailedError as error:
         raise RetryLater(
-            f"Another refresh was writing the same rows of the lake {root} ({_first_line(error)}): refresh again."
+            f"Another refresh was writing the same rows of the lake {root} ({first_line(error)}): refresh again."
         ) from error
     except (OSError, DeltaError) as error:
-        raise LakeError(
-            f"The lake {root} cannot be written ({_first_line(error)}). What was published before is untouched: "
-            "free space or fix the permissions, then refresh again."
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def default_root() -> str:
-    """The lake the environment names (`LATENTLAKE_LAKE`), else `data/lake`."""
-    return os.environ.get("LATENTLAKE_LAKE", "data/lake")
+        if (sentence := explain_write(error, root)) is None:
+            raise
+        raise LakeError(sentence) from error

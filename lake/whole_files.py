@@ -4,10 +4,12 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import DTypeLike
+
+CHUNK = 2**20
 
 
 def write_whole(file: Path, write: Callable[[Path], None]) -> None:
@@ -20,7 +22,7 @@ def write_whole(file: Path, write: Callable[[Path], None]) -> None:
         part = Path(partial.name)
     try:
         write(part)
-        part.rename(file)
+        part.replace(file)
     finally:
         part.unlink(missing_ok=True)
 
@@ -32,5 +34,15 @@ def create_array(file: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> "np.me
     """
     mapped = np.lib.format.open_memmap(file, mode="w+", dtype=np.dtype(dtype), shape=shape)
     with file.open("r+b") as opened:
-        os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+        _take_room(opened, mapped.offset, file.stat().st_size)
     return mapped
+
+
+def _take_room(opened: BinaryIO, start: int, end: int) -> None:
+    """Have the system give the file its room; macOS has no call for that, and there zeros are written."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(opened.fileno(), 0, end)
+        return
+    opened.seek(start)
+    for left in range(end - start, 0, -CHUNK):
+        opened.write(bytes(min(CHUNK, left)))

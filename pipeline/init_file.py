@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from lake.errors import UsageError
+from lake.places import SETTINGS
 
-DEFAULT = Path("latentlake.toml")
+DEFAULT = SETTINGS
 TEMPLATE = """\
-# Settings: `latentlake refresh --config latentlake.toml`, then `latentlake serve --config latentlake.toml`.
-# Lines that begin with # are off. `latentlake config` prints all; flags and LATENTLAKE_... override this file.
+# Settings of every command that runs in this folder: `latentlake refresh`, then `latentlake serve`. From another
+# folder, or under another name, name this file: `latentlake refresh --config FILE`. Relative paths count from where the
+# command runs, ~ is the home folder. Lines that begin with # are off; flags and LATENTLAKE_... override this file, and
+# `latentlake config` prints every value and where it came from.
 
 preset = "quick"            # smoke (2,000 images, for a try), quick, standard (nightly) or full
 lake = "data/lake"          # where the pages read from: a folder, or an object-store URL such as s3://bucket/lake
@@ -15,7 +18,7 @@ work_dir = "data/work"      # finished stages, for resuming
 # seed = 0
 # minutes = 30              # train the schedule that takes so long on this machine
 
-# Without the section [dataset] the data are CIFAR-10. With it they are yours; paths count from where the command runs.
+# Without the section [dataset] the data are CIFAR-10. With it they are yours.
 # [dataset]
 # source = "photos"         # a folder with a sub-folder for every class; above them, perhaps, train, validation, test
 #                           # and unlabeled; images in no folder of a class have no label. Or a table: .csv, .parquet or

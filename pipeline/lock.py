@@ -5,7 +5,7 @@ import getpass
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -52,7 +52,7 @@ def only_one(lake: Lake, progress: Progress) -> Iterator[None]:
         lock.acquire()
         if left := _read(holder):
             progress.say(f"The lock of an earlier refresh ({left.describe()}) was left behind: taken over.")
-        holder.write_text(Holder.this_process().model_dump_json())
+        holder.write_text(Holder.this_process().model_dump_json(), encoding="utf-8")
     except Timeout:
         by = f" ({found.describe()})" if (found := _read(holder)) else ""
         raise RetryLater(f"Another refresh of {lake.root} is running{by}: try again when it has finished.") from None
@@ -64,7 +64,8 @@ def only_one(lake: Lake, progress: Progress) -> Iterator[None]:
     try:
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with suppress(OSError):  # left behind, it is taken over
+            holder.unlink(missing_ok=True)
         lock.release()
 
 
@@ -79,6 +80,6 @@ def _user() -> str:
 def _read(holder: Path) -> Holder | None:
     """Who wrote the file; None where there is none, or half of one."""
     try:
-        return Holder.model_validate_json(holder.read_text())
+        return Holder.model_validate_json(holder.read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return None

@@ -1,11 +1,14 @@
 """Log lines on stderr: for people, or one JSON object a line."""
 
+import os
 import sys
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
+
+from lake.errors import Unprinted
 
 UNWRITABLE = (OSError, ValueError)
 """What writing to a stream raises: its file or reader is gone, or it is closed or cannot encode the text."""
@@ -34,6 +37,37 @@ class _Unfailing:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def unprinted_once(stream: TextIO) -> TextIO:
+    """The stream, but that it raises `Unprinted` once where text cannot be written; what follows is lost."""
+    return cast(TextIO, _UnprintedOnce(stream))
+
+
+class _UnprintedOnce(_Unfailing):
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text) if text != "" else 0  # click asks a stream what it is by writing nothing
+        except OSError as error:
+            raise self._give_up(error) from None
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise self._give_up(error) from None
+
+    def _give_up(self, error: OSError) -> Unprinted:
+        """Let what is left in the buffers go nowhere, or Python complains at its end that it cannot be written."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+        return Unprinted(error.strerror or str(error), reader_left=isinstance(error, BrokenPipeError))
+
+
+def say(text: str) -> None:
+    """One line of the log."""
+    structlog.get_logger().info(text)
 
 
 def configure(form: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from lake.errors import UsageError
-from pipeline import caches, logs
+from lake.errors import UsageError, UserError
+from pipeline import caches, logs, platforms
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
@@ -23,25 +23,30 @@ def read_arguments(config: Any, dataset: Any, values: dict[str, Any]) -> tuple[S
     if isinstance(config, Settings):
         return _whole(config, dataset, values)
     given = config if isinstance(config, Mapping) else {}
-    chosen = {**given, **values}
-    if unknown := [name for name in chosen if name not in Settings.model_fields]:
+    if unknown := [name for name in (*given, *values) if name not in Settings.model_fields]:
         raise UsageError(f"{unknown[0]!r} is no setting: `latentlake config` lists them.")
-    if dataset is not None and not isinstance(dataset, Dataset):
-        chosen["dataset"] = _section(dataset)
-    return load_settings(_file(config), **chosen), dataset if isinstance(dataset, Dataset) else None
+    section = {} if dataset is None or isinstance(dataset, Dataset) else {"dataset": _section(dataset)}
+    settings = load_settings(_file_or_values(config), **{**values, **section})
+    return settings, dataset if isinstance(dataset, Dataset) else None
 
 
-def refresh_here(settings: Settings, dataset: Dataset | None) -> str:
+def refresh_here(settings: Settings, dataset: Dataset | None, *, found: Path | None) -> str:
     """Refresh in a process that is not ours; returns the id of the run that readers now see.
 
-    Threads and random state of torch, and the log, are the caller's again afterwards. Raises `ImportError` where the
-    training packages are missing.
+    `found` is the settings file that nobody named, which is said. Threads and random state of torch, and the log, are
+    the caller's again afterwards. Raises `UserError` where latentlake cannot run, `ImportError` where the training
+    packages are missing.
     """
+    if problem := platforms.find_problem():
+        raise UserError(problem)
     caches.settle(settings.work_dir)
     from pipeline.refresh import refresh
 
     with _log_on_stderr(settings), _own_torch():
-        return refresh(settings, Progress(bars=settings.log == "text"), dataset=dataset).run_id
+        progress = Progress(bars=settings.log == "text")
+        if found:
+            progress.say(f"Settings of {found}.")
+        return refresh(settings, progress, dataset=dataset).run_id
 
 
 @contextmanager
@@ -77,9 +82,9 @@ def _whole(settings: Settings, dataset: Any, values: dict[str, Any]) -> tuple[Se
     return settings, dataset
 
 
-def _file(config: Any) -> Path | None:
+def _file_or_values(config: Any) -> Path | Mapping[str, Any] | None:
     if config is None or isinstance(config, Mapping):
-        return None
+        return config
     if isinstance(config, str | os.PathLike):
         return Path(config)
     raise UsageError(f"config is a {type(config).__name__}: expected the path of a settings file, or a dict as in one.")

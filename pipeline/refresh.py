@@ -50,7 +50,7 @@ def refresh(settings: Settings, progress: Progress, *, force: bool = False, data
     with only_one(lake, progress):
         request = hash_request(settings, lake)
         outcome = _refresh(lake, settings, progress, force=force, dataset=dataset)
-        keep_answer(settings, request, outcome.run_id)
+        keep_answer(settings, request, outcome.run_id, progress)
         return outcome
 
 

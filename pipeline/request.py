@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lake.store import Lake
 from pipeline.new_data import list_files
+from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.sources import list_source
 from pipeline.workspace import hash_facts, package_versions
@@ -29,7 +30,7 @@ def hash_request(settings: Settings, lake: Lake) -> str:
 def find_answer(settings: Settings, lake: Lake) -> str | None:
     """The run that answers the request already; None where it is not the latest, or nobody knows."""
     try:
-        known = json.loads(_answer_file(settings).read_text())
+        known = json.loads(_answer_file(settings).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     newest = lake.runs().head(1)["run_id"].to_list()
@@ -37,9 +38,12 @@ def find_answer(settings: Settings, lake: Lake) -> str | None:
     return newest[0] if same else None
 
 
-def keep_answer(settings: Settings, request: str, run_id: str) -> None:
-    """Remember which run answers a request."""
-    _answer_file(settings).write_text(json.dumps({"request": request, "run_id": run_id}))
+def keep_answer(settings: Settings, request: str, run_id: str, progress: Progress) -> None:
+    """Remember which run answers a request; where that cannot be kept, the next refresh looks for itself."""
+    try:
+        _answer_file(settings).write_text(json.dumps({"request": request, "run_id": run_id}), encoding="utf-8")
+    except OSError as error:
+        progress.say(f"That {run_id} answers this request was not kept ({error.strerror}): {error.filename}")
 
 
 def _answer_file(settings: Settings) -> Path:
@@ -50,4 +54,4 @@ def _code() -> list[str]:
     """The source of what computes and stores."""
     roots = [importlib.util.find_spec(package) for package in CODE]
     folders = [Path(root.origin).parent for root in roots if root and root.origin]
-    return [path.read_text() for folder in folders for path in sorted(folder.glob("*.py"))]
+    return [path.read_text(encoding="utf-8") for folder in folders for path in sorted(folder.glob("*.py"))]

@@ -68,6 +68,7 @@ def _variables(asked: Asked) -> dict[str, str]:
 
 
 def _existing_file(path: Path) -> Path:
+    path = Path(os.path.expanduser(path))  # noqa: PTH111 (a ~ of nobody's stays, and does not exist)
     if not path.is_file():
         raise UsageError(f"The secrets file {path} does not exist: check --secrets.")
     return path.absolute()

@@ -1,12 +1,13 @@
 """Every setting in one model: flags > environment (`LATENTLAKE_...`) > TOML file > preset > defaults.
 
-`latentlake config` prints the result; every published run stores it.
+`latentlake config` prints the result and where each value came from; every published run stores it.
 """
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,13 +20,14 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from lake.errors import UsageError
+from lake.places import DEFAULT_ROOT, find_file, read_file, to_path, to_root
 from pipeline import caches
 
 
@@ -40,6 +42,8 @@ Texts = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 Channels = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_split)]
 Positive = Annotated[float, Field(gt=0)]
 Spreads = Annotated[tuple[Positive, Positive, Positive], NoDecode, BeforeValidator(_split)]
+Place = Annotated[Path, BeforeValidator(to_path)]
+Root = Annotated[str, BeforeValidator(to_root)]
 Preset = Literal["smoke", "quick", "standard", "full"]
 
 
@@ -72,7 +76,7 @@ class DatasetSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: Path = Field(description="Folder with a sub-folder a class, CSV, parquet file or Delta table.")
+    source: Place = Field(description="Folder with a sub-folder a class, CSV, parquet file or Delta table.")
     name: str | None = Field(
         None, min_length=1, max_length=80, description="What the dataset is called, and known by wherever it lies."
     )
@@ -160,16 +164,19 @@ PRESETS: dict[str, dict[str, Any]] = {
 class Settings(BaseSettings):
     """Settings of the pipeline and the app."""
 
-    model_config = SettingsConfigDict(env_prefix="LATENTLAKE_", extra="forbid", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(
+        env_prefix="LATENTLAKE_", extra="forbid", env_nested_delimiter="__", env_ignore_empty=True
+    )
+    file_values: ClassVar[dict[str, Any]] = {}
 
     preset: Preset = Field("quick", description="Sizes and epochs: smoke, quick, standard or full.")
-    lake: str = Field("data/lake", description="Root of the lake: a folder or an object-store URL.")
-    work_dir: Path = Field(Path("data/work"), description="Finished stages and checkpoints, for resuming.")
-    cache_dir: Path = Field(
+    lake: Root = Field(DEFAULT_ROOT, description="Root of the lake: a folder or an object-store URL.")
+    work_dir: Place = Field(Path("data/work"), description="Finished stages and checkpoints, for resuming.")
+    cache_dir: Place = Field(
         Path(), description="Downloads, shared by every clone of this user; below work_dir without a home to write to."
     )
-    data_dir: Path | None = Field(None, description="Folder with the official CIFAR-10 files or archive.")
-    new_data: Path | None = Field(
+    data_dir: Place | None = Field(None, description="Folder with the official CIFAR-10 files or archive.")
+    new_data: Place | None = Field(
         None, description="Folder or parquet file of images that come in later, with labels where they are known."
     )
     dataset: DatasetSettings | None = Field(
@@ -210,7 +217,7 @@ class Settings(BaseSettings):
     )
     mean: Channels = Field((0.4914, 0.4822, 0.4465), description="Of each channel, 0 to 1: taken off what it is shown.")
     std: Spreads = Field((0.2470, 0.2435, 0.2616), description="What each channel is divided by then.")
-    checkpoint: Path | None = Field(
+    checkpoint: Place | None = Field(
         None, description="Weights of `model`, trained elsewhere, as .safetensors: scored instead of a training."
     )
     checkpoint_classes: Texts = Field(
@@ -302,7 +309,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        named = (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+        assert issubclass(settings_cls, Settings)
+        named = (init_settings, env_settings, InitSettingsSource(settings_cls, settings_cls.file_values))
         return (*named, _PresetSource(settings_cls, named))
 
 
@@ -322,16 +330,15 @@ class _PresetSource(PydanticBaseSettingsSource):
         return PRESETS.get((presets or [default])[0], {})
 
 
-def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
+def load_settings(config: Path | Mapping[str, Any] | None = None, **flags: Any) -> Settings:
     """Settings from flags that are not None, the environment, the TOML file and the preset.
 
-    Raises `UsageError` naming each wrong value.
+    The file is the one given, or what it would hold, else that of `LATENTLAKE_CONFIG`, else `latentlake.toml` of the
+    working folder. Relative paths count from the working folder. Raises `UsageError` naming each wrong value.
     """
-    if config_file is not None and not config_file.is_file():
-        raise UsageError(f"The settings file {config_file} does not exist: check --config.")
 
     class _Settings(Settings):
-        model_config = SettingsConfigDict(toml_file=config_file)
+        file_values = _read(config)
 
     try:
         found = _Settings(**{name: value for name, value in flags.items() if value is not None})
@@ -339,10 +346,17 @@ def load_settings(config_file: Path | None = None, **flags: Any) -> Settings:
         problems = "; ".join(_describe(problem) for problem in error.errors())
         raise UsageError(f"Settings: {problems}. `latentlake config` shows what is allowed.") from None
     except ValueError as error:
-        raise UsageError(f"The settings file {config_file} is not valid TOML: {error}") from None
+        raise UsageError(f"Settings: {error}. `latentlake config` shows what is allowed.") from None
     if found.phases == preset_phases(found.preset, PRESET_SIDE):
         found.phases = preset_phases(found.preset, found.side)
     return Settings.model_construct(**dict(found))
+
+
+def _read(config: Path | Mapping[str, Any] | None) -> dict[str, Any]:
+    if isinstance(config, Mapping):
+        return dict(config)
+    file = find_file(config)
+    return read_file(file) if file else {}
 
 
 def preset_phases(preset: str, side: int) -> list[Phase]:
@@ -353,5 +367,7 @@ def preset_phases(preset: str, side: int) -> list[Phase]:
 
 
 def _describe(problem: Any) -> str:
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where} = {problem['input']!r}: {problem['msg'].lower()}"
+    where, given = ".".join(str(part) for part in problem["loc"]), problem["input"]
+    own = problem["type"] == "value_error"
+    said = str(problem["ctx"]["error"]) if own else problem["msg"].lower()
+    return f"{where} = {str(given) if isinstance(given, Path) else given!r}: {said}" if where else said

@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 import psutil
 
+from lake.disks import find_reason, is_about
 from lake.errors import LakeError
 from pipeline.progress import Progress
 from pipeline.settings import Settings
@@ -87,8 +88,11 @@ class Workspace:
         try:
             frames, cost = self._compute(name, folder, compute)
         except OSError as error:
+            if not is_about(error, self._root):
+                raise
+            reason = find_reason(error, self._root) or error.strerror or error
             raise LakeError(
-                f"The stage {name} could not be written to {self._root} ({error.strerror or error}). Finished stages "
+                f"The stage {name} could not be written to {self._root} ({reason}). Finished stages "
                 "and what readers see are untouched: free space or fix the permissions, then refresh again."
             ) from error
         return Finished(fingerprint, folder, frames, cost, row_key, fit)
@@ -98,7 +102,7 @@ class Workspace:
         if not (folder / "cost.json").exists():
             return None
         try:
-            cost = json.loads((folder / "cost.json").read_text())
+            cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
             frames = {path.stem: pl.read_parquet(path, glob=False) for path in sorted(folder.glob("*.parquet"))}
         except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             self._progress.say(f"{name}: what was done before is damaged ({str(error).splitlines()[0]}), done again")
@@ -115,7 +119,7 @@ class Workspace:
             frames = compute(partial)
         for table, frame in frames.items():
             _write(frame, partial / f"{table}.parquet")
-        (partial / "cost.json").write_text(json.dumps(cost))
+        (partial / "cost.json").write_text(json.dumps(cost), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
         self._progress.say(f"{name}: {cost['seconds']:.1f} s, peak {cost['peak_memory_mib']:,.0f} MiB")
@@ -126,6 +130,8 @@ def _write(frame: pl.DataFrame, file: Path) -> None:
     try:
         frame.write_parquet(file)
     except pl.exceptions.ComputeError as error:  # how polars says that the disk is full
+        if find_reason(error, file) is None:
+            raise
         raise OSError(str(error)) from error
 
 

@@ -236,7 +236,7 @@ def test_a_hostile_address_is_refused_and_asks_nobody_else(tiny: str, opened: An
 def test_an_empty_lake_shows_the_command(empty_lake: str, opened: Any) -> None:
     with serve(empty_lake) as address:
         page = opened(f"{address}/confusion", drawn=False)
-        expect(page.get_by_text("latentlake refresh --preset quick")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("latentlake refresh --preset quick --lake")).to_be_visible(timeout=30_000)
         assert page.get_by_text("Page not found").count() == 0
 
 

@@ -87,7 +87,7 @@ def test_status_and_runs_tell_what_readers_see(tiny_lake):
 def test_an_empty_lake_says_what_to_do(empty_lake):
     status = latentlake("status", "--lake", empty_lake)
     assert status.returncode == 1
-    assert "no published run yet: run `latentlake refresh`" in status.stderr
+    assert f"no published run yet: run `latentlake refresh --lake {empty_lake}`" in status.stderr
     runs = latentlake("runs", "--lake", empty_lake)
     assert runs.returncode == 0
     assert "No run has been published yet" in runs.stdout

@@ -89,7 +89,7 @@ def test_the_command_says_in_one_line_what_is_wrong(tiny_lake, empty_lake, tmp_p
     file = str(tmp_path / "report.html")
     calls = {
         ("export", file, "--run", "no-such-run", "--lake", tiny_lake): (1, "has no run 'no-such-run'"),
-        ("export", file, "--lake", empty_lake): (1, "no published run yet: run `latentlake refresh`"),
+        ("export", file, "--lake", empty_lake): (1, "no published run yet: run `latentlake refresh --lake "),
         ("export", str(tmp_path), "--lake", tiny_lake): (2, "ends in none of"),
     }
     for call, (code, sentence) in calls.items():

@@ -276,7 +276,7 @@ def test_an_empty_lake_says_how_to_fill_it(empty_lake: str) -> None:
     lake = Lake(empty_lake)
     assert lake.runs().is_empty()
     assert lake.runs().columns == TABLES["runs"].column_names()
-    with pytest.raises(LakeError, match="has no published run yet: run `latentlake refresh`"):
+    with pytest.raises(LakeError, match="has no published run yet: run `latentlake refresh --lake "):
         lake.run()
     assert not Path(empty_lake).exists(), "reading creates nothing"
 

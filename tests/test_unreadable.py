@@ -19,7 +19,7 @@ from tests.apps import Open, shown
 def test_an_empty_lake_shows_the_command_that_fills_it(empty_lake: str, open_page: Open) -> None:
     app = open_page(empty_lake)
     assert not app.exception
-    assert [code.value for code in app.code] == ["latentlake refresh --preset quick"]
+    assert [code.value for code in app.code] == [f"latentlake refresh --preset quick --lake {empty_lake}"]
     assert empty_lake in shown(app)
 
 

@@ -12,7 +12,7 @@ def copy_link(label: str, *, key: str, query: str | None = None) -> None:
     component = st.components.v2.component(
         "latentlake_copy_link",
         html='<button type="button" class="copy"></button><span class="said" role="status"></span>',
-        css=(HERE / "copy_link.css").read_text(),
-        js=(HERE / "copy_link.js").read_text(),
+        css=(HERE / "copy_link.css").read_text(encoding="utf-8"),
+        js=(HERE / "copy_link.js").read_text(encoding="utf-8"),
     )
     component(data={"label": label, "query": query}, key=key)

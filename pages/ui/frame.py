@@ -11,6 +11,7 @@ import polars as pl
 import streamlit as st
 
 from lake.errors import LakeError, UserError
+from lake.places import command, find_file
 from lake.store import Run, default_root, reading
 from pages.ui import chart_files, data, filters, login, telemetry, tour
 from pages.ui.copy_link import copy_link
@@ -33,11 +34,13 @@ def show() -> None:
                 _show_run(navigation, page_name)
     except UserError as error:
         st.error(str(error), icon=":material/error:")
+    except Exception as error:
+        st.error(telemetry.say_unforeseen(error), icon=":material/error:")
 
 
 def _styles() -> str:
     files = ["frame.css"] + (["dark.css"] if st.context.theme.type == "dark" else [])
-    return "".join((Path(__file__).parent / name).read_text() for name in files)
+    return "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in files)
 
 
 def _show_run(navigation: st.Page, page_name: str) -> None:
@@ -66,7 +69,7 @@ def _choose_run() -> Run | None:
     if runs.is_empty():
         st.title("No run yet")
         st.markdown(f"The lake `{default_root()}` is empty. Fill it with one command, then reload this page:")
-        st.code("latentlake refresh --preset quick", language=None)
+        st.code(command("refresh" if find_file() else "refresh --preset quick", default_root()), language=None)
         return None
     ids = runs["run_id"].to_list()
     followed = _follow_address(ids[0])

@@ -24,8 +24,8 @@ def show_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str = "los
     component = st.components.v2.component(
         "latentlake_gallery",
         html='<div class="gallery"></div>',
-        css=(HERE / "gallery.css").read_text(),
-        js=(HERE / "gallery.js").read_text(),
+        css=(HERE / "gallery.css").read_text(encoding="utf-8"),
+        js=(HERE / "gallery.js").read_text(encoding="utf-8"),
     )
     result = component(data={"items": items}, key=key, on_chosen_change=lambda: None)
     if open_sample and result.chosen is not None:

@@ -26,8 +26,8 @@ def show_lasso(extent: Extent, *, chart: str, drawn: bool, key: str, on_change: 
     component = st.components.v2.component(
         "latentlake_lasso",
         html=HTML,
-        css=(HERE / "lasso.css").read_text(),
-        js=(HERE / "lasso.js").read_text(),
+        css=(HERE / "lasso.css").read_text(encoding="utf-8"),
+        js=(HERE / "lasso.js").read_text(encoding="utf-8"),
     )
     map_ = {"chart": chart, "extent": extent, "height": MAP_HEIGHT, "padding": MAP_PADDING}
     component(data=map_ | {"drawn": drawn, "most": MAX_CORNERS}, key=key, on_shape_change=on_change)

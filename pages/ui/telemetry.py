@@ -3,11 +3,13 @@
 The registry is our own, so that a second import of this module collides with nothing.
 """
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.context_managers import Timer
+from streamlit.logger import get_logger
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -38,6 +40,16 @@ def page_run(name: str) -> Iterator[None]:
     except Exception as error:
         count_error(error)
         raise
+
+
+def say_unforeseen(error: Exception) -> str:
+    """What a reader is told of a mistake of ours: a reference, under which the server's log has the traceback."""
+    reference = uuid.uuid4().hex[:8]
+    get_logger("latentlake").error("Error %s of a page", reference, exc_info=error)
+    return (
+        "This page failed by a mistake of latentlake itself, not of your data or the lake. Other pages still work. "
+        f"Please report it with what the server's log has under {reference}."
+    )
 
 
 def count_error(error: Exception) -> None:

@@ -1,0 +1,64 @@
+"""What an error of a read means: the lake is damaged, the machine refuses, or neither, and then the error is ours."""
+
+import re
+
+import polars as pl
+from deltalake.exceptions import DeltaError, SchemaMismatchError
+
+from lake.disks import find_reason, is_about
+
+FORMAT = re.compile(
+    r"parquet|out[- ]of[- ]spec|\bIPC\b|ARROW:|magic bytes|os error|\bI/?O error|decompress|zstd|thrift|utf-?8|"
+    r"object.store|Generic \w+ error|mismatch for column|did not find column",
+    flags=re.IGNORECASE,
+)
+"""What polars says where a file is not what it should be, and never of a query that is wrong."""
+QUERY = (
+    pl.exceptions.ColumnNotFoundError,
+    pl.exceptions.DuplicateError,
+    pl.exceptions.ShapeError,
+    pl.exceptions.StructFieldNotFoundError,
+    pl.exceptions.OutOfBoundsError,
+)
+UNREACHED = re.compile(
+    r"\b(401|403|Unauthorized|Forbidden|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|credentials?|timed? ?out|"
+    r"connect|dns|error sending request|NoSuchBucket|Unknown scheme|No suitable object store)\b",
+    flags=re.IGNORECASE,
+)
+
+
+def explain_read(error: BaseException, root: str) -> str | None:
+    """What to say of an error that came up while the lake was read; None where it is not the lake's."""
+    if not _is_of_the_lake(error, root):
+        return None
+    if reason := find_reason(error, root, "read"):
+        return f"The lake {root} cannot be read: {reason}. Mend that, or name another folder with --lake."
+    if "://" in root and UNREACHED.search(str(error)):
+        return f"The lake {root} cannot be reached ({first_line(error)}): check its address, the network and the keys."
+    return (
+        f"The lake {root} cannot be read ({first_line(error)}): restore it from a copy, "
+        "or name another folder with --lake."
+    )
+
+
+def explain_write(error: BaseException, root: str) -> str | None:
+    """The same of an error that came up while it was written."""
+    if isinstance(error, SchemaMismatchError) or not _is_of_the_lake(error, root):
+        return None
+    return (
+        f"The lake {root} cannot be written ({find_reason(error, root) or first_line(error)}). What was published "
+        "before is untouched: free space or fix the permissions, then refresh again."
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what the error says, else its name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _is_of_the_lake(error: BaseException, root: str) -> bool:
+    if isinstance(error, DeltaError | pl.exceptions.PanicException):
+        return True
+    if isinstance(error, OSError):
+        return is_about(error, root)
+    return not isinstance(error, QUERY) and FORMAT.search(first_line(error)) is not None

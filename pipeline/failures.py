@@ -1,0 +1,81 @@
+"""What nobody foresaw: told in one sentence, with a file that holds how it came about."""
+
+import datetime as dt
+import importlib.metadata
+import os
+import platform
+import re
+import shlex
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterable
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from pathlib import Path
+
+from lake.disks import find_reason
+from lake.errors import Unforeseen, UserError
+
+NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", flags=re.IGNORECASE)
+SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", flags=re.IGNORECASE)
+LESS = "close other programs, or set less with samples, batch_size or size, then run the same command to go on."
+IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+def explain(error: BaseException, folders: Iterable[Path]) -> UserError:
+    """What to say of an error that is not for people yet; one that is ours is kept in the first of the folders."""
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))):
+        return UserError(f"The memory of this machine is used up{_said(error)}: {LESS}")
+    if isinstance(error, BrokenProcessPool):
+        return UserError(f"A process of this command was killed, most likely because memory was used up: {LESS}")
+    if isinstance(error, OSError) and (reason := find_reason(error, os.fsdecode(error.filename or "the system"))):
+        return UserError(f"The command could not go on: {reason}. Mend that, then run it again.")
+    kept = keep(error, folders)
+    where = f"with the file {kept}, which holds" if kept else "with what --debug prints, which is"
+    return Unforeseen(
+        f"A mistake of latentlake itself, not of your data or the lake ({type(error).__name__}{_said(error)}). "
+        f"What was published is untouched. Please report it {where} how it came about."
+    )
+
+
+def keep(error: BaseException, folders: Iterable[Path]) -> Path | None:
+    """The file in the first folder that can be written, with version, platform, command and traceback; else None."""
+    name = f"latentlake-error-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
+    text = _redact(_describe(error))
+    for folder in (*folders, Path(tempfile.gettempdir())):
+        with suppress(OSError):
+            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+            return (folder / name).absolute()
+    return None
+
+
+def _describe(error: BaseException) -> str:
+    facts = {
+        "latentlake": _version(),
+        "python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "system": platform.platform(),
+        "command": shlex.join(sys.argv),
+    }
+    lines = [f"{name}: {value}\n" for name, value in facts.items()]
+    return "".join([*lines, "\n", *traceback.format_exception(error)])
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("latentlake")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _redact(text: str) -> str:
+    """The text without what the environment keeps secret and without the names and passwords of addresses."""
+    for name, value in os.environ.items():
+        if SECRET.search(name) and len(value) >= 8:
+            text = text.replace(value, "***")
+    return IN_URL.sub("***", text)
+
+
+def _said(error: BaseException) -> str:
+    line = (_redact(str(error)).strip().splitlines() or [""])[0][:200]
+    return f": {line}" if line else ""

@@ -1,0 +1,43 @@
+"""The command `latentlake`, from its first moment: what stops it before it is imported is one sentence too."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from pipeline import platforms
+
+
+def main() -> None:
+    """Run the command where it can run, with UTF-8 for the names of files whatever the locale is."""
+    stop_elsewhere()
+    _use_utf8()
+    try:
+        from pipeline.cli import main as run
+    except KeyboardInterrupt:
+        _stop("interrupted", 130, "Interrupted.")
+    except ImportError as error:
+        _stop("failed", 1, f"latentlake is not installed completely ({error}): pip install it again.")
+    run()
+
+
+def stop_elsewhere() -> None:
+    """End the process with one sentence where this Python or system is none that latentlake is made for."""
+    problem = platforms.find_problem()
+    if problem:
+        _stop("failed", 1, problem)
+
+
+def _use_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale cannot hold all names of files."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        command = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, command, {**os.environ, "PYTHONUTF8": "1"})
+
+
+def _stop(status: str, code: int, message: str) -> None:
+    sys.stderr.write(f"latentlake: {message}\n")
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps({"status": status, "exit_code": code, "message": message}) + "\n")
+    raise SystemExit(code)

@@ -1,0 +1,113 @@
+"""The settings file of a folder: found by every command, python and the pages, and told; paths as people write them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lake.errors import UsageError
+from lake.places import command, default_root
+from pipeline.settings import load_settings
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a settings file, and a home folder beside it."""
+    (tmp_path / "latentlake.toml").write_text('preset = "smoke"\nlake = "my lake"\nseed = 3\n', encoding="utf-8-sig")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
+    program = [sys.executable, "-c", "from pipeline.start import main; main()", *arguments]
+    return subprocess.run(program, cwd=folder, env=variables, capture_output=True, encoding="utf-8", check=False)
+
+
+def test_a_command_uses_the_file_and_says_so_and_where_each_value_came_from(folder: Path) -> None:
+    done = run(folder, "config", "--set", "neighbors=7", LATENTLAKE_THREADS="2")
+    assert done.returncode == 0 and "Settings of latentlake.toml." in done.stderr, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["lake"], said["seed"], said["neighbors"], said["threads"]) == ("my lake", 3, 7, 2)
+    names = ("seed", "neighbors", "threads", "samples", "folds")
+    file = str(folder / "latentlake.toml")
+    origins = [file, "flag", "environment variable LATENTLAKE_THREADS", "preset smoke", "default"]
+    assert [said["sources"][name] for name in names] == origins
+
+
+def test_an_empty_lake_is_told_with_a_command_that_fills_it_from_here(folder: Path) -> None:
+    assert "yet: run `latentlake refresh`." in run(folder, "status").stderr
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    told = run(elsewhere, "status", "--config", "../latentlake.toml").stderr
+    assert f"run `latentlake refresh --config {elsewhere}/../latentlake.toml`." in told
+    assert "run `latentlake refresh --lake other`." in run(folder, "status", "--lake", "other").stderr
+
+
+def test_another_file_is_named_by_config_or_the_environment_and_none_by_dev_null(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "other.toml").write_text("seed = 4\n")
+    assert load_settings().seed == 3
+    monkeypatch.setenv("LATENTLAKE_CONFIG", "other.toml")
+    assert (load_settings().seed, load_settings(Path("latentlake.toml")).seed) == (4, 3)
+    assert load_settings(Path(os.devnull)).seed == 0
+
+
+def test_the_pages_read_the_lake_of_the_file_unless_the_environment_names_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LATENTLAKE_LAKE", raising=False)
+    assert default_root() == "my lake"
+    assert command("refresh", default_root()) == "latentlake refresh"
+    monkeypatch.setenv("LATENTLAKE_LAKE", "~/lake")
+    assert default_root() == f"{folder}/home/lake"
+    assert command("refresh", "/a b") == "latentlake refresh --lake '/a b'"
+
+
+def test_relative_paths_of_a_file_count_from_the_working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "below").mkdir()
+    monkeypatch.chdir(folder / "below")
+    assert load_settings(folder / "latentlake.toml").lake == "my lake"
+
+
+@pytest.mark.parametrize("name", ["lake", "work_dir", "cache_dir", "data_dir", "new_data", "checkpoint"])
+def test_a_home_folder_is_found_from_every_source(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = str(folder / "home" / "x")
+    assert str(getattr(load_settings(**{name: "~/x"}), name)) == expected
+    assert str(getattr(load_settings(**{name: f"file://{folder}/home/x"}), name)) == expected
+    (folder / "latentlake.toml").write_text(f'{name} = "~/x"\n')
+    assert str(getattr(load_settings(), name)) == expected
+    monkeypatch.setenv(f"LATENTLAKE_{name.upper()}", "~/x")
+    (folder / "latentlake.toml").write_text("")
+    assert str(getattr(load_settings(), name)) == expected
+    assert load_settings(dataset={"source": "~/x"}).dataset.source == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("~nobody-here/x", "no home folder is known for ~nobody-here"),
+        ("C:\\photos", "this is a path of Windows"),
+        ("\\\\server\\photos", "this is a path of Windows"),
+        ("file://server/photos", "a path|address|file URL"),
+        ("", "a path is needed"),
+    ],
+)
+@pytest.mark.parametrize("name", ["lake", "work_dir"])
+def test_what_is_no_path_here_is_one_sentence(folder: Path, name: str, path: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=rf"^Settings: {name} = .*({sentence})"):
+        load_settings(**{name: path})
+    assert sorted(p.name for p in folder.iterdir()) == ["latentlake.toml"]
+
+
+def test_names_are_utf_8_in_a_locale_without_it(folder: Path) -> None:
+    done = run(folder, "config", "--set", "model=ö", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["model"] == "ö"
