@@ -42,10 +42,16 @@ def page_run(name: str) -> Iterator[None]:
         raise
 
 
-def say_unforeseen(error: Exception) -> str:
-    """What a reader is told of a mistake of ours: a reference, under which the server's log has the traceback."""
+def log_unforeseen(error: Exception) -> str:
+    """Write the traceback of a mistake of ours to the server's log; returns the reference under which it is there."""
     reference = uuid.uuid4().hex[:8]
-    get_logger("latentlake").error("Error %s of a page", reference, exc_info=error)
+    get_logger("latentlake").error("Unforeseen error %s", reference, exc_info=error)
+    return reference
+
+
+def say_unforeseen(error: Exception) -> str:
+    """What a reader is told of a mistake of ours."""
+    reference = log_unforeseen(error)
     return (
         "This page failed by a mistake of latentlake itself, not of your data or the lake. Other pages still work. "
         f"Please report it with what the server's log has under {reference}."

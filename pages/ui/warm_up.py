@@ -43,4 +43,7 @@ async def _follow_runs() -> None:
                 warm = run.run_id
         except UserError as error:
             telemetry.count_error(error)
+        except Exception as error:  # the server goes on: whoever opens the page that fails is told
+            telemetry.count_error(error)
+            telemetry.log_unforeseen(error)
         await anyio.sleep(SECONDS_BETWEEN_LOOKS)
