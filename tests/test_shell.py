@@ -44,11 +44,11 @@ def test_below_an_address_without_a_page_nothing_is_answered(tiny: str) -> None:
 def test_the_address_of_the_overview_opens_it_and_a_deep_link_asks_nothing_in_vain(tiny: str, opened: Any) -> None:
     problems: list[str] = []
     page = opened(f"{tiny}/overview?{FILTER}", problems=problems)
-    expect(page.locator("h1")).to_have_text("Overview")
+    expect(page.locator("h1")).to_have_text("Overview", timeout=30_000)
     assert page.get_by_text("Page not found").count() == 0
     assert page.url.startswith(f"{tiny}/?") and FILTER in page.url
     page.goto(f"{tiny}/runs/")
-    expect(page.locator("h1")).to_have_text("Runs")
+    expect(page.locator("h1")).to_have_text("Runs", timeout=30_000)
     assert problems == []
 
 

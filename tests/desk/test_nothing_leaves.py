@@ -71,8 +71,8 @@ def test_every_page_asks_its_own_server_and_that_asks_nobody(served: Served, ope
     follow(page, served.asked)
     for entry in ENTRIES:
         page.goto(f"{served.address}/{entry.name}")
-        expect(page.locator("h1")).to_have_text(entry.title)
         wait_until_drawn(page)
+        expect(page.locator("h1")).to_have_text(entry.title)
     paths = [urlsplit(url).path for url in served.asked]
     assert sum(path.endswith("/_stcore/stream") for path in paths) == len(ENTRIES)
     assert any(path.startswith("/thumbnails/") for path in paths)

@@ -45,11 +45,11 @@ def test_pictures_are_drawn_and_links_lead_on(app: str, opened: Any) -> None:
     assert all(path.startswith(f"{PREFIX}thumbnails/") for path in pictures(page))
     page.locator(".gallery .tile").first.click()
     page.get_by_role("dialog").get_by_text("Fetch similar").click()
-    expect(page.locator("h1")).to_have_text("Similar")
+    expect(page.locator("h1")).to_have_text("Similar", timeout=30_000)
     wait_until_drawn(page)
     assert urlsplit(page.url).path == f"{PREFIX}similar" and pictures(page)
     page.get_by_test_id("stSidebarNav").get_by_role("link", name="Overview").click()
-    expect(page.locator("h1")).to_have_text("Overview")
+    expect(page.locator("h1")).to_have_text("Overview", timeout=30_000)
     assert urlsplit(page.url).path == PREFIX
     assert unexpected(problems) == []
 
@@ -73,7 +73,7 @@ def test_a_copied_link_opens_what_was_copied(app: str, opened: Any) -> None:
     page = opened(f"{app}samples?f=label.is.cat")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy link to this page").click()
-    expect(page.get_by_text("Copied")).to_be_visible()
+    expect(page.get_by_text("Copied")).to_be_visible(timeout=30_000)
     copied = page.evaluate("() => navigator.clipboard.readText()")
     assert copied.startswith(f"{app}samples?") and "f=label.is.cat" in copied
 
