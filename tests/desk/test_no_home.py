@@ -62,4 +62,4 @@ def test_a_refresh_is_published_with_caches_in_the_work_folder(desk: Path) -> No
     assert done.returncode == 0, done.stderr[-2000:]
     assert Lake(desk / "published").run().run_id == done.stdout.strip()
     assert list((desk / "work" / "cache" / "numba").rglob("*.nbi"))
-    assert all("[info" in line for line in done.stderr.splitlines()), "and nothing else is said"
+    assert "temporary cache directory" not in done.stderr, "as matplotlib makes one where it has none"
