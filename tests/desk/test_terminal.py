@@ -70,7 +70,8 @@ def test_a_refresh_on_a_terminal_is_published(desk: Desk) -> None:
 
 def test_ctrl_c_says_how_to_go_on(desk: Desk) -> None:
     assert desk.interrupted.code == 130, desk.interrupted.lines[-20:]
-    assert desk.interrupted.lines[-2:] == ["Interrupted: finished stages are kept, run the same command to go on.", ""]
+    said = "latentlake: Interrupted: finished stages are kept, run the same command to go on."
+    assert desk.interrupted.lines[-2:] == [said, ""]
     assert not any("Traceback" in line for line in desk.interrupted.lines)
 
 
