@@ -1,8 +1,13 @@
 """The lake: contracts, publish protocol and the questions pages ask. Imports neither torch nor streamlit."""
 
-from lake.store import Lake
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lake.store import Lake
 
 
-def open(root: str) -> Lake:
+def open(root: str) -> "Lake":
     """The lake at a root, a folder or an object-store URL; `.run("latest").scan(table)` is a polars LazyFrame."""
+    from lake.store import Lake  # the command looks at Python and the system before packages are imported
+
     return Lake(root)
