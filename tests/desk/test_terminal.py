@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from lake.store import Lake
 from tests.desk.terminal import Shown, run_on_terminal
 from tests.own_data import QUICK, draw_files, write_folder
 
+UNSHARE = ["unshare", "--map-root-user", "--net"]
+"""Linux's way to take the network from a command, loopback included."""
 COMMAND = [sys.executable, "-m", "pipeline.cli", "refresh", "--config", "shapes.toml"]
 REPOSITORY = Path(__file__).parents[2]
 FULL = Path("/dev/full")
@@ -34,10 +37,14 @@ BAR = re.compile(r"^(?P<name>[a-z ]+?) +[━╸╺ ]+ +(?P<done>\d+)/(?P<total>\
 
 @dataclass(frozen=True)
 class Desk:
-    """A folder with images and settings, and what two refreshes in it showed on a terminal, the first interrupted."""
+    """A folder with images and settings, and what two refreshes in it showed on a terminal.
+
+    The first was interrupted, the second had no network where that can be taken from it.
+    """
 
     folder: Path
     interrupted: Shown
+    offline: bool
     shown: Shown
 
 
@@ -47,7 +54,14 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     write_folder(folder / "[shapes]", draw_files(240))
     (folder / "shapes.toml").write_text(SETTINGS)
     interrupted = run_on_terminal(COMMAND, folder=folder, environment=PYTHON_PATH, interrupt_at="train ")
-    yield Desk(folder, interrupted, run_on_terminal(COMMAND, folder=folder, environment=PYTHON_PATH))
+    offline = _can_unshare()
+    command = [*UNSHARE, *COMMAND] if offline else COMMAND
+    yield Desk(folder, interrupted, offline, run_on_terminal(command, folder=folder, environment=PYTHON_PATH))
+
+
+def _can_unshare() -> bool:
+    found = shutil.which(UNSHARE[0])
+    return found is not None and subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
 
 
 def runs(desk: Desk) -> int:
@@ -66,6 +80,12 @@ def test_a_refresh_on_a_terminal_is_published(desk: Desk) -> None:
     assert run.verify() and run.facts["dataset_name"] == "[/shapes] [red]"
     assert f"Published {run.run_id}." in desk.shown.lines
     assert run.run_id in desk.shown.lines[-2:]
+
+
+def test_a_refresh_needs_no_network(desk: Desk) -> None:
+    if not desk.offline:
+        pytest.skip("this system does not let a command be run without its network")
+    assert desk.shown.code == 0, desk.shown.lines[-20:]
 
 
 def test_ctrl_c_says_how_to_go_on(desk: Desk) -> None:
