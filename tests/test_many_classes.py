@@ -103,7 +103,7 @@ def test_a_confusion_links_to_its_images(many: str, known: pl.DataFrame, open_pa
     table = pl.from_pandas(open_page(many, "confusion", f="split.is.test").dataframe[0].value)
     for label, predicted, n, link in table.select("label", "predicted", "n", "images").head(20).iter_rows():
         address = urlsplit(link)
-        assert address.path == "/samples"
+        assert address.path == "./samples"
         found = Filters.from_text(parse_qs(address.query)["f"][0]).apply(known.lazy()).collect()
         assert len(found) == n == found.filter(split="test", label=label, predicted=predicted).height
 
