@@ -169,7 +169,7 @@ def worse(folder: Path, **more: object) -> str:
 def test_a_worse_run_is_kept_from_readers_and_published_only_by_force(folder: Path) -> None:
     lake = Lake(folder / "lake")
     before = lake.run()
-    with pytest.raises(Refused, match=r"not published: the accuracy on test fell from .* --force` publishes"):
+    with pytest.raises(Refused, match=r"not published: the accuracy on test fell from .* --force publishes"):
         worse(folder)
     assert lake.run().run_id == before.run_id
     (row,) = lake.rejected().iter_rows(named=True)
