@@ -128,7 +128,9 @@ def test_the_same_seed_builds_the_same_bytes(built: bytes, exact: Index) -> None
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"junk" + b, lambda b: b""])
 def test_damaged_bytes_are_named_in_one_sentence(built: bytes, damage: Any) -> None:
-    with pytest.raises(LakeError, match=r"^The search index of the run is damaged .*: a refresh with --force publishes it anew\.$"):
+    with pytest.raises(
+        LakeError, match=r"^The search index of the run is damaged .*: a refresh with --force publishes it anew\.$"
+    ):
         SearchIndex.read([damage(built)], (N, D))
 
 

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,18 +45,20 @@ def as_nobody(*command: str, folder: Path) -> "subprocess.CompletedProcess[str]"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Path:
-    """A folder of theirs with predictions and settings."""
-    if (
-        os.getuid() != 0
-        or shutil.which("setpriv") is None
-        or as_nobody("-c", "import numpy", folder=tmp_path).returncode
-    ):
-        pytest.skip("only root becomes another user who may read all files, with setpriv of util-linux")
-    brought_table(120).drop("image").write_parquet(tmp_path / "said.parquet")
-    (tmp_path / "said.toml").write_text(SETTINGS)
-    os.chown(tmp_path, NOBODY, NOBODY)
-    return tmp_path
+def desk() -> Iterator[Path]:
+    """A folder of theirs with predictions and settings; those of pytest are closed to them."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        if (
+            os.getuid() != 0
+            or shutil.which("setpriv") is None
+            or as_nobody("-c", "import numpy", folder=folder).returncode
+        ):
+            pytest.skip("only root becomes another user who may read all files, with setpriv of util-linux")
+        brought_table(120).drop("image").write_parquet(folder / "said.parquet")
+        (folder / "said.toml").write_text(SETTINGS)
+        os.chown(folder, NOBODY, NOBODY)
+        yield folder
 
 
 def test_a_refresh_is_published_with_caches_in_the_work_folder(desk: Path) -> None:
