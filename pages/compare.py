@@ -34,7 +34,7 @@ def pick_other(run: Run) -> Run | None:
         st.markdown("## This lake has one run, so there is nothing to compare it with yet.")
         if missing.MODEL.is_met(run):
             st.markdown("Change a setting or the data, publish a second run, then come back:")
-            st.code(command("refresh --seed 1", run.lake.root), language=None)
+            st.code(command("refresh --seed 1", run.lake.root), language=None, wrap_lines=True)
         else:
             st.markdown("Bring the predictions of another model on the same samples, then come back.")
         return None

@@ -69,7 +69,11 @@ def _choose_run() -> Run | None:
     if runs.is_empty():
         st.title("No run yet")
         st.markdown(f"The lake `{default_root()}` is empty. Fill it with one command, then reload this page:")
-        st.code(command("refresh" if find_file() else "refresh --preset quick", default_root()), language=None)
+        st.code(
+            command("refresh" if find_file() else "refresh --preset quick", default_root()),
+            language=None,
+            wrap_lines=True,
+        )
         return None
     ids = runs["run_id"].to_list()
     followed = _follow_address(ids[0])
