@@ -13,7 +13,7 @@ import hypothesis
 import polars as pl
 import pytest
 from filelock import FileLock
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
@@ -74,6 +74,7 @@ def changed_lake(tmp_path_factory: pytest.TempPathFactory) -> str:
 def browser() -> Iterator[Browser]:
     if shutil.which("chromium") is None:
         pytest.skip("the browser tests need Chromium: apt-get install chromium")
+    expect.set_options(timeout=30_000)  # by default 5 s, which a rerun takes on a machine that has more to do
     with chromium() as opened:
         yield opened
 
