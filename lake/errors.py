@@ -29,7 +29,7 @@ class RetryLater(UserError):
 
 
 class Unforeseen(UserError):
-    """A mistake of latentlake itself."""
+    """An error that no code was written for: of latentlake, of a package, or by data that neither expects."""
 
     exit_code = EXIT_UNFORESEEN
     status = "unforeseen error"

@@ -34,8 +34,8 @@ def explain(error: BaseException, folders: Iterable[Path]) -> UserError:
     kept = keep(error, folders)
     where = f"with the file {kept}, which holds" if kept else "with what --debug prints, which is"
     return Unforeseen(
-        f"A mistake of latentlake itself, not of your data or the lake ({type(error).__name__}{_said(error)}). "
-        f"What was published is untouched. Please report it {where} how it came about."
+        f"latentlake failed by an error that it does not know ({type(error).__name__}{_said(error)}). No run is "
+        f"left half published. Please report it {where} how it came about."
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from lake.errors import UsageError
+from lake.places import to_path
 
 BASE_PATH = re.compile(r"([\w~-][\w.~-]*(/[\w~-][\w.~-]*)*)?", re.ASCII)
 LAUNCHER = Path(__file__).parents[1] / "pages" / "ui" / "launch.py"
@@ -68,10 +69,13 @@ def _variables(asked: Asked) -> dict[str, str]:
 
 
 def _existing_file(path: Path) -> Path:
-    path = Path(os.path.expanduser(path))  # noqa: PTH111 (a ~ of nobody's stays, and does not exist)
-    if not path.is_file():
+    try:
+        file = to_path(path)
+    except ValueError as error:
+        raise UsageError(f"The secrets file {path} cannot be read: {error}.") from None
+    if not file.is_file():
         raise UsageError(f"The secrets file {path} does not exist: check --secrets.")
-    return path.absolute()
+    return file.absolute()
 
 
 def _absolute(root: str) -> str:

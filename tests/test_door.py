@@ -104,6 +104,16 @@ def test_a_run_that_another_process_publishes_is_seen_at_once(built_and_staged: 
     assert lake.run().verify() and lake.run().scan("samples").collect().height == SAMPLES
 
 
+def test_a_row_that_is_appended_while_the_table_is_replaced_stays(tmp_path: Path) -> None:
+    table = str(tmp_path / "a b" / "runs")
+    first, second, changed = (pl.DataFrame({"id": [name]}) for name in ("first", "second", "changed"))
+    door.write_table(table, first, mode="append")
+    opened = door.open_table(table)
+    door.write_table(table, second, mode="append")
+    door.write_table(table, changed, onto=opened, mode="overwrite")
+    assert set(pl.scan_delta(door.open_table(table)).collect()["id"]) == {"changed", "second"}
+
+
 def test_a_door_whose_links_were_cleaned_away_is_made_again(built: str, tmp_path: Path) -> None:
     run = Lake(shutil.copytree(built, tmp_path / "a b" / "lake")).run()
     before = contents(run)

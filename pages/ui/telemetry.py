@@ -43,17 +43,17 @@ def page_run(name: str) -> Iterator[None]:
 
 
 def log_unforeseen(error: Exception) -> str:
-    """Write the traceback of a mistake of ours to the server's log; returns the reference under which it is there."""
+    """Write the traceback of an error that nobody foresaw to the log of the server; returns its reference there."""
     reference = uuid.uuid4().hex[:8]
     get_logger("latentlake").error("Unforeseen error %s", reference, exc_info=error)
     return reference
 
 
 def say_unforeseen(error: Exception) -> str:
-    """What a reader is told of a mistake of ours."""
+    """What a reader is told of an error that nobody foresaw."""
     reference = log_unforeseen(error)
     return (
-        "This page failed by a mistake of latentlake itself, not of your data or the lake. Other pages still work. "
+        "This page failed by an error that latentlake does not know. "
         f"Please report it with what the server's log has under {reference}."
     )
 
