@@ -15,6 +15,7 @@ from pages.ui.palette import DISTINCT
 from pages.ui.routes import map_picture, thumbnail_folder
 from pages.ui.sample_panel import draw_sample
 from pages.ui.separation import show_answer, show_fidelity, show_separation
+from pages.ui.told import read_lake
 from pages.ui.words import name
 
 LAYOUTS = {"umap": "UMAP", "pca": "PCA"}
@@ -99,6 +100,7 @@ def chosen_samples(samples: pl.DataFrame, state: MapState) -> pl.LazyFrame:
 
 
 @st.fragment
+@read_lake()
 def explore(run: Run) -> None:
     """Controls, map, selection and gallery; a click reruns only these."""
     chart_files.start_again()

@@ -22,7 +22,7 @@ from rich.table import Table
 from lake import queries
 from lake.errors import Unprinted, UsageError, UserError
 from lake.gc import Removed, Retention, collect_garbage
-from lake.places import CONFIG, command, find_file
+from lake.places import CONFIG, command, find_file, to_path
 from lake.store import Lake
 from pipeline import doctor as diagnosis
 from pipeline import init_file, logs, outcome, refresh_command, serve_command, start
@@ -36,6 +36,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train, measure every sample, publish a versioned parquet lake, and serve it as pages.",
 )
+
+
+def _to_path(text: str) -> Path:
+    try:
+        return to_path(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text}: {error}.") from None
+
 
 Preset = Annotated[str | None, typer.Option(help="smoke, quick, standard or full.")]
 LakeRoot = Annotated[str | None, typer.Option("--lake", help="Root of the lake: a folder or an object-store URL.")]
@@ -53,7 +61,7 @@ def main() -> None:
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="File to write.")] = init_file.DEFAULT,
+    path: Annotated[Path, typer.Argument(help="File to write.", metavar="PATH", parser=_to_path)] = init_file.DEFAULT,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
     """Write a settings file with comments: where the data are, yours in place of CIFAR-10, and how to train."""
@@ -120,7 +128,10 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; loopback by default.")] = "127.0.0.1",
     base_path: Annotated[str, typer.Option(help="What a proxy keeps before every path, such as /lake.")] = "",
     read_only: Annotated[bool, typer.Option("--read-only", help="Offer and accept no reviews and saved sets.")] = False,
-    secrets: Annotated[Path | None, typer.Option(help="Streamlit's secrets.toml, with a login in [auth].")] = None,
+    secrets: Annotated[
+        Path | None,
+        typer.Option(help="Streamlit's secrets.toml, with a login in [auth].", metavar="PATH", parser=_to_path),
+    ] = None,
 ) -> None:
     """Serve the pages of a lake in the browser."""
     root = _settings(config, None, lake=lake).lake
@@ -180,7 +191,12 @@ def compare(
 @app.command()
 def export(
     path: Annotated[
-        Path | None, typer.Argument(help="File to write: .html the report, .csv or .parquet the samples, .svg a chart.")
+        Path | None,
+        typer.Argument(
+            help="File to write: .html the report, .csv or .parquet the samples, .svg a chart.",
+            metavar="PATH",
+            parser=_to_path,
+        ),
     ] = None,
     run: Annotated[str, typer.Option(help="Run to export.")] = "latest",
     condition: Annotated[

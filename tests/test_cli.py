@@ -186,6 +186,13 @@ def test_serve_stops_with_one_sentence_where_the_login_cannot_work(tiny_lake, tm
     assert "Traceback" not in result.stderr
 
 
+def test_files_that_are_named_may_be_below_home_and_must_be_on_this_machine(tmp_path: Path) -> None:
+    written = latentlake("init", "~/my.toml", HOME=str(tmp_path))
+    assert written.returncode == 0 and (tmp_path / "my.toml").exists(), written.stderr
+    refused = latentlake("init", "s3://bucket/my.toml")
+    assert refused.returncode == 2 and "this is an address" in refused.stderr
+
+
 def test_init_writes_a_file_that_loads_and_overwrites_none(tmp_path):
     path = tmp_path / "my.toml"
     first = latentlake("init", str(path))

@@ -10,13 +10,14 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
-from lake.errors import LakeError, UserError
-from lake.places import command, find_file
-from lake.store import Run, default_root, reading
+from lake.errors import LakeError
+from lake.places import command, default_root, find_file
+from lake.store import Run, reading
 from pages.ui import chart_files, data, filters, login, telemetry, tour
 from pages.ui.copy_link import copy_link
 from pages.ui.freshness import ago, show_banner
 from pages.ui.navigation import ENTRIES, address, grouped_pages
+from pages.ui.told import tell_errors
 from pages.ui.words import GLOSSARY, plain
 
 
@@ -24,7 +25,7 @@ def show() -> None:
     """Draw the frame and the page the address names, or the way to log in."""
     st.set_page_config(page_title="latentlake", page_icon="🌊", layout="wide")
     st.html(f"<style>{_styles()}</style>")
-    try:
+    with tell_errors():
         admitted = login.admit()
         navigation = st.navigation(grouped_pages(), position="sidebar" if admitted else "hidden")
         if admitted:
@@ -32,10 +33,6 @@ def show() -> None:
             page_name = navigation.url_path or ENTRIES[0].name
             with telemetry.page_run(page_name), reading(default_root()):
                 _show_run(navigation, page_name)
-    except UserError as error:
-        st.error(str(error), icon=":material/error:")
-    except Exception as error:
-        st.error(telemetry.say_unforeseen(error), icon=":material/error:")
 
 
 def _styles() -> str:

@@ -9,6 +9,7 @@ from lake.errors import LakeError
 from lake.store import Run
 from pages.ui import data
 from pages.ui.navigation import address, page
+from pages.ui.told import tell_errors
 
 LOOK_AGAIN = dt.timedelta(minutes=1)
 STALE_DAYS = 7.0
@@ -16,6 +17,7 @@ STALE_DAYS = 7.0
 
 
 @st.fragment(run_every=LOOK_AGAIN)
+@tell_errors()
 def show_banner(run: Run, page_name: str) -> None:
     """What the reader should know of the run's age; it looks again by itself, and never changes what is read."""
     try:

@@ -14,16 +14,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pages.ui.access import LOOPBACK_HOSTS
-from pages.ui.base_path import below_base
 
-HEALTH_PATHS = {"/healthz", "/readyz", "/_stcore/health"}
-"""A container asks for them under a name of loopback, whatever the name is that people type."""
 UNNAMED = "Invalid host header: the request names no host."
 NAME = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
 
 
 class HostNames:
-    """Refuses requests under other names than `hosts` (`*.example.org` and `*` too), and websockets of other sites."""
+    """Refuses requests under other names than `hosts` (`*.example.org` and `*` too), and websockets of other sites.
+
+    This machine may always ask for itself as localhost: a container's health check, somebody before its screen.
+    """
 
     def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...]) -> None:
         self.app, self.hosts = app, hosts
@@ -37,7 +37,7 @@ class HostNames:
 
     def _refuse(self, connection: HTTPConnection) -> Response | None:
         name = host_name(connection)
-        if not (any(_matches(name, host) for host in self.hosts) or _is_own_health_check(connection)):
+        if not (any(_matches(name, host) for host in self.hosts) or is_local(connection)):
             return PlainTextResponse(_hint(name), status_code=400)
         if connection.scope["type"] == "websocket" and not self._is_own_origin(connection):
             return _refuse_origin(connection)
@@ -87,11 +87,6 @@ def _is_loopback(connection: HTTPConnection) -> bool:
     except ValueError:
         return False
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-
-
-def _is_own_health_check(connection: HTTPConnection) -> bool:
-    wanted = connection.scope["type"] == "http" and below_base(connection.scope["path"]) in HEALTH_PATHS
-    return wanted and is_local(connection)
 
 
 def _place(origin: str) -> str:

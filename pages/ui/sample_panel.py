@@ -16,6 +16,7 @@ from pages.ui.navigation import link
 from pages.ui.routes import thumbnail
 from pages.ui.sample_ids import read_sample_id
 from pages.ui.sample_original import show_original
+from pages.ui.told import read_lake
 from pages.ui.words import number, percent, plain
 
 LOSS = pl.coalesce("loss", "expected_loss")
@@ -24,6 +25,7 @@ NEAREST_STYLE = "width:30%;margin:1%;aspect-ratio:1;image-rendering:pixelated;bo
 
 
 @st.dialog("Sample", width="large")
+@read_lake()
 def show_sample(run: Run, sample_id: int) -> None:
     """The sample in a dialog over the page."""
     draw_sample(run, sample_id)

@@ -4,8 +4,6 @@ The registry is our own, so that a second import of this module collides with no
 """
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.context_managers import Timer
@@ -31,15 +29,9 @@ def query(question: str) -> Timer:
     return QUERIES.labels(question=question).time()
 
 
-@contextmanager
-def page_run(name: str) -> Iterator[None]:
-    """Measures a run of a page, whether it ends, is stopped or fails, and counts what it fails with."""
-    try:
-        with PAGES.labels(page=name).time():
-            yield
-    except Exception as error:
-        count_error(error)
-        raise
+def page_run(name: str) -> Timer:
+    """Measures a run of a page, whether it ends, is stopped or fails."""
+    return PAGES.labels(page=name).time()
 
 
 def log_unforeseen(error: Exception) -> str:
@@ -47,15 +39,6 @@ def log_unforeseen(error: Exception) -> str:
     reference = uuid.uuid4().hex[:8]
     get_logger("latentlake").error("Unforeseen error %s", reference, exc_info=error)
     return reference
-
-
-def say_unforeseen(error: Exception) -> str:
-    """What a reader is told of an error that nobody foresaw."""
-    reference = log_unforeseen(error)
-    return (
-        "This page failed by an error that latentlake does not know. "
-        f"Please report it with what the server's log has under {reference}."
-    )
 
 
 def count_error(error: Exception) -> None:

@@ -2,10 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.desk.python import OWN, executed, run, run_python, write_own
+from tests.desk.server import serve_from
 
 COMMAND = Path(sys.executable).parent / "latentlake"
 READ = 'import latentlake, lake.queries, lake.store; print(latentlake.open("nothing"))'
@@ -36,6 +39,13 @@ def test_the_command_and_the_pipeline_as_a_module_do_not_see_them(desk: Path) ->
     for command in ([str(COMMAND)], [sys.executable, "-m", "pipeline.cli"]):
         done = run(*command, "status", "--lake", "nothing", folder=desk)
         assert done.returncode == 1 and "has no published run yet" in done.stderr, done.stderr
+    assert executed(desk) == []
+
+
+@pytest.mark.browser
+def test_pages_served_beside_them_are_ours(desk: Path, tiny_lake: str, opened: Any) -> None:
+    with serve_from(desk, f"--lake={tiny_lake}", command=[str(COMMAND)]) as address:
+        expect(opened(f"{address}/samples").locator("h1")).to_have_text("Samples")
     assert executed(desk) == []
 
 
