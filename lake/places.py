@@ -89,7 +89,7 @@ def command(words: str, root: str) -> str:
     """`latentlake <words>` to paste for this lake, with `--config` and `--lake` where they are not the defaults."""
     file = os.environ.get(CONFIG)
     named = ["--config", str(Path(file).absolute())] if file and Path(file).absolute() != SETTINGS.absolute() else []
-    other = ["--lake", root] if _absolute(root) != _absolute(_root_of_settings()) else []
+    other = ["--lake", _absolute(root)] if _absolute(root) != _absolute(_root_of_settings()) else []
     return shlex.join(["latentlake", *words.split(), *named, *other])
 
 

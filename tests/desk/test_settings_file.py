@@ -47,7 +47,8 @@ def test_an_empty_lake_is_told_with_a_command_that_fills_it_from_here(folder: Pa
     elsewhere.mkdir()
     told = run(elsewhere, "status", "--config", "../latentlake.toml").stderr
     assert f"run `latentlake refresh --config {elsewhere}/../latentlake.toml`." in told
-    assert "run `latentlake refresh --lake other`." in run(folder, "status", "--lake", "other").stderr
+    told = run(folder, "status", "--lake", "other").stderr
+    assert f"run `latentlake refresh --lake {folder / 'other'}`." in told
 
 
 def test_another_file_is_named_by_config_or_the_environment_and_none_by_dev_null(
