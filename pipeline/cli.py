@@ -124,13 +124,13 @@ def refresh(
 def serve(
     lake: LakeRoot = None,
     config: ConfigFile = None,
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 is any that is free.")] = 8501,
     host: Annotated[str, typer.Option(help="Address to listen on; loopback by default.")] = "127.0.0.1",
     base_path: Annotated[str, typer.Option(help="What a proxy keeps before every path, such as /lake.")] = "",
     read_only: Annotated[bool, typer.Option("--read-only", help="Offer and accept no reviews and saved sets.")] = False,
     secrets: Annotated[
         Path | None,
-        typer.Option(help="Streamlit's secrets.toml, with a login in [auth].", metavar="PATH", parser=_to_path),
+        typer.Option(help="Streamlit's secrets.toml, with a login in \\[auth].", metavar="PATH", parser=_to_path),
     ] = None,
 ) -> None:
     """Serve the pages of a lake in the browser."""

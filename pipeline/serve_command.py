@@ -1,15 +1,18 @@
 """`latentlake serve`: this process becomes the server of the pages."""
 
+import errno
 import os
 import re
+import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
 
-from lake.errors import UsageError
+from lake.errors import UsageError, UserError
 from lake.places import to_path
+from lake.store import Lake
 
 BASE_PATH = re.compile(r"([\w~-][\w.~-]*(/[\w~-][\w.~-]*)*)?", re.ASCII)
 LAUNCHER = Path(__file__).parents[1] / "pages" / "ui" / "launch.py"
@@ -45,12 +48,49 @@ def become_server(asked: Asked) -> None:
     """Say where the pages are and replace this process by their server, which takes its signals.
 
     Python's option -P keeps modules beside the person, such as a `pages` of their own, away from the server. Raises
-    `UsageError` where the file of secrets or the base path cannot be used.
+    `UsageError` where the file of secrets, the base path or the host cannot be used, `UserError` where the port is not
+    free.
     """
+    asked = replace(asked, port=_find_port(asked.host, asked.port))
     command = [sys.executable, "-P", str(LAUNCHER), *_flags(asked)]
-    typer.echo(f"Serving {asked.lake} at {asked.address} (Ctrl+C stops it)")
+    empty = " (it has no published run yet)" if _is_empty(asked.lake) else ""
+    typer.echo(f"Serving {asked.lake}{empty} at {asked.address} (Ctrl+C stops it)")
     sys.stdout.flush()
     os.execve(sys.executable, command, os.environ | _variables(asked))
+
+
+def _find_port(host: str, port: int) -> int:
+    """The port, or a free one for 0, once it is known that this machine can listen on it."""
+    if not host.strip():
+        raise UsageError("--host is empty: name an address of this machine, or leave it out for loopback.")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except (socket.gaierror, UnicodeError):
+            raise UsageError(f"--host {host}: nobody knows this name; 0.0.0.0 is every address here.") from None
+        except OSError as error:
+            raise _explain(error, host, port) from None
+        return int(tried.getsockname()[1])
+
+
+def _explain(error: OSError, host: str, port: int) -> UserError:
+    """Why the server cannot listen there."""
+    if error.errno == errno.EADDRINUSE:
+        return UserError(f"Port {port} of {host} is in use: name another one with --port, or 0 for any that is free.")
+    if error.errno == errno.EACCES:
+        return UserError(f"Port {port} is kept from this user: name one from 1024 up with --port.")
+    return UsageError(
+        f"--host {host} cannot be listened on ({error.strerror}): name an address of this machine; 0.0.0.0 is all."
+    )
+
+
+def _is_empty(root: str) -> bool:
+    """Whether a lake in a folder has no run; one that cannot be read, or is far away, is left to the pages."""
+    try:
+        return "://" not in root and Lake(root).runs().is_empty()
+    except UserError:
+        return False
 
 
 def _flags(asked: Asked) -> list[str]:

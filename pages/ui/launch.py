@@ -4,21 +4,37 @@ Streamlit would also read `.streamlit/config.toml` of the folder where a person 
 other apps. `.streamlit/secrets.toml` is read there.
 """
 
+import logging
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
-from streamlit import config
-from streamlit.web import cli
-
+INTERRUPTED = 130
+CHATTER = ("streamlit.runtime.caching.cache_data_api", "streamlit.runtime.scriptrunner_utils.script_run_context")
+"""Loggers of Streamlit that warn, about nothing, of what is read before the first page is open."""
 SETTINGS = Path(__file__).with_name("streamlit.toml")
 SCRIPT = Path(__file__).parents[2] / "streamlit_app.py"
 
 
 def main(options: list[str]) -> None:
     """Serve until the process is told to stop; `options` are flags of `streamlit run`."""
+    signal.signal(signal.SIGINT, _stop)
+    for name in CHATTER:
+        logging.getLogger(name).addFilter(lambda record: record.levelno > logging.WARNING)
+    from streamlit import config  # which takes a second, in which Ctrl+C is no mistake either
+    from streamlit.web import cli
+
     find_files = config.get_config_files
     config.get_config_files = lambda name: [str(SETTINGS)] if name == "config.toml" else find_files(name)
     cli.main(["run", str(SCRIPT), *options], prog_name="streamlit")
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """What Ctrl+C does before and after the server, which it tells to finish what it is answering."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.disable()  # of what was under way, where it was pressed twice
+    sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+"""`latentlake serve`: where it cannot listen it says so before it starts, and Ctrl+C is how it is stopped."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lake.errors import UsageError, UserError
+from pipeline import serve_command
+from pipeline.serve_command import Asked, become_server
+from tests.browser import free_port, wait_until_up
+
+HERE = "127.0.0.1"
+
+
+class Started(Exception):
+    """Instead of the server."""
+
+
+@pytest.fixture(autouse=True)
+def _server_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*arguments: object) -> None:
+        raise Started(*arguments)
+
+    monkeypatch.setattr(serve_command.os, "execve", start)
+
+
+@pytest.mark.parametrize(
+    ("host", "sentence"),
+    [
+        ("nosuch.invalid", "^--host nosuch.invalid: nobody knows this name"),
+        ("a" * 70 + ".example", "nobody knows this name"),
+        ("192.0.2.1", "^--host 192.0.2.1 cannot be listened on .*name an address of this machine"),
+        ("", "^--host is empty"),
+    ],
+)
+def test_a_host_that_is_not_of_this_machine_is_refused_before_anything_is_said(
+    host: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        become_server(Asked(str(tmp_path), host, 0))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_port_in_use_is_told_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server((HERE, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=rf"^Port {port} of {HERE} is in use: name another one with --port") as told:
+            become_server(Asked(str(tmp_path), HERE, port))
+    assert told.value.exit_code == 1 and capsys.readouterr().out == ""
+
+
+def test_of_port_0_the_one_that_was_found_is_said_and_so_is_that_there_is_no_run(
+    tmp_path: Path, tiny_lake: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for lake, said in {str(tmp_path / "none"): " (it has no published run yet)", tiny_lake: ""}.items():
+        with pytest.raises(Started) as started:
+            become_server(Asked(lake, HERE, 0))
+        (option,) = (part for part in started.value.args[1] if part.startswith("--server.port="))
+        port = int(option.partition("=")[2])
+        assert port and f"Serving {lake}{said} at http://{HERE}:{port}/" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_the_server_without_a_word_and_nothing_was_told_in_vain(tiny_lake: str, tmp_path: Path) -> None:
+    port, said = free_port(), tmp_path / "said"
+    command = [sys.executable, "-m", "pipeline.cli", "serve", "--lake", tiny_lake, "--port", str(port)]
+    with said.open("w") as file:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file)
+    try:
+        wait_until_up(f"http://{HERE}:{port}", process)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    finally:
+        process.kill()
+        process.wait()
+    assert said.read_text() == ""
