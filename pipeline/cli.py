@@ -1,7 +1,7 @@
 """The command `latentlake`: init, refresh, serve, status, runs, compare, export, verify, gc, doctor, config.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 70 an error of latentlake itself, 75 retry later (already running, not due), 130
-interrupted.
+interrupted by Ctrl+C, 143 by SIGTERM, 129 by SIGHUP.
 """
 
 import datetime as dt

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGINT, Signals
 from typing import NoReturn, TextIO
 
 import polars as pl
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lake.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Unprinted, UserError
-from pipeline import failures, logs
+from pipeline import failures, interruptions, logs
 from pipeline.refresh_command import summarize_failure, to_json
 
 REPORTS: list[Path] = []
@@ -21,10 +22,14 @@ REPORTS: list[Path] = []
 
 
 class Interrupted(UserError):
-    """Ctrl+C."""
+    """Ctrl+C, or another signal: the exit code is that of a process which the signal ends."""
 
-    exit_code = EXIT_INTERRUPTED
     status = "interrupted"
+
+    def __init__(self, signal: Signals) -> None:
+        by = "" if signal == SIGINT else f" by {signal.name}"
+        super().__init__(f"Interrupted{by}: finished stages are kept, run the same command to go on.")
+        self.exit_code = 128 + signal
 
 
 class Ended(UserError):
@@ -39,12 +44,14 @@ def run(command: Callable[[], object]) -> NoReturn:
     """Run the command and end the process."""
     sys.stderr = logs.unfailing(sys.stderr or _nowhere())
     sys.stdout = logs.unprinted_once(sys.stdout or _nowhere())
+    interruptions.watch()
     debug, as_json = "--debug" in sys.argv, "--json" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     error = _find_error(command, debug=debug)
     if error and as_json and not isinstance(error, Unprinted):
         with suppress(Unprinted):
             print(to_json(summarize_failure(error)), flush=True)  # noqa: T201
+    interruptions.ignore()
     raise SystemExit(EXIT_OK if error is None else error.exit_code)
 
 
@@ -59,7 +66,8 @@ def _find_error(command: Callable[[], object], *, debug: bool) -> UserError | No
     except UserError as error:
         return _tell(error, debug=debug)
     except KeyboardInterrupt:
-        return _tell(Interrupted("Interrupted: finished stages are kept, run the same command to go on."), debug=False)
+        interruptions.ignore()
+        return _tell(Interrupted(interruptions.find_signal()), debug=False)
     except (Exception, pl.exceptions.PanicException) as error:
         return _tell(failures.explain(error, REPORTS), debug=debug)
     return None

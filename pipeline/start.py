@@ -12,11 +12,14 @@ from pipeline import platforms
 def main() -> None:
     """Run the command where it can run, with UTF-8 for the names of files whatever the locale is."""
     stop_elsewhere()
+    from pipeline import interruptions  # of signals that other systems do not have
+
+    interruptions.watch()
     _use_utf8()
     try:
         from pipeline.cli import main as run
     except KeyboardInterrupt:
-        _stop("interrupted", 130, "Interrupted.")
+        _stop("interrupted", 128 + interruptions.find_signal(), "Interrupted.")
     except ImportError as error:
         _stop("failed", 1, f"latentlake is not installed completely ({error}): pip install it again.")
     run()

@@ -82,6 +82,29 @@ def test_ctrl_c_is_a_sentence_and_one_object(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["status"] == "interrupted"
 
 
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_what_ends_a_service_or_a_terminal_is_a_sentence_and_one_object(name: str, code: int, tmp_path: Path) -> None:
+    planted = PLANTED.format(error=f"os.kill(os.getpid(), signal.{name}) or KeyError")
+    done = run(tmp_path, f"import os, signal{planted}", "refresh", "--json", "--set", "work_dir=work")
+    assert done.returncode == code and done.stderr.count("\n") == 1
+    assert f"Interrupted by {name}: finished stages are kept, run the same command to go on." in done.stderr
+    said = json.loads(done.stdout)
+    assert (said["status"], said["exit_code"]) == ("interrupted", code)
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    planted = PLANTED.format(error="os.kill(os.getpid(), signal.SIGHUP) or KeyError")
+    ignored = "import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    assert run(tmp_path, ignored + planted, "refresh", "--set", "work_dir=work").returncode == 70
+
+
+def test_ctrl_c_while_the_process_ends_is_not_heard(tmp_path: Path) -> None:
+    again = "import atexit, os, signal; atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))"
+    planted = again + PLANTED.format(error="KeyboardInterrupt")
+    done = run(tmp_path, planted, "refresh", "--set", "work_dir=work")
+    assert done.returncode == 130 and done.stderr.count("\n") == 1, done.stderr
+
+
 def test_wrong_usage_is_one_object_too(tmp_path: Path) -> None:
     done = cli(tmp_path, "refresh", "--json", "--no-such-flag")
     assert done.returncode == 2 and json.loads(done.stdout)["message"] == "No such option: --no-such-flag"
