@@ -15,9 +15,8 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from lake import queries
 from lake.errors import Unprinted, UsageError, UserError
@@ -26,6 +25,7 @@ from lake.places import CONFIG, command, find_file, to_path
 from lake.store import Lake
 from pipeline import doctor as diagnosis
 from pipeline import init_file, logs, outcome, refresh_command, serve_command, start
+from pipeline.consoles import open_console
 from pipeline.lock import only_one
 from pipeline.origins import find_origins
 from pipeline.progress import Progress
@@ -147,7 +147,7 @@ def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     test = queries.scan_samples(run).filter(pl.col("split") == "test")
     n, hits, loss = queries.accuracy(test).select("n", "hits", "mean_loss").collect().row(0)
     rows = {table["name"]: table["rows"] for table in run.facts["tables"]}
-    console = Console()
+    console = open_console()
     console.print(f"run        {run.run_id} ({run.facts['preset']}, {run.facts['dataset_name']})", highlight=False)
     console.print(f"published  {run.facts['published_at']:%Y-%m-%d %H:%M} UTC, {_duration(age)} ago", highlight=False)
     tested = f"{hits / n:.1%} right of {n:,}, mean loss {loss:.3f} nats" if n else "no labelled samples"
@@ -161,12 +161,20 @@ def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     """Every published run, newest first."""
     root = _settings(config, None, lake=lake).lake
     found = Lake(root).runs()
-    table = Table("run", "published (UTC)", "preset", "data", "checks", box=None, header_style="bold")
+    table = Table(
+        Column("run", no_wrap=True),
+        Column("published (UTC)", no_wrap=True),
+        "preset",
+        "data",
+        "checks",
+        box=None,
+        header_style="bold",
+    )
     for run in found.iter_rows(named=True):
         published = f"{run['published_at']:%Y-%m-%d %H:%M}"
         table.add_row(run["run_id"], published, run["preset"], run["dataset_name"], str(run["checks"]))
     none = f"No run has been published yet: run `{command('refresh', root)}`."
-    Console().print(table if len(found) else escape(none), soft_wrap=True)
+    open_console().print(table if len(found) else escape(none), soft_wrap=not len(found))
 
 
 @app.command()
@@ -223,7 +231,7 @@ def verify(
 ) -> None:
     """Check a published run again: files, contracts, keys, row counts; exit 1 where something does not hold."""
     found = Lake(_settings(config, None, lake=lake).lake).run(run)
-    Console().print(f"run {found.run_id}: {found.verify()} checks of files, contracts, keys and row counts passed")
+    open_console().print(f"run {found.run_id}: {found.verify()} checks of files, contracts, keys and row counts passed")
     if not maps and not planted:
         return
     _need_training_packages("verify --maps and --planted")
@@ -236,7 +244,7 @@ def verify(
         figure, *ends = ("" if row[key] is None else f"{row[key]:.3g}" for key in ("value", "low", "high"))
         interval = " to ".join(end for end in ends if end)
         table.add_row(mark, row["claim"], f"{row['n']:,}", figure, interval, f"{row['rule']} {row['bar']:g}")
-    Console().print(table)
+    open_console().print(table)
     missed = proofs.filter(~pl.col("holds"))["proof"].to_list()
     if missed:
         raise UserError(f"{len(missed)} of {len(proofs)} checks are missed: {', '.join(missed)}.")
@@ -273,7 +281,7 @@ def doctor(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     checks = list(diagnosis.diagnose(settings))
     for check in checks:
         mark = {True: "[green]ok[/]", False: "[red]no[/]", None: "[dim]--[/]"}[check.good]
-        Console().print(f"{mark}  {escape(check.said)}", highlight=False, soft_wrap=True)
+        open_console().print(f"{mark}  {escape(check.said)}", highlight=False, soft_wrap=True)
     raise SystemExit(1 if any(check.good is False for check in checks) else 0)
 
 

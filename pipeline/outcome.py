@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lake.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, Unprinted, UserError
-from pipeline import failures, interruptions, logs
+from pipeline import consoles, failures, interruptions, logs
 from pipeline.refresh_command import summarize_failure, to_json
 
 REPORTS: list[Path] = []
@@ -45,6 +45,7 @@ def run(command: Callable[[], object]) -> NoReturn:
     sys.stderr = logs.unfailing(sys.stderr or _nowhere())
     sys.stdout = logs.unprinted_once(sys.stdout or _nowhere())
     interruptions.watch()
+    consoles.settle_width()
     debug, as_json = "--debug" in sys.argv, "--json" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     error = _find_error(command, debug=debug)

@@ -61,6 +61,7 @@ def test_config_prints_every_setting_as_json():
         (["serve", "--secrets", "nowhere.toml"], 2, "secrets file nowhere.toml does not exist"),
         (["serve", "--base-path", "a b"], 2, "--base-path a b cannot be used: it is a path such as /lake"),
         (["refresh", "--no-such-flag"], 2, "No such option"),
+        (["serve", "--port", "99999"], 2, "less than or equal to 65535"),
         (["refresh", "--data-dir", "/nowhere"], 1, "/nowhere is not a folder"),
     ],
 )
@@ -81,11 +82,13 @@ def test_status_and_runs_tell_what_readers_see(tiny_lake):
     status = latentlake("status", "--lake", tiny_lake)
     assert status.returncode == 0, status.stderr
     assert "20260101-000000-aaaaaa" in status.stdout
-    assert "20260101-000000-aaaaaa" in latentlake("runs", "--lake", tiny_lake).stdout
+    for columns in ("0", "45"):  # where no terminal is so narrow
+        listed = latentlake("runs", "--lake", tiny_lake, COLUMNS=columns).stdout
+        assert "20260101-000000-aaaaaa" in listed and "Tiny drawings" in listed
 
 
 def test_an_empty_lake_says_what_to_do(empty_lake):
-    status = latentlake("status", "--lake", empty_lake)
+    status = latentlake("status", "--lake", empty_lake, COLUMNS="0")
     assert status.returncode == 1
     assert f"no published run yet: run `latentlake refresh --lake {empty_lake}`" in status.stderr
     runs = latentlake("runs", "--lake", empty_lake)
