@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -20,23 +21,26 @@ FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/[^/].*|/)", flags=re.DOTALL 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
-def to_path(text: str | Path) -> Path:
+def to_path(text: str | os.PathLike[str]) -> Path:
     """A path with `~` and `file:///` resolved; `ValueError` for what is no path on this machine."""
-    path = _resolve(str(text))
+    path = _resolve(text)
     if URL.match(path):
         raise ValueError("this is an address, and a path on this machine is needed")
     return Path(path)
 
 
-def to_root(text: str | Path) -> str:
+def to_root(text: str | os.PathLike[str]) -> str:
     """The root of a lake: a path as in `to_path`, or the URL of an object store; `ValueError` for anything else."""
-    root = _resolve(str(text))
+    root = _resolve(text)
     if root.startswith("file:"):
         raise ValueError("a file URL needs the whole path on this machine, as in file:///home/me/lake")
     return root
 
 
-def _resolve(text: str) -> str:
+def _resolve(given: str | os.PathLike[str]) -> str:
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise ValueError(f"a path is text, and this is {'nothing' if given is None else type(given).__name__}")
     if not text.strip() or "\0" in text:
         raise ValueError("a path is needed")
     if WINDOWS.match(text):
@@ -44,7 +48,7 @@ def _resolve(text: str) -> str:
     if found := FILE_URL.fullmatch(text):
         return unquote(found[1])
     resolved = os.path.expanduser(text)  # noqa: PTH111 (Path would make s3://bucket s3:/bucket)
-    if resolved.startswith("~"):
+    if resolved.startswith("~") or (text.split("/")[0] == "~" and os.environ.get("HOME") == ""):
         raise ValueError(f"no home folder is known for {text.split('/')[0]}: write the whole path")
     return resolved
 
@@ -52,18 +56,34 @@ def _resolve(text: str) -> str:
 def find_file(named: Path | None = None) -> Path | None:
     """The settings file: the one named, else that of `LATENTLAKE_CONFIG`, else `latentlake.toml` of the working folder.
 
-    None without any; `UsageError` where the named one does not exist.
+    None without any; `UsageError` where the named one does not exist, and where it is no file.
     """
     asked = named if named is not None else os.environ.get(CONFIG)
     if not asked:
-        return SETTINGS if SETTINGS.is_file() else None
+        return _check(SETTINGS, "mend, rename or remove it") if os.path.lexists(SETTINGS) else None
     try:
-        file = to_path(asked)
+        return _check(to_path(asked), f"check {CONFIG}" if named is None else "name a TOML file")
     except ValueError as error:
         raise UsageError(f"The settings file {asked} cannot be read: {error}.") from None
-    if not file.exists() or file.is_dir():
-        raise UsageError(f"The settings file {file} does not exist: check {'--config' if named else CONFIG}.")
+
+
+def _check(file: Path, hint: str) -> Path:
+    """The file, where it can be read as often as it is asked for."""
+    try:
+        kind = file.stat().st_mode
+    except FileNotFoundError:
+        raise UsageError(f"The settings file {file} does not exist{_missing_link(file)}: {hint}.") from None
+    except OSError as error:
+        raise UsageError(f"The settings file {file} cannot be read ({error.strerror}): {hint}.") from None
+    if stat.S_ISDIR(kind):
+        raise UsageError(f"The settings file {file} is a folder: {hint}.")
+    if not stat.S_ISREG(kind) and not file.samefile(os.devnull):
+        raise UsageError(f"The settings file {file} is no file but a pipe or device, which can be read once: {hint}.")
     return file
+
+
+def _missing_link(file: Path) -> str:
+    return f" (a link to {file.readlink()})" if file.is_symlink() else ""
 
 
 def read_file(file: Path) -> dict[str, Any]:
@@ -78,7 +98,12 @@ def read_file(file: Path) -> dict[str, Any]:
 
 def default_root() -> str:
     """The lake that `LATENTLAKE_LAKE` names, else the settings file, else `data/lake`; raises `UsageError`."""
-    named = os.environ.get("LATENTLAKE_LAKE") or _root_of_settings()
+    named = os.environ.get("LATENTLAKE_LAKE")
+    return named_root(named) if named else _root_of_settings()
+
+
+def named_root(named: Any) -> str:
+    """`to_root` of what names a lake; raises `UsageError`."""
     try:
         return to_root(named)
     except ValueError as error:
@@ -95,7 +120,7 @@ def command(words: str, root: str) -> str:
 
 def _root_of_settings() -> str:
     file = find_file()
-    return str((read_file(file) if file else {}).get("lake", DEFAULT_ROOT))
+    return named_root((read_file(file) if file else {}).get("lake", DEFAULT_ROOT))
 
 
 def _absolute(root: str) -> str:

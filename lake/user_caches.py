@@ -6,6 +6,8 @@ from pathlib import Path
 
 def user_caches() -> Path | None:
     """`~/.cache`, or None where no home is known or it cannot be written."""
+    if os.environ.get("HOME") == "":
+        return None
     try:
         folder = Path.home() / ".cache"
     except RuntimeError:  # how python says that it knows no home

@@ -94,7 +94,7 @@ def _section(dataset: Any) -> dict[Any, Any]:
     if isinstance(dataset, Mapping):
         return dict(dataset)
     if isinstance(dataset, str | os.PathLike) and os.fspath(dataset):
-        return {"source": Path(dataset)}
+        return {"source": dataset}
     raise UsageError(
         f"dataset is a {type(dataset).__name__}: expected the path of a folder, CSV, parquet file or Delta table, or a "
         "dict as the section [dataset] of a settings file."

@@ -185,7 +185,7 @@ class Settings(BaseSettings):
     )
     log: Literal["text", "json"] = Field("text", description="Lines of the log: for people, or JSON objects.")
     seed: int = Field(0, ge=0, description="Seed of training, projection, clustering and tests.")
-    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="CPU threads.")
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024, description="CPU threads.")
 
     samples: int | None = Field(None, ge=500, description="Keep this many images; all when empty.")
     unlabeled: int = Field(1000, ge=0, description="CIFAR-10's test images whose labels are withheld.")

@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import latentlake
 from lake.errors import UsageError
 from lake.places import command, default_root
+from lake.user_caches import user_caches
 from pipeline.settings import load_settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -106,6 +109,59 @@ def test_what_is_no_path_here_is_one_sentence(folder: Path, name: str, path: str
     with pytest.raises(UsageError, match=rf"^Settings: {name} = .*({sentence})"):
         load_settings(**{name: path})
     assert sorted(p.name for p in folder.iterdir()) == ["latentlake.toml"]
+
+
+@pytest.mark.parametrize("given", [5, None, b"x", ["x"], {"x": 1}, 1.5])
+def test_what_is_no_text_names_no_lake(folder: Path, given: object) -> None:
+    with pytest.raises(UsageError, match=r"^lake = .*: a path is text, and this is "):
+        latentlake.open(given)  # type: ignore[arg-type]
+    if given is not None:
+        with pytest.raises(UsageError, match=r"^Settings: lake = .*: a path is text, and this is "):
+            load_settings(lake=given)
+    if not isinstance(given, bytes | None):
+        written = json.dumps(given).replace(":", " =")
+        (folder / "latentlake.toml").write_text(f"lake = {written}\n")
+        for ask in (default_root, load_settings, lambda: command("refresh", "x")):
+            with pytest.raises(UsageError, match=r"lake = .*: a path is text, and this is "):
+                ask()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["~", "~/x"])
+def test_an_empty_home_is_none(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "")
+    with pytest.raises(UsageError, match="no home folder is known for ~: write the whole path"):
+        load_settings(lake=name)
+    assert user_caches() is None
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (Path.mkdir, "is a folder"),
+        (os.mkfifo, "is no file but a pipe or device, which can be read once"),
+        (lambda path: path.symlink_to("gone.toml"), r"does not exist \(a link to gone\.toml\)"),
+        (lambda path: path.symlink_to(path), "cannot be read"),
+    ],
+    ids=["folder", "pipe", "link", "loop"],
+)
+def test_what_has_the_name_of_the_file_and_is_none_is_refused(
+    folder: Path, make: Callable[[Path], None], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, hint in (("latentlake.toml", "mend, rename or remove it"), ("other.toml", "name a TOML file")):
+        (folder / name).unlink(missing_ok=True)
+        make(folder / name)
+        for ask in (load_settings, latentlake.refresh):
+            with pytest.raises(UsageError, match=rf"^The settings file {name} {sentence}.*: {hint}\."):
+                ask(*([] if name == "latentlake.toml" else [Path(name)]))
+    with pytest.raises(UsageError, match="check LATENTLAKE_CONFIG"):
+        monkeypatch.setenv("LATENTLAKE_CONFIG", "other.toml")
+        load_settings()
+
+
+@pytest.mark.parametrize("named", ["", "."])
+def test_a_folder_named_from_python_is_refused(folder: Path, named: str) -> None:
+    with pytest.raises(UsageError, match=r"^The settings file \. is a folder: name a TOML file"):
+        latentlake.refresh(named)
 
 
 def test_names_are_utf_8_in_a_locale_without_it(folder: Path) -> None:
