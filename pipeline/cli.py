@@ -19,23 +19,20 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from lake import queries
-from lake.errors import Unprinted, UsageError, UserError
+from lake.errors import Unprinted, UserError
 from lake.gc import Removed, Retention, collect_garbage
 from lake.places import CONFIG, command, find_file, to_path
 from lake.store import Lake
 from pipeline import doctor as diagnosis
-from pipeline import init_file, logs, outcome, refresh_command, serve_command, start
+from pipeline import failures, init_file, logs, outcome, refresh_command, serve_command, start
 from pipeline.consoles import open_console
 from pipeline.lock import only_one
 from pipeline.origins import find_origins
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
+from pipeline.written import find_unknown_variables, read_flags
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Train, measure every sample, publish a versioned parquet lake, and serve it as pages.",
-)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _to_path(text: str) -> Path:
@@ -51,6 +48,24 @@ ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with settings; else latentlake.toml here.")
 ]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value; repeat for more.")]
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(failures.find_version())
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Only say which version this is.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand after a command too.")
+    ] = False,
+) -> None:
+    """Train, measure every sample, publish a versioned parquet lake, and serve it as pages."""
 
 
 def main() -> None:
@@ -268,7 +283,7 @@ def gc(
 @app.command()
 def config(config: ConfigFile = None, preset: Preset = None, override: Overrides = None) -> None:
     """Every setting with its value after flags, environment, file and preset, and which of them it is of, as JSON."""
-    flags = _flags(override, preset=preset)
+    flags = read_flags(Settings, {"preset": preset}, override or [])
     settings = _load(config, flags)
     sources = find_origins(settings, config, flags)
     typer.echo(json.dumps(settings.model_dump(mode="json") | {"sources": sources}, indent=2))
@@ -300,15 +315,7 @@ def _need_training_packages(command: str) -> None:
 
 
 def _settings(config_file: Path | None, overrides: list[str] | None, **flags: Any) -> Settings:
-    return _load(config_file, _flags(overrides, **flags))
-
-
-def _flags(overrides: list[str] | None, **flags: Any) -> dict[str, Any]:
-    pairs = [text.partition("=") for text in overrides or []]
-    wrong = [name for name, equals, _ in pairs if not equals or name not in Settings.model_fields]
-    if wrong:
-        raise UsageError(f"--set {wrong[0]}: expected name=value with a name that `latentlake config` lists.")
-    return {**flags, **{name: value for name, _, value in pairs}}
+    return _load(config_file, read_flags(Settings, flags, overrides or []))
 
 
 def _load(config_file: Path | None, flags: dict[str, Any]) -> Settings:
@@ -316,6 +323,8 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Settings:
     settings = load_settings(config_file, **flags)
     logs.configure(settings.log)
     outcome.REPORTS[:] = [settings.work_dir]
+    for said in find_unknown_variables(Settings):
+        logs.say(said)
     if file := find_file(config_file):
         os.environ[CONFIG] = str(file.absolute())
         if config_file is None:

@@ -52,8 +52,8 @@ def keep(error: BaseException, folders: Iterable[Path]) -> Path | None:
 
 def _describe(error: BaseException) -> str:
     facts = {
-        "latentlake": _version(),
-        "python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "latentlake": find_version(),
+        "python": f"{platform.pythonfind_version()} ({platform.python_implementation()})",
         "system": platform.platform(),
         "command": shlex.join(sys.argv),
     }
@@ -61,7 +61,8 @@ def _describe(error: BaseException) -> str:
     return "".join([*lines, "\n", *traceback.format_exception(error)])
 
 
-def _version() -> str:
+def find_version() -> str:
+    """The version of latentlake that is installed."""
     try:
         return importlib.metadata.version("latentlake")
     except importlib.metadata.PackageNotFoundError:

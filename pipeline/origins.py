@@ -1,14 +1,12 @@
 """Where each setting came from, as `latentlake config` says it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic_settings import EnvSettingsSource
-
 from lake.places import find_file, read_file
 from pipeline.settings import PRESETS, Settings
+from pipeline.written import Environment, find_variable
 
 ENVIRONMENT = "environment variable"
 
@@ -21,7 +19,7 @@ def find_origins(settings: Settings, config_file: Path | None, flags: dict[str, 
     file = find_file(config_file)
     layers: list[tuple[str, dict[str, Any]]] = [
         ("flag", {name: value for name, value in flags.items() if value is not None}),
-        (ENVIRONMENT, EnvSettingsSource(Settings)()),
+        (ENVIRONMENT, Environment(Settings)()),
         (str(file), read_file(file) if file else {}),
         (f"preset {settings.preset}", PRESETS[settings.preset]),
     ]
@@ -38,7 +36,7 @@ def _paths(values: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 def _origin(path: tuple[str, ...], layers: list[tuple[str, dict[str, Any]]]) -> str:
     origin = next((name for name, values in layers if _names(values, path)), "default")
-    return f"{ENVIRONMENT} {_variable(path)}" if origin == ENVIRONMENT else origin
+    return f"{ENVIRONMENT} {find_variable(path)}" if origin == ENVIRONMENT else origin
 
 
 def _names(values: Any, path: tuple[str, ...]) -> bool:
@@ -50,9 +48,3 @@ def _names(values: Any, path: tuple[str, ...]) -> bool:
             return False
         values = values[name]
     return True
-
-
-def _variable(path: tuple[str, ...]) -> str:
-    """The environment variable of the setting, or of the section that it is in."""
-    names = ["LATENTLAKE_" + "__".join(path[:length]).upper() for length in range(len(path), 0, -1)]
-    return next((name for name in names if name in {key.upper() for key in os.environ}), names[-1])

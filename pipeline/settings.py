@@ -3,7 +3,6 @@
 `latentlake config` prints the result and where each value came from; every published run stores it.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,6 @@ from pydantic import (
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -29,19 +27,13 @@ from pydantic_settings import (
 from lake.errors import UsageError
 from lake.places import DEFAULT_ROOT, find_file, read_file, to_path, to_root
 from pipeline import caches
+from pipeline.written import PREFIX, Environment, parse, split
+from pipeline.wrong_settings import describe
 
-
-def _split(value: object) -> object:
-    """ "a, b" as a list, and anything written as JSON as what it is: flags and the environment give texts."""
-    if not isinstance(value, str):
-        return value
-    return json.loads(value) if value.startswith("[") else [part.strip() for part in value.split(",") if part.strip()]
-
-
-Texts = Annotated[list[str], NoDecode, BeforeValidator(_split)]
-Channels = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_split)]
+Texts = Annotated[list[str], BeforeValidator(split)]
+Channels = Annotated[tuple[float, float, float], BeforeValidator(split)]
 Positive = Annotated[float, Field(gt=0)]
-Spreads = Annotated[tuple[Positive, Positive, Positive], NoDecode, BeforeValidator(_split)]
+Spreads = Annotated[tuple[Positive, Positive, Positive], BeforeValidator(split)]
 Place = Annotated[Path, BeforeValidator(to_path)]
 Root = Annotated[str, BeforeValidator(to_root)]
 Preset = Literal["smoke", "quick", "standard", "full"]
@@ -49,6 +41,8 @@ Preset = Literal["smoke", "quick", "standard", "full"]
 
 class Phase(BaseModel):
     """A stretch of training at one image resolution."""
+
+    model_config = ConfigDict(extra="forbid")
 
     resolution: int = Field(ge=8, description="Side of the square training images in pixels.")
     epochs: float = Field(gt=0, description="Passes over the training split; fractions allowed.")
@@ -65,7 +59,7 @@ class PredictionSettings(BaseModel):
 
     column: str = Field("probabilities", description="Column of lists with a number for every class.")
     logits: bool = Field(False, description="Whether these are logits: their softmax are the probabilities.")
-    classes: list[str] = Field(default_factory=list, description="Their classes in order; the sorted labels if empty.")
+    classes: Texts = Field(default_factory=list, description="Their classes in order; the sorted labels if empty.")
     embedding_column: str = Field(
         "embedding", description="Column of lists of features; may be missing, and with it maps, groups and neighbours."
     )
@@ -93,7 +87,7 @@ class DatasetSettings(BaseModel):
     label_column: str = Field("label", description="Column of classes; empty is unlabeled.")
     split_column: str = Field("split", description="Column of train, validation, test or unlabeled; may be missing.")
     name_column: str = Field("name", description="Column of unique names; may be missing.")
-    metadata: list[str] = Field(default_factory=list, description="More columns to filter, colour and compare by.")
+    metadata: Texts = Field(default_factory=list, description="More columns to filter, colour and compare by.")
     groups: dict[str, dict[str, list[str]]] = Field(
         default_factory=dict, description="Groupings of classes: name, then value, then the labels that have it."
     )
@@ -165,7 +159,7 @@ class Settings(BaseSettings):
     """Settings of the pipeline and the app."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LATENTLAKE_", extra="forbid", env_nested_delimiter="__", env_ignore_empty=True
+        env_prefix=PREFIX, extra="forbid", env_nested_delimiter="__", env_ignore_empty=True
     )
     file_values: ClassVar[dict[str, Any]] = {}
 
@@ -179,7 +173,7 @@ class Settings(BaseSettings):
     new_data: Place | None = Field(
         None, description="Folder or parquet file of images that come in later, with labels where they are known."
     )
-    dataset: DatasetSettings | None = Field(
+    dataset: Annotated[DatasetSettings | None, BeforeValidator(parse)] = Field(
         None,
         description="Images of one's own in place of CIFAR-10: the section [dataset] that `latentlake init` writes.",
     )
@@ -229,7 +223,7 @@ class Settings(BaseSettings):
     folds: int = Field(
         0, ge=0, le=20, description="Train so many more models, each without a part of the training split; 0 for none."
     )
-    phases: list[Phase] = Field(
+    phases: Annotated[list[Phase], BeforeValidator(parse)] = Field(
         default_factory=list,
         min_length=1,
         description="Training schedule, small to large images; scored at the last size.",
@@ -305,12 +299,12 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert issubclass(settings_cls, Settings)
-        named = (init_settings, env_settings, InitSettingsSource(settings_cls, settings_cls.file_values))
+        named = (init_settings, Environment(settings_cls), InitSettingsSource(settings_cls, settings_cls.file_values))
         return (*named, _PresetSource(settings_cls, named))
 
 
@@ -327,7 +321,7 @@ class _PresetSource(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         presets = [source()["preset"] for source in self._named if "preset" in source()]
         default = self.settings_cls.model_fields["preset"].default
-        return PRESETS.get((presets or [default])[0], {})
+        return PRESETS.get((presets or [default])[0], PRESETS[default])
 
 
 def load_settings(config: Path | Mapping[str, Any] | None = None, **flags: Any) -> Settings:
@@ -340,13 +334,11 @@ def load_settings(config: Path | Mapping[str, Any] | None = None, **flags: Any) 
     class _Settings(Settings):
         file_values = _read(config)
 
+    given = {name: value for name, value in flags.items() if value is not None}
     try:
-        found = _Settings(**{name: value for name, value in flags.items() if value is not None})
+        found = _Settings(**given)
     except ValidationError as error:
-        problems = "; ".join(_describe(problem) for problem in error.errors())
-        raise UsageError(f"Settings: {problems}. `latentlake config` shows what is allowed.") from None
-    except ValueError as error:
-        raise UsageError(f"Settings: {error}. `latentlake config` shows what is allowed.") from None
+        raise UsageError(f"Settings: {describe(Settings, error, given)}. `latentlake config` lists them all.") from None
     if found.phases == preset_phases(found.preset, PRESET_SIDE):
         found.phases = preset_phases(found.preset, found.side)
     return Settings.model_construct(**dict(found))
@@ -364,10 +356,3 @@ def preset_phases(preset: str, side: int) -> list[Phase]:
     phases = [Phase(**phase) for phase in PRESETS[preset]["phases"]]
     scale = side / PRESET_SIDE
     return [Phase(resolution=4 * max(2, round(p.resolution * scale / 4)), epochs=p.epochs) for p in phases]
-
-
-def _describe(problem: Any) -> str:
-    where, given = ".".join(str(part) for part in problem["loc"]), problem["input"]
-    own = problem["type"] == "value_error"
-    said = str(problem["ctx"]["error"]) if own else problem["msg"].lower()
-    return f"{where} = {str(given) if isinstance(given, Path) else given!r}: {said}" if where else said

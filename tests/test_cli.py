@@ -1,5 +1,6 @@
 """The command: designed exit codes, one clear message, no traceback."""
 
+import importlib.metadata
 import io
 import json
 import os
@@ -13,8 +14,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 from deltalake import write_deltalake
+from typer.testing import CliRunner
 
 from lake.store import Lake
+from pipeline.cli import app
 from tests.browser import free_port, request, wait_until_up
 
 REPOSITORY = Path(__file__).parent.parent
@@ -70,6 +73,17 @@ def test_wrong_calls_get_one_message_and_the_designed_exit_code(arguments, code,
     assert result.returncode == code, result.stderr
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_version_is_said_and_nothing_else():
+    result = latentlake("--version")
+    assert (result.returncode, result.stdout) == (0, f"{importlib.metadata.version('latentlake')}\n"), result.stderr
+
+
+def test_help_shows_what_is_accepted():
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout
+    assert "--debug" in shown and "--version" in shown
+    assert "with a login in [auth]." in CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "200"}).stdout
 
 
 def test_debug_shows_the_traceback(tmp_path):

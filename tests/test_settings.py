@@ -5,8 +5,11 @@ import re
 import pytest
 
 from lake.errors import UsageError
+from pages.ui.access import Access
 from pipeline.init_file import TEMPLATE
-from pipeline.settings import PRESETS, DatasetSettings, PredictionSettings, Settings, load_settings
+from pipeline.origins import find_origins
+from pipeline.settings import PRESETS, DatasetSettings, Phase, PredictionSettings, Settings, load_settings
+from pipeline.written import ELSEWHERE, find_unknown_variables, read_flags
 
 
 @pytest.fixture
@@ -55,8 +58,65 @@ def test_wrong_values_are_named_with_what_was_given(file, tmp_path, monkeypatch)
     with pytest.raises(UsageError, match="is not valid TOML"):
         load_settings(file)
     file.write_text("colour = 3")
-    with pytest.raises(UsageError, match="colour = 3"):
+    with pytest.raises(UsageError, match="colour = 3: there is no such setting"):
         load_settings(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("permutation = 200", "permutation = 200: there is no such setting; the nearest is permutations"),
+        ('[dataset]\nsorce = "x"', "dataset.sorce = 'x': there is no such setting; the nearest is dataset.source"),
+        ("[dataset]\nsize = 9", "dataset.source is missing"),
+        ('dataset = "photos"', "dataset = 'photos': expected it as in {source = \"photos\"}"),
+        ("mean = [0.5, 0.5]", "mean = [0.5, 0.5]: expected it as in [0.5, 0.5, 0.5]"),
+        ("phases = 5", "phases = 5: expected it as in [{resolution = 32, epochs = 5}]"),
+        ("phases = [{resolution = 32}]", "phases.0.epochs is missing"),
+        (
+            "phases = [{resolution = 32, epochs = 1, epoch = 2}]",
+            "phases.0.epoch = 2: there is no such setting; the nea",
+        ),
+        ("threads = 2_000", "threads = 2000: input should be less than or equal to 1024"),
+        ('preset = "huge"', "preset = 'huge': input should be 'smoke', 'quick', 'standard' or 'full'"),
+    ],
+)
+def test_what_is_wrong_is_said_once_in_words_of_the_file(text, sentence, file):
+    file.write_text(text)
+    with pytest.raises(UsageError) as told:
+        load_settings(file)
+    assert str(told.value).startswith(f"Settings: {sentence}")
+    assert str(told.value).replace("; the nearest", "").count(";") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PHASES", "x", "phases = 'x' (LATENTLAKE_PHASES): expected it as in [{resolution = 32, epochs = 5}]"),
+        ("PHASES", "[", "phases = '[' (LATENTLAKE_PHASES): expected it as in "),
+        ("DATASET__GROUPS", "a", "dataset.groups = 'a' (LATENTLAKE_DATASET__GROUPS): expected it as in {superclass = "),
+        ("DATASET__SORCE", "x", "dataset.sorce = 'x' (LATENTLAKE_DATASET__SORCE): there is no such setting; the neare"),
+        ("SEED", "x", "seed = 'x' (LATENTLAKE_SEED): input should be a valid integer"),
+    ],
+)
+def test_a_wrong_variable_is_named_unless_a_flag_is_stronger(name, value, sentence, monkeypatch):
+    monkeypatch.setenv("LATENTLAKE_DATASET__SOURCE", "photos")
+    monkeypatch.setenv(f"LATENTLAKE_{name}", value)
+    with pytest.raises(UsageError) as told:
+        load_settings()
+    assert sentence in str(told.value)
+    with pytest.raises(UsageError) as told:
+        load_settings(seed="y")
+    assert "seed = 'y':" in str(told.value)
+
+
+def test_a_misspelt_variable_is_told_with_the_nearest_name(monkeypatch):
+    assert set(ELSEWHERE) == {"CONFIG", *(name.upper() for name in Access.model_fields)}
+    for name in ("LATENTLAKE_LAKE", "LATENTLAKE_READ_ONLY", "LATENTLAKE_DATASET__SIZE", "LATENTLAKE_TEST_X"):
+        monkeypatch.setenv(name, "1")
+    assert list(find_unknown_variables(Settings)) == []
+    monkeypatch.setenv("LATENTLAKE_SEDE", "1")
+    (said,) = find_unknown_variables(Settings)
+    assert "LATENTLAKE_SEDE is none of latentlake and changes nothing; the nearest is LATENTLAKE_SEED" in said
 
 
 def test_every_setting_is_described():
@@ -92,3 +152,26 @@ def test_lists_are_written_with_commas_or_as_json_in_flags_and_the_environment(m
     for wrong in ("0.5", "0, 1, 1"):
         with pytest.raises(UsageError, match="Settings: std"):
             load_settings(std=wrong)
+
+
+@pytest.mark.parametrize("text", ['[{"resolution": 32, "epochs": 5}]', "[{resolution = 32, epochs = 5}]"])
+def test_lists_and_tables_are_written_as_json_or_toml_in_flags_and_the_environment(text, monkeypatch):
+    assert load_settings(phases=text).phases == [Phase(resolution=32, epochs=5)]
+    monkeypatch.setenv("LATENTLAKE_PHASES", text)
+    assert load_settings().phases == [Phase(resolution=32, epochs=5)]
+    monkeypatch.setenv("LATENTLAKE_DATASET", "{source = 'photos', size = 48}")
+    monkeypatch.setenv("LATENTLAKE_DATASET__PREDICTIONS__CLASSES", "cat, dog")
+    found = load_settings(dataset={"metadata": "['a', 'b']"})
+    assert (found.dataset.size, found.dataset.predictions.classes) == (48, ["cat", "dog"])
+    assert found.dataset.metadata == ["a", "b"]
+    sources = find_origins(found, None, {"dataset": {"metadata": "['a', 'b']"}})
+    assert sources["dataset.metadata"] == "flag"
+    assert sources["dataset.predictions.classes"] == "environment variable LATENTLAKE_DATASET__PREDICTIONS__CLASSES"
+
+
+def test_set_takes_any_setting_and_those_of_a_section():
+    texts = ["dataset={source = 'photos'}", "dataset.size=48", "mean=[0.5, 0.5, 0.4]"]
+    found = load_settings(**read_flags(Settings, {"seed": 1, "lake": None}, texts))
+    assert (found.dataset.size, found.mean, found.seed) == (48, (0.5, 0.5, 0.4), 1)
+    with pytest.raises(UsageError, match="--set permutation: there is no such setting; the nearest is permutations"):
+        read_flags(Settings, {}, ["permutation=200"])

@@ -1,0 +1,105 @@
+"""Settings as people write them into flags and the environment: names, lists and tables as text."""
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
+
+from lake.errors import UsageError
+
+PREFIX = "LATENTLAKE_"
+ELSEWHERE = ("CONFIG", "ALLOWED_HOSTS", "ALLOWED_USERS", "READ_ONLY", "METRICS_TOKEN")
+"""Variables that are no settings of a refresh: the file of settings, and what the pages read."""
+READERS: tuple[Callable[[str], Any], ...] = (json.loads, lambda text: tomllib.loads(f"value = {text}")["value"])
+
+
+def parse(value: Any) -> Any:
+    """A text that is a list or a table in JSON or TOML as that, and anything else as it is."""
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        for read in READERS:
+            with suppress(ValueError, RecursionError):
+                return read(value)
+    return value
+
+
+def split(value: Any) -> Any:
+    """The same, and "a, b" as a list."""
+    parsed = parse(value)
+    if not isinstance(parsed, str) or parsed.lstrip().startswith("["):
+        return parsed
+    return [part.strip() for part in parsed.split(",") if part.strip()]
+
+
+def read_flags(model: type[BaseModel], flags: Mapping[str, Any], texts: Iterable[str]) -> dict[str, Any]:
+    """The flags and what --set says as `name=value`, where settings of a section are named as in `dataset.size`.
+
+    Raises `UsageError` naming what is no setting.
+    """
+    given, known = dict(flags), list_names(model)
+    for name, equals, value in (text.partition("=") for text in texts):
+        if not equals:
+            raise UsageError(f"--set {name}: expected name=value with a name that `latentlake config` lists.")
+        if name not in known:
+            raise UsageError(f"--set {name}: {say_unknown(model, name)}. `latentlake config` lists them all.")
+        *sections, last = name.split(".")
+        place = given
+        for section in sections:
+            if not isinstance(place.get(section), dict):
+                place[section] = {}
+            place = place[section]
+        place[last] = parse(value)
+    return given
+
+
+class Environment(EnvSettingsSource):
+    """The variables of settings; a text that is no list or table is left to the setting, which says so."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002
+        """Called by pydantic for everything that is no number or text."""
+        return parse(value)
+
+
+def find_variable(path: Iterable[str]) -> str | None:
+    """The environment variable of a setting that is set, or else of the section that it is in; None without any."""
+    names, known = [*path], {key.upper() for key in os.environ}
+    longest_first = (PREFIX + "__".join(names[:length]).upper() for length in range(len(names), 0, -1))
+    return next((name for name in longest_first if name in known), None)
+
+
+def find_unknown_variables(model: type[BaseModel]) -> Iterator[str]:
+    """What is to be said of each variable that looks like ours and is not."""
+    known = [PREFIX + name.upper() for name in (*model.model_fields, *ELSEWHERE)]
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper().partition("__")[0] not in known and "_TEST_" not in name:
+            yield f"The variable {name} is none of latentlake and changes nothing{_nearest(name.upper(), known)}."
+
+
+def say_unknown(model: type[BaseModel], name: str) -> str:
+    """That nothing has a name, as `seed` and `dataset.source` are some, and which one is nearest."""
+    return f"there is no such setting{_nearest(name, list_names(model))}"
+
+
+def list_names(model: type[BaseModel]) -> list[str]:
+    """Every setting, those of a section as in `dataset.source`."""
+    sections = {name: _section(field.annotation) for name, field in model.model_fields.items()}
+    below = [f"{name}.{inner}" for name, section in sections.items() if section for inner in list_names(section)]
+    return [*sections, *below]
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The model of a setting that is a section, or a list of them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section(part))), None)
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    found = get_close_matches(name, names, n=1)
+    return f"; the nearest is {found[0]}" if found else ""
