@@ -53,7 +53,7 @@ def keep(error: BaseException, folders: Iterable[Path]) -> Path | None:
 def _describe(error: BaseException) -> str:
     facts = {
         "latentlake": find_version(),
-        "python": f"{platform.pythonfind_version()} ({platform.python_implementation()})",
+        "python": f"{platform.python_version()} ({platform.python_implementation()})",
         "system": platform.platform(),
         "command": shlex.join(sys.argv),
     }

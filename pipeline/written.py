@@ -75,15 +75,19 @@ def find_variable(path: Iterable[str]) -> str | None:
 
 def find_unknown_variables(model: type[BaseModel]) -> Iterator[str]:
     """What is to be said of each variable that looks like ours and is not."""
-    known = [PREFIX + name.upper() for name in (*model.model_fields, *ELSEWHERE)]
+    known = [name.upper() for name in (*model.model_fields, *ELSEWHERE)]
     for name in sorted(os.environ):
-        if name.upper().startswith(PREFIX) and name.upper().partition("__")[0] not in known and "_TEST_" not in name:
-            yield f"The variable {name} is none of latentlake and changes nothing{_nearest(name.upper(), known)}."
+        prefix, _, rest = name.upper().partition("_")
+        if f"{prefix}_" == PREFIX and rest.partition("__")[0] not in known and not rest.startswith("TEST_"):
+            found = _find_nearest(rest, known)
+            nearest = f"; the nearest is {PREFIX}{found}" if found else ""
+            yield f"The variable {name} is none of latentlake and changes nothing{nearest}."
 
 
 def say_unknown(model: type[BaseModel], name: str) -> str:
     """That nothing has a name, as `seed` and `dataset.source` are some, and which one is nearest."""
-    return f"there is no such setting{_nearest(name, list_names(model))}"
+    found = _find_nearest(name, list_names(model))
+    return f"there is no such setting; the nearest is {found}" if found else "there is no such setting"
 
 
 def list_names(model: type[BaseModel]) -> list[str]:
@@ -100,6 +104,5 @@ def _section(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(annotation) if (found := _section(part))), None)
 
 
-def _nearest(name: str, names: list[str]) -> str:
-    found = get_close_matches(name, names, n=1)
-    return f"; the nearest is {found[0]}" if found else ""
+def _find_nearest(name: str, names: list[str]) -> str | None:
+    return next(iter(get_close_matches(name, names, n=1)), None)
