@@ -1,6 +1,7 @@
 """The charts of each page as SVG files: all of them, whole, and with their images inside."""
 
 import io
+import json
 import re
 import threading
 import xml.etree.ElementTree as ET
@@ -13,6 +14,7 @@ from streamlit.elements.vega_charts import _altair_globals_lock as altair_settin
 from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
+from pages.report import pictures
 from pages.report.document import find_previous, render_report
 from pages.ui import chart_files, data
 from pages.ui.routes import read_image, thumbnail
@@ -112,3 +114,15 @@ def test_charts_under_long_names_have_files_that_any_system_can_write() -> None:
         names = folder.namelist()
     assert len(set(names)) == 2
     assert all(len(name.encode()) < 255 and "/" not in name for name in names)
+
+
+def test_control_characters_in_names_are_replaced_and_backslashes_are_not() -> None:
+    odd = [f"a{chr(code)}b" for code in (*range(32), *range(127, 160), 0xFFFE, 0xFFFF)]
+    names = [*odd, r"\u001b", "\\", "\\\x1b", "🐈"]
+    chart = alt.Chart(pl.DataFrame({"name": names, "n": 1})).mark_bar().encode(x="n", y="name")
+    spec = pictures.to_spec(chart, text="black")
+    kept = [row["name"] for rows in json.loads(spec)["datasets"].values() for row in rows]
+    forbidden = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+    assert kept == [forbidden.sub("\ufffd", name) for name in names]
+    assert "a\ufffdb" in pictures.render_svg(spec)  # vl-convert aborts the process where one is left
+    assert pictures.to_png(chart).startswith(b"\x89PNG")

@@ -1,7 +1,6 @@
 """Charts of the report as SVG or PNG, with images inside; the same altair charts as on the pages."""
 
 import base64
-import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,6 +30,8 @@ CELL, SMALLEST_MATRIX = 34, 272
 MOST_CLASSES, AROUND = 30, 12
 """Of more classes a matrix is too large for a page, and for the file: how many of them are drawn instead."""
 OWN_IMAGE = re.compile(r'"((?:thumbnails|pictures)/[^"]+\.png[^"]*)"')
+NOT_IN_XML = re.compile(r"\\\\|\\(?:[bf]|u00(?:0[0-8bef]|1[0-9a-f]))|[\uFFFE\uFFFF]")
+"""An escaped backslash in JSON, which stays, or a character that an SVG may not have: drawing it ends the process."""
 STILL = {"left": 4, "top": 4, "right": 4, "bottom": 4}
 PNG_SCALE = 2
 NOBODY = pl.DataFrame(schema={"neighbor_id": pl.Int64})
@@ -83,15 +84,14 @@ def to_svg(chart: alt.LayerChart, name: str) -> str:
 
 def to_png(chart: alt.LayerChart) -> bytes:
     """The chart as a PNG file on white."""
-    file = io.BytesIO()
-    _at_rest(chart, text="black", background="white").save(file, format="png", scale_factor=PNG_SCALE)
-    return file.getvalue()
+    return bytes(vl_convert.vegalite_to_png(to_spec(chart, text="black", background="white"), scale=PNG_SCALE))
 
 
 def to_spec(chart: alt.TopLevelMixin, *, text: str, background: str = "transparent") -> str:
-    """The chart for paper as Vega-Lite in JSON, with all its data."""
+    """The chart for paper as Vega-Lite in JSON, with all its data; � in place of control characters."""
     with alt.data_transformers.enable("default", max_rows=None):
-        return str(_at_rest(chart, text=text, background=background).to_json(indent=None))
+        spec = str(_at_rest(chart, text=text, background=background).to_json(indent=None))
+    return NOT_IN_XML.sub(lambda found: found[0] if found[0] == r"\\" else "\ufffd", spec)
 
 
 def render_svg(spec: str, find_image: Callable[[str], bytes | None] | None = None) -> str:
