@@ -4,10 +4,12 @@ A person's own `lake.py` or `pipeline/`, beside a script or in the working folde
 """
 
 import importlib.util
+import pickle
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
@@ -25,6 +27,19 @@ def load(name: str) -> None:
             f"{place} is imported as {name!r}, which is the name of a package of latentlake: rename it, or import "
             "latentlake in a process without it, such as the command `latentlake`."
         )
+
+
+class Unpacked:
+    """What a pickled `(make, arguments)` makes, in a process of Ray's, where modules beside the script come first."""
+
+    def __init__(self, pickled: bytes) -> None:
+        for name in ("lake", "pipeline"):
+            load(name)
+        make, arguments = pickle.loads(pickled)
+        self._map = make(*arguments)
+
+    def __call__(self, batch: Any) -> Any:
+        return self._map(batch)
 
 
 def _import(name: str) -> None:

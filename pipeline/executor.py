@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from lake.errors import UsageError
+from latentlake_packages import Unpacked
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 
@@ -77,8 +78,8 @@ def _with_ray(
     blocks = [ray.put(BlockAccessor.batch_to_arrow_block(batch)) for batch in batches]
     most = max(1, int(ray.cluster_resources()["CPU"]) // threads)
     mapped = ray.data.from_arrow_refs(blocks).map_batches(
-        _Worker,
-        fn_constructor_args=(make, arguments, threads),
+        Unpacked,
+        fn_constructor_args=(ray.cloudpickle.dumps((_Worker, (make, arguments, threads))),),
         batch_size=None,
         num_cpus=threads,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),

@@ -19,12 +19,27 @@ from pipeline.neighbors import search_neighbors
 from pipeline.progress import Progress
 from pipeline.refresh import refresh
 from pipeline.search_index import build_index
+from tests.desk.python import OWN, executed, run_python, write_own
 from tests.drawn import drawn_dataset, take_training, tiny_settings
 from tests.two_runs import contents
 
 QUIET = Progress(quiet=True)
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")  # it warns of its own settings
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
+
+
+BESIDE_OWN = """
+import latentlake_packages, numpy
+for name in ("lake", "pipeline"): latentlake_packages.load(name)
+from pipeline.executor import map_batches
+from pipeline.progress import Progress
+from pipeline.settings import Settings
+make = lambda: lambda batch: {"half": batch["number"] / 2}
+numbers = {"number": numpy.arange(3)}
+settings = Settings(executor="ray", threads=1)
+found = map_batches("half", make, (), [numbers], count=3, settings=settings, progress=Progress(quiet=True))
+print(found["half"].tolist())
+"""
 
 
 class Half:
@@ -79,6 +94,15 @@ def test_what_a_dead_worker_had_is_done_again_and_nothing_twice(tmp_path: Path, 
     found = halve(100, trap, executor="ray")
     assert not trap.exists()
     assert (found["half"] == np.arange(100) / 2).all()
+
+
+@needs_ray
+def test_files_of_a_person_beside_the_script_are_not_run_by_workers(tmp_path: Path) -> None:
+    write_own(tmp_path, *OWN)
+    (tmp_path / "go.py").write_text(BESIDE_OWN)
+    done = run_python("go.py", folder=tmp_path)
+    assert done.stdout == "[0.0, 0.5, 1.0]\n", done.stderr
+    assert executed(tmp_path) == []
 
 
 @needs_ray
