@@ -47,5 +47,9 @@ class LakeError(UserError):
     """The lake cannot be read or written as asked."""
 
 
+class BrokenContract(LakeError):
+    """What was to be written is not what its table promises: the same would come out again."""
+
+
 class FilterError(UsageError):
     """A filter that this run cannot answer."""

@@ -26,7 +26,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, key_column
 from lake.damage import explain_read, explain_write, first_line
 from lake.door import open_table, plain_path, vacuum_table, write_table
-from lake.errors import LakeError, RetryLater
+from lake.errors import BrokenContract, LakeError, RetryLater
 from lake.files import compute_digest, list_files
 from lake.places import command
 from lake.places import default_root as default_root
@@ -132,7 +132,7 @@ class Lake:
     def publish(self, facts: dict[str, Any]) -> str:
         """Validate every table of `facts["run_id"]`, then make the run visible in one append; returns the run id.
 
-        Raises `LakeError` and changes nothing that readers see where a contract is broken.
+        Raises `BrokenContract` or another `LakeError`, and changes nothing that readers see.
         """
         run_id, dataset_id = facts["run_id"], facts["dataset_id"]
         with reading(self.root):
@@ -141,8 +141,8 @@ class Lake:
             tables = {name: _select(self._at(name, versions[name]), name, keys[name]) for name in versions}
             try:
                 checks = validate(tables)
-            except LakeError as error:
-                raise LakeError(f"Nothing was published: {error}") from None
+            except BrokenContract as error:
+                raise BrokenContract(f"Nothing was published: {error}") from None
             counts = {name: frame.select(pl.len()).collect().item() for name, frame in tables.items()}
             digests = [{"table": n, "sha256": self.digest(n, version, keys[n])} for n, version in versions.items()]
         row = facts | {
@@ -301,7 +301,7 @@ class Run:
             tables = {name: self.scan(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
             try:
                 checks = validate(tables)
-            except LakeError as error:
+            except BrokenContract as error:
                 raise LakeError(f"The run {self.run_id} is damaged: {error} Refresh again.") from None
             for name, rows in pinned.items():
                 if (found := tables[name].select(pl.len()).collect().item()) != rows:

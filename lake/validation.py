@@ -4,7 +4,7 @@ import polars as pl
 from dataframely.exc import SchemaError, ValidationError
 
 from lake.contracts import SAMPLE_TABLES, TABLES, ScoredSamples
-from lake.errors import LakeError
+from lake.errors import BrokenContract
 
 OF_EMBEDDINGS = ("embeddings", "projection", "clusters", "neighbors")
 OF_IMAGES = ("images", "properties")
@@ -17,27 +17,27 @@ OF_SOME_SAMPLES = ("loss_maps", "map_families", "label_issues", "dynamics")
 def validate(tables: dict[str, pl.LazyFrame]) -> int:
     """Check contracts, keys across tables and row counts; returns how many checks passed.
 
-    Raises `LakeError` naming the first table that breaks its contract.
+    Raises `BrokenContract` naming the first table that breaks its contract.
     """
     for name, frame in tables.items():
         failures = TABLES[name].filter(frame.with_columns(**LARGE.get(name, {})).collect()).failure.counts()
         if failures:
-            raise LakeError(f"the table {name} breaks its contract: {failures}.")
+            raise BrokenContract(f"the table {name} breaks its contract: {failures}.")
     scored = {name: tables[name] for name in ScoredSamples.members()}
     brought = {name: _has_rows(tables[name]) for name in (*OF_EMBEDDINGS, *OF_IMAGES)}
     if any(brought[name] for name in OF_EMBEDDINGS) and not ScoredSamples.is_valid(scored):
-        raise LakeError("not every stage has measured the same samples.")
+        raise BrokenContract("not every stage has measured the same samples.")
     pictured = any(brought[name] for name in OF_IMAGES)
     for name in SAMPLE_TABLES if pictured else ("samples",):
         absent = tables["predictions"].join(tables[name], on="sample_id", how="anti")
         if count := absent.select(pl.len()).collect().item():
-            raise LakeError(f"{count} scored samples are not in {name}.")
+            raise BrokenContract(f"{count} scored samples are not in {name}.")
     known = tables["samples"].select("sample_id")
     foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in (*scored, *OF_SOME_SAMPLES)}
     for name, column in foreign.items():
         unknown = tables[name].join(known, left_on=column, right_on="sample_id", how="anti")
         if count := unknown.select(pl.len()).collect().item():
-            raise LakeError(f"{count} rows of {name} have a {column} that is not a sample.")
+            raise BrokenContract(f"{count} rows of {name} have a {column} that is not a sample.")
     return len(tables) + 1 + len(SAMPLE_TABLES) + len(foreign)
 
 
@@ -46,12 +46,12 @@ def _has_rows(frame: pl.LazyFrame) -> bool:
 
 
 def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the types of the table's contract; raises `LakeError` where they break it."""
+    """The rows with the types of the table's contract; raises `BrokenContract` where they break it."""
     try:
         return TABLES[name].validate(frame, cast=True)
     except (ValidationError, SchemaError) as error:
         reason = " ".join(str(error).split("\n\n")[0].split())
-        raise LakeError(f"The table {name} breaks its contract and was not written: {reason}.") from error
+        raise BrokenContract(f"The table {name} breaks its contract and was not written: {reason}.") from error
 
 
 def polars_schema(name: str) -> dict[str, pl.DataType]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from lake.errors import LakeError
+from lake.errors import BrokenContract
 from lake.store import Lake
 from pipeline import caches
 from pipeline.before import find_before
@@ -127,7 +127,7 @@ def _answered(lake: Lake, facts: dict[str, object]) -> str | None:
 
 
 def _publish(lake: Lake, facts: dict[str, object], accuracy: float | None, settings: Settings, *, force: bool) -> None:
-    """Make the run visible, or keep it with the reason why not."""
+    """Make the run visible, or keep it with the reason why not; an error of the machine is none."""
     before = last_published(lake, str(facts["dataset_id"]))
     reason = find_reason(accuracy, before, settings)
     measured = {
@@ -140,6 +140,6 @@ def _publish(lake: Lake, facts: dict[str, object], accuracy: float | None, setti
         raise Refused(str(facts["run_id"]), reason)
     try:
         lake.publish(facts | {"forced": reason})
-    except LakeError as error:
+    except BrokenContract as error:
         lake.reject(facts, str(error), measured)
         raise

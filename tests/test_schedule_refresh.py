@@ -1,28 +1,32 @@
 """A refresh from a timer: due or not, nothing new in a moment, refused when worse, stopped in time, told as JSON."""
 
 import datetime as dt
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from lake.errors import RetryLater, UsageError
+from lake import store
+from lake.errors import BrokenContract, LakeError, RetryLater, UsageError
 from lake.store import Lake, Run
 from pipeline import gate, lock, refresh_command
 from pipeline.gate import Refused, find_reason
 from pipeline.lock import Holder, only_one
 from pipeline.progress import Progress
-from pipeline.refresh import refresh
+from pipeline.refresh import _publish, refresh
 from pipeline.refresh_command import Asked, parse_duration
 from pipeline.request import find_answer
 from pipeline.settings import Settings
 from tests.drawn import drawn_dataset, tiny_settings
 from tests.tiny_lake import build_tiny_lake
+from tests.two_runs import FIRST, SECOND, facts_of, run_ids
 
 QUIET = Progress(quiet=True)
 REPOSITORY = Path(__file__).parent.parent
@@ -185,17 +189,37 @@ def test_a_worse_run_is_kept_from_readers_and_published_only_by_force(folder: Pa
 def test_a_run_that_breaks_a_contract_is_recorded_and_not_published(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lake import store
-    from lake.errors import LakeError
-
     def broken(_: object) -> int:
-        raise LakeError("not every stage has measured the same samples.")
+        raise BrokenContract("not every stage has measured the same samples.")
 
     monkeypatch.setattr(store, "validate", broken)
-    with pytest.raises(LakeError, match="Nothing was published: not every stage"):
-        again(folder, force=True)
+    with pytest.raises(BrokenContract, match="Nothing was published: not every stage"):
+        again(folder, kmeans_clusters=5)
     assert "not every stage" in Lake(folder / "lake").rejected()["reason"][0]
     assert len(Lake(folder / "lake").runs()) == 1
+    with pytest.raises(Refused, match="not every stage"):
+        again(folder, kmeans_clusters=5)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.ENOSPC])
+@pytest.mark.parametrize("step", ["Lake._newest", "validate", "Lake.digest", "Lake.append_once"])
+def test_an_error_of_the_machine_while_publishing_is_told_and_forgotten(
+    staged_lake: Lake, step: str, number: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"lake.store.{step}", _fail(OSError(number, os.strerror(number))))
+        with pytest.raises(LakeError, match=r"cannot be (read|written)"):
+            _publish(staged_lake, facts_of(SECOND), None, Settings(), force=False)
+    assert staged_lake.rejected().is_empty() and run_ids(staged_lake) == [FIRST]
+    _publish(staged_lake, facts_of(SECOND), None, Settings(), force=False)
+    assert run_ids(staged_lake) == [SECOND, FIRST]
+
+
+def _fail(error: Exception) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
 
 
 # --- the time
