@@ -11,10 +11,11 @@ from pathlib import Path
 import polars as pl
 
 from lake import queries
-from lake.errors import UsageError, UserError
+from lake.errors import UsageError
 from lake.filters import Clause, Filters
 from lake.row_files import KINDS, to_bytes
 from lake.store import Run, reading
+from pipeline.named_files import check_free, check_place, write_file
 
 REPORT, PICTURES = (".html",), (".svg", ".png")
 ROWS = tuple(f".{kind}" for kind in KINDS)
@@ -40,13 +41,11 @@ def export(run: Run, path: Path | None, *, condition: str | None = None, force: 
     the file is there already and not `force`, where the ending is unknown, or the condition cannot be read.
     """
     path = _default_path(run) if path is None else path
+    check_place(path)
     make, what = _find_writer(run, path, condition)
-    _check_place(path, force=force)
+    check_free(path, force=force)
     content = make()
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+    write_file(path, content)
     return Written(path, what, len(content))
 
 
@@ -59,9 +58,12 @@ def _default_path(run: Run) -> Path:
 def _find_writer(run: Run, path: Path, condition: str | None) -> tuple[Callable[[], bytes], str]:
     """What makes the content, and what it is in words."""
     ending = path.suffix.lower()
+    if path.name.lower() in (*REPORT, *PICTURES, *ROWS):
+        raise UsageError(f"{path} is an ending without a name: write one before it.")
     if ending in ROWS:
         rows = _select_rows(run, condition)
-        return lambda: to_bytes(rows, ending.removeprefix(".")), f"{len(rows):,} samples of run {run.run_id}"
+        none = "" if condition is None or len(rows) else f", as none fits the filter {condition}"
+        return lambda: to_bytes(rows, ending.removeprefix(".")), f"{len(rows):,} samples of run {run.run_id}{none}"
     if condition is not None:
         raise UsageError(f"--filter chooses rows, and {path.name} has none: name a file that ends in .csv or .parquet.")
     if ending in REPORT:
@@ -70,15 +72,6 @@ def _find_writer(run: Run, path: Path, condition: str | None) -> tuple[Callable[
         return _find_chart(run, path), f"the chart {path.stem} of run {run.run_id}"
     endings = ", ".join((*REPORT, *PICTURES, *ROWS))
     raise UsageError(f"{path.name} ends in none of {endings}: the ending says what is exported.")
-
-
-def _check_place(path: Path, *, force: bool) -> None:
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: name a file in it.")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"There is no folder {path.parent}: make it, or name another file.")
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists: name another file, or overwrite it with --force.")
 
 
 def _write_report(run: Run) -> bytes:

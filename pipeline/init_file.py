@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lake.errors import UsageError
 from lake.places import SETTINGS
+from pipeline.named_files import check_free, check_place, write_file
 
 DEFAULT = SETTINGS
 TEMPLATE = """\
@@ -54,11 +54,7 @@ work_dir = "data/work"      # finished stages, for resuming
 
 
 def write_settings(path: Path, *, force: bool) -> None:
-    """Write the file; raises `UsageError` where it exists and `force` is not given, or it cannot be written."""
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
-    except FileExistsError:
-        raise UsageError(f"{path} exists: name another file, or overwrite it with --force.") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror}): name another file.") from None
+    """Write the file; raises `UserError` where it exists and `force` is not given, or it cannot be written."""
+    check_place(path)
+    check_free(path, force=force)
+    write_file(path, TEMPLATE.encode())

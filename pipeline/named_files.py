@@ -1,0 +1,58 @@
+"""Files that people name for a command to write: looked at first, then written whole or left as they were."""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from lake.disks import find_reason
+from lake.errors import UsageError, UserError
+from lake.whole_files import write_whole
+
+
+def check_place(path: Path) -> None:
+    """Raises `UsageError` where no file can be: a folder, a pipe, a name that is too long, no folder above it."""
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"There is no folder {path.parent}: make it, or name another file.") from None
+        return
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}): name another file.") from None
+    if stat.S_ISDIR(kind):
+        raise UsageError(f"{path} is a folder: name a file in it.")
+    if not stat.S_ISREG(kind):
+        raise UsageError(f"{path} is no plain file: name another file.")
+
+
+def check_free(path: Path, *, force: bool) -> None:
+    """Raises `UsageError` where the file is there already and not `force`, or must not be changed."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists: name another file, or overwrite it with --force.")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UsageError(f"{path} cannot be written (it is read-only): name another file.")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Put the content into the file, or the one that it links to; raises `UserError` and leaves what was there."""
+    file = Path(os.path.realpath(path))
+
+    def fill(part: Path) -> None:
+        part.write_bytes(content)
+        if file.exists():
+            shutil.copymode(file, part)
+        else:
+            part.chmod(0o666 & ~_umask())
+
+    try:
+        write_whole(file, fill)
+    except OSError as error:
+        reason = find_reason(error, path.absolute().parent) or error.strerror
+        raise UserError(f"{path} cannot be written: {reason}. Mend that, or name another file.") from None
+
+
+def _umask() -> int:
+    """What new files of this process are not allowed; it can only be read by setting it."""
+    os.umask(found := os.umask(0o077))
+    return found
