@@ -1,11 +1,14 @@
 """What an error of a read means: the lake is damaged, the machine refuses, or neither, and then the error is ours."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import polars as pl
-from deltalake.exceptions import DeltaError, SchemaMismatchError
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
 from lake.disks import find_reason, is_about
+from lake.errors import LakeError, RetryLater
 
 FORMAT = re.compile(
     r"parquet|out[- ]of[- ]spec|\bIPC\b|ARROW:|magic bytes|os error|\bI/?O error|decompress|zstd|thrift|utf-?8|"
@@ -25,6 +28,36 @@ UNREACHED = re.compile(
     r"connect|dns|error sending request|NoSuchBucket|Unknown scheme|No suitable object store)\b",
     flags=re.IGNORECASE,
 )
+
+
+@contextmanager
+def reading(root: str) -> Iterator[None]:
+    """Turns what a damaged lake raises into `LakeError`; scans are lazy, so every `collect` belongs inside.
+
+    An error that is not the lake's, such as of a query that is wrong, is left as it is.
+    polars 2.1 panics on a parquet file that was cut short, and a panic is not an `Exception`.
+    """
+    try:
+        yield
+    except (OSError, DeltaError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if (sentence := explain_read(error, root)) is None:
+            raise
+        raise LakeError(sentence) from error
+
+
+@contextmanager
+def writing(root: str) -> Iterator[None]:
+    """Turns what a lake that cannot be written raises into `LakeError`, a lost race into `RetryLater`."""
+    try:
+        yield
+    except CommitFailedError as error:
+        raise RetryLater(
+            f"Another refresh was writing the same rows of the lake {root} ({first_line(error)}): refresh again."
+        ) from error
+    except (OSError, DeltaError) as error:
+        if (sentence := explain_write(error, root)) is None:
+            raise
+        raise LakeError(sentence) from error
 
 
 def explain_read(error: BaseException, root: str) -> str | None:

@@ -12,8 +12,9 @@ from functools import partial
 import polars as pl
 
 from lake.contracts import DATASET_TABLES, RUN_TABLES, key_column
+from lake.damage import reading, writing
 from lake.files import find_sizes, list_files
-from lake.store import Lake, reading, writing
+from lake.store import Lake
 
 PINNED = (*DATASET_TABLES, *RUN_TABLES)
 UNFINISHED_HOURS = 24

@@ -7,8 +7,6 @@ version of every table. Readers scan each table at its pinned version, so nothin
 import datetime as dt
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,12 @@ from deltalake import (
     Transaction,
     WriterProperties,
 )
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, key_column
-from lake.damage import explain_read, explain_write, first_line
+from lake.damage import reading, writing
 from lake.door import open_table, plain_path, vacuum_table, write_table
-from lake.errors import BrokenContract, LakeError, RetryLater
+from lake.errors import BrokenContract, LakeError
 from lake.files import compute_digest, list_files
 from lake.places import command
 from lake.places import default_root as default_root
@@ -343,21 +341,6 @@ class Run:
         return {column["name"]: column["kind"] for column in self.facts.get("metadata") or []}
 
 
-@contextmanager
-def reading(root: str) -> Iterator[None]:
-    """Turns what a damaged lake raises into `LakeError`; scans are lazy, so every `collect` belongs inside.
-
-    An error that is not the lake's, such as of a query that is wrong, is left as it is.
-    polars 2.1 panics on a parquet file that was cut short, and a panic is not an `Exception`.
-    """
-    try:
-        yield
-    except (OSError, DeltaError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        if (sentence := explain_read(error, root)) is None:
-            raise
-        raise LakeError(sentence) from error
-
-
 def _image_rows_per_group(images: pl.DataFrame) -> int:
     by_bytes = IMAGE_BYTES_PER_GROUP * len(images) // max(1, int(images.estimated_size()))
     return max(1, min(IMAGE_ROWS_PER_GROUP, by_bytes))
@@ -380,18 +363,3 @@ def _only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:
     if len(found) != 1 or not RUN_ID.fullmatch(str(*found)):
         raise LakeError(f"{name}: expected rows of one {column} in lower case, digits and dashes, got {[*found][:3]}.")
     return str(*found)
-
-
-@contextmanager
-def writing(root: str) -> Iterator[None]:
-    """Turns what a lake that cannot be written raises into `LakeError`, a lost race into `RetryLater`."""
-    try:
-        yield
-    except CommitFailedError as error:
-        raise RetryLater(
-            f"Another refresh was writing the same rows of the lake {root} ({first_line(error)}): refresh again."
-        ) from error
-    except (OSError, DeltaError) as error:
-        if (sentence := explain_write(error, root)) is None:
-            raise
-        raise LakeError(sentence) from error

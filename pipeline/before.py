@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.store import Lake, Run, reading
+from lake.damage import reading
+from lake.store import Lake, Run
 from pipeline.workspace import CHECKPOINT, Frames
 
 

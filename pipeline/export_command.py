@@ -11,10 +11,11 @@ from pathlib import Path
 import polars as pl
 
 from lake import queries
+from lake.damage import reading
 from lake.errors import UsageError
 from lake.filters import Clause, Filters
 from lake.row_files import KINDS, to_bytes
-from lake.store import Run, reading
+from lake.store import Run
 from pipeline.named_files import check_free, check_place, write_file
 
 REPORT, PICTURES = (".html",), (".svg", ".png")

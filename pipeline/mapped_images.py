@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lake import queries
+from lake.damage import reading
 from lake.errors import LakeError, UserError
-from lake.store import Run, reading
+from lake.store import Run
 from lake.whole_files import create_array, write_whole
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress

@@ -13,8 +13,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from lake.damage import reading
 from lake.errors import LakeError, RetryLater
-from lake.store import Lake, reading
+from lake.store import Lake
 from tests.tiny_lake import build_tiny_lake, stage_all
 from tests.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 

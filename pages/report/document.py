@@ -11,7 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lake import queries
-from lake.store import Run, reading
+from lake.damage import reading
+from lake.store import Run
 from pages.report import pictures, tables
 from pages.report.cards import make_cards
 from pages.report.markdown import to_html

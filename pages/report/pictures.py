@@ -12,10 +12,11 @@ import vl_convert
 
 from lake import queries
 from lake.confusions import among, confused_with
+from lake.damage import reading
 from lake.errors import UserError
 from lake.filters import Filters
 from lake.queries import rank_confusions
-from lake.store import Run, reading
+from lake.store import Run
 from pages.sentences import missing
 from pages.sentences.separation import first_group
 from pages.ui import charts

@@ -5,6 +5,7 @@ import streamlit as st
 from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
 
 from lake import compare, drift, histograms, loss_maps, map_drift, pivots, queries
+from lake.damage import reading
 from lake.differences import Ranked
 from lake.drift import Drift
 from lake.filters import Filters
@@ -14,7 +15,7 @@ from lake.pivots import Axis
 from lake.read_only import ReadOnlyLake
 from lake.sample_table import read_samples
 from lake.similar import Index
-from lake.store import Lake, Run, default_root, reading
+from lake.store import Lake, Run, default_root
 from pages.report.document import render_report
 from pages.sentences import missing
 from pages.sentences.claims import Claim, find_claims

@@ -12,8 +12,9 @@ import polars as pl
 import pytest
 from streamlit.logger import get_logger
 
+from lake.damage import reading, writing
 from lake.errors import LakeError, Unforeseen
-from lake.store import Lake, reading, writing
+from lake.store import Lake
 from pages.ui import data
 from pipeline import failures, platforms
 from pipeline.progress import Progress
