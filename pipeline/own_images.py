@@ -146,9 +146,12 @@ def _find_classes(images: _Images, said: Read | None, own: DatasetSettings) -> l
     Raises `UserError` where there are too few or too many, or too few images.
     """
     if len(images.found) < MIN_IMAGES:
-        refused = f", and {len(images.refused):,} files that cannot be used" if images.refused else ""
+        count = f"The dataset {own.source} has {len(images.found):,} images"
+        if not images.refused:
+            raise UserError(f"{count}: at least {MIN_IMAGES} are needed.")
         raise UserError(
-            f"The dataset {own.source} has {len(images.found):,} images{refused}: at least {MIN_IMAGES} are needed."
+            f"{count}, and {len(images.refused):,} that cannot be used: at least {MIN_IMAGES} are needed. "
+            f"{_tell_commonest(images.refused)}: mend those, or add others."
         )
     classes = sorted({one.label for one in images.found if one.label is not None})
     if said:
@@ -160,6 +163,13 @@ def _find_classes(images: _Images, said: Read | None, own: DatasetSettings) -> l
             f"{MIN_CLASSES} to {MAX_CLASSES:,} are needed."
         )
     return classes
+
+
+def _tell_commonest(refused: list[tuple[str, Unusable]]) -> str:
+    """Why most of them cannot be used, and one that shows it."""
+    ((reason, count),) = Counter(why.reason for _, why in refused).most_common(1)
+    name, detail = next((name, why.detail) for name, why in refused if why.reason == reason)
+    return f"Of {count:,} the reason is {reason!r}, as of {name}" + (f" ({detail})" if detail else "")
 
 
 def _choose(

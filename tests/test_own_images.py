@@ -369,10 +369,33 @@ def test_what_does_not_fit_is_one_sentence(
         load(own_settings(tmp_path, tmp_path / "a.parquet", dataset=own))
 
 
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pl.lit(None, pl.String).alias("label"), r"'label missing', as of .*png \(it is of the split test\)"),
+        (pl.lit("1").alias("split"), r"'unknown split', as of .*png \(1\)"),
+        (pl.lit("same.png").alias("name"), r"'duplicate name', as of same\.png \(2\)"),
+    ],
+)
+def test_of_rows_that_cannot_be_used_the_commonest_reason_is_told(
+    column: pl.Expr, said: str, files: dict[str, tuple[bytes, str]], tmp_path: Path
+) -> None:
+    to_table(files).with_columns(split=pl.lit("test")).with_columns(column).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=rf"that cannot be used: .* Of \d+ the reason is {said}: mend those"):
+        load(own_settings(tmp_path, tmp_path / "a.parquet"))
+
+
 def test_too_few_images_or_classes_are_refused(tmp_path: Path) -> None:
     few = write_folder(tmp_path / "few", draw_files(99))
     (few / "notes.txt").write_text("no image")
-    with pytest.raises(UserError, match="has 99 images, and 1 files that cannot be used: at least 100 are needed"):
+    sentence = (
+        r"has 99 images, and 1 that cannot be used: at least 100 are needed\. Of 1 the reason is 'not an image', as of "
+        r"notes\.txt \(none of .*\): mend those, or add others\."
+    )
+    with pytest.raises(UserError, match=sentence):
+        load(own_settings(tmp_path, few))
+    (few / "notes.txt").unlink()
+    with pytest.raises(UserError, match="has 99 images: at least 100 are needed"):
         load(own_settings(tmp_path, few))
     one = write_folder(tmp_path / "one", draw_files(100, classes=["disc"]))
     with pytest.raises(UserError, match=r"has images of 1 classes \('disc'\): 2 to 1,000 are needed"):
