@@ -17,7 +17,10 @@ from pathlib import Path
 from lake.disks import find_reason
 from lake.errors import Unforeseen, UserError
 
-NO_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", flags=re.IGNORECASE)
+NO_MEMORY = re.compile(
+    r"out of memory|can(?:no|')t allocate memory|not enough memory|failed to map segment", flags=re.IGNORECASE
+)
+NO_MEMORY_IN = (RuntimeError, ImportError, OSError)
 SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", flags=re.IGNORECASE)
 LESS = "close other programs, or set less with samples, batch_size or size, then run the same command to go on."
 IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
@@ -25,7 +28,7 @@ IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 def explain(error: BaseException, folders: Iterable[Path]) -> UserError:
     """What to say of an error that is not for people yet; one that is ours is kept in the first of the folders."""
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))):
+    if isinstance(error, MemoryError) or (isinstance(error, NO_MEMORY_IN) and NO_MEMORY.search(str(error))):
         return UserError(f"The memory of this machine is used up{_said(error)}: {LESS}")
     if isinstance(error, BrokenProcessPool):
         return UserError(f"A process of this command was killed, most likely because memory was used up: {LESS}")

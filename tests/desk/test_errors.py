@@ -116,6 +116,11 @@ def test_wrong_usage_is_one_object_too(tmp_path: Path) -> None:
     [
         (MemoryError(), "The memory of this machine is used up"),
         (
+            ImportError("libtorch_cuda.so: failed to map segment from shared object"),
+            "The memory of this machine is used up",
+        ),
+        (OSError(12, "Cannot allocate memory"), "The memory of this machine is used up"),
+        (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
             "The memory of this machine is used up",
         ),
