@@ -13,8 +13,9 @@ from pathlib import Path
 import dagster as dg
 
 from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES
+from lake.damage import reading
 from lake.errors import LakeError, RetryLater
-from lake.store import Lake, Run, reading
+from lake.store import Lake, Run
 from pipeline.progress import Progress
 from pipeline.refresh import open_stages, refresh
 from pipeline.settings import Settings, load_settings

@@ -9,6 +9,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchEr
 
 from lake.disks import find_reason, is_about
 from lake.errors import LakeError, RetryLater
+from lake.roots import find_file_as_table, tell_damage
 
 FORMAT = re.compile(
     r"parquet|out[- ]of[- ]spec|\bIPC\b|ARROW:|magic bytes|os error|\bI/?O error|decompress|zstd|thrift|utf-?8|"
@@ -68,10 +69,7 @@ def explain_read(error: BaseException, root: str) -> str | None:
         return f"The lake {root} cannot be read: {reason}. Mend that, or name another folder with --lake."
     if "://" in root and UNREACHED.search(str(error)):
         return f"The lake {root} cannot be reached ({first_line(error)}): check its address, the network and the keys."
-    return (
-        f"The lake {root} cannot be read ({first_line(error)}): restore it from a copy, "
-        "or name another folder with --lake."
-    )
+    return tell_damage(root, _find_damage(error, root))
 
 
 def explain_write(error: BaseException, root: str) -> str | None:
@@ -87,6 +85,14 @@ def explain_write(error: BaseException, root: str) -> str | None:
 def first_line(error: BaseException) -> str:
     """The first line of what the error says, else its name."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _find_damage(error: BaseException, root: str) -> str:
+    if name := find_file_as_table(root):
+        return f"{name} is a file, and a table is a folder"
+    if isinstance(error, pl.exceptions.PanicException):
+        return "a file is cut short or damaged"
+    return first_line(error)
 
 
 def _is_of_the_lake(error: BaseException, root: str) -> bool:

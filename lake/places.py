@@ -18,6 +18,8 @@ CONFIG = "LATENTLAKE_CONFIG"
 DEFAULT_ROOT = "data/lake"
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/[^/].*|/)", flags=re.DOTALL | re.IGNORECASE)
+SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
+"""Of the object stores that both deltalake and polars reach."""
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -34,6 +36,9 @@ def to_root(text: str | os.PathLike[str]) -> str:
     root = _resolve(text)
     if root.startswith("file:"):
         raise ValueError("a file URL needs the whole path on this machine, as in file:///home/me/lake")
+    scheme, separator, _ = root.partition("://")
+    if separator and scheme.lower() not in SCHEMES:
+        raise ValueError(f"{scheme}:// leads to no object store that is known; those are {', '.join(SCHEMES)}")
     return root
 
 

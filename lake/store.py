@@ -28,6 +28,7 @@ from lake.errors import BrokenContract, LakeError
 from lake.files import compute_digest, list_files
 from lake.places import command
 from lake.places import default_root as default_root
+from lake.roots import check_columns, check_files, check_folder
 from lake.validation import polars_schema, validate, validated
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -43,6 +44,9 @@ class Lake:
     def __init__(self, root: str | Path) -> None:
         self.root = str(root).rstrip("/")
         self._table = lru_cache(maxsize=256)(self.open)
+        self._check_once = lru_cache(maxsize=1024)(
+            lambda name, version, partition: self._check_files(name, self._at(name, version), partition)
+        )
 
     def __repr__(self) -> str:
         from lake.summaries import summarize_lake  # which asks the lake itself
@@ -72,14 +76,21 @@ class Lake:
         """The published run of that id; `LakeError` where there is none."""
         runs = self.runs()
         if runs.is_empty():
-            raise LakeError(f"The lake {self.root} has no published run yet: run `{command('refresh', self.root)}`.")
-        found = runs.head(1) if run_id == "latest" else runs.filter(pl.col("run_id") == run_id)
+            raise LakeError(self.tell_empty())
+        found = runs.head(1) if run_id == "latest" else runs.filter(pl.col("run_id") == str(run_id))
         if found.is_empty():
             raise LakeError(
-                f"The lake {self.root} has no run {run_id[:80]!r}: "
+                f"The lake {self.root} has no run {str(run_id)[:80]!r}: "
                 f"the latest is {runs['run_id'][0]}; `{command('runs', self.root)}` lists all."
             )
         return Run(self, found.row(0, named=True))
+
+    def tell_empty(self) -> str:
+        """What to say of a lake without a published run."""
+        refresh = f"run `{command('refresh', self.root)}`"
+        if any(self.exists(name) for name in (*DATASET_TABLES, *RUN_TABLES)):
+            return f"The lake {self.root} has tables and no published run: {refresh}, or restore runs from a copy."
+        return f"The lake {self.root} has no published run yet: {refresh}."
 
     def stage(self, name: str, frame: pl.DataFrame, *, key: str | None = None) -> None:
         """Write the rows of one run (or dataset) of a table, replacing what an earlier try left.
@@ -118,7 +129,7 @@ class Lake:
     def staged(self, name: str, key: str) -> pl.LazyFrame:
         """Rows of a table under one key at its newest version, published or not."""
         with reading(self.root):
-            return _select(self._at(name, self._newest(name)), name, key)
+            return self._select(name, self._newest(name), key)
 
     def has(self, name: str, key: str) -> bool:
         """Whether a table has rows under the key at its newest version."""
@@ -136,7 +147,7 @@ class Lake:
         with reading(self.root):
             versions = {name: self._newest(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
             keys = {name: dataset_id if name in DATASET_TABLES else run_id for name in versions}
-            tables = {name: _select(self._at(name, versions[name]), name, keys[name]) for name in versions}
+            tables = {name: self._select(name, version, keys[name]) for name, version in versions.items()}
             try:
                 checks = validate(tables)
             except BrokenContract as error:
@@ -242,10 +253,30 @@ class Lake:
     def _read(self, name: str) -> pl.DataFrame:
         """A table that is read as it is now; columns that it is older than are null."""
         with reading(self.root):
+            check_folder(self.root)
             try:
-                return _complete(self.open(name), name).collect()
+                table = self.open(name)
             except TableNotFoundError:
                 return TABLES[name].create_empty()
+            self._check_files(name, table)
+            return self._complete(table, name).collect()
+
+    def _select(self, name: str, version: int, key: str) -> pl.LazyFrame:
+        """The rows of a table under one key at a version, whose files are looked at once."""
+        table, column = self._at(name, version), key_column(name)
+        self._check_once(name, version, f"{column}={key}/")
+        return self._complete(table, name).filter(pl.col(column) == key)
+
+    def _complete(self, table: DeltaTable, name: str) -> pl.LazyFrame:
+        """All rows, with nulls in the columns that the table is older than."""
+        stored = {field.name for field in table.schema().fields}
+        check_columns(name, stored, self._address(name))
+        absent = {c: pl.lit(None, dtype) for c, dtype in polars_schema(name).items() if c not in stored}
+        return pl.scan_delta(table).with_columns(**absent)
+
+    def _check_files(self, name: str, table: DeltaTable, partition: str = "") -> None:
+        if "://" not in self.root:
+            check_files(table, Path(self._address(name)), partition, self.root)
 
     def _newest(self, name: str) -> int:
         try:
@@ -279,10 +310,13 @@ class Run:
 
     def scan(self, name: str) -> pl.LazyFrame:
         """The rows of this run in a table; what the run is older than is null, a whole table empty."""
+        if name not in (*DATASET_TABLES, *RUN_TABLES):
+            tables = ", ".join((*DATASET_TABLES, *RUN_TABLES))
+            raise LakeError(f"A run has no table {str(name)[:80]!r}: its tables are {tables}.")
         if name not in self._versions:
             return TABLES[name].create_empty().lazy()
         with reading(self.lake.root):
-            return _select(self.lake._at(name, self._versions[name]), name, self._key(name))
+            return self.lake._select(name, self._versions[name], self._key(name))
 
     def has(self, name: str) -> bool:
         """Whether a table of the run has rows: predictions that were brought may come without all that needs more."""
@@ -344,17 +378,6 @@ class Run:
 def _image_rows_per_group(images: pl.DataFrame) -> int:
     by_bytes = IMAGE_BYTES_PER_GROUP * len(images) // max(1, int(images.estimated_size()))
     return max(1, min(IMAGE_ROWS_PER_GROUP, by_bytes))
-
-
-def _select(table: DeltaTable, name: str, key: str) -> pl.LazyFrame:
-    return _complete(table, name).filter(pl.col(key_column(name)) == key)
-
-
-def _complete(table: DeltaTable, name: str) -> pl.LazyFrame:
-    """All rows, with nulls in the columns that the table is older than."""
-    stored = {field.name for field in table.schema().fields}
-    absent = {c: pl.lit(None, dtype) for c, dtype in polars_schema(name).items() if c not in stored}
-    return pl.scan_delta(table).with_columns(**absent)
 
 
 def _only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:

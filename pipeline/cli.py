@@ -19,9 +19,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from lake import queries
+from lake.damage import reading
 from lake.errors import Unprinted, UserError
 from lake.gc import Removed, Retention, collect_garbage
-from lake.places import CONFIG, command, find_file, to_path
+from lake.places import CONFIG, find_file, to_path
 from lake.store import Lake
 from pipeline import doctor as diagnosis
 from pipeline import failures, init_file, logs, outcome, refresh_command, serve_command, start
@@ -160,7 +161,8 @@ def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     run = Lake(_settings(config, None, lake=lake).lake).run()
     age = dt.datetime.now(dt.UTC) - run.facts["published_at"]
     test = queries.scan_samples(run).filter(pl.col("split") == "test")
-    n, hits, loss = queries.accuracy(test).select("n", "hits", "mean_loss").collect().row(0)
+    with reading(run.lake.root):
+        n, hits, loss = queries.accuracy(test).select("n", "hits", "mean_loss").collect().row(0)
     rows = {table["name"]: table["rows"] for table in run.facts["tables"]}
     console = open_console()
     console.print(f"run        {run.run_id} ({run.facts['preset']}, {run.facts['dataset_name']})", highlight=False)
@@ -174,8 +176,8 @@ def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
 @app.command()
 def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     """Every published run, newest first."""
-    root = _settings(config, None, lake=lake).lake
-    found = Lake(root).runs()
+    read = Lake(_settings(config, None, lake=lake).lake)
+    found = read.runs()
     table = Table(
         Column("run", no_wrap=True),
         Column("published (UTC)", no_wrap=True),
@@ -188,8 +190,7 @@ def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     for run in found.iter_rows(named=True):
         published = f"{run['published_at']:%Y-%m-%d %H:%M}"
         table.add_row(run["run_id"], published, run["preset"], run["dataset_name"], str(run["checks"]))
-    none = f"No run has been published yet: run `{command('refresh', root)}`."
-    open_console().print(table if len(found) else escape(none), soft_wrap=not len(found))
+    open_console().print(table if len(found) else escape(read.tell_empty()), soft_wrap=not len(found))
 
 
 @app.command()
@@ -302,8 +303,8 @@ def doctor(lake: LakeRoot = None, config: ConfigFile = None) -> None:
 
 def _collect_garbage(settings: Settings, *, dry_run: bool) -> Removed:
     local = "://" not in settings.lake
-    if local and not Path(settings.lake).is_dir():
-        raise UserError(f"There is no lake {settings.lake}: name its folder with --lake.")
+    if local and not os.path.lexists(settings.lake):
+        raise UserError(Lake(settings.lake).tell_empty())
     retention = Retention(runs=settings.keep_runs, days=settings.keep_days, hours=settings.reader_hours)
     with only_one(Lake(settings.lake), Progress()):
         return collect_garbage(Lake(settings.lake), retention, alone=local, dry_run=dry_run)

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from lake.errors import LakeError, RetryLater
+from lake.roots import check_folder
 from lake.store import Lake
 from pipeline.progress import Progress
 
@@ -44,6 +45,7 @@ def only_one(lake: Lake, progress: Progress) -> Iterator[None]:
     if "://" in lake.root:
         yield
         return
+    check_folder(lake.root)
     path = Path(lake.root) / "refresh.lock"
     holder = path.with_name("refresh.holder.json")
     try:

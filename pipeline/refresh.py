@@ -48,6 +48,7 @@ def refresh(settings: Settings, progress: Progress, *, force: bool = False, data
     """
     lake = Lake(settings.lake)
     with only_one(lake, progress):
+        lake.runs()  # one that cannot be read is said before long work
         request = hash_request(settings, lake)
         outcome = _refresh(lake, settings, progress, force=force, dataset=dataset)
         keep_answer(settings, request, outcome.run_id, progress)

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -113,6 +114,19 @@ def test_a_run_and_a_lake_print_what_they_are(tiny_lake: str, empty_lake: str, l
     assert repr(damaged).endswith(" UTC>")
     shutil.rmtree(lake_copy / "runs" / "_delta_log")
     assert repr(Lake(lake_copy)).startswith(f"<Lake {lake_copy}: ")
+
+
+@pytest.mark.parametrize("run_id", [None, 5, "nonsense"])
+def test_what_is_not_there_is_answered_with_what_is(tiny_lake: str, run_id: Any) -> None:
+    lake = latentlake.open(tiny_lake)
+    latest = lake.run().run_id
+    with pytest.raises(latentlake.UserError, match=f"has no run '{run_id}': the latest is {latest}; `latentlake runs"):
+        lake.run(run_id)
+    for name in ("nosuch", "reviews", None, ["samples"]):
+        with pytest.raises(latentlake.UserError, match=r"A run has no table .*: its tables are samples, images, "):
+            lake.run().scan(name)
+    with pytest.raises(latentlake.UserError, match="There is no lake 'foo://bar': foo:// leads to no object store"):
+        latentlake.open("foo://bar")
 
 
 def test_without_the_training_packages_a_refresh_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,12 @@ import pytest
 from lake.damage import reading
 from lake.errors import LakeError, RetryLater
 from lake.store import Lake
+from pipeline import cli
+from pipeline.lock import only_one
+from pipeline.progress import Progress
+from pipeline.refresh import refresh
+from pipeline.settings import load_settings
+from tests.drawn import drawn_dataset
 from tests.tiny_lake import build_tiny_lake, stage_all
 from tests.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 
@@ -51,6 +57,86 @@ def test_a_parquet_file_cut_short_is_a_sentence(lake: Lake, table: str, kept: fl
         content = file.read_bytes()
         file.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
     _assert_unreadable(lake, table)
+
+
+@pytest.fixture
+def lake_of_command(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """The lake, which commands in this process are given."""
+    monkeypatch.setattr(cli, "_settings", lambda *_, **__: load_settings(lake=lake.root))
+    return lake
+
+
+def test_a_file_cut_short_is_named_before_polars_panics(
+    lake_of_command: Lake, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = next(Path(lake_of_command.uri("predictions")).rglob("*.parquet"))
+    size = file.stat().st_size
+    os.truncate(file, size - 1)
+    sentence = rf"predictions/.*{file.name} is cut short: {size - 1:,} of {size:,} bytes are there\): restore it from"
+    with pytest.raises(LakeError, match=sentence):
+        cli.status()
+    assert "panicked" not in capfd.readouterr().err
+
+
+def test_a_panic_of_polars_is_told_in_words(lake: Lake) -> None:
+    with (
+        pytest.raises(LakeError, match=r"cannot be read \(a file is cut short or damaged\): restore"),
+        reading(lake.root),
+    ):
+        raise pl.exceptions.PanicException("called `Result::unwrap()` on an `Err` value")
+
+
+def test_status_says_of_a_damaged_file_that_the_lake_cannot_be_read(lake_of_command: Lake) -> None:
+    file = next(Path(lake_of_command.uri("predictions")).rglob("*.parquet"))
+    file.write_bytes(os.urandom(file.stat().st_size))
+    with pytest.raises(LakeError, match=r"cannot be read .*: restore it from a copy"):
+        cli.status()
+
+
+def test_a_table_of_something_else_is_named_before_long_work(tmp_path: Path) -> None:
+    root = str(tmp_path / "foreign")
+    pl.DataFrame({"a": [1]}).write_delta(f"{root}/runs")
+    settings = load_settings(lake=root, work_dir=tmp_path / "work")
+    for call in (Lake(root).runs, lambda: refresh(settings, Progress(quiet=True), dataset=drawn_dataset())):
+        with pytest.raises(LakeError, match=r"foreign/runs is no table of latentlake \(it lacks run_id and format_ver"):
+            call()
+    assert not (tmp_path / "work").exists()
+
+
+def _file(path: Path) -> None:
+    path.write_text("no lake")
+
+
+def _dangling(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [(_file, "is a file"), (os.mkfifo, "is no folder"), (_dangling, "is a link that leads nowhere"), (_loop, "cannot")],
+)
+def test_what_is_no_folder_is_told_and_left_alone(tmp_path: Path, make: Callable[[Path], None], what: str) -> None:
+    make(tmp_path / "thing")
+    lake = Lake(tmp_path / "thing")
+    for use in (lake.run, only_one(lake, Progress(quiet=True)).__enter__):
+        with pytest.raises(LakeError, match=f"thing {what}.*, and a lake is a folder: name another with --lake"):
+            use()
+    assert [path.name for path in tmp_path.iterdir()] == ["thing"]
+
+
+def test_half_a_copy_is_no_new_lake(lake: Lake) -> None:
+    for file in Path(lake.uri("runs"), "_delta_log").iterdir():
+        file.unlink()
+    with pytest.raises(LakeError, match=r"has tables and no published run: run `latentlake .*`, or restore runs from"):
+        Lake(lake.root).run()
+    shutil.rmtree(lake.uri("runs"))
+    Path(lake.uri("runs")).write_text("")
+    with pytest.raises(LakeError, match=r"cannot be read \(runs is a file, and a table is a folder\): restore it"):
+        Lake(lake.root).run()
 
 
 @pytest.mark.parametrize("table", ["runs", "predictions"])

@@ -261,7 +261,7 @@ def test_while_a_refresh_runs_the_command_says_to_try_again(four: Lake, tables: 
 
 def test_a_lake_that_is_not_there_is_named_and_not_made(empty_lake: str) -> None:
     found = latentlake("gc", "--lake", empty_lake)
-    assert found.returncode == 1 and "There is no lake" in found.stderr
+    assert found.returncode == 1 and "has no published run yet: run `latentlake refresh --lake" in found.stderr
     assert not Path(empty_lake).exists()
 
 

@@ -102,6 +102,7 @@ def test_a_home_folder_is_found_from_every_source(folder: Path, name: str, monke
         ("\\\\server\\photos", "this is a path of Windows"),
         ("file://server/photos", "a path|address|file URL"),
         ("", "a path is needed"),
+        ("http://host/x", "a path|http:// leads to no object store that is known; those are s3, s3a, gs, az, "),
     ],
 )
 @pytest.mark.parametrize("name", ["lake", "work_dir"])
