@@ -125,7 +125,7 @@ def test_what_is_not_there_is_answered_with_what_is(tiny_lake: str, run_id: Any)
     for name in ("nosuch", "reviews", None, ["samples"]):
         with pytest.raises(latentlake.UserError, match=r"A run has no table .*: its tables are samples, images, "):
             lake.run().scan(name)
-    with pytest.raises(latentlake.UserError, match="There is no lake 'foo://bar': foo:// leads to no object store"):
+    with pytest.raises(latentlake.UserError, match="lake = 'foo://bar': foo:// leads to no object store"):
         latentlake.open("foo://bar")
 
 
