@@ -8,6 +8,7 @@ import polars as pl
 from hdbscan import HDBSCAN
 from numpy.typing import NDArray
 from sklearn.cluster import BisectingKMeans, KMeans
+from sklearn.exceptions import ConvergenceWarning
 
 from lake.cluster_contracts import METHODS
 from lake.vectors import to_unit
@@ -56,7 +57,8 @@ def fit(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Cluster of each row, -1 for noise, and its strength, by one method; HDBSCAN chooses its number of clusters.
 
-    There are no more clusters than half the rows, or than rows that differ.
+    There are no more clusters than half the rows, or than rows that differ; where rounding hid that rows are equal,
+    k-means finds fewer than it was asked for, and they are numbered without a gap.
     """
     if method == "hdbscan":
         return _by_density(points_NP, settings)
@@ -68,7 +70,10 @@ def fit(
         if method == "kmeans"
         else BisectingKMeans(k, bisecting_strategy="largest_cluster", **seeded)
     )
-    return model.fit_predict(points_NP).astype(np.int64), np.ones(len(points_NP))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # that they are fewer
+        found = model.fit_predict(points_NP)
+    return np.unique(found, return_inverse=True)[1].astype(np.int64), np.ones(len(points_NP))
 
 
 def _differing(points_NP: NDArray[np.float32], enough: int) -> int:

@@ -43,6 +43,7 @@ def one_number_of_groups_is_tried() -> Iterator[None]:
 @given(SHAPES)
 @example(Shape((10,) * 12, split="no train", embedded="one number"))
 @example(Shape((5,) * 43, split="one class in test", said="guessed", embedded="huge", strangers=3))
+@example(Shape((50, 13, 50, 5), split="one class in test", embedded="equal in a class", strangers=3, seed=2110))
 @example(Shape((20,) * 6, embedded="constant", said="certain", names="odd", carried="constant"))
 def test_brought_predictions_of_any_shape(shape: Shape) -> None:
     table = draw_table(shape)

@@ -163,6 +163,15 @@ def test_equal_samples_are_in_one_group(tmp_path):
         assert [len(set(number[i : i + 50])) for i in (0, 50, 100)] == [1, 1, 1] and number.max() == 2, method
 
 
+def test_rows_that_rounding_alone_tells_apart_are_in_one_group(tmp_path):
+    """Half of each fifty lie on the other side of where a fifth decimal is rounded up."""
+    half = np.float32(0.123455)
+    planes = np.array([[half, 1.0], [-half, 1.0], [half, -1.0]], np.float32).repeat(50, axis=0)
+    points = planes + np.tile(np.array([-1e-7, 1e-7], np.float32), 75)[:, None]
+    number, _ = cluster.fit("kmeans", points, tiny_settings(tmp_path, kmeans_clusters=6))
+    assert [len(set(number[i : i + 50])) for i in (0, 50, 100)] == [1, 1, 1] and set(number) == {0, 1, 2}
+
+
 @pytest.mark.parametrize("kind", ["one number", "one opposite to all"])
 def test_every_sample_has_a_place_on_the_map(kind, tmp_path):
     settings, rng = tiny_settings(tmp_path), np.random.default_rng(0)
