@@ -107,7 +107,7 @@ def test_an_empty_lake_says_what_to_do(empty_lake):
     assert f"no published run yet: run `latentlake refresh --lake {empty_lake}`" in status.stderr
     runs = latentlake("runs", "--lake", empty_lake)
     assert runs.returncode == 0
-    assert "No run has been published yet" in runs.stdout
+    assert "has no published run yet" in runs.stdout
 
 
 def test_doctor_finds_this_machine_fit(tiny_lake):
