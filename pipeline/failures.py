@@ -17,9 +17,9 @@ from pathlib import Path
 from lake.disks import find_reason
 from lake.errors import Unforeseen, UserError
 
-NO_MEMORY = re.compile(
-    r"out of memory|can(?:no|')t allocate memory|not enough memory|failed to map segment", flags=re.IGNORECASE
-)
+NO_MEMORY = re.compile(r"out of memory|can(?:no|')t allocate memory|not enough memory", flags=re.IGNORECASE)
+NOT_MAPPED = "failed to map segment"
+"""What the loader says of a library for which there is no memory, and of one on a disk that forbids to run it."""
 NO_MEMORY_IN = (RuntimeError, ImportError, OSError)
 SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", flags=re.IGNORECASE)
 LESS = "close other programs, or set less with samples, batch_size or size, then run the same command to go on."
@@ -30,6 +30,11 @@ def explain(error: BaseException, folders: Iterable[Path]) -> UserError:
     """What to say of an error that is not for people yet; one that is ours is kept in the first of the folders."""
     if isinstance(error, MemoryError) or (isinstance(error, NO_MEMORY_IN) and NO_MEMORY.search(str(error))):
         return UserError(f"The memory of this machine is used up{_said(error)}: {LESS}")
+    if isinstance(error, ImportError) and NOT_MAPPED in str(error):
+        return UserError(
+            f"A package could not be loaded{_said(error)}: memory is used up or limited (see ulimit -v), "
+            "or the packages lie on a disk that is mounted noexec. Mend that, then run it again."
+        )
     if isinstance(error, BrokenProcessPool):
         return UserError(f"A process of this command was killed, most likely because memory was used up: {LESS}")
     if isinstance(error, OSError) and (reason := find_reason(error, os.fsdecode(error.filename or "the system"))):

@@ -34,6 +34,6 @@ def read_lake() -> Iterator[None]:
 def _say_unforeseen(error: Exception) -> str:
     reference = telemetry.log_unforeseen(error)
     return (
-        "This page failed by an error that latentlake does not know. "
+        "Something on this page failed by an error that latentlake does not know. "
         f"Please report it with what the server's log has under {reference}."
     )

@@ -118,7 +118,7 @@ def test_wrong_usage_is_one_object_too(tmp_path: Path) -> None:
         (MemoryError(), "The memory of this machine is used up"),
         (
             ImportError("libtorch_cuda.so: failed to map segment from shared object"),
-            "The memory of this machine is used up",
+            "memory is used up or limited (see ulimit -v), or the packages lie on a disk that is mounted noexec",
         ),
         (OSError(12, "Cannot allocate memory"), "The memory of this machine is used up"),
         (
