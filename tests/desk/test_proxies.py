@@ -56,7 +56,7 @@ def test_pictures_are_drawn_and_links_lead_on(app: str, opened: Any) -> None:
 
 def test_the_map_and_the_table_show_their_images_and_rows_are_downloaded(app: str, opened: Any, tmp_path: Path) -> None:
     problems: list[str] = []
-    page = opened(f"{app}samples", problems=problems)
+    page = opened("about:blank", problems=problems, drawn=False)
     for kind, path in {"pictures": "population_map?f=label.is.cat", "thumbnails": "samples"}.items():
         with page.expect_response(re.compile(f"{PREFIX}{kind}/.*png")) as found:
             page.goto(f"{app}{path}")
