@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import polars as pl
 import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, Page, expect
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
@@ -51,6 +53,15 @@ def one_process_fits_every_map() -> Iterator[None]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool, pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.project.fit_in_process", lambda *a, **b: pool.submit(fit_umap, *a, **b).result())
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed_packages_are_searched_once() -> Iterator[None]:
+    """Each `AppTest` reads the metadata of every package for components in it, longer than it runs a page."""
+    found = cache(manifest_scanner.scan_component_manifests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", found)
         yield
 
 
