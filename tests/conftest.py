@@ -58,7 +58,7 @@ def one_process_fits_every_map() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def installed_packages_are_searched_once() -> Iterator[None]:
-    """Each `AppTest` reads the metadata of every package for components in it, longer than it runs a page."""
+    """Each `AppTest` searches every installed package for components, which takes longer than most pages."""
     found = cache(manifest_scanner.scan_component_manifests)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", found)

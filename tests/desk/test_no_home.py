@@ -29,16 +29,19 @@ work_dir = "work"
 source = "said.parquet"
 predictions = {{}}
 """
-LEFT = "smooth_knn_dist"
-"""A function of UMAP, which takes seconds to compile; all of them take a minute."""
+COMPILED_ANEW = "smooth_knn_dist"
+"""A function of UMAP that takes seconds to compile; all functions take a minute."""
 
 
-def give_compiled(cache: Path) -> None:
-    """Let numba find below its cache what it has compiled beside the packages, but for the function that is left."""
+def copy_compiled(cache: Path) -> None:
+    """Copy what numba has compiled beside the packages into its cache, except one function."""
     for name in ("pynndescent", "umap"):
         source = Path(str(find_spec(name).origin))  # type: ignore[union-attr]
         place = cache / UserProvidedCacheLocator.get_suitable_cache_subpath(str(source))
-        shutil.copytree(source.parent / "__pycache__", place, ignore=shutil.ignore_patterns("*.pyc", f"*.{LEFT}-*"))
+        place.mkdir(parents=True)
+        for file in source.parent.glob("__pycache__/*.nb[ci]"):
+            if f".{COMPILED_ANEW}-" not in file.name:
+                shutil.copy2(file, place)
 
 
 def as_nobody(*command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -69,7 +72,7 @@ def desk() -> Iterator[Path]:
             pytest.skip("only root becomes another user who may read all files, with setpriv of util-linux")
         brought_table(120).drop("image").write_parquet(folder / "said.parquet")
         (folder / "said.toml").write_text(SETTINGS)
-        give_compiled(folder / "work" / "cache" / "numba")
+        copy_compiled(folder / "work" / "cache" / "numba")
         for path in (folder, *folder.rglob("*")):
             os.chown(path, NOBODY, NOBODY)
         yield folder
@@ -79,5 +82,5 @@ def test_a_refresh_is_published_with_caches_in_the_work_folder(desk: Path) -> No
     done = as_nobody("-m", "pipeline.cli", "refresh", "--config", "said.toml", folder=desk)
     assert done.returncode == 0, done.stderr[-2000:]
     assert Lake(desk / "published").run().run_id == done.stdout.strip()
-    assert list((desk / "work" / "cache" / "numba").rglob(f"*.{LEFT}-*.nbi"))
+    assert list((desk / "work" / "cache" / "numba").rglob(f"*.{COMPILED_ANEW}-*.nbi"))
     assert "temporary cache directory" not in done.stderr, "as matplotlib makes one where it has none"
