@@ -26,8 +26,8 @@ from streamlit.testing.v1 import AppTest
 from benchmarks.clock import seconds_of
 from lake.store import Lake
 from pages.ui.map_layers import DOTS
-from tests.apps import FRAME
-from tests.browser import PATHS, chromium, serve, wait_until_drawn
+from tests.support.apps import FRAME
+from tests.support.browser import PATHS, chromium, serve, wait_until_drawn
 
 MOVES = 12
 VIEWPORT: ViewportSize = {"width": 1400, "height": 900}

@@ -27,10 +27,10 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from benchmarks.synthetic import build_synthetic_lake
 from lake.store import Lake
 from pipeline.settings import load_settings
 from pipeline.workspace import package_versions
+from tests.support.synthetic import build_synthetic_lake
 
 REPOSITORY = Path(__file__).parent.parent
 TOLERATED, LEVEL = 1.10, 0.99

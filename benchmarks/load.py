@@ -29,7 +29,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from lake.store import Lake
 from pages.ui.navigation import ENTRIES
-from tests.browser import serve
+from tests.support.browser import serve
 
 GOAL_SECONDS = 1.5
 FILTERS = ["", "", "correct.is.false", "label.is.{label}", "label.is.{label};out_of_sample.is.true", "loss.between.1,9"]

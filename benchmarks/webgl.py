@@ -34,7 +34,7 @@ from rich.table import Table
 
 from lake.filters import Filters
 from pages.ui import charts, map_layers, map_state, scales
-from tests.browser import chromium
+from tests.support.browser import chromium
 
 SOURCE = Path(__file__).parent / "webgl"
 CACHE = Path(os.environ.get("LATENTLAKE_CACHE_DIR", Path.home() / ".cache" / "latentlake")) / "webgl"

@@ -19,12 +19,12 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
-from tests.apps import FRAME, NAMES, Open
-from tests.browser import chromium, serve
-from tests.browser import open_page as open_in_browser
-from tests.changed_run import build_changed_lake
-from tests.tiny_lake import build_tiny_lake, stage_all, tiny_tables
-from tests.two_runs import FIRST, SAMPLES, SECOND
+from tests.support.apps import FRAME, NAMES, Open
+from tests.support.browser import chromium, serve
+from tests.support.browser import open_page as open_in_browser
+from tests.support.changed_run import build_changed_lake
+from tests.support.tiny_lake import build_tiny_lake, stage_all, tiny_tables
+from tests.support.two_runs import FIRST, SAMPLES, SECOND
 
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -125,7 +125,7 @@ def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     from pipeline.progress import Progress
     from pipeline.refresh import refresh
-    from tests.drawn import drawn_dataset, tiny_settings
+    from tests.support.drawn import drawn_dataset, tiny_settings
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "drawn"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks import bench, brought, interactions, load, opening, similar, stages, streaming, table
-from benchmarks.synthetic import build_synthetic_lake
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
+from tests.support.synthetic import build_synthetic_lake
 
 
 def test_an_image_costs_three_forward_passes():

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parent.parent
+from tests.support.paths import REPOSITORY
+
 LAKE = [f"lake.{path.stem}" for path in sorted((REPOSITORY / "lake").glob("*.py")) if path.stem != "__init__"]
 SHARED = [f"pages.ui.{path.stem}" for path in sorted((REPOSITORY / "pages" / "ui").glob("*.py")) if path.stem[0] != "_"]
 SENTENCES = [f"pages.sentences.{path.stem}" for path in sorted((REPOSITORY / "pages" / "sentences").glob("[!_]*.py"))]
@@ -101,9 +102,22 @@ def test_the_command_export_opens_the_report_and_no_other_page() -> None:
 
 def imported(file: Path) -> Iterator[str]:
     """Top-level packages that the file imports anywhere, also inside functions."""
+    return (name.split(".")[0] for name in modules_of(file))
+
+
+def modules_of(file: Path) -> Iterator[str]:
+    """Modules that the file imports from anywhere, also inside functions; `from a import b` may be of `a` or `a.b`."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file} imports relatively"
-            yield str(node.module).split(".")[0]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_no_test_imports_another() -> None:
+    files = [*(REPOSITORY / "tests").rglob("*.py"), *(REPOSITORY / "benchmarks").glob("*.py")]
+    assert len(files) > 100
+    for file in files:
+        shared = {name for name in modules_of(file) if name.split(".")[0] == "tests"}
+        assert not {name for name in shared if not name.startswith("tests.support.")}, file

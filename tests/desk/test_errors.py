@@ -20,9 +20,9 @@ from pipeline import failures, platforms
 from pipeline.progress import Progress
 from pipeline.settings import load_settings
 from pipeline.workspace import Workspace
-from tests.apps import Open, shown
+from tests.support.apps import Open, shown
+from tests.support.paths import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 OURS = [

@@ -13,9 +13,9 @@ import pytest
 from numba.core.caching import UserProvidedCacheLocator
 
 from lake.store import Lake
-from tests.brought import brought_table
-from tests.desk.python import VARIABLES
-from tests.own_data import QUICK
+from tests.support.brought import brought_table
+from tests.support.own_data import QUICK
+from tests.support.python import VARIABLES
 
 pytestmark = [pytest.mark.root, pytest.mark.long]
 NOBODY = 54321

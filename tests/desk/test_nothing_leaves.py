@@ -13,9 +13,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages.ui.navigation import ENTRIES
-from tests.browser import wait_until_drawn
-from tests.desk.server import REPOSITORY, serve_from
-from tests.test_access import knock
+from tests.support.browser import knock, wait_until_drawn
+from tests.support.server import REPOSITORY, serve_from
 
 pytestmark = pytest.mark.browser
 RECORDER = """

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.desk.python import OWN, executed, run, run_python, write_own
-from tests.desk.server import serve_from
+from tests.support.python import OWN, executed, run, run_python, write_own
+from tests.support.server import serve_from
 
 COMMAND = Path(sys.executable).parent / "latentlake"
 READ = 'import latentlake, lake.queries, lake.store; print(latentlake.open("nothing"))'

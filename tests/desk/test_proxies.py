@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 
 from lake.store import Lake
 from pages.ui.navigation import ENTRIES
-from tests.browser import request, serve, unexpected, wait_until_drawn
-from tests.desk.proxy import run_proxy
+from tests.support.browser import request, serve, unexpected, wait_until_drawn
+from tests.support.proxy import run_proxy
 
 pytestmark = pytest.mark.browser
 PREFIX = "/team/proxy/8501/"

@@ -9,8 +9,8 @@ import nbformat
 import pytest
 
 from lake.store import Lake
-from tests.desk.python import OWN, REPOSITORY, VARIABLES, executed, run_python, write_own, write_photos
-from tests.desk.terminal import run_on_terminal
+from tests.support.python import OWN, REPOSITORY, VARIABLES, executed, run_python, write_own, write_photos
+from tests.support.terminal import run_on_terminal
 
 (README,) = re.findall(r"```python\n(import latentlake\n.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.S)
 SCRIPT = f"""

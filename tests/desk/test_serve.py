@@ -11,7 +11,7 @@ import pytest
 from lake.errors import UsageError, UserError
 from pipeline import serve_command
 from pipeline.serve_command import Asked, become_server
-from tests.browser import free_port, wait_until_up
+from tests.support.browser import free_port, wait_until_up
 
 HERE = "127.0.0.1"
 

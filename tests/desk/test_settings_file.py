@@ -14,8 +14,7 @@ from lake.errors import UsageError
 from lake.places import command, default_root
 from lake.user_caches import user_caches
 from pipeline.settings import load_settings
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.paths import REPOSITORY
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from lake.store import Lake
-from tests.desk.terminal import Shown, run_on_terminal
-from tests.own_data import QUICK, draw_files, write_folder
+from tests.support.own_data import QUICK, draw_files, write_folder
+from tests.support.paths import REPOSITORY
+from tests.support.terminal import Shown, run_on_terminal
 
 UNSHARE = ["unshare", "--map-root-user", "--net"]
 """Linux's way to take the network from a command, loopback included."""
 COMMAND = [sys.executable, "-m", "pipeline.cli", "refresh", "--config", "shapes.toml"]
-REPOSITORY = Path(__file__).parents[2]
 FULL = Path("/dev/full")
 PYTHON_PATH = {"PYTHONPATH": str(REPOSITORY)}
 SETTINGS = f"""

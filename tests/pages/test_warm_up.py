@@ -1,0 +1,85 @@
+"""The server reads the latest run before anybody asks, follows later ones, and survives a lake it cannot read."""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import streamlit as st
+
+from lake.store import Lake
+from pages.ui import data, telemetry, warm_up
+from pages.ui.separation import separation
+from tests.support.tiny_lake import RUN_ID, build_tiny_lake
+
+
+@pytest.fixture(autouse=True)
+def cold(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is cached before a test nor after it, and the server looks often."""
+    monkeypatch.setattr(warm_up, "SECONDS_BETWEEN_LOOKS", 0.05)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def serve_for_a_while(root: str, until: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lifespan of a server on the lake until a condition holds, at most 30 s."""
+    monkeypatch.setenv("LATENTLAKE_LAKE", root)
+
+    async def live() -> None:
+        async with warm_up.keep_warm(None):  # type: ignore[arg-type]
+            with anyio.fail_after(30):
+                while not until():
+                    await anyio.sleep(0.05)
+
+    with ThreadPoolExecutor(1) as another:  # the thread of the browser tests has a loop of its own
+        another.submit(anyio.run, live).result()
+
+
+def reads(question: str) -> float:
+    """How often the lake was read for a question."""
+    name = "latentlake_query_seconds_count"
+    return telemetry.REGISTRY.get_sample_value(name, {"question": question}) or 0.0
+
+
+def test_the_first_reader_finds_what_the_server_has_read(tiny_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reads("misplaced")
+    serve_for_a_while(tiny_lake, lambda: reads("misplaced") > before, monkeypatch)
+    run = data.open_run(tiny_lake, RUN_ID)
+    read = reads("samples"), reads("misplaced")
+    data.samples(run).collect()
+    data.misplaced(run, separation.first_group(run))
+    assert (reads("samples"), reads("misplaced")) == read
+
+
+def test_an_empty_lake_is_looked_at_until_it_has_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "lake"
+    before, looked = reads("samples"), reads("ready")
+
+    def published() -> bool:
+        if reads("ready") > looked and not root.exists():
+            shutil.copytree(build_tiny_lake(str(tmp_path / "other")).root, root)
+        return reads("samples") > before
+
+    serve_for_a_while(str(root), published, monkeypatch)
+
+
+def test_a_lake_that_cannot_be_read_is_counted_and_the_server_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = build_tiny_lake(str(tmp_path / "lake"))
+    for file in Path(lake.root, "metrics").rglob("*.parquet"):
+        file.write_bytes(b"damaged")
+    labels = {"kind": "LakeError"}
+    before = telemetry.REGISTRY.get_sample_value("latentlake_errors_total", labels) or 0.0
+
+    def twice() -> bool:
+        return (telemetry.REGISTRY.get_sample_value("latentlake_errors_total", labels) or 0.0) >= before + 2
+
+    serve_for_a_while(lake.root, twice, monkeypatch)
+    assert Lake(lake.root).runs().height == 1
