@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from lake.store import Lake
 from pipeline.cli import app
 from tests.support.browser import request
-from tests.support.commands import latentlake, serving
+from tests.support.commands import latentlake, latentlake_process, serving
 
 
 def test_config_prints_every_setting_as_json():
@@ -168,7 +168,7 @@ def test_serve_read_only_offers_no_reviews(tiny_lake, opened):
 def test_serve_stops_with_one_sentence_where_the_login_cannot_work(tiny_lake, tmp_path):
     secrets = tmp_path / "secrets.toml"
     secrets.write_text("[auth]\nclient_id = 'a'\n")
-    result = latentlake("serve", "--lake", tiny_lake, "--secrets", str(secrets), "--port", "0")
+    result = latentlake_process("serve", "--lake", tiny_lake, "--secrets", str(secrets), "--port", "0")
     assert result.returncode == 1
     assert "latentlake: The section [auth] of the secrets needs a cookie_secret" in result.stderr
     assert "Traceback" not in result.stderr

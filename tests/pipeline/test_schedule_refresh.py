@@ -24,6 +24,7 @@ from pipeline.refresh import _publish, refresh
 from pipeline.refresh_command import Asked, parse_duration
 from pipeline.request import find_answer
 from pipeline.settings import Settings
+from tests.support.commands import latentlake
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
 from tests.support.tiny_lake import build_tiny_lake
@@ -238,17 +239,6 @@ def test_a_refresh_out_of_time_stops_and_the_next_goes_on(folder: Path) -> None:
 # --- the command
 
 
-def command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "refresh", *arguments],
-        cwd=REPOSITORY,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_the_summary_is_one_json_object_and_so_is_each_line_of_the_log(folder: Path) -> None:
     run_id = again(folder)
     config = folder / "settings.toml"
@@ -257,7 +247,7 @@ def test_the_summary_is_one_json_object_and_so_is_each_line_of_the_log(folder: P
     lines = [f"{name} = {json.dumps(value)}" for name, value in dumped.items()]
     tables = [f"[[phases]]\nresolution = {p['resolution']}\nepochs = {p['epochs']}" for p in phases]
     config.write_text("\n".join([*lines, *tables]))
-    done = command("--config", str(config), "--json", LATENTLAKE_LOG="json")
+    done = latentlake("refresh", "--config", str(config), "--json", LATENTLAKE_LOG="json")
     summary = json.loads(done.stdout)
     assert (done.returncode, summary["status"], summary["run_id"]) == (0, "nothing new", run_id)
     assert summary["rows"]["predictions"] == 400 and 0 < summary["test_accuracy"] <= 1
@@ -266,11 +256,11 @@ def test_the_summary_is_one_json_object_and_so_is_each_line_of_the_log(folder: P
 
 def test_what_goes_wrong_is_json_too_with_its_exit_code(tmp_path: Path) -> None:
     build_tiny_lake(str(tmp_path / "lake"))
-    done = command("--lake", str(tmp_path / "lake"), "--if-stale", "24h", "--json")
+    done = latentlake("refresh", "--lake", str(tmp_path / "lake"), "--if-stale", "24h", "--json")
     assert done.returncode == json.loads(done.stdout)["exit_code"] == 75
     assert json.loads(done.stdout)["status"] == "retry later" and "Not due" in done.stderr
     assert "Traceback" not in done.stderr
-    wrong = command("--lake", str(tmp_path / "lake"), "--if-stale", "soon", "--json")
+    wrong = latentlake("refresh", "--lake", str(tmp_path / "lake"), "--if-stale", "soon", "--json")
     assert wrong.returncode == json.loads(wrong.stdout)["exit_code"] == 2
 
 

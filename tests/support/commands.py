@@ -1,25 +1,71 @@
-"""The command in a process of its own."""
+"""The command: in this process, and as a server in one of its own."""
 
+import contextlib
+import io
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
+import structlog
+
+from pipeline import outcome
+from pipeline.cli import app
 from tests.support.browser import free_port, wait_until_up
 from tests.support.paths import REPOSITORY
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-def latentlake(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+
+def latentlake(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """The command with these arguments and variables: its exit code and what it writes.
+
+    It runs in this process, from its first word to its exit code; `tests/desk` starts it as a person does. Not for
+    `serve`, which becomes another program.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    with _as_a_process([*arguments], environment, out, err):
+        try:
+            outcome.run(app)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return subprocess.CompletedProcess(["latentlake", *arguments], code, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _as_a_process(
+    arguments: list[str], environment: dict[str, str], out: io.StringIO, err: io.StringIO
+) -> Iterator[None]:
+    """What belongs to a process is the command's, and afterwards this one's again."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    reports = [*outcome.REPORTS]
+    with (
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(sys, "argv", ["latentlake", *arguments]),
+        mock.patch.object(sys, "stdout", out),
+        mock.patch.object(sys, "stderr", err),
+        contextlib.chdir(REPOSITORY),
+    ):
+        try:
+            yield
+        finally:
+            structlog.reset_defaults()
+            outcome.REPORTS[:] = reports
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def latentlake_process(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The same of a process of its own."""
     command = [sys.executable, "-m", "pipeline.cli", *arguments]
-    return subprocess.run(
-        command, cwd=REPOSITORY, env=os.environ | environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(*arguments: str) -> Iterator[tuple[str, Path]]:
     """`latentlake serve` on a free port until the block ends: its address, and the file with what it says."""
     port = free_port()
