@@ -10,16 +10,19 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from pages.ui.navigation import ENTRIES, Entry
 from tests.support.axe import contrast, violations
-from tests.support.browser import BEYOND, SCHEME, get, mark, path_of, serve, unexpected, wait_until_drawn
+from tests.support.browser import BEYOND, eventually, get, mark, path_of, serve, unexpected, wait_until_drawn
 from tests.support.tiny_lake import RUN_ID
 
 pytestmark = pytest.mark.browser
 GIVEN = os.environ.get("LATENTLAKE_TEST_LAKE")
-IN_LIGHT_AND_DARK = pytest.mark.parametrize("scheme", ["light", "dark"])
+IN_LIGHT_AND_DARK = pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
+EACH_PAGE = [pytest.param(entry, id=entry.name) for entry in ENTRIES]
+TABLET: ViewportSize = {"width": 1024, "height": 768}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 FILTER = "label.is.cat;correct.is.false"
 
 
@@ -30,10 +33,23 @@ def given() -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_a_server_that_has_just_started_answers_a_deep_link_whole_at_three_widths_in_light_and_dark(
-    entry: Entry, tiny_lake: str, opened: Any
-) -> None:
+@pytest.mark.parametrize("entry", EACH_PAGE)
+def test_every_page_is_whole_in_light_and_dark_and_on_a_phone(entry: Entry, tiny: str, opened: Any) -> None:
+    problems: list[str] = []
+    page = opened(f"{tiny}/{path_of(entry)}", problems=problems)
+    _expect_whole_in_light_and_dark(page, entry)
+    _expect_fit(page, entry, PHONE)
+    assert unexpected(problems) == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(entry, id=entry.name, marks=[] if entry.name == "clusters" else pytest.mark.long)
+        for entry in ENTRIES
+    ],
+)
+def test_a_server_that_has_just_started_answers_a_deep_link(entry: Entry, tiny_lake: str, opened: Any) -> None:
     problems: list[str] = []
     with serve(tiny_lake) as address:
         page = opened(f"{address}/{path_of(entry)}", drawn=False, problems=problems)
@@ -41,18 +57,12 @@ def test_a_server_that_has_just_started_answers_a_deep_link_whole_at_three_width
         expect(page.get_by_text("checks passed")).to_be_attached(timeout=30_000)
         assert page.get_by_role("dialog").count() == 0
         assert re.search(rf"/{path_of(entry)}\?run=", page.url)
-        _expect_whole_in_light_and_dark(page, entry)
-        page.emulate_media(color_scheme=SCHEME)
-        for width, height in ((1024, 768), (390, 844)):
-            page.set_viewport_size({"width": width, "height": height})
-            page.reload()  # Streamlit's tables keep the width they were drawn at
-            wait_until_drawn(page)
-            _expect_fit(page, entry)
+        _expect_fit(page, entry, TABLET)
         assert unexpected(problems) == []
 
 
 @pytest.mark.skipif(not GIVEN, reason="LATENTLAKE_TEST_LAKE names no lake")
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", EACH_PAGE)
 def test_every_page_of_the_given_lake_is_whole_in_light_and_dark(entry: Entry, given: str, opened: Any) -> None:
     problems: list[str] = []
     _expect_whole_in_light_and_dark(opened(f"{given}/{path_of(entry)}", problems=problems), entry)
@@ -70,7 +80,10 @@ def _expect_whole_in_light_and_dark(page: Page, entry: Entry) -> None:
     assert _brightness(page) < 60
 
 
-def _expect_fit(page: Page, entry: Entry) -> None:
+def _expect_fit(page: Page, entry: Entry, size: ViewportSize) -> None:
+    page.set_viewport_size(size)
+    page.reload()  # Streamlit's tables keep the width they were drawn at
+    wait_until_drawn(page)
     _expect_whole(page, entry)
     assert page.get_by_test_id("stMain").evaluate(BEYOND) == []
 
@@ -146,8 +159,7 @@ def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(schem
     page.keyboard.press("Escape")
     add = popover.get_by_role("button", name="Add", exact=True)
     expect(add).to_be_enabled()
-    page.wait_for_timeout(500)  # its colours fade in
-    assert contrast(add) >= 4.5
+    eventually(lambda: contrast(add) >= 4.5)  # its colours fade in
     add.click()
     expect(page.get_by_text("54 samples pass the filters")).to_be_visible()
     assert "f=label.is.cat" in page.url

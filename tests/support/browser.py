@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
@@ -38,8 +38,17 @@ SCHEME = os.environ.get("LATENTLAKE_TEST_SCHEME", "light")
 # Below the root Streamlit's client looks for the server's base path: it asks /page/_stcore/... first, gets 404, and
 # then asks /_stcore/... Chromium logs each 404 without its address.
 PROBE = re.compile(r"404: http://127\.0\.0\.1:\d+/\w+/_stcore/(health|host-config)")
-QUIET = 700
-"""Milliseconds without a change after which a page counts as drawn: what a table says to screen readers comes last."""
+DRAWN = """() => {
+  const inSight = e => e.checkVisibility() && e.getBoundingClientRect().top < innerHeight;
+  const seen = id => [...document.querySelectorAll(`[data-testid="${id}"]`)].filter(inSight);
+  return !document.querySelector('[data-testid="stSkeleton"]')
+    && seen("stVegaLiteChart").every(e => e.querySelector(".marks"))
+    && seen("stDataFrame").every(e => e.querySelector("canvas"))
+    && [...document.images].every(i => i.loading === "lazy" || i.complete);
+}"""
+"""Every chart, table and image in sight has its marks, its canvas and its pixels."""
+QUIET = 150
+"""Milliseconds without a change after which a page counts as drawn: a component that has just come may ask for more."""
 UNTIL_QUIET = f"""() => new Promise(done => {{
   const quiet = () => {{ changes.disconnect(); done(); }};
   let timer = setTimeout(quiet, {QUIET});
@@ -110,15 +119,20 @@ def _is_foreign(url: str) -> bool:
 
 
 def wait_until_drawn(page: Page) -> None:
-    """Until the script has finished, the footer is there and every chart and thumbnail in sight has loaded."""
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
+    """Until the script has finished, the footer is there, and what is in sight is drawn and asks for nothing more."""
     page.wait_for_selector("text=checks passed", timeout=60_000, state="attached")
-    page.wait_for_function(
-        "() => !document.querySelector('[data-testid=\"stSkeleton\"]')"
-        " && [...document.images].filter(i => i.loading !== 'lazy').every(i => i.complete)",
-        timeout=30_000,
-    )
-    page.evaluate(UNTIL_QUIET)
+    for _ in range(2):  # a component's first word starts the script again
+        page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
+        page.wait_for_function(DRAWN, timeout=30_000)
+        page.evaluate(UNTIL_QUIET)
+
+
+def eventually(holds: Callable[[], bool], *, seconds: float = 10) -> None:
+    """Until it holds; `AssertionError` where it never does."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never held"
+        time.sleep(0.05)
 
 
 def free_port() -> int:
