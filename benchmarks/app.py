@@ -135,7 +135,12 @@ def _visit(browser: Browser, address: str, seconds: dict[str, list[float]], size
     _change_color(page, measure, pictures)
     _drag_box(page, measure)
     selection = page.get_by_text("Selection: ")
-    measure("box released to gallery", page.mouse.up, lambda: (selection.wait_for(), _tiles_loaded(page)))
+
+    def gallery_is_there() -> None:
+        selection.wait_for()
+        _tiles_loaded(page)
+
+    measure("box released to gallery", page.mouse.up, gallery_is_there)
     page.wait_for_timeout(500)
     _switch_filter(page, measure, f"{url}?f=correct.is.false")
     context.close()
@@ -209,11 +214,12 @@ def _switch_filter(page: Page, measure: Callable[..., None], url: str) -> None:
     before = page.get_by_text("All shown: ").inner_text()
     changed = "text => ![...document.querySelectorAll('p')].some(p => p.innerText === text)"
     toggle = page.get_by_test_id("stSidebar").get_by_test_id("stCheckbox").first
-    measure(
-        "filter to gallery",
-        toggle.click,
-        lambda: (page.wait_for_function(changed, arg=before), _tiles_loaded(page)),
-    )
+
+    def gallery_is_another() -> None:
+        page.wait_for_function(changed, arg=before)
+        _tiles_loaded(page)
+
+    measure("filter to gallery", toggle.click, gallery_is_another)
 
 
 def _tiles_loaded(page: Page) -> None:

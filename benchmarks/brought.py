@@ -50,7 +50,9 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "predictions.parquet"
         draw_predictions(samples, classes, features).write_parquet(source)
-        imported, copied, stages = [], [], {}
+        imported: list[float] = []
+        copied: list[float] = []
+        stages: dict[str, list[float]] = {}
         for number in range(rounds):
             root = Path(folder) / str(number)
             root.mkdir()

@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -64,9 +65,7 @@ def measure(lake: str, repeats: int) -> dict[str, list[float]]:
     for name, (page, address) in ACTIONS.items():
         app.switch_page(f"../{page}.py")
         _follow(app, address(0))
-        seconds[name] = [
-            seconds_of(lambda n=n, address=address: _follow(app, address(n))) for n in range(1, repeats + 1)
-        ]
+        seconds[name] = [seconds_of(partial(_follow, app, address(n))) for n in range(1, repeats + 1)]
     return seconds
 
 

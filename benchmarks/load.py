@@ -166,7 +166,9 @@ class Reader:
 
 def _print(measured: Measured, everything: np.ndarray, seconds: float) -> None:
     table = Table("page", "reruns", "median", "p95", "longest", box=None, header_style="bold")
-    for name, times in [*measured.reruns.items(), ("every page", everything), ("an image", measured.images)]:
+    rows: list[tuple[str, list[float] | np.ndarray]] = [*measured.reruns.items()]
+    rows += [("every page", everything), ("an image", measured.images)]
+    for name, times in rows:
         if len(times):
             low, high, most = np.quantile(times, [0.5, 0.95, 1])
             table.add_row(name, f"{len(times):,}", f"{low:.2f} s", f"{high:.2f} s", f"{most:.2f} s")

@@ -7,6 +7,7 @@ takes about five minutes on two cores: the maps alone against the bare loop in t
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -21,8 +22,10 @@ from torch.nn import functional
 from benchmarks.clock import seconds_of
 from lake.store import Lake, Run
 from pipeline import explain
+from pipeline.architecture import map_layers
 from pipeline.datasets import Dataset
-from pipeline.explain import Batch, ExplainedModel, Explainer
+from pipeline.executor import Batch
+from pipeline.explain import ExplainedModel, Explainer
 from pipeline.model import normalize, resize
 from pipeline.on_demand import OnDemand
 from pipeline.progress import Progress
@@ -58,19 +61,24 @@ def _against_bare_loop(stored: StoredModel, dataset: Dataset, images: int, repea
         for part in np.array_split(rows, max(1, len(rows) // batch_size))
     ]
     explainer = Explainer(stored.model, stored.resolution, stored.temperature)
-    bare = _bare_loop(stored)
+    computed: dict[str, Callable[[Batch], object]] = {"bare": _bare_loop(stored), "ours": explainer}
     speeds: dict[str, list[float]] = {"bare": [], "ours": []}
     for _ in range(repeats + 1):
-        for name, compute in (("bare", bare), ("ours", explainer)):
-            speeds[name].append(len(rows) / seconds_of(lambda compute=compute: [compute(batch) for batch in batches]))
+        for name, compute in computed.items():
+            speeds[name].append(len(rows) / seconds_of(partial(_each, compute, batches)))
     ours, loop = (median(speeds[name][1:]) for name in ("ours", "bare"))  # the first is a warm-up
     console.print(
         f"maps of two layers {ours:.0f} samples/s, bare loop {loop:.0f}/s: ratio {ours / loop:.2f} (n {len(rows):,})"
     )
 
 
+def _each(compute: Callable[[Batch], object], batches: list[Batch]) -> None:
+    for batch in batches:
+        compute(batch)
+
+
 def _bare_loop(stored: StoredModel) -> Callable[[Batch], None]:
-    model = ExplainedModel(stored.model)
+    model = ExplainedModel(stored.model, map_layers(stored.model))
 
     def run(batch: Batch) -> None:
         logits = model(normalize(resize(torch.from_numpy(batch["images_NHWC"]), stored.resolution)))
@@ -100,9 +108,7 @@ def _on_demand(stored: StoredModel, dataset: Dataset, calls: int) -> None:
     """One image after the other, warm."""
     explainer = OnDemand(stored)
     pictures = dataset.images_NHWC[dataset.rows("train")[: calls + WARM_UPS]]
-    spent = [seconds_of(lambda picture=picture: explainer.explain(picture, 0)) * 1000 for picture in pictures][
-        WARM_UPS:
-    ]
+    spent = [seconds_of(partial(explainer.explain, picture, 0)) * 1000 for picture in pictures][WARM_UPS:]
     console.print(
         f"on demand, warm: median {median(spent):.0f} ms, p95 {np.quantile(spent, 0.95):.0f} ms (n {len(spent)})"
     )

@@ -111,7 +111,12 @@ def test_the_websocket_of_a_stranger_carries_nothing_of_the_lake(
 ) -> None:
     page = opened(gated, drawn=False)
     frames: list[bytes] = []
-    page.on("websocket", lambda ws: ws.on("framereceived", lambda frame: frames.append(bytes(frame))))
+    page.on(
+        "websocket",
+        lambda ws: ws.on(
+            "framereceived", lambda frame: frames.append(frame if isinstance(frame, bytes) else frame.encode())
+        ),
+    )
     page.reload()
     page.get_by_role("button", name="Log in").wait_for()
     page.wait_for_timeout(500)

@@ -39,7 +39,7 @@ def test_a_loss_map_covers_its_image_as_large_as_it_is_shown_beside_it(tiny: str
     page = opened(f"{tiny}/loss_analysis")
     beside, below = page.get_by_alt_text("The image", exact=True), chart(page).locator("image")
     cells = chart(page).locator(".mark-rect")
-    boxes = [found.bounding_box() for found in (beside, below, cells)]
+    boxes: list[Any] = [found.bounding_box() for found in (beside, below, cells)]
     for side in ("width", "height"):
         assert [box[side] for box in boxes] == pytest.approx([MAP_SIDE] * 3, abs=2)
 

@@ -2,11 +2,13 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -43,14 +45,14 @@ cli.main()
 """
 
 
-def run(folder: Path, program: str, *arguments: str, **streams: object) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, program: str, *arguments: str, **streams: Any) -> subprocess.CompletedProcess[str]:
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY), "AWS_SECRET_ACCESS_KEY": "do-not-tell"}
     command = [sys.executable, "-c", program, *arguments]
-    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+    how: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
     return subprocess.run(command, cwd=folder, env=variables, text=True, check=False, **how)
 
 
-def cli(folder: Path, *arguments: str, **streams: object) -> subprocess.CompletedProcess[str]:
+def cli(folder: Path, *arguments: str, **streams: Any) -> subprocess.CompletedProcess[str]:
     return run(folder, "from pipeline.start import main; main()", *arguments, **streams)
 
 
@@ -233,8 +235,8 @@ def test_a_reader_that_has_read_enough_is_no_error(arguments: list[str], tiny_la
 def test_other_platforms_are_told_where_it_runs(
     system: str, version: tuple[int, int], sentence: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(platforms.platform, "system", lambda: system)
-    monkeypatch.setattr(platforms.sys, "version_info", (*version, 0))
+    monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setattr(sys, "version_info", (*version, 0))
     problem = platforms.find_problem()
     assert problem is None if sentence is None else sentence in str(problem)
 

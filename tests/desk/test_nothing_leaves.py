@@ -14,7 +14,8 @@ from playwright.sync_api import Page, expect
 
 from pages.ui.navigation import ENTRIES
 from tests.support.browser import knock, wait_until_drawn
-from tests.support.server import REPOSITORY, serve_from
+from tests.support.paths import REPOSITORY
+from tests.support.server import serve_from
 
 pytestmark = pytest.mark.browser
 RECORDER = """
@@ -49,7 +50,7 @@ def served(tiny_lake: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     (folder / "sitecustomize.py").write_text(RECORDER)
     recorded = folder / "connected"
     recorded.touch()
-    environment = {"PYTHONPATH": f"{folder}:{REPOSITORY}", "RECORDED": str(recorded)}
+    environment: dict[str, Any] = {"PYTHONPATH": f"{folder}:{REPOSITORY}", "RECORDED": str(recorded)}
     with serve_from(folder, f"--lake={tiny_lake}", "--host=0.0.0.0", **environment) as address:
         yield Served(address, recorded)
 

@@ -9,7 +9,8 @@ import nbformat
 import pytest
 
 from lake.store import Lake
-from tests.support.python import OWN, REPOSITORY, VARIABLES, executed, run_python, write_own, write_photos
+from tests.support.paths import REPOSITORY
+from tests.support.python import OWN, VARIABLES, executed, run_python, write_own, write_photos
 from tests.support.terminal import run_on_terminal
 
 (README,) = re.findall(r"```python\n(import latentlake\n.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.S)

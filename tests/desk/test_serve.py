@@ -1,5 +1,6 @@
 """`latentlake serve`: where it cannot listen it says so before it starts, and Ctrl+C is how it is stopped."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from lake.errors import UsageError, UserError
-from pipeline import serve_command
 from pipeline.serve_command import Asked, become_server
 from tests.support.browser import free_port, wait_until_up
 
@@ -25,7 +25,7 @@ def _server_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(*arguments: object) -> None:
         raise Started(*arguments)
 
-    monkeypatch.setattr(serve_command.os, "execve", start)
+    monkeypatch.setattr(os, "execve", start)
 
 
 @pytest.mark.parametrize(

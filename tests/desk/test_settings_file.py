@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ import latentlake
 from lake.errors import UsageError
 from lake.places import command, default_root
 from lake.user_caches import user_caches
-from pipeline.settings import load_settings
+from pipeline.settings import Settings, load_settings
 from tests.support.paths import REPOSITORY
 
 
@@ -80,17 +81,24 @@ def test_relative_paths_of_a_file_count_from_the_working_folder(folder: Path, mo
     assert load_settings(folder / "latentlake.toml").lake == "my lake"
 
 
+def load_with(name: str, value: str) -> Settings:
+    """The settings with that one given."""
+    given: dict[str, Any] = {name: value}
+    return load_settings(**given)
+
+
 @pytest.mark.parametrize("name", ["lake", "work_dir", "cache_dir", "data_dir", "new_data", "checkpoint"])
 def test_a_home_folder_is_found_from_every_source(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = str(folder / "home" / "x")
-    assert str(getattr(load_settings(**{name: "~/x"}), name)) == expected
-    assert str(getattr(load_settings(**{name: f"file://{folder}/home/x"}), name)) == expected
+    assert str(getattr(load_with(name, "~/x"), name)) == expected
+    assert str(getattr(load_with(name, f"file://{folder}/home/x"), name)) == expected
     (folder / "latentlake.toml").write_text(f'{name} = "~/x"\n')
     assert str(getattr(load_settings(), name)) == expected
     monkeypatch.setenv(f"LATENTLAKE_{name.upper()}", "~/x")
     (folder / "latentlake.toml").write_text("")
     assert str(getattr(load_settings(), name)) == expected
-    assert load_settings(dataset={"source": "~/x"}).dataset.source == Path(expected)
+    own = load_settings(dataset={"source": "~/x"}).dataset
+    assert own is not None and own.source == Path(expected)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +115,7 @@ def test_a_home_folder_is_found_from_every_source(folder: Path, name: str, monke
 @pytest.mark.parametrize("name", ["lake", "work_dir"])
 def test_what_is_no_path_here_is_one_sentence(folder: Path, name: str, path: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=rf"^Settings: {name} = .*({sentence})"):
-        load_settings(**{name: path})
+        load_with(name, path)
     assert sorted(p.name for p in folder.iterdir()) == ["latentlake.toml"]
 
 
@@ -123,7 +131,7 @@ def test_what_is_no_text_names_no_lake(folder: Path, given: object) -> None:
         (folder / "latentlake.toml").write_text(f"lake = {written}\n")
         for ask in (default_root, load_settings, lambda: command("refresh", "x")):
             with pytest.raises(UsageError, match=r"lake = .*: a path is text, and this is "):
-                ask()  # type: ignore[operator]
+                ask()
 
 
 @pytest.mark.parametrize("name", ["~", "~/x"])

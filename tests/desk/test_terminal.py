@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,7 @@ def runs(desk: Desk) -> int:
     return len(Lake(desk.folder / "lake").runs())
 
 
-def refresh_again(desk: Desk, *arguments: str, **streams: object) -> int:
+def refresh_again(desk: Desk, *arguments: str, **streams: Any) -> int:
     """The exit code of another refresh, of which nobody sees what it tells."""
     done = subprocess.run([*COMMAND, *arguments], cwd=desk.folder, env=os.environ | PYTHON_PATH, check=False, **streams)
     return done.returncode

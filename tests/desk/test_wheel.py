@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.support.server import REPOSITORY, serve_from
+from tests.support.paths import REPOSITORY
+from tests.support.server import serve_from
 
 pytestmark = [pytest.mark.wheel, pytest.mark.browser]
 GIVEN = os.environ.get("LATENTLAKE_TEST_WHEEL")

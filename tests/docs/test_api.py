@@ -123,7 +123,8 @@ def test_what_is_not_there_is_answered_with_what_is(tiny_lake: str, run_id: Any)
     latest = lake.run().run_id
     with pytest.raises(latentlake.UserError, match=f"has no run '{run_id}': the latest is {latest}; `latentlake runs"):
         lake.run(run_id)
-    for name in ("nosuch", "reviews", None, ["samples"]):
+    names: list[Any] = ["nosuch", "reviews", None, ["samples"]]
+    for name in names:
         with pytest.raises(latentlake.UserError, match=r"A run has no table .*: its tables are samples, images, "):
             lake.run().scan(name)
     with pytest.raises(latentlake.UserError, match="lake = 'foo://bar': foo:// leads to no object store"):

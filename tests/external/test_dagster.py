@@ -8,14 +8,16 @@ import json
 import os
 from collections import defaultdict
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lake.contracts import DATASET_TABLES, RUN_TABLES
 from lake.errors import RetryLater, UsageError
-from lake.store import Lake
+from lake.store import Lake, Run
 from pipeline import refresh as refreshing
-from pipeline.settings import load_settings
+from pipeline.settings import Settings, load_settings
 from pipeline.stages import MEASURING, Stages
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
@@ -27,22 +29,23 @@ pytestmark = pytest.mark.timeout(1800)
 DEPLOY = REPOSITORY / "deploy"
 ASSETS = {*definitions.DEPENDENCIES, "run"}
 TABLES = {*DATASET_TABLES, *RUN_TABLES}
+Executed = tuple[Any, dict[str, set[str]], Run]
 
 
-def environment(settings):
+def environment(settings: Settings) -> dict[str, str]:
     """The variables that make these the settings of a process."""
     values = json.loads(settings.model_dump_json(exclude_none=True))
     return {f"LATENTLAKE_{k.upper()}": v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
 
 
-def recorded(asked):
+def recorded(asked: dict[str, set[str]]) -> type[Stages]:
     """Stages that write down which others each of them asks for."""
     asking = [""]
 
-    def record(name):
+    def record(name: str) -> property:
         compute = cache(vars(Stages)[name].func)
 
-        def get(stages):
+        def get(stages: Stages) -> Any:
             asked[asking[-1]].add(name)
             asking.append(name)
             try:
@@ -55,20 +58,21 @@ def recorded(asked):
     return type("Recorded", (Stages,), {name: record(name) for name in definitions.DEPENDENCIES})
 
 
-def run_job():
+def run_job() -> Any:
     return definitions.defs.resolve_job_def(definitions.refresh_job.name).execute_in_process()
 
 
-def metadata(result):
+def metadata(result: Any) -> dict[str, dict[str, Any]]:
     """Asset name -> what it says of itself."""
     made = [event.materialization for event in result.get_asset_materialization_events()]
     return {m.asset_key.path[-1]: {name: entry.value for name, entry in m.metadata.items()} for m in made}
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory):
+def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
     """The nightly job on drawn images: its result, which stages asked for which, and the run it published."""
-    folder, asked = tmp_path_factory.mktemp("dagster"), defaultdict(set)
+    folder = tmp_path_factory.mktemp("dagster")
+    asked: dict[str, set[str]] = defaultdict(set)
     settings = tiny_settings(folder, folds=2, phases=[{"resolution": 16, "epochs": 1}])
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment(settings).items():
@@ -78,11 +82,11 @@ def executed(tmp_path_factory):
         return run_job(), asked, Lake(folder / "lake").run()
 
 
-def test_every_stage_is_an_asset():
+def test_every_stage_is_an_asset() -> None:
     assert {"properties", "train", "folds", *MEASURING} == definitions.DEPENDENCIES.keys()
 
 
-def test_the_schedule_materialises_and_checks_everything_every_night():
+def test_the_schedule_materialises_and_checks_everything_every_night() -> None:
     dg.Definitions.validate_loadable(definitions.defs)
     (schedule,) = definitions.defs.schedules
     assets = definitions.defs.resolve_job_def(schedule.job_name).asset_layer
@@ -91,13 +95,13 @@ def test_the_schedule_materialises_and_checks_everything_every_night():
     assert {check.name for check in assets.asset_graph.asset_check_keys} == {*TABLES, definitions.ACROSS}
 
 
-def test_the_instance_runs_one_refresh_at_a_time(monkeypatch, tmp_path):
+def test_the_instance_runs_one_refresh_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text((DEPLOY / "dagster.yaml").read_text())
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
 
 
-def test_the_job_publishes_one_run(executed):
+def test_the_job_publishes_one_run(executed: Executed) -> None:
     result, _, run = executed
     assert result.success
     facts = metadata(result)
@@ -108,14 +112,14 @@ def test_the_job_publishes_one_run(executed):
     assert not facts["cluster"]["reused"]
 
 
-def test_the_dependencies_are_those_that_the_stages_ask_for(executed):
+def test_the_dependencies_are_those_that_the_stages_ask_for(executed: Executed) -> None:
     _, asked, _ = executed
     assert {name: set(others) for name, others in definitions.DEPENDENCIES.items()} == {
         name: asked[name] for name in definitions.DEPENDENCIES
     }
 
 
-def test_publishing_finds_what_the_assets_computed(executed):
+def test_publishing_finds_what_the_assets_computed(executed: Executed) -> None:
     _, _, run = executed
     reused = run.scan("metrics").collect().filter(name="reused")
     stages = dict(reused.select("stage", "value").iter_rows())
@@ -123,14 +127,14 @@ def test_publishing_finds_what_the_assets_computed(executed):
     assert set(stages.values()) == {1.0}
 
 
-def test_every_table_is_a_check_that_passed(executed):
+def test_every_table_is_a_check_that_passed(executed: Executed) -> None:
     found = {check.check_name: check for check in executed[0].get_asset_check_evaluations()}
     assert found.keys() == {*TABLES, definitions.ACROSS}
     assert all(check.passed for check in found.values())
     assert found["predictions"].description == f"400 rows of {executed[2].run_id} keep the contract."
 
 
-def test_a_damaged_table_fails_its_check_and_no_other_table(lake_copy, monkeypatch):
+def test_a_damaged_table_fails_its_check_and_no_other_table(lake_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for file in (lake_copy / "clusters").rglob("*.parquet"):
         file.unlink()
     monkeypatch.setenv("LATENTLAKE_LAKE", str(lake_copy))
@@ -139,7 +143,9 @@ def test_a_damaged_table_fails_its_check_and_no_other_table(lake_copy, monkeypat
     assert "cannot be read" in failed["clusters"]
 
 
-def test_settings_are_those_of_the_environment_and_of_the_named_file(monkeypatch, tmp_path):
+def test_settings_are_those_of_the_environment_and_of_the_named_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "settings.toml").write_text('preset = "smoke"\nseed = 3\n')
     monkeypatch.setenv("LATENTLAKE_CONFIG", str(tmp_path / "settings.toml"))
     monkeypatch.setenv("LATENTLAKE_SEED", "5")
@@ -149,8 +155,8 @@ def test_settings_are_those_of_the_environment_and_of_the_named_file(monkeypatch
         definitions.configured()
 
 
-def test_publishing_waits_while_another_refresh_is_running(monkeypatch):
-    def later(*_):
+def test_publishing_waits_while_another_refresh_is_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    def later(*_: object) -> None:
         raise RetryLater("Another refresh is running.")
 
     monkeypatch.setattr(definitions, "refresh", later)
@@ -159,7 +165,7 @@ def test_publishing_waits_while_another_refresh_is_running(monkeypatch):
 
 
 @pytest.mark.cifar
-def test_the_smoke_preset_on_cifar_10_is_published_and_checked(monkeypatch, tmp_path):
+def test_the_smoke_preset_on_cifar_10_is_published_and_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     work = os.environ.get("LATENTLAKE_TEST_WORK", tmp_path / "work")
     small = load_settings(preset="smoke", lake=str(tmp_path / "lake"), work_dir=work)
     for variable in ("preset", "lake", "work_dir"):

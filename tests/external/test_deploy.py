@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -39,11 +41,12 @@ def calls(text: str) -> list[tuple[str, set[str]]]:
 
 def refresh_options(name: str) -> str:
     """What a file gives to `refresh`, but for where the settings are and for how long it may take."""
-    options = re.search(r"latentlake refresh(.*?--json)", (DEPLOY / name).read_text())[1]
-    return re.sub(r" --(config|max-hours) \S+", "", options)
+    options = re.search(r"latentlake refresh(.*?--json)", (DEPLOY / name).read_text())
+    assert options
+    return re.sub(r" --(config|max-hours) \S+", "", options[1])
 
 
-def workflow() -> dict:
+def workflow() -> dict[Any, Any]:
     return yaml.safe_load((DEPLOY / "github-refresh.yml").read_text())
 
 
@@ -53,43 +56,46 @@ def cron_line() -> str:
 
 
 @pytest.fixture
-def units(tmp_path):
+def units(tmp_path: Path) -> Path:
     """The units with a command that is there."""
     for name in UNITS:
         (tmp_path / name).write_text((DEPLOY / name).read_text().replace(COMMAND, "/bin/true"))
     return tmp_path
 
 
-def test_the_units_are_a_refresh_its_timer_and_the_app():
+def test_the_units_are_a_refresh_its_timer_and_the_app() -> None:
     assert UNITS == ["latentlake-app.service", "latentlake-refresh.service", "latentlake-refresh.timer"]
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_systemd_accepts_the_unit_without_a_warning(units, name):
+def test_systemd_accepts_the_unit_without_a_warning(units: Path, name: str) -> None:
     result = analyze("verify", "--man=no", str(units / name))
     assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_the_service_is_shut_off_from_what_it_does_not_need(units, name):
+def test_the_service_is_shut_off_from_what_it_does_not_need(units: Path, name: str) -> None:
     result = analyze("security", "--offline=true", f"--threshold={EXPOSURE_ALLOWED * 10:.0f}", str(units / name))
     assert result.returncode == 0, result.stdout
 
 
-def test_later_is_a_success_for_systemd():
+def test_later_is_a_success_for_systemd() -> None:
     assert "SuccessExitStatus=75 143\n" in (DEPLOY / "latentlake-refresh.service").read_text()
 
 
-def test_the_timer_is_nightly():
+def test_the_timer_is_nightly() -> None:
     timer = (DEPLOY / "latentlake-refresh.timer").read_text()
-    result = analyze("calendar", "--iterations=2", re.search("OnCalendar=(.*)", timer)[1])
+    when = re.search("OnCalendar=(.*)", timer)
+    assert when
+    result = analyze("calendar", "--iterations=2", when[1])
     assert result.returncode == 0
     assert len(re.findall("02:00:00", result.stdout)) >= 3
 
 
 @pytest.mark.parametrize("name", CALLERS)
-def test_every_call_names_a_command_and_options_that_there_are(name):
-    commands = typer.main.get_command(app).commands
+def test_every_call_names_a_command_and_options_that_there_are(name: str) -> None:
+    group: Any = typer.main.get_command(app)
+    commands = group.commands
     found = calls((DEPLOY / name).read_text())
     assert found
     for command, options in found:
@@ -98,7 +104,7 @@ def test_every_call_names_a_command_and_options_that_there_are(name):
         assert options <= known, f"{name}: latentlake {command} has no {options - known}"
 
 
-def test_every_schedule_asks_for_the_same_refresh():
+def test_every_schedule_asks_for_the_same_refresh() -> None:
     asked = {refresh_options(name) for name in CALLERS if name != "latentlake-app.service"}
     assert len(asked) == 1, asked
 
@@ -112,7 +118,9 @@ def test_every_schedule_asks_for_the_same_refresh():
         (0, 1, ["refresh", "gc"], "The refresh failed"),
     ],
 )
-def test_cron_mails_failures_and_not_what_is_later(tmp_path, refresh, collect, called, mailed):
+def test_cron_mails_failures_and_not_what_is_later(
+    tmp_path: Path, refresh: int, collect: int, called: list[str], mailed: str
+) -> None:
     stand_in = tmp_path / "latentlake"
     stand_in.write_text(f'#!/bin/sh\necho "$1" >>called\n[ "$1" = refresh ] && exit {refresh}\nexit {collect}\n')
     stand_in.chmod(0o755)
@@ -130,7 +138,7 @@ def test_cron_mails_failures_and_not_what_is_later(tmp_path, refresh, collect, c
     assert result.stderr == ""
 
 
-def test_the_workflow_is_scheduled_one_at_a_time_and_keeps_the_lake():
+def test_the_workflow_is_scheduled_one_at_a_time_and_keeps_the_lake() -> None:
     found = workflow()
     (when,) = found[True]["schedule"]  # YAML 1.1 reads the key `on` as true
     assert when["cron"].split() == cron_line().split()[:5]
@@ -140,23 +148,23 @@ def test_the_workflow_is_scheduled_one_at_a_time_and_keeps_the_lake():
     assert {"actions/cache/restore", "actions/cache/save", "actions/upload-artifact"} <= set(used)
 
 
-def test_the_scripts_of_the_workflow_are_shell():
+def test_the_scripts_of_the_workflow_are_shell() -> None:
     for step in workflow()["jobs"]["refresh"]["steps"]:
         result = subprocess.run(["bash", "-n"], input=step.get("run", ""), capture_output=True, text=True, check=False)
         assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_the_settings_file_is_read():
+def test_the_settings_file_is_read() -> None:
     settings = load_settings(DEPLOY / "latentlake.toml")
     assert settings.lake == "/var/lib/latentlake/lake"
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([^)]+)\)", (DEPLOY / "README.md").read_text()))))
-def test_files_that_the_readme_links_exist(path):
+def test_files_that_the_readme_links_exist(path: str) -> None:
     assert (DEPLOY / path).exists()
 
 
-def test_versions_for_dagster_are_those_of_the_lock_but_for_watchdog():
+def test_versions_for_dagster_are_those_of_the_lock_but_for_watchdog() -> None:
     """One that is in both would be pinned twice, and drift."""
     pins = [
         dict(line.split("==") for line in path.read_text().splitlines() if "==" in line)

@@ -4,6 +4,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,6 @@ from lake.errors import UsageError
 from lake.search_index import SearchIndex
 from lake.store import Lake
 from lake.vectors import to_unit
-from pipeline import executor
 from pipeline.executor import Batch, cut, map_batches
 from pipeline.neighbors import search_neighbors
 from pipeline.progress import Progress
@@ -67,7 +67,11 @@ def ray_here() -> Iterator[None]:
 
 def halve(count: int, trap: Path, **settings: object) -> Batch:
     numbers = np.arange(count)
-    given = {"count": count, "settings": tiny_settings(trap.parent, threads=1, **settings), "progress": QUIET}
+    given: dict[str, Any] = {
+        "count": count,
+        "settings": tiny_settings(trap.parent, threads=1, **settings),
+        "progress": QUIET,
+    }
     return map_batches("half", Half, (trap,), cut(lambda part: {"number": numbers[part]}, count, 7), **given)
 
 
@@ -128,7 +132,7 @@ def test_a_refresh_by_ray_publishes_what_one_here_does(tmp_path: Path, drawn_fol
 
 
 def test_without_ray_one_sentence_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"pip install '\.\[ray\]'"):
         halve(3, tmp_path / "no trap", executor="ray")
 

@@ -16,8 +16,9 @@ from lake.errors import LakeError, RetryLater
 from lake.gc import Retention, collect_garbage
 from lake.reviews import Review, add_reviews, scan_reviews
 from lake.store import Lake
-from tests.support.apps import REPOSITORY, Open
+from tests.support.apps import Open
 from tests.support.drawn import drawn_dataset, take_training, tiny_settings
+from tests.support.paths import REPOSITORY
 from tests.support.readers import READER
 from tests.support.s3 import BUCKET, serve_s3
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake, stage_all, tiny_tables

@@ -1,5 +1,7 @@
 """Clusters matched by their members: every event found where planted, none where groups are random."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pytest
@@ -12,17 +14,17 @@ from tests.support.changed_run import EARLIER, LATER, NEW_CLUSTER, RENUMBERED, S
 NOTHING = dict.fromkeys(cluster_matches.EVENTS, 0)
 
 
-def frame(clusters: list[int | None] | np.ndarray) -> pl.LazyFrame:
+def frame(clusters: Sequence[int | None] | np.ndarray) -> pl.LazyFrame:
     """Samples in clusters; null is noise."""
     column = pl.Series("cluster_kmeans", clusters, dtype=pl.Int64)
     return pl.LazyFrame({"sample_id": np.arange(len(clusters))}).with_columns(column)
 
 
-def match(now: list[int | None] | np.ndarray, before: list[int | None] | np.ndarray) -> pl.DataFrame:
+def match(now: Sequence[int | None] | np.ndarray, before: Sequence[int | None] | np.ndarray) -> pl.DataFrame:
     return match_clusters(frame(now), frame(before), "kmeans")
 
 
-def pairs(found: pl.DataFrame, event: str) -> list[tuple[int, int]]:
+def pairs(found: pl.DataFrame, event: str) -> list[tuple[int | None, int | None]]:
     return found.filter(event=event).select("before", "now").rows()
 
 

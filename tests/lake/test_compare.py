@@ -11,6 +11,7 @@ from lake.statistics import calibration_error, paired_difference_interval, sign_
 from lake.store import Lake, Run
 from tests.support.apps import HELD_OUT
 from tests.support.changed_run import EARLIER, LATER
+from tests.support.numbers import mean
 
 Runs = tuple[Run, Run]
 
@@ -63,7 +64,7 @@ def test_fixed_broken_and_still_wrong_are_counted_with_interval_and_test(
     fixed = by_hand.filter(pl.col("correct") & ~pl.col("correct_before"))
     wrong = by_hand.filter(~pl.col("correct") & ~pl.col("correct_before"))
     assert (changes.n, changes.fixed, changes.broken, changes.wrong) == (len(by_hand), len(fixed), 3, len(wrong))
-    assert changes.difference == pytest.approx(by_hand["correct"].mean() - by_hand["correct_before"].mean())
+    assert changes.difference == pytest.approx(mean(by_hand["correct"]) - mean(by_hand["correct_before"]))
     low, high = changes.interval
     assert low < changes.difference < high
     assert f"{len(fixed)} were fixed and 3 newly broken, {len(wrong)} are still wrong" in changes.sentence()
@@ -196,10 +197,10 @@ def test_findings_of_one_run_only_are_new_or_gone(runs: Runs) -> None:
 
 def test_a_finding_of_a_cluster_is_the_same_where_the_cluster_is_the_same(runs: Runs) -> None:
     finding = runs[1].scan("findings").collect().head(1)
-    of = [finding.with_columns(filter=pl.lit(f"cluster_kmeans.is.{n};label.is.cat")) for n in (5, 2)]
-    assert compare.finding_changes(*of, {"kmeans": {2: 5}}).is_empty()
-    assert compare.finding_changes(*of, {"kmeans": {2: 4}})["change"].to_list() == ["new", "gone"]
-    assert compare.finding_changes(*of, {"kmeans": {}})["change"].to_list() == ["new", "gone"]
+    now, before = (finding.with_columns(filter=pl.lit(f"cluster_kmeans.is.{n};label.is.cat")) for n in (5, 2))
+    assert compare.finding_changes(now, before, {"kmeans": {2: 5}}).is_empty()
+    assert compare.finding_changes(now, before, {"kmeans": {2: 4}})["change"].to_list() == ["new", "gone"]
+    assert compare.finding_changes(now, before, {"kmeans": {}})["change"].to_list() == ["new", "gone"]
 
 
 def test_a_finding_that_is_covered_by_another_is_neither_new_nor_gone(runs: Runs) -> None:

@@ -7,6 +7,7 @@ from scipy.stats import mannwhitneyu
 
 from lake import differences
 from lake.differences import HUES, WORDS, measure, notable, to_clause
+from tests.support.numbers import number
 from tests.support.random_samples import make_properties
 
 
@@ -14,7 +15,7 @@ def every_fourth(frame: pl.DataFrame) -> np.ndarray:
     return np.arange(len(frame)) % 4 == 0
 
 
-def test_delta_medians_and_p_are_those_of_the_pairs_and_of_scipy():
+def test_delta_medians_and_p_are_those_of_the_pairs_and_of_scipy() -> None:
     frame = make_properties(0, size=200).with_columns(pl.col("contrast").round(0))  # ties
     inside = every_fourth(frame)
     for row in measure(frame, [inside]).filter(pl.col("property").is_in(list(WORDS))).iter_rows(named=True):
@@ -26,7 +27,7 @@ def test_delta_medians_and_p_are_those_of_the_pairs_and_of_scipy():
         assert row["p"] == pytest.approx(expected)
 
 
-def test_a_difference_that_only_the_classes_have_is_gone_within_them():
+def test_a_difference_that_only_the_classes_have_is_gone_within_them() -> None:
     frame = make_properties(1)
     is_cat = (frame["label"] == "cat").to_numpy()
     lighter = frame.with_columns(pl.col("bg_lightness") + pl.Series(40.0 * is_cat))
@@ -41,7 +42,7 @@ def test_a_difference_that_only_the_classes_have_is_gone_within_them():
     assert matched["p"] > 0.01
 
 
-def test_a_difference_inside_each_class_is_found_within_them():
+def test_a_difference_inside_each_class_is_found_within_them() -> None:
     frame = make_properties(2)
     inside = every_fourth(frame)
     lighter = frame.with_columns(pl.col("bg_lightness") + pl.Series(25.0 * inside))
@@ -49,25 +50,25 @@ def test_a_difference_inside_each_class_is_found_within_them():
     assert said["property"].to_list() == ["bg_lightness"]
 
 
-def test_rows_without_a_class_are_compared_with_none():
+def test_rows_without_a_class_are_compared_with_none() -> None:
     frame = make_properties(3).with_columns(pl.lit(None, pl.String).alias("label"))
     found = measure(frame, [every_fourth(frame)], within="label")
     assert set(found["delta"]) == {0.0} and set(found["p"]) == {1.0}
 
 
-def test_a_light_background_is_said_with_its_numbers():
+def test_a_light_background_is_said_with_its_numbers() -> None:
     frame = make_properties(4)
     inside = every_fourth(frame)
     found = notable(measure(frame.with_columns(pl.col("bg_lightness") + pl.Series(25.0 * inside)), [inside]))
     assert len(found) == 1
     text = to_clause(found.row(0, named=True), others="group 3")
-    here = frame["bg_lightness"].filter(pl.Series(inside)).median() + 25
-    others = frame["bg_lightness"].filter(pl.Series(~inside)).median()
+    here = number(frame["bg_lightness"].filter(pl.Series(inside)).median()) + 25
+    others = number(frame["bg_lightness"].filter(pl.Series(~inside)).median())
     assert text == f"clearly light background (median L* {here:.0f}, group 3 {others:.0f})"
 
 
 @pytest.mark.parametrize("name", HUES)
-def test_every_hue_is_named_where_planted_and_no_other(name: str):
+def test_every_hue_is_named_where_planted_and_no_other(name: str) -> None:
     frame = make_properties(5)
     inside = every_fourth(frame)
     middle = sum(HUES[name]) / 2
@@ -82,7 +83,7 @@ def test_every_hue_is_named_where_planted_and_no_other(name: str):
     assert not any("more" in clause for clause in said[1:])
 
 
-def test_at_most_four_differences_are_said_strongest_first():
+def test_at_most_four_differences_are_said_strongest_first() -> None:
     frame = make_properties(6)
     inside = every_fourth(frame)
     shifted = frame.with_columns(pl.col(name) + pl.Series((8.0 + 3 * i) * inside) for i, name in enumerate(WORDS))
@@ -92,13 +93,13 @@ def test_at_most_four_differences_are_said_strongest_first():
     assert found["delta"].abs().is_sorted(descending=True)
 
 
-def test_everything_and_nothing_differ_from_nothing():
+def test_everything_and_nothing_differ_from_nothing() -> None:
     frame = make_properties(7)
     whole = np.ones(len(frame), bool)
     assert notable(measure(frame, [whole, ~whole])).is_empty()
 
 
-def test_random_partitions_are_silent():
+def test_random_partitions_are_silent() -> None:
     spoken = 0
     for seed in range(100):
         frame = make_properties(100 + seed, size=600)

@@ -19,7 +19,8 @@ from lake.reviews import Review, add_reviews, scan_reviews
 from lake.store import Lake
 from tests.support.own_data import draw_files, load, own_settings, to_table, write_folder
 from tests.support.paths import REPOSITORY
-from tests.support.tiny_lake import build_tiny_lake, dataset_id_of
+from tests.support.tiny_data import dataset_id_of
+from tests.support.tiny_lake import build_tiny_lake
 from tests.support.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 
 SIGNS = [f"a{sign}b" for sign in string.punctuation + " " if sign != "/"]
@@ -145,7 +146,8 @@ def test_a_temporary_folder_with_a_blank_in_its_name_is_passed_over(
 ) -> None:
     (tmp_path / "my tmp").mkdir()
     monkeypatch.setattr(door, "TEMPORARY", (lambda: str(tmp_path / "my tmp"),))
-    door._doors.cache_clear(), door._door.cache_clear()
+    door._doors.cache_clear()
+    door._door.cache_clear()
     lake = Lake(shutil.copytree(built, tmp_path / "a b" / "lake"))
     with pytest.raises(LakeError, match="set TMPDIR"):
         lake.runs()

@@ -13,6 +13,7 @@ from lake.differences import HUES, WORDS
 from lake.drift import Drift, delta_interval, energy_test, property_drift
 from lake.store import Lake
 from tests.support.bare_run import build_bare_lake
+from tests.support.numbers import number
 from tests.support.random_samples import make_properties
 from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all, tiny_tables
@@ -42,7 +43,8 @@ def test_a_planted_drift_of_one_property_is_named_and_no_other(name: str) -> Non
     head, said, *rest = found.sentences()
     assert head.startswith(f"1 of {len(WORDS) + len(HUES)} tests of a property find drift")
     assert (
-        said.startswith("New: ") and f"{shifted[name].filter(pl.Series(first_part(frame))).median():.0f}, old" in said
+        said.startswith("New: ")
+        and f"{number(shifted[name].filter(pl.Series(first_part(frame))).median()):.0f}, old" in said
     )
     assert "n 400 and 800, Mann-Whitney, adjusted p < .001." in said
     assert not rest
@@ -109,7 +111,7 @@ def test_points_that_are_shifted_or_only_wider_spread_are_told_apart(change: str
     here, there = rng.normal(size=(300, 5)), rng.normal(size=(300, 5))
     found = energy_test(here * 1.5 if change == "spread" else here + 0.4, there)
     assert found["p"] == 0.001
-    assert found["value"] > found["chance"]
+    assert number(found["value"]) > number(found["chance"])
 
 
 # --- runs and splits of a lake

@@ -66,8 +66,10 @@ class Named:
         rows = [(name, side, side) for name, side in sides.items()] * 2
         types = {"layer": pl.String, "height": pl.Int64, "width": pl.Int64}
         self._maps = pl.DataFrame(rows, schema=types, orient="row")
+        self.groups: dict[str, dict[str, str]] = {}
+        self.metadata: dict[str, str] = {}
 
-    def scan(self, _name: str) -> pl.LazyFrame:
+    def scan(self, name: str) -> pl.LazyFrame:
         return self._maps.lazy()
 
 

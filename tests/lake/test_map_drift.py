@@ -35,7 +35,7 @@ def test_a_map_drawn_anew_has_moved_nobody(degrees: float, mirror: bool) -> None
     now = drawn_anew(before, degrees=degrees, mirror=mirror, scale=1.7)
     alignment, moves = measure_moves(now.lazy(), before.lazy())
     assert alignment.degrees == pytest.approx(degrees, abs=1e-6)
-    assert (alignment.mirrored, alignment.scale) == (mirror, pytest.approx(1.7))
+    assert alignment.mirrored == mirror and alignment.scale == pytest.approx(1.7)
     assert alignment.explained == pytest.approx(1)
     assert float(moves["moved"].to_numpy().max()) < 1e-6
     assert float(moves["moved_as_drawn"].to_numpy().max()) > 0.1
@@ -89,7 +89,7 @@ def test_the_interval_holds_the_movement_of_a_class(changed_lake: str) -> None:
     now, before = (queries.scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER))
     alignment, moves = measure_moves(now, before)
     assert alignment.mirrored
-    assert (alignment.degrees, alignment.scale) == (pytest.approx(TURN), pytest.approx(SCALE))
+    assert alignment.degrees == pytest.approx(TURN) and alignment.scale == pytest.approx(SCALE)
     old = before.select("x", "y").collect().to_numpy()
     moved_by = TRUCKS_MOVED * np.sqrt(((old - old.mean(0)) ** 2).sum(1).mean()) * SCALE / alignment.radius
     truck = class_moves(moves, alignment.radius).row(0, named=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lake import queries, reader_files, sample_table, vectors, whole_files
+from lake import queries, reader_files, sample_table, vectors
 from lake.sample_table import read_samples
 from lake.similar import Index
 from lake.store import Lake, Run
@@ -88,6 +88,6 @@ def test_a_disk_without_room_for_the_vectors_leaves_them_in_memory(
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(whole_files.os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
     assert not isinstance(read_vectors(run)[1], np.memmap)
     assert list(folder.iterdir()) == []

@@ -198,7 +198,12 @@ def test_the_stage_asks_the_index_where_there_is_one(
     used: list[str] = []
     for name in ("Searcher", "ListSearcher"):
         make = getattr(neighbors, name)
-        monkeypatch.setattr(neighbors, name, lambda *given, make=make, name=name: used.append(name) or make(*given))
+
+        def noted(*given: Any, make: Any = make, name: str = name) -> Any:
+            used.append(name)
+            return make(*given)
+
+        monkeypatch.setattr(neighbors, name, noted)
     index = make_frame("search_index", [{"part": 0, "data": built}] if above else [])
     settings = load_settings(neighbors=15)
     found = neighbor_table(exact.sample_id, exact.unit_ND, index, settings, QUIET, None)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from lake import store
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES
 from lake.errors import LakeError
 from lake.store import Lake, Run
@@ -108,10 +108,10 @@ def test_the_last_publish_is_the_latest_run_even_when_the_clock_went_back(
 
     class Yesterday(dt.datetime):
         @classmethod
-        def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:
+        def now(cls, tz: dt.tzinfo | None = None) -> Self:
             return super().now(tz) - dt.timedelta(days=1)
 
-    monkeypatch.setattr(store.dt, "datetime", Yesterday)
+    monkeypatch.setattr(dt, "datetime", Yesterday)
     staged_lake.publish(facts_of(SECOND))
     monkeypatch.undo()
     assert run_ids(staged_lake) == [SECOND, FIRST]

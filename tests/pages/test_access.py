@@ -316,7 +316,7 @@ def test_a_websocket_is_for_pages_of_the_app_under_the_host_they_have(
 def ask_as(host: str) -> Any:
     """What a client gets that asks for a host nobody named."""
     client = TestClient(hosts.HostNames(PlainTextResponse("the lake"), hosts=("lake.example.org",)))
-    return client.get("/", headers={"Host": host.encode()})
+    return client.get("/", headers={b"Host": host.encode()})
 
 
 async def say_host(scope: Scope, receive: Receive, send: Send) -> None:

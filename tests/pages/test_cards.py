@@ -1,6 +1,7 @@
 """Cards of findings and groups say what the rows say, and their links lead to exactly their samples."""
 
 import re
+from typing import Any
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -12,15 +13,16 @@ from lake.contracts import DATA_KINDS
 from lake.filters import Filters
 from lake.store import Lake
 from tests.support.apps import HELD_OUT, Open, galleries, percent, shown, tiles
+from tests.support.numbers import mean, number
 
 
 @pytest.fixture(scope="module")
-def findings(tiny_lake: str) -> list[dict]:
+def findings(tiny_lake: str) -> list[dict[str, Any]]:
     return Lake(tiny_lake).run().scan("findings").sort("finding_id").collect().to_dicts()
 
 
 def test_every_number_of_a_card_is_computed_again_from_the_rows(
-    tiny_lake: str, rows: pl.DataFrame, findings: list[dict], open_page: Open
+    tiny_lake: str, rows: pl.DataFrame, findings: list[dict[str, Any]], open_page: Open
 ) -> None:
     held_out = rows.filter(HELD_OUT)
     captions = [c.value for c in open_page(tiny_lake).caption if c.value.startswith("n ")]
@@ -30,7 +32,7 @@ def test_every_number_of_a_card_is_computed_again_from_the_rows(
         wrong = group.filter(~pl.col("correct"))
         low, high = binomtest(len(wrong), len(group)).proportion_ci(method="wilson")
         assert f"n {len(group)} of {len(held_out)} " in caption
-        assert f"lift {group['loss'].mean() / held_out['loss'].mean():.1f} (" in caption
+        assert f"lift {mean(group['loss']) / mean(held_out['loss']):.1f} (" in caption
         rate = f"wrong {percent(len(wrong) / len(group))} ({low * 100:.0f} to {high * 100:.0f})"
         assert (rate in caption) == (finding["kind"] != "confusion")
         for label, predicted, n in wrong.group_by("label", "predicted").len().sort("len").tail(2).iter_rows():
@@ -38,7 +40,7 @@ def test_every_number_of_a_card_is_computed_again_from_the_rows(
 
 
 def test_a_card_shows_its_hardest_samples_and_says_what_to_do(
-    tiny_lake: str, rows: pl.DataFrame, findings: list[dict], open_page: Open
+    tiny_lake: str, rows: pl.DataFrame, findings: list[dict[str, Any]], open_page: Open
 ) -> None:
     app = open_page(tiny_lake)
     first = Filters.from_text(findings[0]["filter"]).apply(rows.filter(HELD_OUT).lazy()).collect()
@@ -47,7 +49,7 @@ def test_a_card_shows_its_hardest_samples_and_says_what_to_do(
     assert "Do: Collect about 120 more cat images" in shown(app).replace("*", "")
 
 
-def test_links_of_a_card_carry_its_filter(tiny_lake: str, findings: list[dict], open_page: Open) -> None:
+def test_links_of_a_card_carry_its_filter(tiny_lake: str, findings: list[dict[str, Any]], open_page: Open) -> None:
     links = [link.proto.query_string for link in open_page(tiny_lake).get("page_link")]
     filters = [parse_qs(query)["f"][0] for query in links if "f=" in query]
     assert filters == [finding["filter"] for finding in findings for _ in range(4)]
@@ -75,13 +77,13 @@ def test_groups_say_how_stable_they_are(tiny_lake: str, open_page: Open) -> None
 
 def test_groups_compare_two_of_them_by_their_properties(tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "clusters")
-    app.selectbox(key=app.get("selectbox")[-1].key)
+    app.selectbox(key=str(app.selectbox[-1].key))
     said = next(m.value for m in app.markdown if " against " in m.value and m.value.startswith("**Group"))
     first, second = map(int, re.findall(r"Group (\d)", said))
     run = Lake(tiny_lake).run()
     members = run.scan("clusters").filter(method="kmeans").join(run.scan("properties"), on="sample_id").collect()
     found = re.findall(r"(light|dark) background \(median L\* (\d+), there (\d+)\)", said)
-    medians = [members.filter(cluster=i)["bg_lightness"].median() for i in (first, second)]
+    medians = [number(members.filter(cluster=i)["bg_lightness"].median()) for i in (first, second)]
     if found:
         assert [int(value) for value in found[0][1:]] == [round(value) for value in medians]
         assert (found[0][0] == "light") == (medians[0] > medians[1])
@@ -102,7 +104,7 @@ def test_galleries_of_a_group_start_at_its_centre_or_its_edge(
 
 def test_noise_is_counted_and_belongs_to_no_group(tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "clusters")
-    app.get("button_group")[0].set_value("hdbscan").run()
+    app.button_group[0].set_value("hdbscan").run()
     noise = Lake(tiny_lake).run().scan("clusters").filter(method="hdbscan").collect()["cluster"].null_count()
     assert f"{noise} samples are in no group: HDBSCAN calls them noise" in [e.label for e in app.expander]
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 from scipy.stats import binomtest
@@ -12,6 +11,7 @@ from lake.statistics import mcnemar_p
 from lake.store import Lake
 from tests.support.apps import HELD_OUT, Open, shown
 from tests.support.changed_run import EARLIER, LATER
+from tests.support.numbers import mean
 from tests.support.tiny_lake import build_tiny_lake
 
 
@@ -60,8 +60,8 @@ def test_calibration_by_class_is_confidence_less_the_share_right(tiny_lake: str,
     for row in found.iter_rows(named=True):
         part = held_out.filter(predicted=row["predicted"])
         assert (row["n"], row["hits"]) == (len(part), part["correct"].sum())
-        assert row["gap"] == pytest.approx(part["confidence"].mean() - part["correct"].mean())
-    assert np.abs(found["gap"]).is_sorted(descending=True)
+        assert row["gap"] == pytest.approx(mean(part["confidence"]) - mean(part["correct"]))
+    assert found["gap"].abs().is_sorted(descending=True)
 
 
 def test_the_overview_counts_what_was_fixed_and_what_broke(
@@ -79,13 +79,13 @@ def test_a_first_run_has_nothing_to_compare_with(tiny_lake: str, open_page: Open
 
 def test_the_matrix_can_show_the_difference_to_another_run(changed_lake: str, open_page: Open) -> None:
     app = open_page(changed_lake, "confusion")
-    app.get("button_group")[0].set_value("difference").run()
+    app.button_group[0].set_value("difference").run()
     assert not app.exception
     assert app.selectbox(key="matrix-run").options == [EARLIER]
 
 
 def test_one_run_has_no_difference_to_show(tiny_lake: str, open_page: Open) -> None:
-    assert "Difference to a run" not in open_page(tiny_lake, "confusion").get("button_group")[0].options
+    assert "Difference to a run" not in open_page(tiny_lake, "confusion").button_group[0].options
 
 
 def test_a_run_of_other_data_is_not_compared(tmp_path: Path, open_page: Open) -> None:

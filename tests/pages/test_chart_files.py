@@ -31,7 +31,7 @@ def files_of(app: AppTest) -> dict[str, str]:
 def test_a_page_hands_out_each_of_its_charts(page_name: str, tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, page_name)
     drawn = [chart for chart in app.get("vega_lite_chart") if "histogram-" not in str(chart.key)]  # of a table
-    offered = [button.label for button in app.sidebar.get("download_button")]
+    offered = [button.label for button in app.sidebar.download_button]
     assert offered == (["Charts of this page (SVG)"] if drawn else [])
     files = files_of(app)
     assert len(files) == len(drawn)

@@ -98,10 +98,13 @@ def test_dots_give_way_to_images_but_can_still_be_picked() -> None:
 
 
 def test_the_legend_of_long_names_has_as_many_columns_as_fit() -> None:
-    short, long = (color_scale(pl.Series("label", ["cat", name]), [], {}).to_altair() for name in ("dog", "d" * 17))
-    assert short.to_dict()["legend"]["columns"] == 2
-    assert "width" in long.to_dict()["legend"]["columns"]["expr"]
-    assert long.to_dict()["scale"]["domain"] == ["cat", "d" * 17]
+    channels: list[Any] = [
+        color_scale(pl.Series("label", ["cat", name]), [], {}).to_altair() for name in ("dog", "d" * 17)
+    ]
+    short, long = (channel.to_dict() for channel in channels)
+    assert short["legend"]["columns"] == 2
+    assert "width" in long["legend"]["columns"]["expr"]
+    assert long["scale"]["domain"] == ["cat", "d" * 17]
 
 
 def test_a_class_has_its_colour_in_the_legend() -> None:

@@ -59,7 +59,7 @@ def test_the_page_opens_against_the_run_before_and_counts(
 def test_every_part_opens_from_the_address(changed_lake: str, part: str, open_page: Open) -> None:
     app = open_page(changed_lake, "compare", part=part)
     assert not app.exception
-    assert app.get("button_group")[0].value == part
+    assert app.button_group[0].value == part
 
 
 def test_the_filters_of_the_sidebar_narrow_what_is_compared(

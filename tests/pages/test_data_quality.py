@@ -10,6 +10,7 @@ from lake.reviews import scan_reviews
 from lake.store import Lake
 from pages.ui.copies import difference, once
 from tests.support.apps import HELD_OUT, Open, answer, percent, shown, tiles
+from tests.support.numbers import mean
 
 
 def test_the_sentence_counts_doubtful_labels_and_leaks(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
@@ -34,7 +35,7 @@ def test_the_list_shows_the_most_doubtful_label_first(tiny_lake: str, rows: pl.D
 def test_ambiguous_images_are_a_list_of_their_own(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
     right = rows.filter(HELD_OUT & pl.col("correct")).sort("loss", descending=True)
     app = open_page(tiny_lake, "data_quality")
-    app.get("button_group")[0].set_value("ambiguous").run()
+    app.button_group[0].set_value("ambiguous").run()
     assert [tile["sample_id"] for tile in tiles(app)] == right["sample_id"].head(2).to_list()
 
 
@@ -52,7 +53,7 @@ def test_accuracy_is_shown_with_and_without_leaks(tiny_lake: str, rows: pl.DataF
     assert f"{len(test) - len(rest)} of the {len(test)} test images were trained on" in said
     for part in (test, rest):
         assert (
-            f"right on {percent(part['correct'].mean())} (" in said or f"on {percent(part['correct'].mean())} (" in said
+            f"right on {percent(mean(part['correct']))} (" in said or f"on {percent(mean(part['correct']))} (" in said
         )
 
 

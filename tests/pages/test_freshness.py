@@ -52,14 +52,17 @@ def test_a_lake_that_cannot_be_read_is_said_by_the_banner_and_breaks_no_page(
     tiny_lake: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def show() -> None:
+        from typing import NoReturn
+
         from lake.errors import LakeError
+        from lake.store import default_root
         from pages.ui import data, freshness
 
-        def fail() -> None:
+        def fail() -> NoReturn:
             raise LakeError("gone for a moment")
 
         data.runs = fail
-        freshness.show_banner(data.open_run(data.default_root(), data.read_runs(data.default_root())["run_id"][0]), "x")
+        freshness.show_banner(data.open_run(default_root(), data.read_runs(default_root())["run_id"][0]), "x")
 
     monkeypatch.setenv("LATENTLAKE_LAKE", tiny_lake)
     monkeypatch.setattr(data, "runs", data.runs)  # put back after the test

@@ -23,8 +23,9 @@ from pages.ui import map_offers, map_state
 from pages.ui.guard import Guard
 from pages.ui.routes import ROUTES
 from pages.ui.sample_ids import read_sample_id, read_sample_ids
-from tests.support.apps import FRAME, NAMES, REPOSITORY, shown
+from tests.support.apps import FRAME, NAMES, shown
 from tests.support.bare_run import build_bare_lake
+from tests.support.paths import REPOSITORY
 from tests.support.tiny_lake import RUN_ID
 
 PARSED, ROUTED, PAGES, BARE_PAGES = 10_000, 2_500, 100, 40

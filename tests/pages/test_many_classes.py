@@ -305,7 +305,7 @@ def test_every_comparison_of_a_thousand_classes_is_shown(part: str, twice: str, 
 
 def test_the_matrix_of_changes_is_of_the_classes_that_changed_most(twice: str, open_page: Open) -> None:
     app = open_page(twice, "confusion")
-    app.get("button_group")[0].set_value("difference").run()
+    app.button_group[0].set_value("difference").run()
     assert not app.exception
     assert f"The {IN_THE_MATRIX} classes whose confusions changed most." in said(open_page(twice, "compare"))
 

@@ -2,6 +2,7 @@
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,7 @@ from PIL import Image
 
 from lake.errors import UserError
 from lake.loss_maps import scan_map
-from lake.store import Lake
+from lake.store import Lake, Run
 from pages.ui import live_explain
 from pages.ui.signed_map import compute_map, find_map
 from pipeline.on_demand import OnDemand
@@ -19,12 +20,12 @@ from tests.support.drawn import drawn_dataset
 
 
 @pytest.fixture(scope="module")
-def run(drawn_folder):
+def run(drawn_folder: Path) -> Run:
     return Lake(drawn_folder / "lake").run()
 
 
 @pytest.fixture(scope="module")
-def on_demand(run):
+def on_demand(run: Run) -> OnDemand:
     return OnDemand(load_model(run))
 
 
@@ -34,7 +35,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_map_on_demand_is_that_of_the_lake(run, on_demand):
+def test_a_map_on_demand_is_that_of_the_lake(run: Run, on_demand: OnDemand) -> None:
     stored = (
         run.scan("loss_maps").filter(pl.col("layer") == "layer3").sort("max_abs").tail(1).collect().row(0, named=True)
     )
@@ -45,14 +46,14 @@ def test_a_map_on_demand_is_that_of_the_lake(run, on_demand):
     assert found.value == pytest.approx(stored["loss"], rel=0.05, abs=1e-3)
 
 
-def test_probabilities_are_those_of_the_lake(run, on_demand):
+def test_probabilities_are_those_of_the_lake(run: Run, on_demand: OnDemand) -> None:
     row = run.scan("predictions").filter(~pl.col("out_of_sample")).head(1).collect().row(0, named=True)
     found = on_demand.probabilities(live_explain.image_of(run, row["sample_id"]))
     assert found.sum() == pytest.approx(1)
     assert found == pytest.approx(row["probabilities"], abs=0.02)
 
 
-def test_several_readers_at_once_get_the_maps_they_would_get_alone(on_demand):
+def test_several_readers_at_once_get_the_maps_they_would_get_alone(on_demand: OnDemand) -> None:
     images = drawn_dataset(12, seed=5).images_NHWC
     alone = [on_demand.explain(image, i % 4) for i, image in enumerate(images)]
     with ThreadPoolExecutor(6) as pool:
@@ -61,13 +62,13 @@ def test_several_readers_at_once_get_the_maps_they_would_get_alone(on_demand):
         assert all(one.maps[layer].tobytes() == other.maps[layer].tobytes() for layer in one.maps)
 
 
-def test_a_margin_is_the_logarithm_of_the_ratio_of_two_probabilities(on_demand):
+def test_a_margin_is_the_logarithm_of_the_ratio_of_two_probabilities(on_demand: OnDemand) -> None:
     image = drawn_dataset(4, seed=6).images_NHWC[0]
     p = on_demand.probabilities(image)
     assert on_demand.explain(image, 0, behind=3).value == pytest.approx(np.log(p[0] / p[3]), abs=0.02)
 
 
-def test_a_training_sample_is_explained_where_the_model_is_there(run):
+def test_a_training_sample_is_explained_where_the_model_is_there(run: Run) -> None:
     trained = run.scan("predictions").filter(~pl.col("out_of_sample"), pl.col("correct")).head(1).collect()
     sample_id, label = trained["sample_id"][0], trained["predicted"][0]
     assert scan_map(run, sample_id, "layer3", label).collect().is_empty()
@@ -75,7 +76,7 @@ def test_a_training_sample_is_explained_where_the_model_is_there(run):
     assert found is not None and found.values_HW.shape == (8, 8)
 
 
-def test_without_a_model_there_is_no_map_but_no_error(tiny_lake):
+def test_without_a_model_there_is_no_map_but_no_error(tiny_lake: str) -> None:
     tiny = Lake(tiny_lake).run()
     trained = tiny.scan("predictions").filter(~pl.col("out_of_sample")).head(1).collect()["sample_id"][0]
     assert not live_explain.is_open(tiny)
@@ -87,7 +88,7 @@ def test_without_a_model_there_is_no_map_but_no_error(tiny_lake):
 # --- images of a reader
 
 
-def test_the_middle_of_any_image_is_taken_as_large_as_those_of_the_run(run):
+def test_the_middle_of_any_image_is_taken_as_large_as_those_of_the_run(run: Run) -> None:
     wide = Image.new("RGB", (400, 100), "red")
     wide.paste("blue", (150, 0, 250, 100))
     found = live_explain.read_upload(encoded(wide), run)
@@ -95,12 +96,12 @@ def test_the_middle_of_any_image_is_taken_as_large_as_those_of_the_run(run):
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "1", "CMYK"])
-def test_images_of_every_kind_of_pixel_are_read(mode, run):
+def test_images_of_every_kind_of_pixel_are_read(mode: str, run: Run) -> None:
     kind = "JPEG" if mode == "CMYK" else "PNG"
     assert live_explain.read_upload(encoded(Image.new(mode, (50, 70)), kind), run).shape == (32, 32, 3)
 
 
-def test_an_image_is_turned_as_its_camera_says(run):
+def test_an_image_is_turned_as_its_camera_says(run: Run) -> None:
     image = Image.new("RGB", (40, 40), "white")
     image.paste("black", (0, 0, 40, 20))  # black above, white below; turned by 180 degrees
     exif = Image.Exif()
@@ -110,17 +111,17 @@ def test_an_image_is_turned_as_its_camera_says(run):
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", encoded(Image.new("RGB", (64, 64)))[:60]])
-def test_what_is_no_image_is_refused_in_one_sentence(content, run):
+def test_what_is_no_image_is_refused_in_one_sentence(content: bytes, run: Run) -> None:
     with pytest.raises(UserError, match="no image that can be read: choose a PNG, JPEG or WebP file"):
         live_explain.read_upload(content, run)
 
 
-def test_an_image_that_would_fill_the_memory_is_refused_before_it_is_unpacked(run):
+def test_an_image_that_would_fill_the_memory_is_refused_before_it_is_unpacked(run: Run) -> None:
     with pytest.raises(UserError, match=r"has 8,000 x 8,000 pixels, at most 50,000,000 are read"):
         live_explain.read_upload(encoded(Image.new("1", (8000, 8000))), run)
 
 
-def test_an_uploaded_image_has_a_map(run):
+def test_an_uploaded_image_has_a_map(run: Run) -> None:
     image = live_explain.read_upload(encoded(Image.new("RGB", (64, 64), "orange")), run)
     found = compute_map(run, image, "layer4", (run.classes[1], None))
     assert found.values_HW.shape == (4, 4)

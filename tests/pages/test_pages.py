@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
 from pages.ui.navigation import ENTRIES
-from tests.support.apps import HELD_OUT, NAMES, REPOSITORY, VEHICLES, Open, answer, percent, shown, tiles
+from tests.support.apps import HELD_OUT, NAMES, VEHICLES, Open, answer, percent, shown, tiles
+from tests.support.numbers import mean, number
+from tests.support.paths import REPOSITORY
 
 
 def test_the_app_also_runs_as_a_plain_script(tiny_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +52,7 @@ def test_overview_says_how_often_the_model_is_right_and_where_it_fails(
     label, n_wrong = wrong["label"].value_counts().sort("count", descending=True).row(0)
     called = wrong.filter(pl.col("label") == label)["predicted"].value_counts().sort("count", descending=True).row(0)
     sentence = answer(open_page(tiny_lake))
-    assert f"is right on {percent(test['correct'].mean())} (" in sentence
+    assert f"is right on {percent(mean(test['correct']))} (" in sentence
     assert f"of {len(test)} new images" in sentence
     assert f"fails most on {label}: {n_wrong} of {test.filter(pl.col('label') == label).height} are wrong" in sentence
     assert f"{percent(called[1] / n_wrong)} of those are called {called[0]}" in sentence
@@ -59,8 +61,8 @@ def test_overview_says_how_often_the_model_is_right_and_where_it_fails(
 def test_overview_shows_headline_numbers(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
     test = rows.filter(pl.col("split") == "test")
     values = {metric.label: metric.value for metric in open_page(tiny_lake).metric}
-    assert values["Accuracy, test"] == percent(test["correct"].mean())
-    assert values["Mean loss (nats)"] == f"{test['loss'].mean():.3g}"
+    assert values["Accuracy, test"] == percent(mean(test["correct"]))
+    assert values["Mean loss (nats)"] == f"{mean(test['loss']):.3g}"
     assert values["Samples scored"] == str(len(rows))
 
 
@@ -118,7 +120,7 @@ def test_why_sums_the_loss_map_of_the_hardest_sample(tiny_lake: str, rows: pl.Da
     sentence = answer(app)
     for place, nats in {"border": border, "centre": centre}.items():
         assert f"{place} {'raises' if nats > 0 else 'lowers'} the loss by {abs(nats):.3g} nats" in sentence
-    assert f"{len(grid)} x {len(grid)} cells (layer 3)" in app.get("button_group")[1].options
+    assert f"{len(grid)} x {len(grid)} cells (layer 3)" in app.button_group[1].options
 
 
 def test_similar_counts_the_labels_of_the_nearest(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
@@ -130,7 +132,7 @@ def test_similar_counts_the_labels_of_the_nearest(tiny_lake: str, rows: pl.DataF
     assert f"{n} of the {len(labels)} most similar labelled images are {top} ({percent(n / len(labels))})" in answer(
         app
     )
-    assert f"cosine similarity of {close['similarity'].max():.3g}" in answer(app)
+    assert f"cosine similarity of {number(close['similarity'].max()):.3g}" in answer(app)
     assert [tile["sample_id"] for tile in tiles(app)] == close.sort("rank")["neighbor_id"].to_list()
 
 
@@ -140,7 +142,7 @@ def test_samples_counts_rows_and_errors(tiny_lake: str, rows: pl.DataFrame, open
     app = open_page(tiny_lake, "samples")
     assert f"{len(rows)} samples pass the filters" in answer(app)
     assert f"of the {len(held_out)} labelled held-out ones {wrong} are wrong" in answer(app)
-    assert f"mean loss of {held_out['loss'].mean():.3g} nats" in answer(app)
+    assert f"mean loss of {mean(held_out['loss']):.3g} nats" in answer(app)
     table = app.dataframe[0].value
     worst_first = rows.sort("loss", "sample_id", descending=[True, False], nulls_last=True)
     assert table["sample_id"].to_list() == worst_first["sample_id"].to_list()
@@ -149,7 +151,7 @@ def test_samples_counts_rows_and_errors(tiny_lake: str, rows: pl.DataFrame, open
 def test_runs_lists_every_published_run(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
     test = rows.filter(pl.col("split") == "test")
     app = open_page(tiny_lake, "runs")
-    assert f"1 published run; the latest is right on {percent(test['correct'].mean())} of the test" in answer(app)
+    assert f"1 published run; the latest is right on {percent(mean(test['correct']))} of the test" in answer(app)
     assert app.dataframe[0].value["run_id"].to_list() == [Lake(tiny_lake).run().run_id]
 
 

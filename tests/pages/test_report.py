@@ -6,6 +6,7 @@ import io
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,6 +24,7 @@ from pages.ui.words import GLOSSARY
 from tests.support.apps import HELD_OUT, percent
 from tests.support.changed_run import EARLIER, LATER
 from tests.support.hostile_run import LINK, SCRIPT, build_hostile_lake
+from tests.support.numbers import mean, number
 from tests.support.reports import report_of, words_of
 from tests.support.tiny_data import CLASSES, dataset_id_of
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all, tiny_tables
@@ -62,7 +64,7 @@ def publish(root: Path, *, classes: list[str] = CLASSES, **changed: pl.DataFrame
 def test_every_number_of_the_headline_is_computed_again_from_the_rows(words: str, rows: pl.DataFrame) -> None:
     test = rows.filter(split="test")
     low, high = binomtest(test["correct"].sum(), len(test)).proportion_ci(method="wilson")
-    right = f"{percent(test['correct'].mean())} ({low * 100:.1f} to {high * 100:.1f})"
+    right = f"{percent(mean(test['correct']))} ({low * 100:.1f} to {high * 100:.1f})"
     wrong = test.filter(~pl.col("correct"))
     label, n_wrong = wrong["label"].value_counts().sort("count").row(-1)
     called, n_called = wrong.filter(label=label)["predicted"].value_counts().sort("count").row(-1)
@@ -75,14 +77,14 @@ def test_the_five_figures_are_computed_again_from_the_rows(tiny_lake: str, repor
     pairs = re.findall(r"<dt>(.*?)</dt><dd><strong>(.*?)</strong><span class=\"quiet\">(.*?)</span>", report)
     said = {title: (value, below) for title, value, below in pairs}
     test, findings = rows.filter(split="test"), Lake(tiny_lake).run().scan("findings").collect()
-    mean, error = test["loss"].mean(), test["loss"].std() / np.sqrt(len(test))
+    loss, error = mean(test["loss"]), number(test["loss"].std()) / np.sqrt(len(test))
     low, high = map(float, said["Mean loss (nats)"][1].split(" to "))
     order = test.sort("confidence", maintain_order=True)
     parts = np.array_split(np.arange(len(order)), 15)
-    gaps = [abs(order[part]["confidence"].mean() - order[part]["correct"].mean()) * len(part) for part in parts]
-    assert said["Accuracy, test"][0] == percent(test["correct"].mean())
-    assert said["Mean loss (nats)"][0] == f"{mean:.3g}"
-    assert [low, high] == pytest.approx([mean - 1.96 * error, mean + 1.96 * error], rel=0.1)
+    gaps = [abs(mean(order[part]["confidence"]) - mean(order[part]["correct"])) * len(part) for part in parts]
+    assert said["Accuracy, test"][0] == percent(mean(test["correct"]))
+    assert said["Mean loss (nats)"][0] == f"{loss:.3g}"
+    assert [low, high] == pytest.approx([loss - 1.96 * error, loss + 1.96 * error], rel=0.1)
     assert said["Calibration error"][0] == percent(sum(gaps) / len(order))
     assert said["Samples scored"][0] == f"{len(rows)}"
     assert said["Findings confirmed"] == (f"{findings['confirmed'].sum()}", "0 open")
@@ -94,7 +96,7 @@ def test_findings_are_there_in_order_with_sentence_numbers_and_action(
     held_out, place = rows.filter(HELD_OUT), 0
     for finding in Lake(tiny_lake).run().scan("findings").sort("finding_id").collect().iter_rows(named=True):
         group = Filters.from_text(finding["filter"]).apply(held_out.lazy()).collect()
-        lift = group["loss"].mean() / held_out["loss"].mean()
+        lift = mean(group["loss"]) / mean(held_out["loss"])
         start = words.index(f"{finding['finding_id']} · {finding['name']} confirmed")
         assert start > place
         place = start
@@ -131,8 +133,8 @@ def test_the_table_of_classes_counts_what_each_is_called(report: str, rows: pl.D
         wrong = part.filter(~pl.col("correct"))["predicted"].value_counts().sort("count", "predicted")
         values = [html.unescape(value) for value in re.findall(r"<td[^>]*>(.*?)</td>", cells)]
         assert values[0] == f"{len(part)}"
-        assert values[1].startswith(percent(part["correct"].mean()))
-        assert values[2] == f"{part['loss'].mean():.3g}"
+        assert values[1].startswith(percent(mean(part["correct"])))
+        assert values[2] == f"{mean(part['loss']):.3g}"
         if wrong.is_empty():
             assert values[3] == "none is wrong"
         else:
@@ -149,8 +151,8 @@ def test_what_changed_is_said_with_both_runs_on_the_same_samples(changed_lake: s
     assert f"Since {EARLIER}: " in words
     assert f"of {len(now)} samples that neither run was trained on {fixed} were fixed and 3 newly broken" in words
     assert "No longer found: cat → dog." in words
-    assert f"Share right {percent(before['correct'].mean())} {percent(now['correct'].mean())} " in words
-    assert f"Mean loss {before['loss'].mean():.3g} {now['loss'].mean():.3g} " in words
+    assert f"Share right {percent(mean(before['correct']))} {percent(mean(now['correct']))} " in words
+    assert f"Mean loss {mean(before['loss']):.3g} {mean(now['loss']):.3g} " in words
 
 
 def test_a_first_run_says_that_it_is_the_first(words: str) -> None:
@@ -167,7 +169,7 @@ def test_a_run_without_findings_says_so(tmp_path: Path) -> None:
 
 def test_a_run_without_labels_says_what_cannot_be_said(tmp_path: Path) -> None:
     tables = tiny_tables(samples=40)
-    nothing = {
+    nothing: dict[str, Any] = {
         "samples": tables["samples"].with_columns(label=pl.lit(None, pl.String)),
         "predictions": tables["predictions"].with_columns(
             loss=pl.lit(None, pl.Float64), correct=pl.lit(None, pl.Boolean)

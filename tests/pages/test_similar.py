@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -78,13 +79,13 @@ def test_only_allowed_samples_are_found_and_no_more_than_there_are(index: Index)
 # --- the page
 
 
-def worst(rows: pl.DataFrame) -> dict:
+def worst(rows: pl.DataFrame) -> dict[str, Any]:
     return rows.filter(HELD_OUT).sort("loss", descending=True).row(0, named=True)
 
 
 def test_options_narrow_before_the_nearest_are_counted(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
     app = open_page(tiny_lake, "similar")
-    pills = next(g for g in app.get("button_group") if g.label == "Only")
+    pills = next(g for g in app.button_group if g.label == "Only")
     pills.set_value(["Other split", "Held-out"]).run()
     found = {tile["sample_id"] for tile in tiles(app)}
     split = dict(rows.select("sample_id", "split").iter_rows())
@@ -96,8 +97,8 @@ def test_options_narrow_before_the_nearest_are_counted(tiny_lake: str, rows: pl.
 def test_no_copies_leaves_copies_out(tiny_lake: str, run: Run, open_page: Open) -> None:
     copies = set(run.scan("duplicates").collect()["sample_id"])
     app = open_page(tiny_lake, "similar")
-    next(g for g in app.get("button_group") if g.label == "How many").set_value(100)
-    next(g for g in app.get("button_group") if g.label == "Only").set_value(["No copies"]).run()
+    next(g for g in app.button_group if g.label == "How many").set_value(100)
+    next(g for g in app.button_group if g.label == "Only").set_value(["No copies"]).run()
     assert "**100 similar images**" in shown(app)
     link = next(p.proto.query_string for p in app.get("page_link") if "sample_id.is." in p.proto.query_string)
     assert not copies & {int(part) for part in link.split("sample_id.is.")[1].split("&")[0].split("%2C")}

@@ -11,8 +11,8 @@ import pytest
 import streamlit as st
 
 from lake.store import Lake
+from pages.sentences import separation
 from pages.ui import data, telemetry, warm_up
-from pages.ui.separation import separation
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from PIL import Image
 from lake.store import Lake
 from pages.ui.signed_map import SignedMap, to_csv, to_png
 from tests.support.apps import HELD_OUT, Open, answer, percent, shown, tiles
+from tests.support.numbers import number
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +21,16 @@ def maps(tiny_lake: str) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def worst(rows: pl.DataFrame) -> dict:
+def worst(rows: pl.DataFrame) -> dict[str, Any]:
     return rows.filter(HELD_OUT).sort("loss", descending=True).row(0, named=True)
 
 
-def map_of(maps: pl.DataFrame, sample_id: int, target: str, layer: str = "layer3") -> dict:
+def map_of(maps: pl.DataFrame, sample_id: int, target: str, layer: str = "layer3") -> dict[str, Any]:
     return maps.filter(sample_id=sample_id, target=target, layer=layer).row(0, named=True)
 
 
 def test_the_sentence_says_what_blurring_the_red_quarter_does(
-    tiny_lake: str, maps: pl.DataFrame, worst: dict, open_page: Open
+    tiny_lake: str, maps: pl.DataFrame, worst: dict[str, Any], open_page: Open
 ) -> None:
     row = map_of(maps, worst["sample_id"], worst["label"])
     sentence = answer(open_page(tiny_lake, "loss_analysis"))
@@ -39,10 +41,10 @@ def test_the_sentence_says_what_blurring_the_red_quarter_does(
 
 @pytest.mark.parametrize("layer", ["layer3", "layer4"])
 def test_the_prediction_can_be_explained_at_either_layer(
-    layer: str, tiny_lake: str, maps: pl.DataFrame, worst: dict, open_page: Open
+    layer: str, tiny_lake: str, maps: pl.DataFrame, worst: dict[str, Any], open_page: Open
 ) -> None:
     app = open_page(tiny_lake, "loss_analysis")
-    groups = {group.label: group for group in app.get("button_group")}
+    groups = {group.label: group for group in app.button_group}
     groups["Explain the loss of"].set_value("Prediction")
     groups["Grid"].set_value(layer).run()
     row = map_of(maps, worst["sample_id"], worst["predicted"], layer)
@@ -57,7 +59,7 @@ def test_an_unlabeled_sample_has_its_prediction_explained_and_the_page_says_so(
     withheld = rows.filter(pl.col("label").is_null()).row(0, named=True)
     app = open_page(tiny_lake, "loss_analysis", sample=str(withheld["sample_id"]))
     assert answer(app).startswith(f"## Label withheld; if it is {withheld['predicted']}, ")
-    assert next(g for g in app.get("button_group") if g.label == "Explain the loss of").options == ["Prediction"]
+    assert next(g for g in app.button_group if g.label == "Explain the loss of").options == ["Prediction"]
 
 
 def test_a_sure_and_right_sample_has_nothing_to_explain(tiny_lake: str, maps: pl.DataFrame, open_page: Open) -> None:
@@ -79,11 +81,11 @@ def test_a_training_sample_without_a_map_is_told_what_there_is(
 
 
 def test_two_samples_stand_side_by_side_on_one_scale(
-    tiny_lake: str, rows: pl.DataFrame, maps: pl.DataFrame, worst: dict, open_page: Open
+    tiny_lake: str, rows: pl.DataFrame, maps: pl.DataFrame, worst: dict[str, Any], open_page: Open
 ) -> None:
     other = rows.filter(HELD_OUT & ~pl.col("correct")).sort("loss").row(0, named=True)
     app = open_page(tiny_lake, "loss_analysis")
-    next(g for g in app.get("button_group") if g.label == "Beside it").set_value("Another sample").run()
+    next(g for g in app.button_group if g.label == "Beside it").set_value("Another sample").run()
     next(n for n in app.number_input if n.label == "Other sample").set_value(other["sample_id"]).run()
     said = shown(app)
     for sample in (worst, other):
@@ -161,7 +163,7 @@ def test_a_card_says_where_its_loss_is_raised(tiny_lake: str, open_page: Open) -
 
 def test_families_say_how_many_of_their_maps_are_errors(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
     members = Lake(tiny_lake).run().scan("map_families").collect().join(rows, on="sample_id")
-    wrong = (~members["correct"]).sum()
+    wrong = number((~members["correct"]).sum())
     app = open_page(tiny_lake, "loss_analysis")
     said = shown(app).replace("**", "")
     assert (

@@ -1,5 +1,8 @@
 """Any network of timm's: made for the size of the images, trained, explained where it has cells, saved and loaded."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -38,13 +41,13 @@ LAYERS = {
 TEMPERATURE = 1.6
 
 
-def made(name, side=32, **options):
+def made(name: str, side: int = 32, **options: Any) -> Any:
     """A network of four classes with weights drawn by chance."""
     torch.manual_seed(0)
     return create_model(4, Architecture(name, side, **options)).eval()
 
 
-def subject_of(model, size=24, side=32):
+def subject_of(model: Any, size: int = 24, side: int = 32) -> Subject:
     """The model on labelled drawn images, as what it is proven on."""
     dataset = drawn_dataset(size)
     label = [CLASSES[i % 4] for i in range(size)]
@@ -53,14 +56,14 @@ def subject_of(model, size=24, side=32):
     return Subject(StoredModel(model, side, TEMPERATURE), CLASSES, told, dataset.images_NHWC)
 
 
-def parameters(model):
+def parameters(model: Any) -> torch.Tensor:
     return torch.cat([value.flatten().double() for value in model.state_dict().values()])
 
 
 # --- the default
 
 
-def test_the_default_model_is_the_one_it_always_was_to_the_bit():
+def test_the_default_model_is_the_one_it_always_was_to_the_bit() -> None:
     torch.manual_seed(3)
     expected = timm.create_model("resnet18", num_classes=4)
     expected.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
@@ -78,7 +81,7 @@ def test_the_default_model_is_the_one_it_always_was_to_the_bit():
         assert torch.equal(model(images), expected(images))
 
 
-def test_what_muon_learns_of_the_default_model_is_its_convolutions(tmp_path):
+def test_what_muon_learns_of_the_default_model_is_its_convolutions(tmp_path: Path) -> None:
     model = create_model(4)
     inside, others = create_optimizer(model, tiny_settings(tmp_path)).param_groups
     assert [id(p) for p in inside["params"]] == [id(p) for p in model.parameters() if p.ndim == 4]
@@ -89,7 +92,7 @@ def test_what_muon_learns_of_the_default_model_is_its_convolutions(tmp_path):
 
 
 @pytest.mark.parametrize("name", WIDTHS)
-def test_a_network_has_features_logits_and_the_layers_that_have_cells(name):
+def test_a_network_has_features_logits_and_the_layers_that_have_cells(name: str) -> None:
     model = made(name)
     check(model, [32])
     images = normalize(torch.from_numpy(drawn_dataset(4).images_NHWC))
@@ -101,10 +104,10 @@ def test_a_network_has_features_logits_and_the_layers_that_have_cells(name):
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet10t", "test_resnet"])
-def test_the_stem_of_a_resnet_keeps_the_resolution_of_small_images_only(name):
+def test_the_stem_of_a_resnet_keeps_the_resolution_of_small_images_only(name: str) -> None:
     small, large = made(name, SMALL), made(name, SMALL + 32)
     conv = small_stem(small)
-    assert conv.kernel_size == (3, 3) and conv.stride == (1, 1)
+    assert conv is not None and conv.kernel_size == (3, 3) and conv.stride == (1, 1)
     assert small_stem(large) is None and isinstance(large.maxpool, nn.MaxPool2d)
     shapes = [subject_of(m, 4, side).grids for m, side in ((small, SMALL), (large, SMALL + 32))]
     assert [list(grids.values()) for grids in shapes] == [
@@ -113,13 +116,13 @@ def test_the_stem_of_a_resnet_keeps_the_resolution_of_small_images_only(name):
     ]
 
 
-def test_a_network_of_another_kind_is_as_timm_has_it():
+def test_a_network_of_another_kind_is_as_timm_has_it() -> None:
     torch.manual_seed(0)
     expected = timm.create_model("test_convnext", num_classes=4)
     assert torch.equal(parameters(made("test_convnext")), parameters(expected)) and small_stem(made("test_vit")) is None
 
 
-def test_muon_learns_the_matrices_inside_a_transformer_and_adamw_the_rest(tmp_path):
+def test_muon_learns_the_matrices_inside_a_transformer_and_adamw_the_rest(tmp_path: Path) -> None:
     model = made("test_vit")
     names = {id(p): name for name, p in model.named_parameters()}
     inside, others = (
@@ -131,7 +134,7 @@ def test_muon_learns_the_matrices_inside_a_transformer_and_adamw_the_rest(tmp_pa
     assert not inside & others and len(inside | others) == len(names)
 
 
-def test_images_are_shown_as_the_architecture_says():
+def test_images_are_shown_as_the_architecture_says() -> None:
     model = made("test_resnet", mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3))
     images = drawn_dataset(4).images_NHWC
     by_hand = (images / 255 - np.array(model.architecture.mean)) / np.array(model.architecture.std)
@@ -145,24 +148,26 @@ def test_images_are_shown_as_the_architecture_says():
 
 
 @pytest.mark.parametrize(("name", "side"), [("resnet10t", 32), ("regnetx_002", 64)])
-def test_where_the_classifier_is_linear_over_the_mean_a_map_equals_its_closed_form(name, side):
+def test_where_the_classifier_is_linear_over_the_mean_a_map_equals_its_closed_form(name: str, side: int) -> None:
     subject = subject_of(made(name, side), side=side)
     seen, logits = _activations(subject)
+    model: Any = subject.stored.model
     coarse = subject.layers[-1]
     expected, maps = _closed_form(subject, seen[coarse], logits), subject.maps()[coarse]
     by_hand = torch.einsum(
         "nk,kc,nchw->nhw",
         (logits / TEMPERATURE).softmax(1) - functional.one_hot(torch.from_numpy(subject.label), 4),
-        subject.stored.model.get_classifier().weight.detach(),
+        model.get_classifier().weight.detach(),
         seen[coarse],
     ) / (maps[0].size * TEMPERATURE)
+    assert expected is not None
     scale = np.abs(expected).max((1, 2), keepdims=True)
     assert (np.abs(maps - expected) / scale).max() <= 1e-4
     assert (np.abs(maps - by_hand.numpy()) / scale).max() <= 1e-4
 
 
 @pytest.mark.parametrize("name", ["test_convnext", "test_efficientnet"])
-def test_elsewhere_there_is_no_closed_form_and_a_cell_is_the_slope_of_the_loss(name):
+def test_elsewhere_there_is_no_closed_form_and_a_cell_is_the_slope_of_the_loss(name: str) -> None:
     subject = subject_of(made(name))
     seen, logits = _activations(subject)
     assert _closed_form(subject, seen[subject.layers[-1]], logits) is None
@@ -172,7 +177,7 @@ def test_elsewhere_there_is_no_closed_form_and_a_cell_is_the_slope_of_the_loss(n
         assert np.abs(cell).max() > 0 and np.abs(slope - cell).max() <= 0.05 * np.abs(cell).max()
 
 
-def test_a_model_without_cells_has_no_maps_and_no_proofs_of_them(tmp_path):
+def test_a_model_without_cells_has_no_maps_and_no_proofs_of_them(tmp_path: Path) -> None:
     dataset, model = drawn_dataset(80), made("test_vit")
     assert Explainer(model, 32, TEMPERATURE).layers == []
     rows = np.arange(80)
@@ -192,7 +197,7 @@ def test_a_model_without_cells_has_no_maps_and_no_proofs_of_them(tmp_path):
     assert prove(subject_of(model), pl.LazyFrame(), seed=0, progress=quiet).is_empty()
 
 
-def test_layers_can_be_named(tmp_path):
+def test_layers_can_be_named(tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path, model="test_resnet", loss_map_layers=["layer2"])
     model = create_model(4, architecture_of(settings)).eval()
     maps = subject_of(model, 8).maps()
@@ -217,7 +222,7 @@ def test_layers_can_be_named(tmp_path):
         ("test_resnet", {"layers": ("fc",)}, [32], "the output of fc in test_resnet is no grid of cells"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(name, options, sides, sentence):
+def test_what_cannot_be_is_one_sentence(name: str, options: dict[str, Any], sides: list[int], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence) as caught:
         check(made(name, **options), sides)
     assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
@@ -229,7 +234,7 @@ def test_what_cannot_be_is_one_sentence(name, options, sides, sentence):
 @pytest.mark.parametrize(
     ("name", "side"), [("test_vit", 48), ("test_resnet", 96), ("resnet10t", 32), ("convnext_atto", 32)]
 )
-def test_a_checkpoint_is_loaded_as_the_network_it_is(tmp_path, name, side):
+def test_a_checkpoint_is_loaded_as_the_network_it_is(tmp_path: Path, name: str, side: int) -> None:
     model, path = made(name, side), tmp_path / "model.safetensors"
     save_checkpoint(model, path, {"classes": CLASSES, "dataset_id": "drawn"})
     loaded, facts = load_checkpoint(path, classes=CLASSES, dataset_id="drawn")
@@ -240,7 +245,7 @@ def test_a_checkpoint_is_loaded_as_the_network_it_is(tmp_path, name, side):
     assert map_layers(loaded) == map_layers(model)
 
 
-def test_a_checkpoint_from_before_models_had_names_is_a_resnet18_for_small_images(tmp_path):
+def test_a_checkpoint_from_before_models_had_names_is_a_resnet18_for_small_images(tmp_path: Path) -> None:
     model, path = made("resnet18"), tmp_path / "model.safetensors"
     save_checkpoint(model, path, {})
     facts = '{"architecture": "resnet18", "classes": ["a", "b", "c", "d"], "dataset_id": "old"}'

@@ -153,7 +153,7 @@ def test_a_column_that_is_missing_is_named(
 
 
 @pytest.mark.parametrize("other", [{"checkpoint": "a.safetensors"}, {"new_data": "folder"}])
-def test_predictions_and_a_model_of_our_own_exclude_each_other(other: dict[str, str]) -> None:
+def test_predictions_and_a_model_of_our_own_exclude_each_other(other: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(other))} is for a model that is run here"):
         load_settings(dataset={"source": "said.parquet", "predictions": {}}, **other)
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -18,7 +19,7 @@ from tests.support.browser import request
 from tests.support.commands import latentlake, latentlake_process, serving
 
 
-def test_config_prints_every_setting_as_json():
+def test_config_prints_every_setting_as_json() -> None:
     result = latentlake("config", "--preset", "smoke", LATENTLAKE_SEED="5")
     assert result.returncode == 0, result.stderr
     settings = json.loads(result.stdout)
@@ -39,31 +40,33 @@ def test_config_prints_every_setting_as_json():
         (["refresh", "--data-dir", "/nowhere"], 1, "/nowhere is not a folder"),
     ],
 )
-def test_wrong_calls_get_one_message_and_the_designed_exit_code(arguments, code, sentence, tmp_path):
+def test_wrong_calls_get_one_message_and_the_designed_exit_code(
+    arguments: list[str], code: int, sentence: str, tmp_path: Path
+) -> None:
     result = latentlake(*arguments, LATENTLAKE_LAKE=str(tmp_path / "lake"))
     assert result.returncode == code, result.stderr
     assert sentence in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_the_version_is_said_and_nothing_else():
+def test_the_version_is_said_and_nothing_else() -> None:
     result = latentlake("--version")
     assert (result.returncode, result.stdout) == (0, f"{importlib.metadata.version('latentlake')}\n"), result.stderr
 
 
-def test_help_shows_what_is_accepted():
+def test_help_shows_what_is_accepted() -> None:
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout
     assert "--debug" in shown and "--version" in shown
     assert "with a login in [auth]." in CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "200"}).stdout
 
 
-def test_debug_shows_the_traceback(tmp_path):
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     result = latentlake("--debug", "status", "--lake", str(tmp_path))
     assert result.returncode == 1
     assert "Traceback" in result.stderr
 
 
-def test_status_and_runs_tell_what_readers_see(tiny_lake):
+def test_status_and_runs_tell_what_readers_see(tiny_lake: str) -> None:
     status = latentlake("status", "--lake", tiny_lake)
     assert status.returncode == 0, status.stderr
     assert "20260101-000000-aaaaaa" in status.stdout
@@ -72,7 +75,7 @@ def test_status_and_runs_tell_what_readers_see(tiny_lake):
         assert "20260101-000000-aaaaaa" in listed and "Tiny drawings" in listed
 
 
-def test_an_empty_lake_says_what_to_do(empty_lake):
+def test_an_empty_lake_says_what_to_do(empty_lake: str) -> None:
     status = latentlake("status", "--lake", empty_lake, COLUMNS="0")
     assert status.returncode == 1
     assert f"no published run yet: run `latentlake refresh --lake {empty_lake}`" in status.stderr
@@ -81,19 +84,19 @@ def test_an_empty_lake_says_what_to_do(empty_lake):
     assert "has no published run yet" in runs.stdout
 
 
-def test_doctor_finds_this_machine_fit(tiny_lake):
+def test_doctor_finds_this_machine_fit(tiny_lake: str) -> None:
     result = latentlake("doctor", "--lake", tiny_lake)
     assert result.returncode == 0, result.stdout
     assert "has 1 published runs" in result.stdout
 
 
-def test_verify_checks_a_published_run_again(tiny_lake):
+def test_verify_checks_a_published_run_again(tiny_lake: str) -> None:
     result = latentlake("verify", "--lake", tiny_lake)
     assert result.returncode == 0, result.stderr
     assert "run 20260101-000000-aaaaaa: " in result.stdout and "passed" in result.stdout
 
 
-def test_verify_names_a_table_whose_rows_are_not_those_that_were_published(lake_copy):
+def test_verify_names_a_table_whose_rows_are_not_those_that_were_published(lake_copy: Path) -> None:
     runs = pl.read_delta(str(lake_copy / "runs"))
     promised = pl.element().struct.with_fields(rows=pl.field("rows") + 1)
     wrong = runs.with_columns(pl.col("tables").list.eval(promised))
@@ -104,7 +107,7 @@ def test_verify_names_a_table_whose_rows_are_not_those_that_were_published(lake_
     assert "Traceback" not in result.stderr
 
 
-def test_verify_fails_where_one_byte_is_not_as_it_was_published(lake_copy):
+def test_verify_fails_where_one_byte_is_not_as_it_was_published(lake_copy: Path) -> None:
     file = next((lake_copy / "findings").rglob("*.parquet"))
     content = file.read_bytes()
     file.write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
@@ -113,13 +116,13 @@ def test_verify_fails_where_one_byte_is_not_as_it_was_published(lake_copy):
     assert "is damaged: the files of findings are not those that were published. Restore" in result.stderr
 
 
-def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake):
+def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake: str) -> None:
     result = latentlake("verify", "--maps", "--lake", tiny_lake)
     assert result.returncode == 1
     assert "has no model in the lake: refresh again to store it" in result.stderr
 
 
-def test_proofs_are_the_same_to_the_last_bit_in_a_process_that_computed_nothing_before(drawn_folder):
+def test_proofs_are_the_same_to_the_last_bit_in_a_process_that_computed_nothing_before(drawn_folder: Path) -> None:
     program = (
         "from lake.store import Lake; from pipeline.progress import Progress; from pipeline.proofs import *; "
         f"run = Lake({str(drawn_folder / 'lake')!r}).run(); "
@@ -131,7 +134,7 @@ def test_proofs_are_the_same_to_the_last_bit_in_a_process_that_computed_nothing_
     assert again.equals(stored)
 
 
-def test_verify_measures_the_proofs_again_and_fails_where_one_is_missed(drawn_folder):
+def test_verify_measures_the_proofs_again_and_fails_where_one_is_missed(drawn_folder: Path) -> None:
     result = latentlake("verify", "--planted", "--lake", str(drawn_folder / "lake"), COLUMNS="200")
     stored = Lake(drawn_folder / "lake").run().scan("proofs").collect()
     planted = stored.filter(pl.col("subject") != "loss maps")
@@ -141,7 +144,7 @@ def test_verify_measures_the_proofs_again_and_fails_where_one_is_missed(drawn_fo
     assert all(name in result.stderr for name in missed["proof"])
 
 
-def test_serve_warns_once_beyond_loopback_without_a_login_and_not_on_loopback(tiny_lake):
+def test_serve_warns_once_beyond_loopback_without_a_login_and_not_on_loopback(tiny_lake: str) -> None:
     for host, warnings in {"127.0.0.1": 0, "0.0.0.0": 1}.items():
         with serving("--lake", tiny_lake, "--host", host) as (address, said):
             assert request(f"{address}/healthz")[0] == 200
@@ -149,7 +152,7 @@ def test_serve_warns_once_beyond_loopback_without_a_login_and_not_on_loopback(ti
         assert text.count("Warning: everybody who reaches this address") == warnings
 
 
-def test_a_service_manager_that_ends_serve_ends_the_pages(tiny_lake):
+def test_a_service_manager_that_ends_serve_ends_the_pages(tiny_lake: str) -> None:
     with serving("--lake", tiny_lake) as (address, _):
         assert request(f"{address}/healthz")[0] == 200
     with pytest.raises(ConnectionRefusedError):
@@ -157,7 +160,7 @@ def test_a_service_manager_that_ends_serve_ends_the_pages(tiny_lake):
 
 
 @pytest.mark.browser
-def test_serve_read_only_offers_no_reviews(tiny_lake, opened):
+def test_serve_read_only_offers_no_reviews(tiny_lake: str, opened: Any) -> None:
     with serving("--lake", tiny_lake, "--read-only") as (address, _):
         page = opened(f"{address}/data_quality")
         page.get_by_role("tab", name="Review queue").click()
@@ -165,7 +168,7 @@ def test_serve_read_only_offers_no_reviews(tiny_lake, opened):
         assert page.get_by_role("button", name="Label is fine").count() == 0
 
 
-def test_serve_stops_with_one_sentence_where_the_login_cannot_work(tiny_lake, tmp_path):
+def test_serve_stops_with_one_sentence_where_the_login_cannot_work(tiny_lake: str, tmp_path: Path) -> None:
     secrets = tmp_path / "secrets.toml"
     secrets.write_text("[auth]\nclient_id = 'a'\n")
     result = latentlake_process("serve", "--lake", tiny_lake, "--secrets", str(secrets), "--port", "0")
@@ -181,7 +184,7 @@ def test_files_that_are_named_may_be_below_home_and_must_be_on_this_machine(tmp_
     assert refused.returncode == 2 and "this is an address" in refused.stderr
 
 
-def test_init_writes_a_file_that_loads_and_overwrites_none(tmp_path):
+def test_init_writes_a_file_that_loads_and_overwrites_none(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     first = latentlake("init", str(path))
     assert first.returncode == 0 and str(path) in first.stdout, first.stderr
@@ -195,7 +198,7 @@ def test_init_writes_a_file_that_loads_and_overwrites_none(tmp_path):
     assert latentlake("init", str(tmp_path / "nowhere" / "a.toml")).returncode == 2
 
 
-def test_doctor_looks_for_the_images_that_the_settings_name(tmp_path):
+def test_doctor_looks_for_the_images_that_the_settings_name(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text(f'lake = "{tmp_path}/lake"\n[dataset]\nsource = "{tmp_path}/photos"\n')
     assert f"no  the dataset {tmp_path}/photos is missing" in latentlake("doctor", "--config", str(path)).stdout

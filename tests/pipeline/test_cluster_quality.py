@@ -1,5 +1,7 @@
 """Stability and agreement: high for planted clusters, low for a cloud without any; noise is no cluster."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,8 +11,10 @@ from pipeline.cluster_quality import agreement, assess, stability
 from pipeline.progress import Progress
 from tests.support.drawn import tiny_settings
 
+Assessed = tuple[dict[tuple[str, str, str], float], dict[str, list[float]]]
 
-def assessed(points: np.ndarray, folder: object) -> tuple[dict[tuple[str, str, str], float], dict[str, list[float]]]:
+
+def assessed(points: np.ndarray, folder: object) -> Assessed:
     """Values by method, measure and other method; stability of the clusters by method."""
     settings = tiny_settings(folder, kmeans_clusters=3)
     rows = normalize_rows(points.astype(np.float32))
@@ -23,12 +27,12 @@ def assessed(points: np.ndarray, folder: object) -> tuple[dict[tuple[str, str, s
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Assessed:
     rng = np.random.default_rng(0)
     return assessed(np.eye(8)[np.arange(300) % 3] * 8 + rng.normal(0, 1, (300, 8)), tmp_path_factory.mktemp("planted"))
 
 
-def test_planted_clusters_are_stable_over_halves_seeds_and_methods(planted):
+def test_planted_clusters_are_stable_over_halves_seeds_and_methods(planted: Assessed) -> None:
     values, stable = planted
     for method in ("kmeans", "bisecting"):
         assert values[method, "half_agreement", ""] > 0.95
@@ -40,14 +44,14 @@ def test_planted_clusters_are_stable_over_halves_seeds_and_methods(planted):
     assert len(stable["kmeans"]) == 3
 
 
-def test_a_cloud_without_clusters_is_not_stable(tmp_path):
+def test_a_cloud_without_clusters_is_not_stable(tmp_path: Path) -> None:
     values, stable = assessed(np.random.default_rng(1).normal(size=(300, 8)), tmp_path)
     assert values["kmeans", "half_agreement", ""] < 0.6
     assert min(stable["kmeans"]) < 0.75
     assert values["kmeans", "silhouette", ""] < 0.3
 
 
-def test_noise_is_left_out_of_an_agreement_and_of_stability():
+def test_noise_is_left_out_of_an_agreement_and_of_stability() -> None:
     first, second = np.array([0, 0, 1, 1, -1, -1]), np.array([1, 1, 0, 0, 0, 1])
     assert agreement(first, second) == 1
     assert np.isnan(agreement(first, np.full(6, -1)))
@@ -56,12 +60,12 @@ def test_noise_is_left_out_of_an_agreement_and_of_stability():
     assert stability(first, [(rows, np.array([0, -1, 1, 1]))]).tolist() == [0.5, 0.5]
 
 
-def test_a_method_without_clusters_has_no_stability():
+def test_a_method_without_clusters_has_no_stability() -> None:
     noise = np.full(6, -1)
     assert stability(noise, [(np.arange(6), noise)]).tolist() == []
 
 
-def test_noise_alone_has_no_figures_but_its_share(tmp_path):
+def test_noise_alone_has_no_figures_but_its_share(tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path, kmeans_clusters=2, hdbscan_min_cluster_size=60)
     points = normalize_rows(np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32))
     found = {c.method: c.cluster for c in compute_clusterings(points, settings)}

@@ -1,25 +1,33 @@
 """The proof of the list of copies: what is planted is found by the real detector, and missed where it is blinded."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from pipeline import copy_proofs, duplicates
 from pipeline.copy_proofs import CHANGES, prove_duplicates
+from pipeline.executor import Batch
 from pipeline.progress import Progress
+from pipeline.score import Scorer
 
 
-class Flat:
+class Flat(Scorer):
     """A scorer that sees the mean colour of each quarter of an image."""
 
-    def __call__(self, batch):
+    def __init__(self) -> None:
+        pass  # it has no model
+
+    def __call__(self, batch: Batch) -> Batch:
         images = batch["images_NHWC"].astype(np.float32)
         quarters = [images[:, y : y + 16, x : x + 16].mean((1, 2)) for y in (0, 16) for x in (0, 16)]
         return {"embedding": np.concatenate(quarters, axis=1)}
 
 
 @pytest.fixture(scope="module")
-def images():
+def images() -> NDArray[np.uint8]:
     """Random pictures whose detail falls off with its fineness as that of photographs does."""
     rng = np.random.default_rng(0)
     y, x = np.fft.fftfreq(32)[:, None], np.fft.fftfreq(32)
@@ -30,7 +38,7 @@ def images():
     return np.repeat((128 + 45 * light).clip(0, 255).astype(np.uint8)[..., None], 3, axis=3)
 
 
-def proven(images):
+def proven(images: NDArray[np.uint8]) -> dict[str, dict[str, Any]]:
     split = np.array(["train"] * 90 + ["test"] * 30)
     known = pl.DataFrame(schema={"sample_id": pl.Int64, "duplicate_id": pl.Int64})
     embedding = Flat()({"images_NHWC": images})["embedding"]
@@ -38,15 +46,17 @@ def proven(images):
     return {row["proof"]: row for row in found.iter_rows(named=True)}
 
 
-def test_planted_copies_are_found_and_nothing_else(images):
+def test_planted_copies_are_found_and_nothing_else(images: NDArray[np.uint8]) -> None:
     rows = proven(images)
     assert set(rows) == {*(f"recall, {name}" for name in CHANGES), "precision"}
     assert all(row["holds"] for row in rows.values()), rows
     assert rows["recall, exact"]["n"] == 90 and rows["recall, exact"]["value"] == 1
 
 
-def test_a_detector_that_only_knows_equal_bytes_misses_changed_copies(images, monkeypatch):
-    def equal_only(first, second):
+def test_a_detector_that_only_knows_equal_bytes_misses_changed_copies(
+    images: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def equal_only(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float64]:
         return (first == second).all((1, 2, 3)).astype(float)
 
     monkeypatch.setattr(duplicates, "likeness", equal_only)
@@ -55,7 +65,7 @@ def test_a_detector_that_only_knows_equal_bytes_misses_changed_copies(images, mo
     assert not any(rows[f"recall, {name}"]["holds"] for name in ("mirrored", "shifted", "compressed"))
 
 
-def test_a_shift_by_two_pixels_keeps_the_size(images):
+def test_a_shift_by_two_pixels_keeps_the_size(images: NDArray[np.uint8]) -> None:
     moved = copy_proofs._shifted(images[0])
     assert moved.shape == images[0].shape
     assert (moved[2:, 2:] == images[0][:-2, :-2]).all()

@@ -11,6 +11,7 @@ from pipeline.data_findings import find_in_data
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from tests.support.drawn import tiny_settings
+from tests.support.numbers import number
 from tests.support.random_samples import make_samples
 
 SIZE = 4000
@@ -93,8 +94,8 @@ def test_more_confident_contradictions_than_the_confidence_allows_are_doubtful_l
     (row,) = found_in(planted, settings).filter(kind="mislabeled").iter_rows(named=True)
     assert (row["n"], row["confirmed"]) == (planted.filter(flipped).height, True)
     sure = planted.filter(pl.col("out_of_sample") & pl.col("label").is_not_null() & (pl.col("confidence") >= 0.95))
-    expected = (1 - sure["confidence"]).sum()
-    assert row["lift"] == pytest.approx((~sure["correct"]).sum() / expected)
+    expected = number((1 - sure["confidence"]).sum())
+    assert row["lift"] == pytest.approx(number((~sure["correct"]).sum()) / expected)
     assert row["lift_low"] < row["lift"] < row["lift_high"]
 
 

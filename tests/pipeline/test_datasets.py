@@ -12,7 +12,7 @@ LABEL = np.tile(np.arange(10), 6000)
 OFFICIAL_TEST = np.arange(60_000) >= 50_000
 
 
-def test_the_official_train_gives_a_tenth_to_validation_and_the_test_gives_up_the_unlabeled():
+def test_the_official_train_gives_a_tenth_to_validation_and_the_test_gives_up_the_unlabeled() -> None:
     split = assign_splits(LABEL, OFFICIAL_TEST, unlabeled=1000, seed=0)
     names, counts = np.unique(split, return_counts=True)
     assert dict(zip(names, counts, strict=True)) == {
@@ -21,25 +21,25 @@ def test_the_official_train_gives_a_tenth_to_validation_and_the_test_gives_up_th
     assert set(split[OFFICIAL_TEST]) == {"test", "unlabeled"}
 
 
-def test_every_split_has_every_class_in_its_share():
+def test_every_split_has_every_class_in_its_share() -> None:
     split = assign_splits(LABEL, OFFICIAL_TEST, unlabeled=1000, seed=3)
     for name in ("train", "validation", "test", "unlabeled"):
         counts = np.bincount(LABEL[split == name])
         assert counts.max() - counts.min() <= 1, name
 
 
-def test_equal_seeds_give_equal_splits_and_others_do_not():
+def test_equal_seeds_give_equal_splits_and_others_do_not() -> None:
     first, again, other = (assign_splits(LABEL, OFFICIAL_TEST, unlabeled=1000, seed=s) for s in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_withholding_most_test_labels_is_refused():
+def test_withholding_most_test_labels_is_refused() -> None:
     with pytest.raises(UserError, match="unlabeled = 6000 would withhold more than half"):
         assign_splits(LABEL, OFFICIAL_TEST, unlabeled=6000, seed=0)
 
 
-def test_a_small_set_keeps_all_splits_and_classes():
+def test_a_small_set_keeps_all_splits_and_classes() -> None:
     split = assign_splits(LABEL, OFFICIAL_TEST, unlabeled=1000, seed=0)
     rows = choose_samples(LABEL, split, limit=2000, seed=0)
     assert len(rows) == 2000
@@ -49,7 +49,7 @@ def test_a_small_set_keeps_all_splits_and_classes():
     assert np.bincount(LABEL[rows]).tolist() == [200] * 10
 
 
-def test_the_samples_table_keeps_its_contract_and_withholds_labels():
+def test_the_samples_table_keeps_its_contract_and_withholds_labels() -> None:
     frame = drawn_dataset(200).frame
     checked = Samples.validate(frame, cast=True)
     unlabeled = checked.filter(checked["split"] == "unlabeled")

@@ -10,6 +10,7 @@ from lake.store import Lake
 from pipeline.describe import summarize
 from pipeline.progress import Progress
 from pipeline.settings import Settings
+from tests.support.numbers import mean
 from tests.support.tiny_lake import build_tiny_lake
 
 SETTINGS = Settings(permutations=2000, min_group_size=20)
@@ -56,7 +57,7 @@ def test_each_number_is_that_of_the_rows_in_whatever_order_they_come(samples: pl
             assert (row["mean_loss"], row["lift"], row["adjusted_p"]) == (None, None, None)
         else:
             assert row["mean_loss"] == pytest.approx(loss.mean())
-            assert row["lift"] == pytest.approx(loss.mean() / held_out["loss"].mean())
+            assert row["lift"] == pytest.approx(mean(loss) / mean(held_out["loss"]))
 
 
 def test_the_cluster_whose_loss_is_raised_is_the_one_that_is_found(samples: pl.DataFrame) -> None:

@@ -14,7 +14,7 @@ def show(dynamics: Dynamics, rows: list[int], logits: list[list[float]]) -> None
     dynamics.add(np.array(rows), torch.tensor(logits), torch.zeros(len(rows), dtype=torch.int64))
 
 
-def test_margins_probabilities_and_forgetting_are_those_of_the_logits():
+def test_margins_probabilities_and_forgetting_are_those_of_the_logits() -> None:
     dynamics = Dynamics(3)
     for logits in (RIGHT, WRONG, RIGHT, WRONG):
         show(dynamics, [0], [logits])
@@ -30,7 +30,7 @@ def test_margins_probabilities_and_forgetting_are_those_of_the_logits():
     assert last["times_forgotten"] == 0 and last["variability"] == pytest.approx(0, abs=1e-7)
 
 
-def test_a_loaded_state_goes_on_as_if_never_interrupted():
+def test_a_loaded_state_goes_on_as_if_never_interrupted() -> None:
     whole, first = Dynamics(2), Dynamics(2)
     for dynamics in (whole, first):
         show(dynamics, [0, 1], [RIGHT, WRONG])
@@ -42,7 +42,7 @@ def test_a_loaded_state_goes_on_as_if_never_interrupted():
     assert first.frame(np.arange(2))["times_seen"].to_list() == [1, 1]
 
 
-def test_a_planted_wrong_label_has_the_smallest_margin():
+def test_a_planted_wrong_label_has_the_smallest_margin() -> None:
     rng = np.random.default_rng(0)
     truth = np.arange(60) % 3
     label = truth.copy()

@@ -1,11 +1,17 @@
 """Loss maps: equal to the closed form, to finite differences, signed, and the same bytes twice."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
+from pipeline.datasets import Dataset
+from pipeline.executor import Batch
 from pipeline.explain import ExplainedModel, Explainer, choose_maps
 from pipeline.model import load_checkpoint, normalize, resize
 from pipeline.score import Scorer
@@ -15,26 +21,27 @@ TEMPERATURE = 1.6
 
 
 @pytest.fixture(scope="module")
-def model(drawn_folder):
+def model(drawn_folder: Path) -> Any:
     """The classifier trained on the drawn dataset."""
     (checkpoint,) = (drawn_folder / "work").glob("train-*/model.safetensors")
     return load_checkpoint(checkpoint, classes=CLASSES, dataset_id=drawn_dataset().dataset_id)[0]
 
 
 @pytest.fixture(scope="module")
-def batch():
+def batch() -> Batch:
     dataset = drawn_dataset(24)
     return {"sample_id": dataset.sample_id, "images_NHWC": dataset.images_NHWC, "target": np.arange(24) % 4}
 
 
 @pytest.fixture(scope="module")
-def maps(model, batch):
+def maps(model: Any, batch: Batch) -> Batch:
     return Explainer(model, 32, TEMPERATURE)(batch)
 
 
-def activations(model, batch):
+def activations(model: Any, batch: Batch) -> dict[str, torch.Tensor]:
     """Output of layer3 and of layer4 as the explained model sees them."""
-    layers, seen = ["layer3", "layer4"], {}
+    layers = ["layer3", "layer4"]
+    seen: dict[str, torch.Tensor] = {}
     explained = ExplainedModel(model, layers)
     for n, output in zip(layers, explained.outputs, strict=True):
         output.register_forward_hook(lambda _m, _i, o, n=n: seen.__setitem__(n, o.detach()))
@@ -42,12 +49,12 @@ def activations(model, batch):
     return seen
 
 
-def test_maps_have_one_signed_value_a_cell(maps):
+def test_maps_have_one_signed_value_a_cell(maps: Batch) -> None:
     assert maps["layer3"].shape == (24, 8, 8) and maps["layer4"].shape == (24, 4, 4)
     assert maps["layer4"].min() < 0 < maps["layer4"].max()
 
 
-def test_at_the_last_layer_the_map_equals_its_closed_form(model, batch, maps):
+def test_at_the_last_layer_the_map_equals_its_closed_form(model: Any, batch: Batch, maps: Batch) -> None:
     a_NCHW = activations(model, batch)["layer4"]
     with torch.no_grad():
         p_NK = (model.forward_head(a_NCHW) / TEMPERATURE).softmax(1)
@@ -58,7 +65,7 @@ def test_at_the_last_layer_the_map_equals_its_closed_form(model, batch, maps):
     assert ((torch.from_numpy(maps["layer4"]) - expected).abs() / scale).max() <= 1e-4
 
 
-def test_a_cell_equals_the_finite_difference_of_the_loss(model, batch, maps):
+def test_a_cell_equals_the_finite_difference_of_the_loss(model: Any, batch: Batch, maps: Batch) -> None:
     a_NCHW = activations(model, batch)["layer3"].double()
     head = model.double()
     target = torch.from_numpy(batch["target"])
@@ -81,18 +88,18 @@ def test_a_cell_equals_the_finite_difference_of_the_loss(model, batch, maps):
         model.float()
 
 
-def test_the_same_input_gives_the_same_bytes(model, batch, maps):
+def test_the_same_input_gives_the_same_bytes(model: Any, batch: Batch, maps: Batch) -> None:
     again = Explainer(model, 32, TEMPERATURE)(batch)
     assert again["layer3"].tobytes() == maps["layer3"].tobytes()
     assert again["layer4"].tobytes() == maps["layer4"].tobytes()
 
 
-def test_a_map_depends_on_no_other_sample_of_the_batch(model, batch, maps):
+def test_a_map_depends_on_no_other_sample_of_the_batch(model: Any, batch: Batch, maps: Batch) -> None:
     alone = Explainer(model, 32, TEMPERATURE)({key: values[3:4] for key, values in batch.items()})
     assert np.allclose(alone["layer4"][0], maps["layer4"][3], rtol=0.05, atol=1e-3)
 
 
-def test_images_are_scored_and_explained_at_the_asked_resolution(model, batch):
+def test_images_are_scored_and_explained_at_the_asked_resolution(model: Any, batch: Batch) -> None:
     small = batch | {"images_NHWC": resize(torch.from_numpy(batch["images_NHWC"]), 16).numpy()}
     shown, expected = Explainer(model, 16, TEMPERATURE)(batch), Explainer(model, 16, TEMPERATURE)(small)
     assert shown["layer3"].shape == (24, 4, 4) and shown["layer4"].shape == (24, 2, 2)
@@ -101,13 +108,13 @@ def test_images_are_scored_and_explained_at_the_asked_resolution(model, batch):
     assert (Scorer(model, 16)(batch)["logits"] != Scorer(model, 32)(batch)["logits"]).any()
 
 
-def test_resizing_averages_over_area():
+def test_resizing_averages_over_area() -> None:
     stripes = (torch.arange(32) % 2 * 200).to(torch.uint8).reshape(1, 1, 32, 1).expand(1, 32, 32, 3)
     assert resize(stripes, 32) is stripes
     assert resize(stripes, 16)[:, :, 1:-1].unique().tolist() == [100]
 
 
-def test_the_map_of_a_margin_is_the_difference_of_the_maps_of_two_losses(model, batch):
+def test_the_map_of_a_margin_is_the_difference_of_the_maps_of_two_losses(model: Any, batch: Batch) -> None:
     """log p_a - log p_b is the loss of b less that of a, and a map is linear in what it explains."""
     explainer = Explainer(model, 32, TEMPERATURE)
     target, behind = batch["target"], (batch["target"] + 1) % 4
@@ -121,7 +128,9 @@ def test_the_map_of_a_margin_is_the_difference_of_the_maps_of_two_losses(model, 
 # --- which maps are computed
 
 
-def predictions(dataset, rows, predicted, *, fold=None):
+def predictions(
+    dataset: Dataset, rows: NDArray[np.int64], predicted: NDArray[np.int64], *, fold: int | None = None
+) -> pl.DataFrame:
     """Rows of the table `predictions` where class `predicted` has .7."""
     probabilities = np.full((len(rows), 4), 0.1)
     probabilities[np.arange(len(rows)), predicted] = 0.7
@@ -139,7 +148,7 @@ def predictions(dataset, rows, predicted, *, fold=None):
     )
 
 
-def test_held_out_samples_explain_their_label_and_contradicted_ones_their_prediction_too():
+def test_held_out_samples_explain_their_label_and_contradicted_ones_their_prediction_too() -> None:
     dataset = drawn_dataset(400)
     test, unlabeled, train = (dataset.rows(split)[:2] for split in ("test", "unlabeled", "train"))
     rows = np.sort(np.concatenate([test, unlabeled, train]))
@@ -158,7 +167,7 @@ def test_held_out_samples_explain_their_label_and_contradicted_ones_their_predic
     assert losses == pytest.approx([-np.log(0.7), -np.log(0.1)], abs=1e-6)
 
 
-def test_each_sample_is_explained_by_the_model_that_scored_it():
+def test_each_sample_is_explained_by_the_model_that_scored_it() -> None:
     dataset = drawn_dataset(400)
     rows = dataset.rows("train")[:3]
     chosen = choose_maps(dataset, predictions(dataset, rows, (dataset.label[rows] + 1) % 4, fold=2))

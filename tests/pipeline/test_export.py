@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +19,9 @@ from tests.support.commands import latentlake
 from tests.support.tiny_lake import RUN_ID
 
 
-def test_the_report_is_written_under_the_name_of_the_run(tiny_lake, tmp_path, monkeypatch):
+def test_the_report_is_written_under_the_name_of_the_run(
+    tiny_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     written = export(Lake(tiny_lake).run(), None)
     assert written.path == Path(f"latentlake-{RUN_ID}.html")
@@ -27,7 +30,7 @@ def test_the_report_is_written_under_the_name_of_the_run(tiny_lake, tmp_path, mo
     assert written.to_sentence().startswith(f"latentlake-{RUN_ID}.html: the report of run {RUN_ID}, ")
 
 
-def test_the_command_writes_the_report_of_the_run_that_is_named(changed_lake, tmp_path):
+def test_the_command_writes_the_report_of_the_run_that_is_named(changed_lake: str, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     for run_id in (LATER, EARLIER):
         result = latentlake("export", str(file), "--run", run_id, "--force", "--lake", changed_lake)
@@ -36,7 +39,7 @@ def test_the_command_writes_the_report_of_the_run_that_is_named(changed_lake, tm
         assert f"report of run {run_id}</title>" in file.read_text()
 
 
-def test_rows_are_those_that_meet_the_condition(tiny_lake, rows, tmp_path):
+def test_rows_are_those_that_meet_the_condition(tiny_lake: str, rows: pl.DataFrame, tmp_path: Path) -> None:
     run = Lake(tiny_lake).run()
     expected = rows.filter(pl.col("label") == "cat", pl.col("loss") > 2)["sample_id"].to_list()
     for ending, read in ((".csv", pl.read_csv), (".parquet", pl.read_parquet)):
@@ -47,13 +50,13 @@ def test_rows_are_those_that_meet_the_condition(tiny_lake, rows, tmp_path):
         assert f"{len(expected)} samples of run {RUN_ID}" in written.to_sentence()
 
 
-def test_without_a_condition_all_rows_are_written(tiny_lake, rows, tmp_path):
+def test_without_a_condition_all_rows_are_written(tiny_lake: str, rows: pl.DataFrame, tmp_path: Path) -> None:
     written = export(Lake(tiny_lake).run(), tmp_path / "samples.parquet")
     assert pl.read_parquet(written.path)["sample_id"].to_list() == rows["sample_id"].to_list()
 
 
 @pytest.mark.parametrize("chart", ["map", "confusion"])
-def test_a_chart_is_written_as_svg_and_as_png(chart, tiny_lake, tmp_path):
+def test_a_chart_is_written_as_svg_and_as_png(chart: str, tiny_lake: str, tmp_path: Path) -> None:
     run = Lake(tiny_lake).run()
     assert export(run, tmp_path / f"{chart}.svg").path.read_text().startswith("<svg ")
     assert export(run, tmp_path / f"{chart}.png").path.read_bytes().startswith(b"\x89PNG")
@@ -72,7 +75,9 @@ def test_a_chart_is_written_as_svg_and_as_png(chart, tiny_lake, tmp_path):
         (".csv", "loss > 2", ".csv is an ending without a name: write one before it."),
     ],
 )
-def test_what_cannot_be_written_is_said_and_nothing_is_written(name, condition, sentence, tiny_lake, tmp_path):
+def test_what_cannot_be_written_is_said_and_nothing_is_written(
+    name: str, condition: str | None, sentence: str, tiny_lake: str, tmp_path: Path
+) -> None:
     with pytest.raises(UserError) as caught:
         export(Lake(tiny_lake).run(), tmp_path / name, condition=condition)
     assert sentence in str(caught.value)
@@ -80,7 +85,7 @@ def test_what_cannot_be_written_is_said_and_nothing_is_written(name, condition, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_there_is_kept_unless_it_is_forced(tiny_lake, tmp_path):
+def test_a_file_that_is_there_is_kept_unless_it_is_forced(tiny_lake: str, tmp_path: Path) -> None:
     file, run = tmp_path / "report.html", Lake(tiny_lake).run()
     file.write_text("mine")
     with pytest.raises(UserError, match=r"report\.html exists: name another file, or overwrite it with --force"):
@@ -105,7 +110,9 @@ def write_settings(file: Path, _: str, *, force: bool) -> None:
 
 @pytest.mark.parametrize("write", [write_report, write_settings])
 @pytest.mark.parametrize("before", [None, "mine"])
-def test_a_full_disk_leaves_what_was_there_and_nothing_else(write, before, tiny_lake, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_what_was_there_and_nothing_else(
+    write: Callable[..., None], before: str | None, tiny_lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "named.html"
     if before:
         file.write_text(before)
@@ -116,13 +123,15 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(write, before, tiny_
 
 
 @pytest.mark.parametrize("write", [write_report, write_settings])
-def test_what_is_no_plain_file_is_not_overwritten(write, tiny_lake, tmp_path):
+def test_what_is_no_plain_file_is_not_overwritten(write: Callable[..., None], tiny_lake: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.html")
     with pytest.raises(UserError, match=r"pipe\.html is no plain file: name another"):
         write(tmp_path / "pipe.html", tiny_lake, force=True)
 
 
-def test_a_file_has_the_permissions_of_other_new_files_or_of_the_one_it_replaces(tiny_lake, tmp_path):
+def test_a_file_has_the_permissions_of_other_new_files_or_of_the_one_it_replaces(
+    tiny_lake: str, tmp_path: Path
+) -> None:
     (tmp_path / "new").touch()
     (tmp_path / "kept.toml").touch(0o600)
     (tmp_path / "link.toml").symlink_to(tmp_path / "kept.toml")
@@ -133,12 +142,12 @@ def test_a_file_has_the_permissions_of_other_new_files_or_of_the_one_it_replaces
     assert (tmp_path / "link.toml").is_symlink() and (tmp_path / "kept.toml").read_text() == init_file.TEMPLATE
 
 
-def test_a_filter_that_no_sample_fits_is_said(tiny_lake, tmp_path):
+def test_a_filter_that_no_sample_fits_is_said(tiny_lake: str, tmp_path: Path) -> None:
     written = export(Lake(tiny_lake).run(), tmp_path / "none.csv", condition="loss > 1000")
     assert f"0 samples of run {RUN_ID}, as none fits the filter loss > 1000, " in written.to_sentence()
 
 
-def test_the_command_says_in_one_line_what_is_wrong(tiny_lake, empty_lake, tmp_path):
+def test_the_command_says_in_one_line_what_is_wrong(tiny_lake: str, empty_lake: str, tmp_path: Path) -> None:
     file = str(tmp_path / "report.html")
     calls = {
         ("export", file, "--run", "no-such-run", "--lake", tiny_lake): (1, "has no run 'no-such-run'"),

@@ -13,6 +13,7 @@ from pipeline.settings import Settings
 from pipeline.statements import Density
 from pipeline.triage import HIGH_LOSS
 from tests.support.drawn import tiny_settings
+from tests.support.numbers import mean
 from tests.support.random_samples import make_samples
 
 QUIET = Progress(quiet=True)
@@ -28,11 +29,11 @@ def find(samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return tiny_settings(tmp_path_factory.mktemp("findings"), permutations=20_000)
 
 
-def test_a_planted_hard_class_is_found_confirmed_and_counted(settings):
+def test_a_planted_hard_class_is_found_confirmed_and_counted(settings: Settings) -> None:
     samples = make_samples(0, hard="cat")
     found = find(samples, settings)
     top = found.filter(pl.col("kind") == "class").row(0, named=True)
@@ -40,12 +41,12 @@ def test_a_planted_hard_class_is_found_confirmed_and_counted(settings):
     held_out = samples.filter(HELD_OUT)
     cats = held_out.filter(pl.col("label") == "cat")
     assert (top["n"], top["errors"]) == (len(cats), int((~cats["correct"]).sum()))
-    assert top["lift"] == pytest.approx(cats["loss"].mean() / held_out["loss"].mean())
+    assert top["lift"] == pytest.approx(mean(cats["loss"]) / mean(held_out["loss"]))
     assert top["lift_low"] < top["lift"] < top["lift_high"]
     assert found.filter(pl.col("kind") == "class").height == 1
 
 
-def test_the_filter_of_every_finding_reproduces_its_members(settings):
+def test_the_filter_of_every_finding_reproduces_its_members(settings: Settings) -> None:
     samples = make_samples(1, hard="dog")
     found = find(samples, settings)
     assert len(found)
@@ -55,7 +56,7 @@ def test_the_filter_of_every_finding_reproduces_its_members(settings):
         assert set(row["example_ids"]) <= set(members["sample_id"])
 
 
-def test_every_number_of_every_finding_is_that_of_its_members(settings):
+def test_every_number_of_every_finding_is_that_of_its_members(settings: Settings) -> None:
     samples = make_samples(16, size=3000, hard="dog")
     sure = pl.col("label").is_null() & (pl.col("cluster_kmeans") == 1)
     samples = samples.with_columns(
@@ -79,7 +80,7 @@ def test_every_number_of_every_finding_is_that_of_its_members(settings):
         in_class = everyone.filter(pl.col("label") == labels[0]) if "label.is." in row["filter"] else everyone
         assert (row["n"], row["population"]) == (len(members), len(in_class))
         assert (row["mean_loss"], row["median_loss"]) == pytest.approx((members[value].mean(), members[value].median()))
-        assert row["lift"] == pytest.approx(members[value].mean() / everyone[value].mean())
+        assert row["lift"] == pytest.approx(mean(members[value]) / mean(everyone[value]))
         assert row["severity"] == pytest.approx((members[value] - everyone[value].mean()).sum())
         assert row["errors"] == (None if unlabeled else (~members["correct"]).sum())
         wrong = members.filter(~pl.col("correct")).group_by("label", "predicted").len()
@@ -95,26 +96,26 @@ def test_every_number_of_every_finding_is_that_of_its_members(settings):
 
 
 @pytest.mark.long
-def test_on_losses_without_structure_nothing_is_flagged_in_most_runs(settings):
+def test_on_losses_without_structure_nothing_is_flagged_in_most_runs(settings: Settings) -> None:
     flagged = sum(len(find(make_samples(100 + seed), settings)) > 0 for seed in range(20))
     assert flagged <= 4
 
 
-def test_in_sample_losses_never_count(settings):
+def test_in_sample_losses_never_count(settings: Settings) -> None:
     samples = make_samples(2)
     raised = pl.when(~pl.col("out_of_sample")).then(pl.col("loss") + 50).otherwise(pl.col("loss"))
     first = find(samples, settings)
     assert find(samples.with_columns(raised.alias("loss")), settings).equals(first)
 
 
-def test_a_table_without_findings_still_has_its_columns(settings):
+def test_a_table_without_findings_still_has_its_columns(settings: Settings) -> None:
     samples = make_samples(3).with_columns(pl.lit(0.5).alias("loss"))
     found = find(samples, settings)
     assert found.height == 0
     assert {"finding_id", "lift", "filter", "confirmed"} <= set(found.columns)
 
 
-def test_class_matched_groups_are_not_flagged_for_their_classes(settings):
+def test_class_matched_groups_are_not_flagged_for_their_classes(settings: Settings) -> None:
     """A cluster of cats is hard only because cats are: the matched p says so."""
     samples = make_samples(4, size=4000, hard="cat")
     in_cluster = (pl.col("label") == "cat") & (pl.col("sample_id") % 3 == 0)
@@ -128,7 +129,7 @@ def test_class_matched_groups_are_not_flagged_for_their_classes(settings):
     assert row["p"] < 0.01 < row["class_matched_p"]
 
 
-def test_every_group_is_what_its_filter_says(settings):
+def test_every_group_is_what_its_filter_says(settings: Settings) -> None:
     samples = make_samples(8, size=2400).filter(HELD_OUT)
     groups = all_groups(samples, at_least=20)
     assert {group.kind for group in groups} == {"class", "cluster", "confusion", "slice"}
@@ -137,7 +138,7 @@ def test_every_group_is_what_its_filter_says(settings):
         assert members["sample_id"].to_list() == samples["sample_id"].gather(np.sort(group.rows)).to_list(), group.name
 
 
-def test_a_hard_value_and_a_hard_end_of_columns_of_the_source_are_found(settings):
+def test_a_hard_value_and_a_hard_end_of_columns_of_the_source_are_found(settings: Settings) -> None:
     samples = make_samples(11, size=4000)
     rng = np.random.default_rng(0)
     iso = pl.Series(rng.uniform(100, 800, 4000)).set(pl.Series(rng.random(4000) < 0.1), None)
@@ -158,7 +159,7 @@ def test_a_hard_value_and_a_hard_end_of_columns_of_the_source_are_found(settings
     assert not plain["filter"].str.contains("camera|iso").any()
 
 
-def test_a_hard_end_of_a_property_is_found_in_its_class_only(settings):
+def test_a_hard_end_of_a_property_is_found_in_its_class_only(settings: Settings) -> None:
     samples = make_samples(9, size=6000)
     low = (pl.col("label") == "dog") & (pl.col("contrast") <= samples.filter(label="dog")["contrast"].quantile(0.1))
     found = find(samples.with_columns(pl.when(low).then(pl.col("loss") + 2).otherwise("loss").alias("loss")), settings)
@@ -172,7 +173,7 @@ def test_a_hard_end_of_a_property_is_found_in_its_class_only(settings):
     assert not found["filter"].str.contains("label.is.(cat|ship|truck)").any()
 
 
-def test_a_slice_that_is_hard_only_because_its_class_is_hard_is_no_finding(settings):
+def test_a_slice_that_is_hard_only_because_its_class_is_hard_is_no_finding(settings: Settings) -> None:
     samples = make_samples(10, size=4000, hard="cat")
     colour = pl.when(pl.col("label") == "cat").then(pl.col("contrast") + 60).otherwise("contrast")
     found = find(samples.with_columns(colour.alias("contrast")), settings)
@@ -180,7 +181,7 @@ def test_a_slice_that_is_hard_only_because_its_class_is_hard_is_no_finding(setti
     assert found.filter(pl.col("kind") == "slice").is_empty()
 
 
-def test_errors_spread_evenly_over_the_other_classes_are_no_confusion(settings):
+def test_errors_spread_evenly_over_the_other_classes_are_no_confusion(settings: Settings) -> None:
     samples = make_samples(11, size=8000)
     raised = samples.with_columns(pl.when(~pl.col("correct")).then(pl.col("loss") + 2).otherwise("loss").alias("loss"))
     assert find(raised, settings).filter(pl.col("kind") == "confusion").is_empty()
@@ -190,7 +191,7 @@ def test_errors_spread_evenly_over_the_other_classes_are_no_confusion(settings):
     assert found["confirmed"].to_list() == [True]
 
 
-def test_unlabeled_groups_of_high_expected_loss_say_how_many_to_label_first(settings):
+def test_unlabeled_groups_of_high_expected_loss_say_how_many_to_label_first(settings: Settings) -> None:
     samples = make_samples(12, size=6000)
     unsure = pl.col("label").is_null() & (pl.col("cluster_kmeans") == 3)
     samples = samples.with_columns(
@@ -203,7 +204,7 @@ def test_unlabeled_groups_of_high_expected_loss_say_how_many_to_label_first(sett
     assert row["action"].startswith(f"Label the {row['more_images']} ")
 
 
-def test_the_other_half_decides_whether_a_finding_is_confirmed(settings):
+def test_the_other_half_decides_whether_a_finding_is_confirmed(settings: Settings) -> None:
     samples = make_samples(13, size=4000)
     half = findings.split_in_half(samples["sample_id"].to_numpy())
     only_here = pl.lit(pl.Series(half)) & (pl.col("label") == "ship")
@@ -212,7 +213,7 @@ def test_the_other_half_decides_whether_a_finding_is_confirmed(settings):
     assert (ships["name"], ships["confirmed"]) == ("Ship images", False)
 
 
-def test_a_group_of_which_the_other_half_has_too_few_is_neither_confirmed_nor_refuted(settings):
+def test_a_group_of_which_the_other_half_has_too_few_is_neither_confirmed_nor_refuted(settings: Settings) -> None:
     samples = make_samples(14, size=4000)
     half = findings.split_in_half(samples["sample_id"].to_numpy())
     kept = pl.when((pl.col("cluster_kmeans") == 2) & ~pl.lit(pl.Series(half))).then(1).otherwise("cluster_kmeans")
@@ -225,7 +226,7 @@ def test_a_group_of_which_the_other_half_has_too_few_is_neither_confirmed_nor_re
     assert standing["confirmed"].fill_null(False).is_sorted(descending=True)
 
 
-def test_what_is_the_same_samples_is_one_finding(settings):
+def test_what_is_the_same_samples_is_one_finding(settings: Settings) -> None:
     samples = make_samples(15, size=3000, hard="cat")
     same = pl.when(pl.col("label") == "cat").then(0).otherwise(pl.col("cluster_kmeans") + 1)
     samples = samples.with_columns(same.alias("cluster_kmeans"))
@@ -239,7 +240,7 @@ def test_what_is_the_same_samples_is_one_finding(settings):
     assert cats["covered_by"].null_count() == 1
 
 
-def test_how_many_more_images_would_make_the_vote_around_the_hard_ones_even():
+def test_how_many_more_images_would_make_the_vote_around_the_hard_ones_even() -> None:
     members = pl.DataFrame({"sample_id": [1, 2], "label": ["cat", "cat"]})
     near = pl.DataFrame(
         {
@@ -258,7 +259,7 @@ def test_how_many_more_images_would_make_the_vote_around_the_hard_ones_even():
     assert Density(near.filter(near_label="cat"), 10.0).more_images(members)["more_images"] is None
 
 
-def test_a_planted_light_background_is_named_there_and_nowhere_else(settings):
+def test_a_planted_light_background_is_named_there_and_nowhere_else(settings: Settings) -> None:
     samples = make_samples(5)
     number = samples["cluster_kmeans"].to_numpy()
     samples = samples.with_columns(
@@ -272,23 +273,23 @@ def test_a_planted_light_background_is_named_there_and_nowhere_else(settings):
     assert all(text == describe.NOTHING for i, text in enumerate(texts) if i != 2)
 
 
-def test_planted_orange_objects_are_named_there_and_nowhere_else(settings):
+def test_planted_orange_objects_are_named_there_and_nowhere_else(settings: Settings) -> None:
     samples = make_samples(6)
     inside = pl.col("cluster_kmeans") == 2
     samples = samples.with_columns(pl.when(inside).then(55.0).otherwise("object_hue").alias("object_hue"))
     texts = describe.describe_sets(samples, samples["cluster_kmeans"].to_numpy(), settings)
-    share = samples.filter(~inside)["object_hue"].is_between(40, 70, closed="left").mean()
+    share = mean(samples.filter(~inside)["object_hue"].is_between(40, 70, closed="left"))
     assert texts[2] == f"clearly more orange objects (100%, others {share:.0%}) even for its classes"
     assert all(text == describe.NOTHING for i, text in enumerate(texts) if i != 2)
 
 
-def test_grey_objects_have_no_hue(settings):
+def test_grey_objects_have_no_hue(settings: Settings) -> None:
     samples = make_samples(7).with_columns(pl.lit(None, pl.Float64).alias("object_hue"))
     texts = describe.describe_sets(samples, samples["cluster_kmeans"].to_numpy(), settings)
     assert set(texts) == {describe.NOTHING}
 
 
-def test_random_partitions_are_not_described(settings):
+def test_random_partitions_are_not_described(settings: Settings) -> None:
     spoken = 0
     for seed in range(20):
         samples = make_samples(200 + seed)

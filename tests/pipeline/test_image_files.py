@@ -163,7 +163,12 @@ def test_a_file_that_may_not_be_read_has_its_reason(tmp_path: Path) -> None:
 def test_several_are_decoded_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encode(Image.new("RGB", (SIDE, SIDE), RED)))
     steps: list[int] = []
-    sources = [tmp_path / "a.png", b"", encode(Image.new("RGB", (SIDE, SIDE), GREEN)), tmp_path / "gone.png"]
+    sources: list[bytes | Path] = [
+        tmp_path / "a.png",
+        b"",
+        encode(Image.new("RGB", (SIDE, SIDE), GREEN)),
+        tmp_path / "gone.png",
+    ]
     found = list(
         decode_all(sources, SIDE, display_side=0, is_new=lambda *_: True, threads=3, done=lambda: steps.append(1))
     )

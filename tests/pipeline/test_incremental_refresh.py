@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -126,8 +127,10 @@ def test_only_new_images_are_looked_at(folder: Path, runs: tuple[Run, Run], monk
     for module, name, place in ((properties, "compute_properties", 0), (score, "score", 2)):
         original = getattr(module, name)
 
-        def counted(*arguments: object, original=original, name=name, place=place, **rows: object) -> object:
-            seen[name] = len(rows.get("rows", arguments[place]))  # type: ignore[arg-type]
+        def counted(
+            *arguments: Any, original: Any = original, name: str = name, place: int = place, **rows: Any
+        ) -> Any:
+            seen[name] = len(rows.get("rows", arguments[place]))
             return original(*arguments, **rows)
 
         monkeypatch.setattr(module, name, counted)

@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from pipeline.label_issues import Evidence, find_label_issues, gather_evidence
 from pipeline.label_proofs import area_under_curve, flip, prove_label_issues
+from tests.support.numbers import mean
 from tests.support.staged import staged
 from tests.support.tiny_data import CLASSES as TINY
 
@@ -42,11 +43,11 @@ def test_flipped_labels_come_first_with_their_true_class() -> None:
 
 def test_where_labels_follow_the_probabilities_no_precision_is_promised() -> None:
     """Honest labels contradict the model now and then; the list may name them, but says they are chance."""
-    promised = []
+    promised: list[float] = []
     for seed in range(10):
         evidence, _ = drawn(6000, sure=3, seed=seed)
         found = find_label_issues(evidence, NO_DYNAMICS, CLASSES).filter(kind="label")
-        promised.append(found["expected_precision"].tail(len(found) // 2).mean())
+        promised.append(mean(found["expected_precision"].tail(len(found) // 2)))
     assert np.mean(promised) < 0.1
 
 

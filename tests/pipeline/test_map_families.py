@@ -18,7 +18,7 @@ def planted(n: int = 400) -> tuple[Maps, np.ndarray]:
     return Maps(np.arange(n) * 3, values.astype(np.float32)), shape
 
 
-def test_maps_of_one_shape_are_one_family_whatever_their_size():
+def test_maps_of_one_shape_are_one_family_whatever_their_size() -> None:
     maps, shape = planted()
     found = sort_into_families(maps, np.array([]), seed=0)
     assert len(found) == 360  # the quiet ones are in no family
@@ -26,7 +26,7 @@ def test_maps_of_one_shape_are_one_family_whatever_their_size():
     assert (found["similarity"] > 0.9).all()
 
 
-def test_the_family_with_most_errors_is_the_first():
+def test_the_family_with_most_errors_is_the_first() -> None:
     maps, shape = planted()
     wrong = maps.sample_id[(shape == 5) | (np.random.default_rng(1).random(len(shape)) < 0.1)]
     found = sort_into_families(maps, wrong, seed=0)
@@ -34,13 +34,13 @@ def test_the_family_with_most_errors_is_the_first():
     assert (shape[first // 3] == 5).mean() > 0.9
 
 
-def test_too_few_maps_make_no_families():
+def test_too_few_maps_make_no_families() -> None:
     maps, _ = planted(60)
     assert sort_into_families(maps, np.array([]), seed=0).is_empty()
     assert sort_into_families(Maps(np.array([]), np.zeros((0, 0, 0), np.float32)), np.array([]), seed=0).is_empty()
 
 
-def test_fewer_maps_that_differ_than_families_are_as_many_families():
+def test_fewer_maps_that_differ_than_families_are_as_many_families() -> None:
     maps, shape = planted()
     equal = Maps(maps.sample_id, np.random.default_rng(0).normal(size=(3, 8, 8)).astype(np.float32)[shape % 3])
     found = sort_into_families(equal, maps.sample_id[shape % 3 == 1], seed=0)

@@ -1,38 +1,44 @@
 """The proofs of loss maps: they hold where maps are right, and fail where maps are wrong on purpose."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from lake.store import Lake
+from lake.store import Lake, Run
 from pipeline import map_proofs
-from pipeline.explain import Explainer
+from pipeline.explain import Explainer, Target
 from pipeline.map_proofs import Subject, occlusion_effects, prove, rank_correlations
 from pipeline.progress import Progress
 from pipeline.proofs import MAPS, PLANTED, prove_again
+from pipeline.score import Scorer
 from pipeline.stored_model import load_model
 from tests.support.drawn import drawn_dataset
+from tests.support.numbers import number
 
 QUIET = Progress(quiet=True)
 
 
 @pytest.fixture(scope="module")
-def run(drawn_folder):
+def run(drawn_folder: Path) -> Run:
     return Lake(drawn_folder / "lake").run()
 
 
 @pytest.fixture(scope="module")
-def hard(run):
+def hard(run: Run) -> Subject:
     """The drawn model on shapes under so much noise that it errs; with the maps of their labels."""
     stored, dataset = load_model(run), drawn_dataset(400, seed=3)
     rng = np.random.default_rng(0)
     faint = 128 + 0.3 * (dataset.images_NHWC - 128.0)
     images = (faint + rng.normal(0, 60, faint.shape)).clip(0, 255).astype(np.uint8)
     label = np.arange(400) % 4
-    scorer = map_proofs.Scorer(stored.model, stored.resolution)
+    scorer = Scorer(stored.model, stored.resolution)
     p = scorer({"sample_id": dataset.sample_id, "images_NHWC": images})["logits"] / stored.temperature
     p = np.exp(p - p.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
@@ -50,7 +56,7 @@ def hard(run):
     return Subject(stored, dataset.classes, samples, images)
 
 
-def checked_maps(subject):
+def checked_maps(subject: Subject) -> pl.LazyFrame:
     """Rows of `loss_maps` of which the red quarter takes more in two of three."""
     n = len(subject.samples)
     without = pl.Series(np.where(np.arange(n) % 3 == 0, 1.0, 0.2))
@@ -62,12 +68,12 @@ def checked_maps(subject):
 
 
 @pytest.fixture(scope="module")
-def proven(hard):
+def proven(hard: Subject) -> dict[str, dict[str, Any]]:
     found = prove(hard, checked_maps(hard), seed=0, progress=QUIET)
     return {row["proof"]: row for row in found.iter_rows(named=True)}
 
 
-def test_exact_proofs_hold(proven):
+def test_exact_proofs_hold(proven: dict[str, dict[str, Any]]) -> None:
     assert proven["closed form"]["value"] <= 1e-4
     for layer in ("layer3", "layer4"):
         assert proven[f"finite difference, {layer}"]["value"] <= 0.05
@@ -75,11 +81,11 @@ def test_exact_proofs_hold(proven):
     assert proven["same bytes"]["holds"] is True
 
 
-def test_maps_depend_on_what_was_learnt(proven):
+def test_maps_depend_on_what_was_learnt(proven: dict[str, dict[str, Any]]) -> None:
     assert proven["random network, layer3"]["value"] <= 0.3
 
 
-def test_the_deletion_counts_all_misclassified_samples(hard, proven):
+def test_the_deletion_counts_all_misclassified_samples(hard: Subject, proven: dict[str, dict[str, Any]]) -> None:
     wrong = hard.samples.with_row_index().filter(~pl.col("correct"))
     hits = (wrong["index"] % 3 != 0).sum()
     row = proven["deletion, layer3"]
@@ -88,7 +94,7 @@ def test_the_deletion_counts_all_misclassified_samples(hard, proven):
     assert proven["deletion, layer4"]["holds"] is None and proven["deletion, layer4"]["value"] is None
 
 
-def test_each_proof_says_what_was_measured_on_how_many(proven):
+def test_each_proof_says_what_was_measured_on_how_many(proven: dict[str, dict[str, Any]]) -> None:
     assert all(row["claim"] and row["bar"] is not None for row in proven.values())
     assert all((row["value"] is None) == (row["n"] < 20) for row in proven.values())
 
@@ -96,11 +102,11 @@ def test_each_proof_says_what_was_measured_on_how_many(proven):
 class Flipped(Explainer):
     """Maps with the wrong sign."""
 
-    def explain(self, images_NCHW, targets):
+    def explain(self, images_NCHW: torch.Tensor, targets: list[Target]) -> dict[str, NDArray[np.float32]]:
         return {layer: -maps for layer, maps in super().explain(images_NCHW, targets).items()}
 
 
-def test_maps_with_the_wrong_sign_fail(hard, monkeypatch):
+def test_maps_with_the_wrong_sign_fail(hard: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(map_proofs, "Explainer", Flipped)
     again = Subject(hard.stored, hard.classes, hard.samples, hard.images_NHWC)
     found = prove(again, checked_maps(hard), seed=0, progress=QUIET)
@@ -108,20 +114,20 @@ def test_maps_with_the_wrong_sign_fail(hard, monkeypatch):
     assert {"closed form", "finite difference, layer3", "occlusion, layer3"} <= failed
 
 
-def test_a_network_is_not_told_from_itself(hard, monkeypatch):
+def test_a_network_is_not_told_from_itself(hard: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(map_proofs, "create_model", lambda *_: hard.stored.model)
     rows = {row["proof"]: row for row in map_proofs._random_network(hard, 0)}
     assert rows["random network, layer3"]["value"] == pytest.approx(1, abs=0.02)
-    assert rows["random network, layer3"]["value"] > 0.3
+    assert number(rows["random network, layer3"]["value"]) > 0.3
 
 
-def test_an_effect_is_what_blurring_a_patch_takes_off_the_loss(hard):
+def test_an_effect_is_what_blurring_a_patch_takes_off_the_loss(hard: Subject) -> None:
     few = hard.part(np.arange(6))
     effect = occlusion_effects(few, 4, 4)
     assert effect.shape == (6, 4, 4) and np.abs(effect).max() > 0
 
 
-def test_rank_correlations_are_those_of_scipy():
+def test_rank_correlations_are_those_of_scipy() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 5, (7, 4, 4)), rng.normal(size=(7, 4, 4))
     expected = [spearmanr(x.ravel(), y.ravel()).statistic for x, y in zip(a, b, strict=True)]
@@ -129,7 +135,7 @@ def test_rank_correlations_are_those_of_scipy():
     assert rank_correlations(np.ones((1, 2, 2)), b[:1, :2, :2]) == [0]
 
 
-def test_a_published_run_is_proven_again_with_the_same_figures(run):
+def test_a_published_run_is_proven_again_with_the_same_figures(run: Run) -> None:
     stored = run.scan("proofs").drop("run_id").sort("subject", "proof").collect()
     again = prove_again(run, QUIET, MAPS + PLANTED).sort("subject", "proof")
     assert json.loads(run.facts["config"])["seed"] == 0

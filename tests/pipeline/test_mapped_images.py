@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 import torch
 
-from lake import whole_files
 from lake.errors import LakeError, UserError
 from lake.store import Lake, Run
 from pipeline import mapped_images
@@ -121,7 +120,7 @@ def test_a_full_disk_gets_one_sentence_and_the_next_try_succeeds(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(whole_files.os, "posix_fallocate", full)
+        patch.setattr(os, "posix_fallocate", full)
         with pytest.raises(UserError, match=r"cannot be written to .* \(No space left on device\): free space there"):
             load_mapped_dataset(run, tmp_path, QUIET)
     assert list(tmp_path.iterdir()) == []

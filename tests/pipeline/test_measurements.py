@@ -1,8 +1,11 @@
 """Scores, neighbours, map and clusters against what can be computed by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from lake.contracts import Neighbors, Predictions
 from pipeline import cluster, neighbors, project, score
@@ -13,10 +16,11 @@ from pipeline.settings import load_settings
 from tests.support.drawn import drawn_dataset, tiny_settings
 
 QUIET = Progress(quiet=True)
+Blobs = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @pytest.fixture(scope="module")
-def blobs():
+def blobs() -> Blobs:
     """300 points in 16-d around 3 far centres, and the number of the centre."""
     rng = np.random.default_rng(0)
     number = np.arange(300) % 3
@@ -31,7 +35,7 @@ def scores_of(logits: np.ndarray, *, temperature: float = 1.0) -> score.Scores:
     return score.Scores(rows, logits.copy(), logits.copy(), np.full(size, temperature), np.zeros(size, dtype=np.int64))
 
 
-def test_stored_logits_reproduce_the_stored_loss():
+def test_stored_logits_reproduce_the_stored_loss() -> None:
     dataset = drawn_dataset(80)
     logits = np.random.default_rng(0).normal(0, 3, (80, 4)).astype(np.float32)
     frame = score.predictions_frame(scores_of(logits, temperature=1.7), dataset)
@@ -49,13 +53,13 @@ def test_stored_logits_reproduce_the_stored_loss():
             assert row["loss"] is None and row["correct"] is None
 
 
-def test_only_the_training_split_is_in_sample():
+def test_only_the_training_split_is_in_sample() -> None:
     dataset = drawn_dataset(80)
     frame = score.predictions_frame(scores_of(np.zeros((80, 4), np.float32)), dataset)
     assert (~frame["out_of_sample"]).to_numpy().tolist() == (dataset.split == "train").tolist()
 
 
-def test_the_headline_is_what_the_test_split_gives_by_hand():
+def test_the_headline_is_what_the_test_split_gives_by_hand() -> None:
     dataset = drawn_dataset(80)
     logits = np.random.default_rng(1).normal(0, 2, (80, 4)).astype(np.float32)
     found = score.headline(scores_of(logits, temperature=2.0), dataset)
@@ -71,7 +75,7 @@ def test_the_headline_is_what_the_test_split_gives_by_hand():
     assert found["temperature"] == 2.0
 
 
-def test_a_fold_takes_over_its_own_rows_turned_into_the_main_model_s_axes():
+def test_a_fold_takes_over_its_own_rows_turned_into_the_main_model_s_axes() -> None:
     rng = np.random.default_rng(0)
     rotation, _ = np.linalg.qr(rng.normal(size=(4, 4)))
     features = rng.normal(size=(80, 4)).astype(np.float32)
@@ -87,7 +91,7 @@ def test_a_fold_takes_over_its_own_rows_turned_into_the_main_model_s_axes():
     assert frame.filter(pl.col("fold") == 2)["out_of_sample"].all()
 
 
-def test_temperature_finds_back_how_overconfident_logits_are():
+def test_temperature_finds_back_how_overconfident_logits_are() -> None:
     rng = np.random.default_rng(0)
     honest = rng.normal(0, 2, (20_000, 5))
     p = np.exp(honest) / np.exp(honest).sum(1, keepdims=True)
@@ -95,14 +99,14 @@ def test_temperature_finds_back_how_overconfident_logits_are():
     assert score.fit_temperature((honest * 3).astype(np.float32), label) == pytest.approx(3, rel=0.05)
 
 
-def test_held_out_samples_are_always_scored(tmp_path):
+def test_held_out_samples_are_always_scored(tmp_path: Path) -> None:
     dataset = drawn_dataset(200)
     rows = score.choose_scored(dataset, tiny_settings(tmp_path, scored_train=10))
     assert (dataset.split[rows] == "train").sum() == 10
     assert set(dataset.rows("validation", "test", "unlabeled")) <= set(rows)
 
 
-def test_neighbours_equal_brute_force_in_float64(blobs):
+def test_neighbours_equal_brute_force_in_float64(blobs: Blobs) -> None:
     points, _ = blobs
     nearest, similarity = neighbors.search_neighbors(points, 10, load_settings(), QUIET)
     unit = points.astype(np.float64) / np.linalg.norm(points.astype(np.float64), axis=1, keepdims=True)
@@ -116,7 +120,9 @@ def test_neighbours_equal_brute_force_in_float64(blobs):
     assert (frame["sample_id"] != frame["neighbor_id"]).all()
 
 
-def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(blobs, tmp_path, monkeypatch):
+def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the process that fits every map of these tests, and in one that fits nothing else."""
     points, number = blobs
     settings = tiny_settings(tmp_path)
@@ -130,7 +136,7 @@ def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(blobs, tmp_path,
 
 
 @pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
-def test_what_numba_compiles_of_umap_is_kept_for_the_next_process():
+def test_what_numba_compiles_of_umap_is_kept_for_the_next_process() -> None:
     from umap import umap_
 
     keep_compiled()
@@ -138,7 +144,7 @@ def test_what_numba_compiles_of_umap_is_kept_for_the_next_process():
 
 
 @pytest.mark.parametrize("unit", [1e-30, 1, 1e30])
-def test_neighbours_depend_on_the_direction_of_an_embedding_only(blobs, unit, tmp_path):
+def test_neighbours_depend_on_the_direction_of_an_embedding_only(blobs: Blobs, unit: float, tmp_path: Path) -> None:
     points, _ = blobs
     settings = tiny_settings(tmp_path)
     nearest, similarity = neighbors.search_neighbors(points * np.float32(unit), 5, settings, QUIET)
@@ -147,7 +153,7 @@ def test_neighbours_depend_on_the_direction_of_an_embedding_only(blobs, unit, tm
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3])
-def test_equal_embeddings_are_one_place_and_one_group(value, tmp_path):
+def test_equal_embeddings_are_one_place_and_one_group(value: float, tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path)
     components = project.reduce_dimensions(np.full((120, 8), value, np.float32), settings)
     assert not components.any() and not project.project(components, settings).any()
@@ -155,7 +161,7 @@ def test_equal_embeddings_are_one_place_and_one_group(value, tmp_path):
     assert all(c.cluster.max() <= 0 for c in found)
 
 
-def test_equal_samples_are_in_one_group(tmp_path):
+def test_equal_samples_are_in_one_group(tmp_path: Path) -> None:
     """Of three embeddings that fifty samples each have, bisecting would split one."""
     points = cluster.normalize_rows(np.repeat(np.random.default_rng(0).normal(size=(3, 8)), 50, axis=0))
     for method in ("kmeans", "bisecting"):
@@ -163,7 +169,7 @@ def test_equal_samples_are_in_one_group(tmp_path):
         assert [len(set(number[i : i + 50])) for i in (0, 50, 100)] == [1, 1, 1] and number.max() == 2, method
 
 
-def test_rows_that_rounding_alone_tells_apart_are_in_one_group(tmp_path):
+def test_rows_that_rounding_alone_tells_apart_are_in_one_group(tmp_path: Path) -> None:
     """Half of each fifty lie on the other side of where a fifth decimal is rounded up."""
     half = np.float32(0.123455)
     planes = np.array([[half, 1.0], [-half, 1.0], [half, -1.0]], np.float32).repeat(50, axis=0)
@@ -173,14 +179,14 @@ def test_rows_that_rounding_alone_tells_apart_are_in_one_group(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["one number", "one opposite to all"])
-def test_every_sample_has_a_place_on_the_map(kind, tmp_path):
+def test_every_sample_has_a_place_on_the_map(kind: str, tmp_path: Path) -> None:
     settings, rng = tiny_settings(tmp_path), np.random.default_rng(0)
     embedding = rng.normal(size=(120, 1)) if kind == "one number" else np.where(np.arange(120)[:, None] == 3, -1.0, 1.0)
     position = project.project(project.reduce_dimensions(embedding.astype(np.float32), settings), settings)
     assert position.shape == (120, 2) and np.isfinite(position).all()
 
 
-def test_every_method_finds_planted_groups_and_noise_stays_noise(blobs, tmp_path):
+def test_every_method_finds_planted_groups_and_noise_stays_noise(blobs: Blobs, tmp_path: Path) -> None:
     points, number = blobs
     rng = np.random.default_rng(2)
     scattered = np.concatenate([points, rng.uniform(-10, 10, (20, 16)).astype(np.float32)])

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,17 +22,17 @@ FACTS = {"classes": CLASSES, "dataset_id": "drawn-1", "packages": {"torch": "2"}
 
 
 @pytest.fixture
-def checkpoint(tmp_path):
+def checkpoint(tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
     save_checkpoint(create_model(4), path, FACTS)
     return path
 
 
-def load(path, **expected):
+def load(path: Path, **expected: Any) -> tuple[Any, dict[str, Any]]:
     return load_checkpoint(path, **{"classes": CLASSES, "dataset_id": "drawn-1"} | expected)
 
 
-def test_a_checkpoint_comes_back_with_its_facts(tmp_path):
+def test_a_checkpoint_comes_back_with_its_facts(tmp_path: Path) -> None:
     model, path = create_model(4), tmp_path / "model.safetensors"
     save_checkpoint(model, path, FACTS)
     loaded, facts = load(path)
@@ -40,7 +42,7 @@ def test_a_checkpoint_comes_back_with_its_facts(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_damaged_checkpoint_is_refused(checkpoint):
+def test_a_damaged_checkpoint_is_refused(checkpoint: Path) -> None:
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(UserError, match="cannot be loaded"):
         load(checkpoint)
@@ -53,12 +55,12 @@ def test_a_damaged_checkpoint_is_refused(checkpoint):
         ({"classes": ["cat", "dog"]}, r"has classes \['bar', .*expected \['cat', 'dog'\]"),
     ],
 )
-def test_a_checkpoint_of_other_data_is_refused(checkpoint, expected, sentence):
+def test_a_checkpoint_of_other_data_is_refused(checkpoint: Path, expected: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         load(checkpoint, **expected)
 
 
-def test_a_checkpoint_whose_weights_are_not_those_of_its_architecture_is_refused(checkpoint):
+def test_a_checkpoint_whose_weights_are_not_those_of_its_architecture_is_refused(checkpoint: Path) -> None:
     with safe_open(checkpoint, framework="pt") as file:
         facts = json.loads(file.metadata()["facts"]) | {"architecture": "resnet34"}
     save_file(load_file(checkpoint), checkpoint, metadata={"facts": json.dumps(facts)})
@@ -66,13 +68,13 @@ def test_a_checkpoint_whose_weights_are_not_those_of_its_architecture_is_refused
         load(checkpoint)
 
 
-def test_a_checkpoint_without_facts_is_refused(checkpoint):
+def test_a_checkpoint_without_facts_is_refused(checkpoint: Path) -> None:
     save_file(load_file(checkpoint), checkpoint)
     with pytest.raises(UserError, match="cannot be loaded"):
         load(checkpoint)
 
 
-def test_the_classifier_keeps_the_resolution_of_small_images():
+def test_the_classifier_keeps_the_resolution_of_small_images() -> None:
     model = create_model(10)
     x = torch.zeros(1, 3, 32, 32)
     x = model.layer1(model.maxpool(model.act1(model.bn1(model.conv1(x)))))
@@ -83,7 +85,7 @@ def test_the_classifier_keeps_the_resolution_of_small_images():
     assert sizes == [32, 16, 8, 4]
 
 
-def test_a_whitened_stem_sees_directions_that_do_not_vary_together():
+def test_a_whitened_stem_sees_directions_that_do_not_vary_together() -> None:
     torch.manual_seed(0)
     smooth = torch.nn.functional.avg_pool2d(torch.randn(64, 3, 36, 36), 5, stride=1)
     images = (smooth - smooth.mean()) / smooth.std()
@@ -98,7 +100,7 @@ def test_a_whitened_stem_sees_directions_that_do_not_vary_together():
     assert float(conv.weight.norm()) == pytest.approx(norm, rel=0.1)
 
 
-def test_a_device_that_is_not_there_is_named():
+def test_a_device_that_is_not_there_is_named() -> None:
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
     absent = "cuda" if not torch.cuda.is_available() else "mps"
@@ -106,7 +108,7 @@ def test_a_device_that_is_not_there_is_named():
         choose_device(absent)
 
 
-def test_published_weights_that_cannot_be_fetched_are_a_sentence(tmp_path):
+def test_published_weights_that_cannot_be_fetched_are_a_sentence(tmp_path: Path) -> None:
     program = "from pipeline.model import create_model; create_model(10, pretrained=True)"
     offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "TORCH_HOME": str(tmp_path)}
     done = subprocess.run(

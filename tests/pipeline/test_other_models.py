@@ -1,6 +1,7 @@
 """A whole refresh with a ConvNeXt that is trained, and with a transformer that is brought: published and read."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from safetensors.torch import save_file
 
 from lake import loss_maps, queries
 from lake.similar import Index
-from lake.store import Lake
+from lake.store import Lake, Run
 from pages.report.document import render_report
 from pages.sentences.claims import NO_MAPS, find_claims
 from pages.ui import live_explain
@@ -21,16 +22,17 @@ from pipeline.progress import Progress
 from pipeline.proofs import MAPS, prove_again
 from pipeline.refresh import refresh
 from pipeline.score import Scorer
+from pipeline.settings import Settings
 from pipeline.stages import Stages
 from pipeline.stored_model import load_model
-from tests.support.apps import NAMES, shown
+from tests.support.apps import NAMES, Open, shown
 from tests.support.drawn import CLASSES, drawn_dataset, tiny_settings
 
 QUIET = Progress(quiet=True)
 
 
 @pytest.fixture(scope="module")
-def convnext(tmp_path_factory):
+def convnext(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Root of a lake whose run trained a ConvNeXt, of which 32 px leave three stages with cells."""
     folder = tmp_path_factory.mktemp("convnext")
     refresh(tiny_settings(folder, model="test_convnext"), QUIET, dataset=drawn_dataset())
@@ -38,7 +40,7 @@ def convnext(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def transformer(tmp_path_factory):
+def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a refresh that was given a transformer nobody trained, its outputs in another order."""
     folder = tmp_path_factory.mktemp("transformer")
     torch.manual_seed(0)
@@ -48,16 +50,16 @@ def transformer(tmp_path_factory):
     return folder
 
 
-def brought_settings(folder, **changes):
+def brought_settings(folder: Path, **changes: object) -> Settings:
     own = {"model": "test_vit", "checkpoint": folder / "own.safetensors", "checkpoint_classes": CLASSES[::-1]}
     return tiny_settings(folder, **own | changes)
 
 
-def rows(run):
+def rows(run: Run) -> dict[str, int]:
     return {table["name"]: table["rows"] for table in run.facts["tables"]}
 
 
-def test_another_model_is_trained_explained_and_published(convnext):
+def test_another_model_is_trained_explained_and_published(convnext: str) -> None:
     run = Lake(convnext).run()
     assert loss_maps.map_layers(run) == ["stages.1", "stages.2"] and queries.embedding_size(run) == 64
     sizes = loss_maps.map_sizes(run).collect().rows()
@@ -68,7 +70,7 @@ def test_another_model_is_trained_explained_and_published(convnext):
     assert run.scan("training").collect().height > 0
 
 
-def test_its_maps_on_demand_are_those_of_the_lake(convnext):
+def test_its_maps_on_demand_are_those_of_the_lake(convnext: str) -> None:
     run = Lake(convnext).run()
     stored = run.scan("loss_maps").filter(layer="stages.1").sort("max_abs").tail(1).collect().row(0, named=True)
     image = live_explain.image_of(run, stored["sample_id"])
@@ -78,7 +80,7 @@ def test_its_maps_on_demand_are_those_of_the_lake(convnext):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_page_reads_it(open_page, convnext, name):
+def test_every_page_reads_it(open_page: Open, convnext: str, name: str) -> None:
     app = open_page(convnext, name)
     assert not app.exception, app.exception
     if name == "loss_analysis":
@@ -87,7 +89,7 @@ def test_every_page_reads_it(open_page, convnext, name):
         assert "64-d" in shown(app)
 
 
-def test_a_brought_model_scores_as_it_is_and_is_not_trained(transformer):
+def test_a_brought_model_scores_as_it_is_and_is_not_trained(transformer: Path) -> None:
     run = Lake(transformer / "lake").run()
     counted = rows(run)
     assert counted["training"] == counted["dynamics"] == 0
@@ -99,7 +101,7 @@ def test_a_brought_model_scores_as_it_is_and_is_not_trained(transformer):
     assert stored == pytest.approx(scored["logits"], abs=0.02)
 
 
-def test_a_model_without_cells_has_no_maps_families_pools_or_proofs_of_maps(transformer):
+def test_a_model_without_cells_has_no_maps_families_pools_or_proofs_of_maps(transformer: Path) -> None:
     run = Lake(transformer / "lake").run()
     counted = rows(run)
     assert [counted[name] for name in ("loss_maps", "map_families", "pooled_maps")] == [0, 0, 0]
@@ -109,7 +111,7 @@ def test_a_model_without_cells_has_no_maps_families_pools_or_proofs_of_maps(tran
     assert find_claims(run, queries.scan_samples(run))[-1].sentence == NO_MAPS
 
 
-def test_its_embeddings_are_searched_and_computed_on_demand(transformer):
+def test_its_embeddings_are_searched_and_computed_on_demand(transformer: Path) -> None:
     run = Lake(transformer / "lake").run()
     index, image = Index.of(run), live_explain.image_of(run, 7)
     own = OnDemand(load_model(run)).embedding(image)
@@ -119,7 +121,7 @@ def test_its_embeddings_are_searched_and_computed_on_demand(transformer):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_page_says_in_a_sentence_what_is_not_there(open_page, transformer, name):
+def test_every_page_says_in_a_sentence_what_is_not_there(open_page: Open, transformer: Path, name: str) -> None:
     app = open_page(str(transformer / "lake"), name)
     assert not app.exception, app.exception
     said = {
@@ -129,12 +131,12 @@ def test_every_page_says_in_a_sentence_what_is_not_there(open_page, transformer,
     assert said.get(name, "") in shown(app)
 
 
-def test_the_report_of_either_is_written(convnext, transformer):
+def test_the_report_of_either_is_written(convnext: str, transformer: Path) -> None:
     for root in (convnext, transformer / "lake"):
         assert "64-d" in render_report(Lake(root).run(), None)
 
 
-def test_the_same_checkpoint_is_nothing_new_and_another_one_is(transformer):
+def test_the_same_checkpoint_is_nothing_new_and_another_one_is(transformer: Path) -> None:
     before = Lake(transformer / "lake").runs()
     assert not refresh(brought_settings(transformer), QUIET, dataset=drawn_dataset()).published
     assert Lake(transformer / "lake").runs().equals(before)

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from lake.contracts import Quarantine, Samples
+from lake.contracts import Samples
 from lake.errors import UsageError, UserError
+from lake.quality_contracts import Quarantine
 from pipeline.corrections import apply_verdicts
 from pipeline.datasets import Dataset
 from pipeline.own_splits import assign_missing_splits

@@ -1,6 +1,7 @@
 """Permutation p values: exact on a case counted by hand, uniform on noise, small where a group is raised."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,17 +9,18 @@ import pytest
 from pipeline.permutation import raised_p, to_matrix
 
 
-def p_of(value: np.ndarray, rows: np.ndarray, **options: object) -> float:
-    return float(raised_p(value, to_matrix([rows], len(value)), **{"permutations": 4000, "seed": 0} | options)[0])
+def p_of(value: np.ndarray, rows: np.ndarray, **options: Any) -> float:
+    given: dict[str, Any] = {"permutations": 4000, "seed": 0} | options
+    return float(raised_p(value, to_matrix([rows], len(value)), **given)[0])
 
 
-def test_p_is_the_share_of_equal_groups_that_are_as_high():
+def test_p_is_the_share_of_equal_groups_that_are_as_high() -> None:
     value, rows = np.array([5.0, 1, 4, 0, 2, 3]), np.array([0, 2])
     exact = np.mean([value[list(pair)].sum() >= value[rows].sum() for pair in combinations(range(6), 2)])
     assert p_of(value, rows, permutations=20_000) == pytest.approx(exact, abs=0.01)
 
 
-def test_within_permutes_only_inside_each_class():
+def test_within_permutes_only_inside_each_class() -> None:
     """Of two classes one is higher; its half is no higher than the rest of it."""
     stratum = np.repeat([0, 1], 50)
     value = np.random.default_rng(0).random(100) + 5 * stratum
@@ -27,7 +29,7 @@ def test_within_permutes_only_inside_each_class():
     assert p_of(value, rows, within=stratum) > 0.05
 
 
-def test_groups_may_overlap_and_each_gets_its_own_p():
+def test_groups_may_overlap_and_each_gets_its_own_p() -> None:
     value = np.r_[np.full(20, 3.0), np.zeros(80)]
     members = to_matrix([np.arange(20), np.arange(10, 30), np.arange(40, 60)], 100)
     high, half, low = raised_p(value, members, permutations=2000, seed=0)
@@ -36,7 +38,7 @@ def test_groups_may_overlap_and_each_gets_its_own_p():
     assert low == 1
 
 
-def test_on_noise_p_is_uniform():
+def test_on_noise_p_is_uniform() -> None:
     rng = np.random.default_rng(1)
     value = rng.exponential(size=400)
     groups = [rng.choice(400, 40, replace=False) for _ in range(200)]
@@ -45,12 +47,12 @@ def test_on_noise_p_is_uniform():
     assert 0.4 <= p.mean() <= 0.6
 
 
-def test_the_number_of_permutations_is_the_one_asked_for():
+def test_the_number_of_permutations_is_the_one_asked_for() -> None:
     value = np.r_[np.full(20, 9.0), np.zeros(80)]
     assert p_of(value, np.arange(20), permutations=130) == pytest.approx(1 / 131)
 
 
-def test_a_group_that_is_often_matched_is_dropped_early_and_its_p_stays_the_share():
+def test_a_group_that_is_often_matched_is_dropped_early_and_its_p_stays_the_share() -> None:
     """The p of its 100 hits differs from that of all of them by a tenth of itself."""
     rng = np.random.default_rng(2)
     value = rng.exponential(size=300)
@@ -63,7 +65,7 @@ def test_a_group_that_is_often_matched_is_dropped_early_and_its_p_stays_the_shar
     assert np.corrcoef(early, share)[0, 1] > 0.99
 
 
-def test_how_many_threads_there_are_changes_nothing():
+def test_how_many_threads_there_are_changes_nothing() -> None:
     rng = np.random.default_rng(3)
     value, groups = rng.random(200), [rng.choice(200, 20, replace=False) for _ in range(30)]
     members, within = to_matrix(groups, 200), rng.integers(0, 4, 200)

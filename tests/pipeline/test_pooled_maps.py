@@ -7,9 +7,11 @@ import pytest
 from lake.contracts import make_frame
 from lake.filters import Filters
 from lake.loss_maps import Maps, border_of
-from pipeline import pooled_maps
+from lake.queries import scan_samples
+from pipeline.findings import filter_of, labelled
 from pipeline.pooled_maps import pool_maps
 from pipeline.settings import load_settings
+from tests.support.numbers import mean
 from tests.support.staged import staged
 
 SETTINGS = load_settings(preset="smoke", min_group_size=20)
@@ -34,8 +36,8 @@ def test_a_group_whose_border_raises_the_loss_is_told_apart_and_no_other() -> No
     called = found.filter(pl.col("adjusted_p") < 0.05, pl.col("border_share") > pl.col("others_share"))
     run.frames["map_families"] = make_frame("map_families", [])
     for text in called["filter"]:
-        label = Filters.from_text(text).apply(pooled_maps.scan_samples(run)).collect()["label"]
-        assert (label == "ship").mean() >= 0.5, text
+        label = Filters.from_text(text).apply(scan_samples(run)).collect()["label"]
+        assert mean(label == "ship") >= 0.5, text
 
 
 @pytest.mark.long
@@ -55,7 +57,7 @@ def test_every_number_comes_from_the_maps_of_the_filter() -> None:
     everything = Maps(samples["sample_id"].to_numpy(), maps)
     found = pool_maps(run, SETTINGS)
     assert {"cat images", "cat images called dog", "k-means group 0"} <= set(found["name"])
-    table = pooled_maps.scan_samples(run)
+    table = scan_samples(run)
     for row in found.iter_rows(named=True):
         inside, wider = (
             Filters.from_text(row[name]).apply(table).collect()["sample_id"].to_numpy()
@@ -76,9 +78,9 @@ def test_slices_are_pooled_where_they_are_findings() -> None:
     assert not pool_maps(run, SETTINGS)["name"].str.contains("background").any()
     run.frames["findings"] = pl.DataFrame({"filter": ["bg_lightness.between.0,1"]})
     before = pool_maps(run, SETTINGS)
-    samples = pooled_maps.scan_samples(run).collect()
-    population = pooled_maps.labelled(samples, SETTINGS)
+    samples = scan_samples(run).collect()
+    population = labelled(samples, SETTINGS)
     slices = [group for group in population.groups if group.kind == "slice"]
-    text = pooled_maps.filter_of(slices[0], population)
+    text = filter_of(slices[0], population)
     run.frames["findings"] = pl.DataFrame({"filter": [text]})
     assert set(pool_maps(run, SETTINGS)["filter"]) - set(before["filter"]) == {text}

@@ -25,11 +25,11 @@ def plain(color: tuple[int, int, int]) -> np.ndarray:
         ((128, 128, 128), (53.59, 0, 0)),
     ],
 )
-def test_srgb_has_the_published_cielab_values(color, lab):
+def test_srgb_has_the_published_cielab_values(color: tuple[int, int, int], lab: tuple[float, float, float]) -> None:
     assert srgb_to_lab(plain(color))[0, 0, 0] == pytest.approx(lab, abs=0.05)
 
 
-def test_ring_and_object_are_measured_apart():
+def test_ring_and_object_are_measured_apart() -> None:
     images = plain((230, 230, 230))
     images[0, 8:24, 8:24] = (240, 130, 20)
     row = compute_properties(images, SETTINGS, QUIET).row(0, named=True)
@@ -41,7 +41,7 @@ def test_ring_and_object_are_measured_apart():
     assert row["object_chroma"] > 60
 
 
-def test_a_grey_object_has_no_hue_and_a_blurred_image_is_less_sharp():
+def test_a_grey_object_has_no_hue_and_a_blurred_image_is_less_sharp() -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (1, 32, 32, 1), dtype=np.uint8).repeat(3, axis=3)
     smooth = np.full_like(noise, 128)

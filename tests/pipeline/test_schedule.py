@@ -1,5 +1,7 @@
 """The plan: known beforehand, every image once a pass, alternating flips, and as many minutes as asked for."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -24,7 +26,7 @@ def seconds(phases: list[Phase]) -> float:
     return sum(p.epochs * SIZE / SPEED[p.resolution] for p in phases)
 
 
-def test_each_pass_shows_every_image_once_and_flips_alternate(tmp_path):
+def test_each_pass_shows_every_image_once_and_flips_alternate(tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path, phases=[{"resolution": 16, "epochs": 2}], batch_size=10)
     batches = plan_batches(100, settings)
     first, second = batches[:10], batches[10:]
@@ -33,20 +35,20 @@ def test_each_pass_shows_every_image_once_and_flips_alternate(tmp_path):
     assert all(bool(f) != flips[int(r)] for b in second for r, f in zip(b.rows, b.flip, strict=True))
 
 
-def test_the_batches_of_a_pass_share_one_order(tmp_path):
+def test_the_batches_of_a_pass_share_one_order(tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path, phases=[{"resolution": 16, "epochs": 2}], batch_size=10)
     batches = plan_batches(100, settings)
     assert len({id(batch.rows.base) for batch in batches}) == 2
 
 
-def test_the_rate_rises_then_falls_to_zero():
+def test_the_rate_rises_then_falls_to_zero() -> None:
     rates = [one_cycle(p, warmup=0.2) for p in np.linspace(0.01, 0.99, 99)]
     assert max(rates) == pytest.approx(1, abs=0.02)
     assert rates.index(max(rates)) == pytest.approx(19, abs=1)
     assert rates[0] < 0.1 and rates[-1] < 0.02
 
 
-def test_an_image_moves_as_far_as_said_and_its_border_is_mirrored():
+def test_an_image_moves_as_far_as_said_and_its_border_is_mirrored() -> None:
     image = torch.arange(16, dtype=torch.uint8).reshape(1, 4, 4, 1).expand(1, 4, 4, 3)
     still, mirrored = np.zeros((1, 2), np.int64), np.array([True])
     assert torch.equal(augment(image, np.array([False]), still), image)
@@ -56,7 +58,7 @@ def test_an_image_moves_as_far_as_said_and_its_border_is_mirrored():
     assert torch.equal(moved[0, 0], image[0, 1])
 
 
-def test_shifts_stay_within_the_padding_and_depend_on_seed_and_step():
+def test_shifts_stay_within_the_padding_and_depend_on_seed_and_step() -> None:
     shift = draw_shifts(1000, 32, 0.125, seed=0, step=3)
     assert shift.min() == -4 and shift.max() == 4
     assert (shift == draw_shifts(1000, 32, 0.125, seed=0, step=3)).all()
@@ -65,30 +67,32 @@ def test_shifts_stay_within_the_padding_and_depend_on_seed_and_step():
 
 
 @pytest.mark.parametrize("minutes", [1, 3, 12, 40, 200])
-def test_the_phases_take_the_minutes_asked_for_in_equal_shares(minutes):
+def test_the_phases_take_the_minutes_asked_for_in_equal_shares(minutes: int) -> None:
     phases = stretch(minutes * 60, LONG, SPEED, size=SIZE)
     assert seconds(phases) == pytest.approx(minutes * 60, rel=0.01)
     assert phases[0].epochs / phases[1].epochs == pytest.approx(2, rel=0.01)
 
 
-def test_a_budget_of_a_preset_is_the_preset():
+def test_a_budget_of_a_preset_is_the_preset() -> None:
     for mix in (SHORT, LONG):
         assert stretch(seconds(mix), mix, SPEED, size=SIZE) == mix
 
 
-def test_the_schedule_nearest_in_length_is_taken():
+def test_the_schedule_nearest_in_length_is_taken() -> None:
     schedules = {"short": SHORT, "long": LONG}  # 200 s and 2,400 s, as far from 693 s
     lengths = (20, 600, 800, 9000)
     assert [nearest(s, schedules, SPEED, size=SIZE) for s in lengths] == ["short", "short", "long", "long"]
 
 
-def test_the_plan_is_said_in_minutes():
+def test_the_plan_is_said_in_minutes() -> None:
     assert in_words(LONG, SPEED, size=SIZE) == (
         "8 epochs at 16 px (400 images/s, 13.3 min), 4 epochs at 32 px (100 images/s, 26.7 min)"
     )
 
 
-def test_the_speed_is_measured_once_so_that_the_next_refresh_plans_the_same(tmp_path, monkeypatch):
+def test_the_speed_is_measured_once_so_that_the_next_refresh_plans_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = drawn_dataset(400)
     data = training_set(dataset, dataset.rows("train"))
     settings = tiny_settings(tmp_path, minutes=0.02)
@@ -101,7 +105,9 @@ def test_the_speed_is_measured_once_so_that_the_next_refresh_plans_the_same(tmp_
     assert fit_schedule(settings, data, Progress(quiet=True)).phases == planned.phases
 
 
-def test_without_minutes_nothing_is_planned_and_minutes_are_for_one_process(tmp_path, monkeypatch):
+def test_without_minutes_nothing_is_planned_and_minutes_are_for_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = drawn_dataset(80)
     data = training_set(dataset, dataset.rows("train"))
     settings = tiny_settings(tmp_path)

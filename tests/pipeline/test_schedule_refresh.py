@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -166,7 +167,7 @@ def test_a_fall_beyond_the_limit_is_refused_and_nothing_else(
     assert find_reason(now, None, Settings()) is None
 
 
-def worse(folder: Path, **more: object) -> str:
+def worse(folder: Path, **more: Any) -> str:
     """A refresh whose training is far too short to get as good."""
     return again(folder, phases=[{"resolution": 32, "epochs": 0.2}], **more)
 

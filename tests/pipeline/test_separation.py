@@ -1,8 +1,11 @@
 """Separation and map fidelity: planted groups are found, shuffled ones are not; formulas equal scikit-learn's."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_samples
 
@@ -11,10 +14,11 @@ from pipeline import fidelity, separation
 from pipeline.separation import Space
 
 LABELS = ["cat", "dog", "ship"]
+Blobs = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @pytest.fixture(scope="module")
-def blobs():
+def blobs() -> Blobs:
     """300 points in 16-d: cats and dogs near each other, ships far from both; every third was trained on."""
     rng = np.random.default_rng(0)
     number = np.arange(300) % 3
@@ -22,7 +26,7 @@ def blobs():
     return (centres[number] + rng.normal(0, 1, (300, 16))).astype(np.float32), number
 
 
-def measured(points, number, **options):
+def measured(points: NDArray[np.float32], number: NDArray[np.int64], **options: NDArray[np.bool_]) -> pl.DataFrame:
     held_out = options.get("held_out", np.arange(300) % 5 > 0)
     space = Space(points, fidelity.nearest_on_map(points))
     groupings = {"superclass": number // 2, "label": number}
@@ -32,14 +36,14 @@ def measured(points, number, **options):
     return frame
 
 
-def one(frame, *, grouping="superclass", label="", measure):
+def one(frame: pl.DataFrame, *, grouping: str = "superclass", label: str = "", measure: str) -> dict[str, Any]:
     return frame.row(
         by_predicate=(pl.col("grouping") == grouping) & (pl.col("label") == label) & (pl.col("measure") == measure),
         named=True,
     )
 
 
-def test_groups_that_lie_apart_are_measured_apart(blobs):
+def test_groups_that_lie_apart_are_measured_apart(blobs: Blobs) -> None:
     frame = measured(*blobs)
     for measure, least in (("probe", 0.99), ("purity", 0.99), ("margin", 0.5), ("silhouette", 0.5)):
         row = one(frame, measure=measure)
@@ -48,7 +52,7 @@ def test_groups_that_lie_apart_are_measured_apart(blobs):
         assert row["n"] == 240
 
 
-def test_shuffled_groups_are_no_better_than_chance(blobs):
+def test_shuffled_groups_are_no_better_than_chance(blobs: Blobs) -> None:
     points, number = blobs
     frame = measured(points, np.random.default_rng(1).permutation(number))
     share = np.bincount(number // 2).max() / 300
@@ -62,7 +66,7 @@ def test_shuffled_groups_are_no_better_than_chance(blobs):
             assert chance - 0.15 < value < chance + 0.05, measure
 
 
-def test_only_labelled_held_out_samples_are_measured(blobs):
+def test_only_labelled_held_out_samples_are_measured(blobs: Blobs) -> None:
     points, number = blobs
     withheld = np.where(np.arange(300) < 30, -1, number)
     group = np.where(withheld < 0, -1, withheld // 2)
@@ -76,7 +80,7 @@ def test_only_labelled_held_out_samples_are_measured(blobs):
     assert by_label["n"].sum() == one(frame, measure="purity")["n"]
 
 
-def test_purity_and_margin_are_what_they_are_by_hand():
+def test_purity_and_margin_are_what_they_are_by_hand() -> None:
     nearest = np.array([[1, 2], [0, 3], [0, 1], [1, 2]])
     group = np.array([0, 0, 1, -1])
     assert separation.purity(nearest[:3], group, group[:3]).tolist() == [0.5, 1.0, 0.0]
@@ -84,7 +88,7 @@ def test_purity_and_margin_are_what_they_are_by_hand():
     assert separation.margin(line, np.array([0, 0, 1, 1])) == pytest.approx([0.8182, 0.7778, 1, 1], abs=1e-4)
 
 
-def test_silhouettes_are_those_of_scikit_learn(blobs):
+def test_silhouettes_are_those_of_scikit_learn(blobs: Blobs) -> None:
     points, number = blobs
     rows, values = separation.measures(
         Space(points, fidelity.nearest_on_map(points)), number, np.arange(0, 300, 2), seed=0
@@ -92,14 +96,14 @@ def test_silhouettes_are_those_of_scikit_learn(blobs):
     assert values == pytest.approx(silhouette_samples(points[rows].astype(float), number[rows]))
 
 
-def test_a_grouping_of_one_group_or_of_single_samples_is_left_out(blobs):
+def test_a_grouping_of_one_group_or_of_single_samples_is_left_out(blobs: Blobs) -> None:
     points, _ = blobs
     assert measured(points, np.zeros(300, dtype=np.int64)).is_empty()
     lonely = np.where(np.arange(300) == 7, 1, 0) * 2
     assert measured(points, lonely, held_out=np.ones(300, bool)).is_empty()
 
 
-def test_a_class_of_one_held_out_sample_is_left_out_and_the_others_are_measured(blobs):
+def test_a_class_of_one_held_out_sample_is_left_out_and_the_others_are_measured(blobs: Blobs) -> None:
     points, number = blobs
     lonely = np.where(np.arange(300) == 7, 3, number)
     held_out = np.ones(300, bool)
@@ -114,7 +118,7 @@ def test_a_class_of_one_held_out_sample_is_left_out_and_the_others_are_measured(
     assert set(frame["label"]) == {"", *LABELS}
 
 
-def test_shuffling_keeps_how_many_held_out_samples_a_group_has():
+def test_shuffling_keeps_how_many_held_out_samples_a_group_has() -> None:
     """As few as two of each of a hundred classes: dealt among all samples, some would have one or none."""
     group, held_out = np.repeat(np.arange(100), 10), np.arange(0, 1000, 5)
     shuffled = separation.shuffle(group, held_out, seed=0)
@@ -122,7 +126,7 @@ def test_shuffling_keeps_how_many_held_out_samples_a_group_has():
     assert (shuffled != group).mean() > 0.9
 
 
-def test_the_unit_of_an_embedding_changes_nothing(blobs):
+def test_the_unit_of_an_embedding_changes_nothing(blobs: Blobs) -> None:
     points, number = blobs
     rare = np.where(number == 2, 1, 0) * (np.arange(300) < 40)
     nearest = fidelity.nearest_on_map(points)
@@ -135,7 +139,7 @@ def test_the_unit_of_an_embedding_changes_nothing(blobs):
         assert values[2][measure][1] == pytest.approx(values[1][measure][1], abs=1e-6), measure
 
 
-def test_of_samples_without_a_labelled_neighbour_no_purity_is_measured(blobs):
+def test_of_samples_without_a_labelled_neighbour_no_purity_is_measured(blobs: Blobs) -> None:
     points, number = blobs
     nearest = np.tile(np.arange(15), (300, 1))
     nearest[::2] = 299 - nearest[::2]
@@ -145,7 +149,7 @@ def test_of_samples_without_a_labelled_neighbour_no_purity_is_measured(blobs):
 
 
 @pytest.mark.parametrize("nearest", [3, 15])
-def test_trustworthiness_and_continuity_are_those_of_scikit_learn(blobs, nearest):
+def test_trustworthiness_and_continuity_are_those_of_scikit_learn(blobs: Blobs, nearest: int) -> None:
     points, flat = blobs[0], blobs[0][:, :2] + np.random.default_rng(3).normal(0, 3, (300, 2)).astype(np.float32)
     every = np.arange(300)
     for truth, seen in ((points, flat), (flat, points)):
@@ -153,7 +157,7 @@ def test_trustworthiness_and_continuity_are_those_of_scikit_learn(blobs, nearest
         assert found.mean() == pytest.approx(trustworthiness(truth, seen, n_neighbors=nearest), abs=1e-6)
 
 
-def test_a_faithful_map_is_trusted_and_noise_is_not(blobs):
+def test_a_faithful_map_is_trusted_and_noise_is_not(blobs: Blobs) -> None:
     plane = blobs[0][:, :2] / np.linalg.norm(blobs[0][:, :2], axis=1, keepdims=True)
     noise = np.random.default_rng(1).normal(size=(300, 2)).astype(np.float32)
     frame = fidelity.measure_maps(plane, {"umap": plane, "pca": noise}, fidelity.nearest_on_map(plane), seed=0)

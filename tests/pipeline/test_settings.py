@@ -1,6 +1,7 @@
 """Settings: flags over environment over file over preset over defaults; wrong values are named."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,13 +14,13 @@ from pipeline.written import ELSEWHERE, find_unknown_variables, read_flags
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Path:
     path = tmp_path / "latentlake.toml"
     path.write_text('preset = "smoke"\nseed = 3\nneighbors = 7\n')
     return path
 
 
-def test_each_source_overrides_the_weaker_ones(file, monkeypatch):
+def test_each_source_overrides_the_weaker_ones(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().neighbors == Settings.model_fields["neighbors"].default
     assert load_settings(file).neighbors == 7
     monkeypatch.setenv("LATENTLAKE_NEIGHBORS", "8")
@@ -27,7 +28,7 @@ def test_each_source_overrides_the_weaker_ones(file, monkeypatch):
     assert load_settings(file, neighbors=9).neighbors == 9
 
 
-def test_a_preset_gives_way_to_everything_that_is_named(file):
+def test_a_preset_gives_way_to_everything_that_is_named(file: Path) -> None:
     assert load_settings(file).samples == PRESETS["smoke"]["samples"]
     assert load_settings(file, samples=700).samples == 700
     assert load_settings(file, preset="standard").samples is None
@@ -35,7 +36,7 @@ def test_a_preset_gives_way_to_everything_that_is_named(file):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_is_valid_and_trains(preset):
+def test_every_preset_is_valid_and_trains(preset: str) -> None:
     settings = load_settings(preset=preset)
     assert settings.preset == preset
     assert settings.phases
@@ -43,7 +44,9 @@ def test_every_preset_is_valid_and_trains(preset):
     assert sizes == sorted(sizes)
 
 
-def test_wrong_values_are_named_with_what_was_given(file, tmp_path, monkeypatch):
+def test_wrong_values_are_named_with_what_was_given(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UsageError, match=r"preset = 'huge'"):
         load_settings(preset="huge")
     with pytest.raises(UsageError, match=r"neighbors = 0: .*greater than or equal to 1"):
@@ -80,7 +83,7 @@ def test_wrong_values_are_named_with_what_was_given(file, tmp_path, monkeypatch)
         ('preset = "huge"', "preset = 'huge': input should be 'smoke', 'quick', 'standard' or 'full'"),
     ],
 )
-def test_what_is_wrong_is_said_once_in_words_of_the_file(text, sentence, file):
+def test_what_is_wrong_is_said_once_in_words_of_the_file(text: str, sentence: str, file: Path) -> None:
     file.write_text(text)
     with pytest.raises(UsageError) as told:
         load_settings(file)
@@ -98,7 +101,9 @@ def test_what_is_wrong_is_said_once_in_words_of_the_file(text, sentence, file):
         ("SEED", "x", "seed = 'x' (LATENTLAKE_SEED): input should be a valid integer"),
     ],
 )
-def test_a_wrong_variable_is_named_unless_a_flag_is_stronger(name, value, sentence, monkeypatch):
+def test_a_wrong_variable_is_named_unless_a_flag_is_stronger(
+    name: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LATENTLAKE_DATASET__SOURCE", "photos")
     monkeypatch.setenv(f"LATENTLAKE_{name}", value)
     with pytest.raises(UsageError) as told:
@@ -109,7 +114,7 @@ def test_a_wrong_variable_is_named_unless_a_flag_is_stronger(name, value, senten
     assert "seed = 'y':" in str(told.value)
 
 
-def test_a_misspelt_variable_is_told_with_the_nearest_name(monkeypatch):
+def test_a_misspelt_variable_is_told_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(ELSEWHERE) == {"CONFIG", *(name.upper() for name in Access.model_fields)}
     for name in ("LATENTLAKE_LAKE", "LATENTLAKE_READ_ONLY", "LATENTLAKE_DATASET__SIZE", "LATENTLAKE_TEST_X"):
         monkeypatch.setenv(name, "1")
@@ -119,12 +124,12 @@ def test_a_misspelt_variable_is_told_with_the_nearest_name(monkeypatch):
     assert "LATENTLAKE_SEDE is none of latentlake and changes nothing; the nearest is LATENTLAKE_SEED" in said
 
 
-def test_every_setting_is_described():
+def test_every_setting_is_described() -> None:
     undescribed = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undescribed == []
 
 
-def test_the_settings_of_init_load_as_written_and_with_everything_on(tmp_path):
+def test_the_settings_of_init_load_as_written_and_with_everything_on(tmp_path: Path) -> None:
     path = tmp_path / "latentlake.toml"
     path.write_text(TEMPLATE)
     assert load_settings(path).dataset is None
@@ -136,13 +141,13 @@ def test_the_settings_of_init_load_as_written_and_with_everything_on(tmp_path):
     said = settings.dataset.predictions
     assert said is not None and said.classes == ["cat", "dog", "ship", "truck"]
     assert said.model_dump(exclude={"classes"}) == PredictionSettings().model_dump(exclude={"classes"})
-    defaults = load_settings(dataset={"source": "photos"}).dataset.model_dump(
-        exclude={"name", "groups", "metadata", "predictions"}
-    )
+    alone = load_settings(dataset={"source": "photos"}).dataset
+    assert alone is not None
+    defaults = alone.model_dump(exclude={"name", "groups", "metadata", "predictions"})
     assert settings.dataset.model_dump().items() >= {k: v for k, v in defaults.items() if k != "source"}.items()
 
 
-def test_lists_are_written_with_commas_or_as_json_in_flags_and_the_environment(monkeypatch):
+def test_lists_are_written_with_commas_or_as_json_in_flags_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(loss_map_layers="layer2, layer3").loss_map_layers == ["layer2", "layer3"]
     assert load_settings(checkpoint_classes='["cat", "dog, wet"]').checkpoint_classes == ["cat", "dog, wet"]
     monkeypatch.setenv("LATENTLAKE_MEAN", "0.5, 0.5, 0.4")
@@ -155,13 +160,16 @@ def test_lists_are_written_with_commas_or_as_json_in_flags_and_the_environment(m
 
 
 @pytest.mark.parametrize("text", ['[{"resolution": 32, "epochs": 5}]', "[{resolution = 32, epochs = 5}]"])
-def test_lists_and_tables_are_written_as_json_or_toml_in_flags_and_the_environment(text, monkeypatch):
+def test_lists_and_tables_are_written_as_json_or_toml_in_flags_and_the_environment(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert load_settings(phases=text).phases == [Phase(resolution=32, epochs=5)]
     monkeypatch.setenv("LATENTLAKE_PHASES", text)
     assert load_settings().phases == [Phase(resolution=32, epochs=5)]
     monkeypatch.setenv("LATENTLAKE_DATASET", "{source = 'photos', size = 48}")
     monkeypatch.setenv("LATENTLAKE_DATASET__PREDICTIONS__CLASSES", "cat, dog")
     found = load_settings(dataset={"metadata": "['a', 'b']"})
+    assert found.dataset is not None and found.dataset.predictions is not None
     assert (found.dataset.size, found.dataset.predictions.classes) == (48, ["cat", "dog"])
     assert found.dataset.metadata == ["a", "b"]
     sources = find_origins(found, None, {"dataset": {"metadata": "['a', 'b']"}})
@@ -169,9 +177,10 @@ def test_lists_and_tables_are_written_as_json_or_toml_in_flags_and_the_environme
     assert sources["dataset.predictions.classes"] == "environment variable LATENTLAKE_DATASET__PREDICTIONS__CLASSES"
 
 
-def test_set_takes_any_setting_and_those_of_a_section():
+def test_set_takes_any_setting_and_those_of_a_section() -> None:
     texts = ["dataset={source = 'photos'}", "dataset.size=48", "mean=[0.5, 0.5, 0.4]"]
     found = load_settings(**read_flags(Settings, {"seed": 1, "lake": None}, texts))
+    assert found.dataset is not None
     assert (found.dataset.size, found.mean, found.seed) == (48, (0.5, 0.5, 0.4), 1)
     with pytest.raises(UsageError, match="--set permutation: there is no such setting; the nearest is permutations"):
         read_flags(Settings, {}, ["permutation=200"])

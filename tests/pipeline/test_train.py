@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +20,8 @@ from pipeline.model import resize
 from pipeline.muon import choose_muon
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.train import TrainingSet, create_optimizer, start, training_set
+from pipeline.snapshot import save_snapshot
+from pipeline.train import Trained, TrainingSet, create_optimizer, start, training_set
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
 
@@ -33,7 +36,9 @@ def data() -> TrainingSet:
     return training_set(dataset, dataset.rows("train"))
 
 
-def fit(data, folder, facts=FACTS, progress=QUIET, **changes):
+def fit(
+    data: TrainingSet, folder: Path, facts: dict[str, Any] = FACTS, progress: Progress = QUIET, **changes: object
+) -> Trained:
     folder.mkdir(exist_ok=True)
     settings = tiny_settings(
         folder, **{"phases": [{"resolution": 8, "epochs": 1}, {"resolution": 16, "epochs": 1}]} | changes
@@ -41,18 +46,18 @@ def fit(data, folder, facts=FACTS, progress=QUIET, **changes):
     return training.train(data, settings, progress, snapshot=folder / "training.safetensors", facts=facts)
 
 
-def assert_equal_weights(one, other):
+def assert_equal_weights(one: Trained, other: Trained) -> None:
     pairs = zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
 @pytest.fixture
-def dies_at_third_save(monkeypatch):
+def dies_at_third_save(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "SECONDS_BETWEEN_SNAPSHOTS", 0)
-    save, taken = training.save_snapshot, []
+    taken: list[Any] = []
 
-    def save_then_die(*arguments):
-        save(*arguments)
+    def save_then_die(*arguments: Any) -> None:
+        save_snapshot(*arguments)
         taken.append(arguments)
         if len(taken) == 3:
             raise KeyboardInterrupt
@@ -60,16 +65,18 @@ def dies_at_third_save(monkeypatch):
     monkeypatch.setattr(training, "save_snapshot", save_then_die)
 
 
-def test_equal_seeds_give_equal_weights(data, tmp_path):
+def test_equal_seeds_give_equal_weights(data: TrainingSet, tmp_path: Path) -> None:
     assert_equal_weights(fit(data, tmp_path / "a"), fit(data, tmp_path / "b"))
 
 
-def test_another_seed_gives_another_model(data, tmp_path):
+def test_another_seed_gives_another_model(data: TrainingSet, tmp_path: Path) -> None:
     one, other = fit(data, tmp_path / "a"), fit(data, tmp_path / "b", seed=1)
-    assert not torch.equal(one.model.fc.weight, other.model.fc.weight)
+    assert not torch.equal(one.model.get_parameter("fc.weight"), other.model.get_parameter("fc.weight"))
 
 
-def test_a_resumed_training_equals_an_uninterrupted_one(data, tmp_path, dies_at_third_save):
+def test_a_resumed_training_equals_an_uninterrupted_one(
+    data: TrainingSet, tmp_path: Path, dies_at_third_save: None
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(data, tmp_path / "cut")
     resumed = fit(data, tmp_path / "cut")
@@ -81,7 +88,9 @@ def test_a_resumed_training_equals_an_uninterrupted_one(data, tmp_path, dies_at_
     assert resumed.dynamics.frame(sample_id).equals(whole.dynamics.frame(sample_id))
 
 
-def test_images_resized_batch_by_batch_teach_what_images_resized_beforehand_do(data, tmp_path, monkeypatch):
+def test_images_resized_batch_by_batch_teach_what_images_resized_beforehand_do(
+    data: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     side, start_with = 12, training.start
     everything = resize(torch.from_numpy(data.images_MHWC), side).numpy()
     monkeypatch.setattr(training, "start", lambda _, *given: start_with(data, *given))  # the stem sees them as they are
@@ -92,37 +101,45 @@ def test_images_resized_batch_by_batch_teach_what_images_resized_beforehand_do(d
     assert one.dynamics.frame(sample_id).equals(other.dynamics.frame(sample_id))
 
 
-def test_only_the_asked_rows_are_copied(data):
+def test_only_the_asked_rows_are_copied(data: TrainingSet) -> None:
     chosen = np.array([5, 0, 7])
     taken = data.take(chosen)
     assert np.array_equal(taken, data.images_MHWC[data.row_N[chosen]])
     assert not np.shares_memory(taken, data.images_MHWC)
 
 
-def said_when_resumed(data, folder, capsys, facts=FACTS) -> str:
+def said_when_resumed(
+    data: TrainingSet, folder: Path, capsys: pytest.CaptureFixture[str], facts: dict[str, Any] = FACTS
+) -> str:
     fit(data, folder, facts=facts, progress=Progress())
     return capsys.readouterr().out
 
 
-def test_a_training_interrupted_under_other_packages_starts_again(data, tmp_path, dies_at_third_save, capsys):
+def test_a_training_interrupted_under_other_packages_starts_again(
+    data: TrainingSet, tmp_path: Path, dies_at_third_save: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(data, tmp_path)
     said = said_when_resumed(data, tmp_path, capsys, facts={"packages": {"torch": "2"}})
     assert "The interrupted training had another packages: training starts again" in said
 
 
-def test_a_damaged_snapshot_starts_again(data, tmp_path, capsys):
+def test_a_damaged_snapshot_starts_again(data: TrainingSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "training.safetensors").write_bytes(b"\x00" * 100)
     assert "cannot be read" in said_when_resumed(data, tmp_path, capsys)
 
 
-def test_a_finished_training_leaves_no_snapshot(data, tmp_path, monkeypatch):
+def test_a_finished_training_leaves_no_snapshot(
+    data: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "SECONDS_BETWEEN_SNAPSHOTS", 0)
     fit(data, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_diverging_training_stops_in_words(data, tmp_path, monkeypatch):
+def test_a_diverging_training_stops_in_words(
+    data: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nan = lambda images, _: images.permute(0, 3, 1, 2).float() * float("nan")  # noqa: E731
     start_with = training.start(data, tiny_settings(tmp_path), CPU)
     monkeypatch.setattr(training, "start", lambda *_: start_with)
@@ -132,7 +149,7 @@ def test_a_diverging_training_stops_in_words(data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "sgd"])
-def test_both_optimizers_learn_and_decay_convolutions_only(data, tmp_path, optimizer):
+def test_both_optimizers_learn_and_decay_convolutions_only(data: TrainingSet, tmp_path: Path, optimizer: str) -> None:
     """On the network that is trained by default."""
     chosen = {"optimizer": optimizer, "model": Settings.model_fields["model"].default}
     settings = tiny_settings(tmp_path, **chosen)
@@ -144,10 +161,12 @@ def test_both_optimizers_learn_and_decay_convolutions_only(data, tmp_path, optim
 
 
 @pytest.mark.parametrize("bfloat16", [True, False])
-def test_muon_orthogonalises_in_a_format_that_the_processor_multiplies(bfloat16, monkeypatch):
+def test_muon_orthogonalises_in_a_format_that_the_processor_multiplies(
+    bfloat16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     orthogonalize, formats = timm_muon.zeropower_via_newtonschulz, []
 
-    def watch(matrix, *arguments, **options):
+    def watch(matrix: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
         formats.append(orthogonalize(matrix, *arguments, **options))
         return formats[-1]
 
@@ -163,7 +182,7 @@ def test_muon_orthogonalises_in_a_format_that_the_processor_multiplies(bfloat16,
     assert singular.min() > 0.6 and singular.max() < 1.3  # what Jordan's coefficients come to
 
 
-def test_two_processes_learn_what_one_learns(tmp_path):
+def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     """Same plan, same parts; batch statistics are of half a batch, so weights differ and accuracy agrees in noise."""
     root = REPOSITORY
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
@@ -182,7 +201,7 @@ def test_two_processes_learn_what_one_learns(tmp_path):
     assert accuracy[1] > 0.9 and accuracy[2] > 0.9
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     with (
         pytest.raises(UsageError, match="batch_size = 32 cannot be shared by 3 processes: choose a multiple of 3"),

@@ -1,6 +1,7 @@
 """Why a loss is high: each rule fires on what was planted for it, and a low loss has no reason."""
 
 import math
+from typing import Any
 
 import polars as pl
 import pytest
@@ -61,12 +62,14 @@ def reason_of(sample: dict[str, object], *, near: str = "cat", similarity: float
         (UNSURE, {}, "unsure"),
     ],
 )
-def test_a_high_loss_is_sorted_by_the_first_rule_that_fits(sample: dict, around: dict, reason: str | None):
+def test_a_high_loss_is_sorted_by_the_first_rule_that_fits(
+    sample: dict[str, Any], around: dict[str, Any], reason: str | None
+) -> None:
     if sample is DOUBTED and around["near"] == "cat":
         sample = sample | {"loss": -math.log(0.01)}  # the label is the second most probable class
     assert reason_of(sample, **around) == reason
 
 
-def test_unlabeled_and_training_samples_have_no_reason():
+def test_unlabeled_and_training_samples_have_no_reason() -> None:
     assert reason_of(UNSURE | {"label": None, "correct": None, "loss": None}) is None
     assert reason_of(UNSURE | {"out_of_sample": False}) is None

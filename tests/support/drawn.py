@@ -5,6 +5,7 @@ Discs and rings are round, bars and squares angular; the class decides shape and
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,24 +56,22 @@ def drawn_dataset(size: int = 400, *, seed: int = 0) -> Dataset:
 
 def tiny_settings(folder: object, **changes: object) -> Settings:
     """Settings under which every stage takes a second or two, with a network far smaller than the default one."""
-    return load_settings(
-        **{
-            "preset": "smoke",
-            "threads": 1,
-            "model": "test_resnet",
-            "lake": f"{folder}/lake",
-            "work_dir": f"{folder}/work",
-            "phases": [{"resolution": 32, "epochs": 6}],
-            "batch_size": 48,
-            "ns_steps": 1,
-            "pca_dims": 10,
-            "kmeans_clusters": 4,
-            "hdbscan_min_cluster_size": 10,
-            "permutations": 500,
-            "neighbors": 15,
-        }
-        | changes
-    )
+    tiny: dict[str, Any] = {
+        "preset": "smoke",
+        "threads": 1,
+        "model": "test_resnet",
+        "lake": f"{folder}/lake",
+        "work_dir": f"{folder}/work",
+        "phases": [{"resolution": 32, "epochs": 6}],
+        "batch_size": 48,
+        "ns_steps": 1,
+        "pca_dims": 10,
+        "kmeans_clusters": 4,
+        "hdbscan_min_cluster_size": 10,
+        "permutations": 500,
+        "neighbors": 15,
+    }
+    return load_settings(**tiny | changes)
 
 
 def take_training(finished: Path, folder: Path) -> None:

@@ -64,7 +64,8 @@ def to_table(files: dict[str, tuple[bytes, str]]) -> pl.DataFrame:
 def own_settings(root: Path, source: Path, *, dataset: dict[str, Any] | None = None, **changes: Any) -> Settings:
     """Settings that name the source, with the lake beside it."""
     own = {"source": source} | (dataset or {})
-    return load_settings(**{"dataset": own, "lake": f"{root}/lake", "work_dir": f"{root}/work", "threads": 2} | changes)
+    given: dict[str, Any] = {"dataset": own, "lake": f"{root}/lake", "work_dir": f"{root}/work", "threads": 2}
+    return load_settings(**given | changes)
 
 
 def load(settings: Settings) -> Dataset:

@@ -23,7 +23,7 @@ PAIR = ("cat", "dog")
 
 def predictions(
     sample_id: NDArray[np.int64],
-    logits_NK: NDArray[np.float64],
+    logits_NK: NDArray[np.floating[Any]],
     truth: NDArray[np.int64],
     split: NDArray[np.str_],
     classes: list[str],
@@ -240,5 +240,5 @@ def _permutation_p(loss: NDArray[np.float64], all_loss: NDArray[np.float64]) -> 
     return float((1 + (np.array(drawn) >= loss.mean() - 1e-9).sum()) / (1 + PERMUTATIONS))
 
 
-def _log_softmax(logits_NK: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log_softmax(logits_NK: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.asarray(logits_NK - np.log(np.exp(logits_NK).sum(1, keepdims=True)))

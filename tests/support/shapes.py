@@ -132,7 +132,9 @@ def draw_table(shape: Shape) -> pl.DataFrame:
     split = SPLITS[shape.split](label, rng)
     columns: dict[str, Any] = {
         "name": [f"{i:05}" for i in range(len(label))],
-        "label": pl.Series(np.where(known, names[label], None).tolist(), dtype=pl.String),
+        "label": pl.Series(
+            [name if there else None for name, there in zip(names[label], known, strict=True)], dtype=pl.String
+        ),
         "split": None if split is None else np.where(known, split, "unlabeled").tolist(),
         "probabilities": as_lists(SAID[shape.said](label, len(names), rng)),
         "light": CARRIED[shape.carried](len(label), rng),

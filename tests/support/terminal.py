@@ -37,7 +37,7 @@ def run_on_terminal(
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    variables = os.environ | {"TERM": "xterm-256color"} | (environment or {})
+    variables = {**os.environ, "TERM": "xterm-256color", **(environment or {})}
     process = subprocess.Popen(
         command, cwd=folder, env=variables, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )

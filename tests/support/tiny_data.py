@@ -6,6 +6,7 @@ Row i of every array is one sample. Shapes: N samples, K classes, D features.
 import hashlib
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -171,6 +172,6 @@ def _ring(light_NHW: NDArray[np.float64]) -> NDArray[np.float64]:
     return light_NHW[:, border]
 
 
-def lists(values_ND: NDArray[np.float64]) -> pl.Series:
+def lists(values_ND: NDArray[np.floating[Any]]) -> pl.Series:
     """A row of a matrix as a list, as the lake stores vectors."""
     return pl.Series(values_ND.astype(np.float32)).cast(pl.List(pl.Float32))

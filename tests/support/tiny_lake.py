@@ -7,6 +7,7 @@ Shapes: N samples, K classes, D features.
 import datetime as dt
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ EMPTY = {"models", "search_index", "quarantine"}
 """Tables without rows: nothing was trained here, is too large to be searched as it is, or could not be used."""
 
 
-def build_tiny_lake(root: str, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
+def build_tiny_lake(root: str | Path, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
     """The lake at `root` with one more published run; the same seed means the same dataset and numbers.
 
     From 40 samples up, so that every class and confusion is there.

@@ -22,7 +22,7 @@ def main() -> None:
     assert not present, f"this environment has {present}: run it without the train extra"
     assert not SCRIPT.is_relative_to(REPOSITORY), f"{SCRIPT} is no wheel's: pip install dist/*.whl"
     with tempfile.TemporaryDirectory() as folder:
-        command = [COMMAND, "refresh", "--lake", "lake"]
+        command = [str(COMMAND), "refresh", "--lake", "lake"]
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         assert result.returncode == 1, result
         assert "pip install '.[train]'" in result.stderr, result.stderr
