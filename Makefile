@@ -1,4 +1,4 @@
-# make demo: from nothing to a served app.  make test: everything that proves it.
+# make demo: from nothing to a served app.  make test: the tests that prove it in minutes.  make test-all: every test.
 VENV ?= .venv
 PYTHON ?= python3
 # A wheel index with CPU-only builds of torch, for example the "cpu" one of the PyTorch site; empty takes PyPI's.
@@ -6,10 +6,17 @@ TORCH_INDEX ?=
 PRESET ?= quick
 # Processes that run tests, a file of tests at a time each.
 WORKERS ?= logical
+# Which of the long tests `make test-since` runs, and for how long it starts them.
+SINCE ?= 1 day ago
+MINUTES ?= 10
 BIN = $(VENV)/bin
 PIP_FLAGS = --disable-pip-version-check -c requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo refresh app test test-wheel check bench install
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+DAGSTER = $(VENV)-dagster
+SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+
+.PHONY: demo refresh app test test-all test-since test-wheel test-dagster ray check bench install
 
 demo: refresh app
 
@@ -20,10 +27,21 @@ app: install
 	$(BIN)/latentlake serve
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not wheel" -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not long and not wheel"
+
+test-all: ray
+	$(PYTEST) -m "not wheel" --ignore tests/external/test_dagster.py
+	$(MAKE) test-wheel test-dagster
+
+# The long tests that reach what has changed, and a tenth of them, another one each day.
+test-since: install
+	$(PYTEST) -m "long and not wheel" --changed-since "$(SINCE)" --tenth $$(date +%j) --minutes $(MINUTES)
 
 test-wheel: install
 	$(BIN)/pytest -m wheel
+
+test-dagster: $(DAGSTER)/installed
+	$(DAGSTER)/bin/python -m pytest tests/external/test_dagster.py
 
 check: install
 	$(BIN)/ruff format --check .
@@ -38,4 +56,17 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install $(PIP_FLAGS) -e ".[train,search,login,dev]"
+	touch $@
+
+ray: $(VENV)/with-ray
+
+$(VENV)/with-ray: $(VENV)/installed
+	$(BIN)/pip install $(PIP_FLAGS) -e ".[ray]"
+	touch $@
+
+# Dagster needs another version of a package than requirements.lock has: what it adds lies before what $(VENV) has.
+$(DAGSTER)/installed: $(VENV)/installed deploy/dagster.lock
+	$(BIN)/python -m venv $(DAGSTER)
+	$(BIN)/python $(SITE) > "$$($(DAGSTER)/bin/python $(SITE))/of_the_tests.pth"
+	$(DAGSTER)/bin/pip install --disable-pip-version-check -c deploy/dagster.lock -e ".[train,dev,dagster]"
 	touch $@

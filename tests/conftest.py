@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -30,19 +29,7 @@ hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("any machine")  # how fast a machine is, is no property of the code
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with tests that take long by their nature come last."""
-    long_files = {item.path for item in items if item.get_closest_marker("long")}
-    items.sort(key=lambda item: item.path in long_files)
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """`LATENTLAKE_TEST_UNTIL`, in seconds since 1970: from then on tests that take long are skipped, and named."""
-    until = float(os.environ.get("LATENTLAKE_TEST_UNTIL", "inf"))
-    if time.time() > until and item.get_closest_marker("long"):
-        pytest.skip(f"{item.nodeid} takes long and LATENTLAKE_TEST_UNTIL is over")
+pytest_plugins = ["tests.support.tiers"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,147 @@
+"""Which tests a change reaches: those whose file imports a changed file, directly or through others.
+
+`python -m tests.support.reach --changed-since "1 day ago" TEST...` says for each file of tests which change it reaches,
+and exits with 3 where none reaches any. It looks at the repository that it is started in.
+"""
+
+import argparse
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+FOLDERS = ("benchmarks", "deploy", "lake", "pages", "pipeline", "tests")
+NAMED = re.compile(rf"\b(?:{'|'.join(FOLDERS)})(?:\.\w+)+")
+EVERY = ("pyproject.toml", "requirements.lock", "tests/conftest.py")
+"""Files whose change reaches every test."""
+FAR, NOT_REACHED = 99, 3
+"""How far a test is from a change that reaches every one, and the exit code."""
+APP, COMMAND, LAKE = "streamlit_app.py", "pipeline/start.py", "tests/support/tiny_lake.py"
+STARTS = {
+    APP: [".streamlit/"],
+    "pages/ui/navigation.py": ["pages/"],
+    "pipeline/serve_command.py": ["pages/ui/launch.py", APP],
+    "tests/external/test_deploy.py": ["deploy/"],
+    "tests/support/apps.py": [APP],
+    "tests/support/browser.py": [APP],
+    "tests/support/commands.py": [COMMAND],
+    "tests/support/python.py": ["latentlake.py", COMMAND],
+    "tests/support/server.py": [COMMAND],
+    "tests/support/terminal.py": [COMMAND],
+}
+"""What a file runs or reads without importing it: files, and folders with the files that lie directly in them."""
+FIXTURES = {
+    **dict.fromkeys(("browser", "open_page", "opened", "tiny"), APP),
+    **dict.fromkeys(("built", "built_and_staged", "lake", "lake_copy", "rows"), LAKE),
+    **dict.fromkeys(("staged_lake", "tables", "tiny_lake"), LAKE),
+    "changed_lake": "tests/support/changed_run.py",
+    "drawn_folder": "pipeline/refresh.py",
+}
+"""What a test gets from `tests/conftest.py` by the name of an argument."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Files that have changed, by their paths in the repository; `unknown` says why that cannot be told."""
+
+    files: frozenset[str] = frozenset()
+    unknown: str = ""
+
+
+def find_changes(root: Path, since: str) -> Changes:
+    """What commits since then have changed, a merge with all that it brought, and what is not committed."""
+    named = ("--name-only", "--no-renames", "-z")
+    try:
+        if _git(root, "rev-parse", "--is-shallow-repository") == ["true"]:
+            return Changes(unknown="this is a shallow clone")
+        committed = _git(root, "log", f"--since={since}", "--format=", "-m", "--first-parent", *named)
+        added = _git(root, "ls-files", "--others", "--exclude-standard", "-z")
+        return Changes(frozenset([*committed, *_git(root, "diff", "HEAD", *named), *added]))
+    except (OSError, subprocess.CalledProcessError) as error:
+        return Changes(unknown=f"git tells no history: {str(getattr(error, 'stderr', error)).strip()}")
+
+
+def _git(root: Path, *arguments: str) -> list[str]:
+    done = subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True)
+    return [line for line in re.split(r"[\0\n]", done.stdout) if line]
+
+
+class Graph:
+    """Which file imports or runs which, as the syntax says, also inside functions."""
+
+    def __init__(self, root: Path, changed: frozenset[str]) -> None:
+        self.root, self.changed = root, changed
+        found = [*root.glob("*.py"), *(file for name in FOLDERS for file in (root / name).rglob("*.py"))]
+        gone = {file for file in changed if file.endswith(".py")}  # somebody may still import it
+        self.modules = {file.relative_to(root).as_posix() for file in found} | gone
+        self._read = [(self._reader(file), file) for file in changed if not file.endswith((".py", ".md"))]
+        self._next: dict[str, set[str]] = {}
+
+    def nearest(self, test: str) -> tuple[int, str] | None:
+        """How many imports away the nearest changed file is, and its path; None for tests that reach none."""
+        seen, here, distance = {test}, {test}, 0
+        while here:
+            if hit := here & self.changed:
+                return distance, min(hit)
+            here = {file for known in here for file in self._reached_from(known)} - seen
+            seen, distance = seen | here, distance + 1
+        return next(((FAR, file) for file in EVERY if file in self.changed), None)
+
+    def _reached_from(self, file: str) -> set[str]:
+        if file not in self._next:
+            run = {one for one in self.modules | self.changed if {one, _folder(one)} & {*STARTS.get(file, [])}}
+            read = {one for reader, one in self._read if reader == _folder(file) and file in self.modules}
+            self._next[file] = {*self._imports(file), *run, *read}
+        return self._next[file]
+
+    def _imports(self, file: str) -> Iterator[str]:
+        source = self.root / file
+        if file not in self.modules or not source.exists():
+            return
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                yield from (one for alias in node.names for one in self._files_of(f"{node.module}.{alias.name}"))
+            elif isinstance(node, ast.Import):
+                yield from (one for alias in node.names for one in self._files_of(alias.name))
+            elif file.startswith("tests/") and isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield from (one for name in NAMED.findall(node.value) for one in self._files_of(name))
+            elif file.startswith("tests/") and isinstance(node, ast.arg) and node.arg in FIXTURES:
+                yield FIXTURES[node.arg]
+
+    def _files_of(self, module: str) -> Iterator[str]:
+        """The file of a module, or of what has a name in it, and the packages that it lies in."""
+        parts = module.split(".")
+        stems = ("/".join(parts[: count + 1]) for count in range(len(parts)))
+        yield from (file for stem in stems for file in (f"{stem}.py", f"{stem}/__init__.py") if file in self.modules)
+
+    def _reader(self, file: str) -> str:
+        """The nearest folder around a file whose modules may read it; those at the root read none."""
+        folders = {_folder(module) for module in self.modules if not module.endswith("__init__.py")}
+        return next((f"{one}/" for one in PurePosixPath(file).parents if f"{one}/" in folders), "no folder")
+
+
+def _folder(file: str) -> str:
+    """With a slash at its end; empty for a file at the root."""
+    return file[: file.rfind("/") + 1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Say what each file of tests reaches; 0 where one reaches a change, or where nobody can tell."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.reach", description=__doc__)
+    parser.add_argument("--changed-since", required=True, metavar="WHEN")
+    parser.add_argument("tests", nargs="+")
+    asked = parser.parse_args(arguments)
+    changes = find_changes(Path.cwd(), asked.changed_since)
+    graph = Graph(Path.cwd(), changes.files)
+    found = {test: graph.nearest(test) for test in asked.tests}
+    for test, near in found.items():
+        reached = f"{near[1]}, {near[0]} imports away" if near else changes.unknown or "nothing that has changed"
+        sys.stdout.write(f"{test} reaches {reached}\n")
+    return 0 if changes.unknown or any(found.values()) else NOT_REACHED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
