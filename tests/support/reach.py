@@ -70,14 +70,14 @@ def _git(root: Path, *arguments: str) -> list[str]:
 
 
 class Graph:
-    """Which file imports or runs which, as the syntax says, also inside functions."""
+    """Which file imports or runs which, as the syntax says, also inside functions; texts about them reach none."""
 
     def __init__(self, root: Path, changed: frozenset[str]) -> None:
-        self.root, self.changed = root, changed
+        self.root, self.changed = root, frozenset(file for file in changed if not file.endswith(".md"))
         found = [*root.glob("*.py"), *(file for name in FOLDERS for file in (root / name).rglob("*.py"))]
-        gone = {file for file in changed if file.endswith(".py")}  # somebody may still import it
+        gone = {file for file in self.changed if file.endswith(".py")}  # somebody may still import it
         self.modules = {file.relative_to(root).as_posix() for file in found} | gone
-        self._read = [(self._reader(file), file) for file in changed if not file.endswith((".py", ".md"))]
+        self._read = [(self._reader(file), file) for file in self.changed - gone]
         self._next: dict[str, set[str]] = {}
 
     def nearest(self, test: str) -> tuple[int, str] | None:

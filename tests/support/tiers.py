@@ -72,7 +72,7 @@ def _choose(config: pytest.Config) -> Choice:
     graph = Graph(config.rootpath, changes.files)
     tests = (file.relative_to(config.rootpath).as_posix() for file in config.rootpath.glob("tests/**/test_*.py"))
     distances = {test: near[0] for test in tests if (near := graph.nearest(test))}
-    said = f"those of the {len(distances)} files that reach one of {len(changes.files)} files changed since {since}"
+    said = f"those in {len(distances)} files that reach one of {len(changes.files)} changed since {since}"
     return Choice(said + ("" if tenth is None else f", and tenth {tenth % 10}"), distances, False, tenth, until)
 
 
