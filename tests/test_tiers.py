@@ -94,6 +94,7 @@ def reached(root: Path) -> set[str]:
         ("pipeline/train.py", {"cli", "text", "train"}),
         ("pipeline/start.py", {"cli"}),
         ("lake/store.py", {"one", "cli", "text", "train", "store"}),
+        ("lake/__init__.py", {"one", "cli", "text", "train", "store"}),
         ("lake/told.py", set()),
         ("tests/support/commands.py", {"cli"}),
         ("tests/pages/test_one.py", {"one"}),
@@ -198,12 +199,21 @@ def test_tests_of_the_lake_and_of_stages_do_not_reach_pages() -> None:
 # --- runs of pytest
 
 LONG = "import pytest\n@pytest.mark.long\n"
+SLEEPS = """
+import time, pytest
+@pytest.fixture
+def nap():
+    time.sleep(0.2)
+    yield
+    time.sleep(0.2)
+def test_quick(nap): time.sleep(0.2)
+"""
 RUN = {
     "pytest.ini": "[pytest]\nmarkers =\n  long: takes long",
     "tests/lake/test_far.py": f"import lake.far\n{LONG}def test_far(): pass",
     "tests/lake/test_near.py": f"import lake.near\n{LONG}def test_near(): pass\ndef test_beside(): pass",
     "tests/lake/test_other.py": f"{LONG}def test_other(): pass",
-    "tests/test_quick.py": "import time\ndef test_quick(): time.sleep(0.2)",
+    "tests/test_quick.py": SLEEPS,
     "tests/test_tenth.py": f"{LONG}@pytest.mark.parametrize('n', range(40))\ndef test_tenth(n): pass",
     "lake/far.py": "import lake.near",
     "lake/near.py": "",
@@ -282,6 +292,7 @@ def test_tests_that_would_start_too_late_are_named(runs: Path) -> None:
     assert (code, passed) == (0, ["test_quick", "test_beside"])
     skipped = re.findall(r"^SKIPPED .*: (\S+) would have started after --minutes 0$", printed, flags=re.M)
     assert skipped == ["tests/lake/test_near.py::test_near", "tests/lake/test_far.py::test_far"]
+    assert "s  lake, tests: 1\n" in printed
 
 
 def test_that_no_long_test_is_to_run_is_no_failure(runs: Path) -> None:
@@ -297,7 +308,7 @@ def test_processes_choose_the_same_tests_and_costs_are_printed_once(runs: Path) 
     costs = printed.partition(" what tests cost ")[2]
     assert costs and " what tests cost " not in costs
     lines = [line for line in costs.splitlines() if " s  " in line]
-    assert re.fullmatch(r" +0\.[2-9] s  tests/test_quick\.py::test_quick", lines[0])
+    assert re.fullmatch(r" +(0\.[6-9]|[1-9]\.\d) s  tests/test_quick\.py::test_quick", lines[0])
     assert {line.split("::")[-1] for line in lines[1:4]} == {"test_beside", "test_far", "test_near"}
     folders = [re.fullmatch(r" +[\d.]+ s  (\w+), tests: (\d+)", line) for line in lines[4:]]
     assert [found and found.groups() for found in folders] == [("lake", "3"), ("other", "1"), ("all", "4")]
