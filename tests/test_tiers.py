@@ -158,12 +158,16 @@ def test_the_command_says_what_is_reached(
     assert reach.main(asked) == NOT_REACHED
     write(planted, {"pages/one.py": "1"})
     assert reach.main(asked) == 0
+    write(tmp_path, {"tests/pages/test_one.py": ""})
     monkeypatch.chdir(tmp_path)
     assert reach.main(asked) == 0
     nothing, change, unknown = capsys.readouterr().out.splitlines()
     assert nothing == "tests/pages/test_one.py reaches nothing that has changed"
-    assert change == "tests/pages/test_one.py reaches pages/one.py, 4 imports away"
-    assert "git tells no history" in unknown
+    assert change == "tests/pages/test_one.py reaches pages/one.py"
+    assert unknown.startswith("tests/pages/test_one.py may reach anything: git tells no history: ")
+    with pytest.raises(SystemExit, match="2"):
+        reach.main([*asked, "tests/pages/test_renamed.py"])
+    assert "there is no tests/pages/test_renamed.py" in capsys.readouterr().err
 
 
 def test_what_is_named_by_its_path_exists() -> None:

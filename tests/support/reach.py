@@ -134,12 +134,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--changed-since", required=True, metavar="WHEN")
     parser.add_argument("tests", nargs="+")
     asked = parser.parse_args(arguments)
+    if missing := [test for test in asked.tests if not Path(test).is_file()]:
+        parser.error(f"there is no {missing[0]}")
     changes = find_changes(Path.cwd(), asked.changed_since)
     graph = Graph(Path.cwd(), changes.files)
     found = {test: graph.nearest(test) for test in asked.tests}
     for test, near in found.items():
-        reached = f"{near[1]}, {near[0]} imports away" if near else changes.unknown or "nothing that has changed"
-        sys.stdout.write(f"{test} reaches {reached}\n")
+        unknown = f" may reach anything: {changes.unknown}" if changes.unknown else " reaches nothing that has changed"
+        sys.stdout.write(test + (f" reaches {near[1]}" if near else unknown) + "\n")
     return 0 if changes.unknown or any(found.values()) else NOT_REACHED
 
 
