@@ -65,6 +65,7 @@ def test_an_exponent_is_the_slope_of_the_logarithms() -> None:
     assert stages.exponent([100, 1000], [1.0, 100.0]) == pytest.approx(2)
 
 
+@pytest.mark.long
 def test_the_benchmark_of_stages_runs_and_holds_neighbours_to_exact_ones(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_the_benchmark_of_stages_runs_and_holds_neighbours_to_exact_ones(
     assert min(float(value) for value in recall[0]) >= stages.WANTED_RECALL
 
 
+@pytest.mark.long
 def test_the_benchmark_of_readers_clicks_through_pages_without_errors(
     tiny_lake: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +98,7 @@ def test_the_images_of_a_page_are_found_in_its_messages() -> None:
     ]
 
 
+@pytest.mark.long
 def test_the_benchmark_of_the_table_runs_on_a_lake_of_many_samples(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +149,7 @@ def test_the_bench_measures_this_code_against_another_and_keeps_the_figures(
     assert not (tmp_path / "code").exists()
 
 
+@pytest.mark.long
 def test_the_benchmark_of_brought_predictions_publishes_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     brought.main(samples=1000, classes=3, features=0, rounds=1)
     printed = capsys.readouterr().out

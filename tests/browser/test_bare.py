@@ -9,7 +9,7 @@ from pages.ui.navigation import ENTRIES
 from tests.support.bare_run import build_bare_lake
 from tests.support.browser import open_page, serve, unexpected
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"{address} {root}"
 
 
-@pytest.fixture(params=["few", "many"])
+@pytest.fixture(params=["few", pytest.param("many", marks=pytest.mark.long)])
 def drawn(request: pytest.FixtureRequest, tiny: str, tiny_lake: str) -> tuple[str, str]:
     """The address of a server and the root of its lake."""
     if request.param == "few":

@@ -18,7 +18,7 @@ from tests.support.drawn import draw_shape
 from tests.support.own_data import QUICK, write_digits
 from tests.support.paths import REPOSITORY
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 DIGITS = """
 model = "test_resnet"
 scored_train = 300

@@ -48,6 +48,7 @@ def test_a_run_is_the_same_as_in_a_folder(root: str, tmp_path: Path) -> None:
     assert contents(there.run()) == contents(here.run())
 
 
+@pytest.mark.long
 def test_a_refresh_ends_with_the_rows_that_it_has_in_a_folder(root: str, tmp_path: Path, drawn_folder: Path) -> None:
     from pipeline.progress import Progress
     from pipeline.refresh import refresh

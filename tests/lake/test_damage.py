@@ -243,6 +243,7 @@ def test_a_process_killed_before_the_runs_row_leaves_the_previous_run(
     _assert_next_publish_succeeds(lake, tables)
 
 
+@pytest.mark.long
 def test_a_process_killed_while_writing_leaves_the_previous_run(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
     before = contents(lake.run())
     for table in ("embeddings", "runs"):

@@ -121,6 +121,7 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(four: Lake) -> None:
     assert foreseen.waiting_mib == pytest.approx(removed.waiting_mib, abs=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "call"),
     [

@@ -77,6 +77,7 @@ def _frames(element: Any) -> list[pl.DataFrame]:
 # --- a thousand classes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_every_page_reads_a_thousand_classes(name: str, many: str, open_page: Open) -> None:
     app = open_page(many, name)
@@ -86,6 +87,7 @@ def test_every_page_reads_a_thousand_classes(name: str, many: str, open_page: Op
     assert not NOT_A_NUMBER.search(said(app))
 
 
+@pytest.mark.long
 def test_the_list_of_confusions_is_what_the_rows_say(many: str, known: pl.DataFrame, open_page: Open) -> None:
     held_out = known.filter(HELD_OUT)
     wrong = held_out.filter(pl.col("label") != pl.col("predicted"))
@@ -99,6 +101,7 @@ def test_the_list_of_confusions_is_what_the_rows_say(many: str, known: pl.DataFr
     assert table["share"][0].startswith(f"{percent(n / total)} of {total:,} (")
 
 
+@pytest.mark.long
 def test_a_confusion_links_to_its_images(many: str, known: pl.DataFrame, open_page: Open) -> None:
     table = pl.from_pandas(open_page(many, "confusion", f="split.is.test").dataframe[0].value)
     for label, predicted, n, link in table.select("label", "predicted", "n", "images").head(20).iter_rows():
@@ -108,6 +111,7 @@ def test_a_confusion_links_to_its_images(many: str, known: pl.DataFrame, open_pa
         assert len(found) == n == found.filter(split="test", label=label, predicted=predicted).height
 
 
+@pytest.mark.long
 def test_the_matrix_is_of_a_class_and_those_near_to_it(many: str, known: pl.DataFrame, open_page: Open) -> None:
     app = open_page(many, "confusion")
     picker = app.selectbox(key="matrix-class")
@@ -128,6 +132,7 @@ def test_the_matrix_is_of_a_class_and_those_near_to_it(many: str, known: pl.Data
     assert tiles(app)[0]["first"] == f"{other} called {n['predicted'][0]}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("color", ["label", "predicted", "cluster_kmeans"])
 def test_a_legend_holds_the_most_frequent_values_in_distinct_colours(color: str, many: str, open_page: Open) -> None:
     app = open_page(many, "population_map", color=color)
@@ -142,6 +147,7 @@ def test_a_legend_holds_the_most_frequent_values_in_distinct_colours(color: str,
     assert set(drawn["shown_as"]) == set(scale["domain"])
 
 
+@pytest.mark.long
 def test_the_address_says_which_values_have_a_colour(many: str, open_page: Open) -> None:
     picked = (ODD[6], ODD[7])
     query = MapState(color="label", colored=picked).to_query()
@@ -154,6 +160,7 @@ def test_the_address_says_which_values_have_a_colour(many: str, open_page: Open)
     assert not left_out.exception and left_out.multiselect[0].value == []
 
 
+@pytest.mark.long
 def test_a_sample_shows_its_ten_most_probable_classes_and_its_label(
     many: str, known: pl.DataFrame, open_page: Open
 ) -> None:
@@ -165,6 +172,7 @@ def test_a_sample_shows_its_ten_most_probable_classes_and_its_label(
     assert bars["probability"].max() == pytest.approx(worst["confidence"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ODD)
 def test_a_filter_on_any_name_goes_round_through_the_address(
     name: str, many: str, known: pl.DataFrame, open_page: Open
@@ -179,6 +187,7 @@ def test_a_filter_on_any_name_goes_round_through_the_address(
     assert UNSEEN.sub("", app.sidebar.toggle[0].label).replace(NO_BREAK, " ") == f"label: {name}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ODD)
 def test_a_name_stands_in_the_sentence_as_it_is(name: str, many: str, known: pl.DataFrame, open_page: Open) -> None:
     wrong = known.filter(HELD_OUT, label=name).filter(pl.col("predicted") != name)
@@ -188,6 +197,7 @@ def test_a_name_stands_in_the_sentence_as_it_is(name: str, many: str, known: pl.
     assert expected in said(app)
 
 
+@pytest.mark.long
 def test_the_loss_by_class_is_drawn_of_the_largest_and_listed_of_all(
     many: str, known: pl.DataFrame, open_page: Open
 ) -> None:
@@ -200,12 +210,14 @@ def test_the_loss_by_class_is_drawn_of_the_largest_and_listed_of_all(
     assert len(app.dataframe[-1].value) == held_out.group_by("label", "split").len().height
 
 
+@pytest.mark.long
 def test_a_filter_offers_every_class(many: str, known: pl.DataFrame, open_page: Open) -> None:
     app = open_page(many, "samples")
     app.selectbox(key="filter-column").set_value("label").run()
     assert set(app.multiselect(key="filter-values-label").options) == set(known["label"].drop_nulls())
 
 
+@pytest.mark.long
 def test_a_filter_takes_no_more_values_than_an_address_holds(many: str, open_page: Open) -> None:
     app = open_page(many, "samples")
     app.selectbox(key="filter-column").set_value("label").run()
@@ -218,6 +230,7 @@ def test_a_filter_takes_no_more_values_than_an_address_holds(many: str, open_pag
     assert chip.endswith(f" or {MAX_VALUES - MAX_SAID} others") and len(chip) < 200
 
 
+@pytest.mark.long
 def test_groups_are_those_of_the_samples_that_pass_the_filters(many: str, open_page: Open) -> None:
     samples = queries.scan_samples(Lake(many).run()).filter(label=ODD[2]).collect()
     passing = set(samples["cluster_kmeans"].drop_nulls())
@@ -230,6 +243,7 @@ def test_groups_are_those_of_the_samples_that_pass_the_filters(many: str, open_p
     assert "No sample that passes the filters is in a group" in said(none)
 
 
+@pytest.mark.long
 def test_the_only_held_out_sample_of_a_class_is_one_image(many: str, known: pl.DataFrame, open_page: Open) -> None:
     alone = known.filter(HELD_OUT).filter(pl.len().over("label") == 1, ~pl.col("correct")).row(0, named=True)
     app = open_page(many, "confusion", f=Filters.of(label=alone["label"]).to_text())
@@ -238,6 +252,7 @@ def test_the_only_held_out_sample_of_a_class_is_one_image(many: str, known: pl.D
     assert not NOT_A_NUMBER.search(said(app))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [-2, -3])
 def test_a_class_without_held_out_or_labelled_samples_breaks_nothing(number: int, many: str, open_page: Open) -> None:
     run = Lake(many).run()
@@ -247,6 +262,7 @@ def test_a_class_without_held_out_or_labelled_samples_breaks_nothing(number: int
         assert not NOT_A_NUMBER.search(said(app))
 
 
+@pytest.mark.long
 def test_the_report_lists_the_worst_and_stays_small(many: str) -> None:
     run = Lake(many).run()
     html = render_report(run, None)
@@ -255,6 +271,7 @@ def test_the_report_lists_the_worst_and_stays_small(many: str) -> None:
     assert "<b>bold" not in html
 
 
+@pytest.mark.long
 def test_the_class_it_fails_on_has_enough_samples_to_be_read(many: str, known: pl.DataFrame, open_page: Open) -> None:
     test = known.filter(split="test").drop_nulls("label")
     read = test.group_by("label").agg(n=pl.len(), right=pl.col("correct").mean()).filter(pl.col("n") >= FEW)
@@ -293,6 +310,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> str:
     return root
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", PARTS)
 def test_every_comparison_of_a_thousand_classes_is_shown(part: str, twice: str, open_page: Open) -> None:
     app = open_page(twice, "compare", part=part)
@@ -303,6 +321,7 @@ def test_every_comparison_of_a_thousand_classes_is_shown(part: str, twice: str, 
         assert all(len(frame) <= IN_THE_MATRIX**2 or "label" not in frame.columns for frame in _frames(element))
 
 
+@pytest.mark.long
 def test_the_matrix_of_changes_is_of_the_classes_that_changed_most(twice: str, open_page: Open) -> None:
     app = open_page(twice, "confusion")
     app.button_group[0].set_value("difference").run()

@@ -122,6 +122,7 @@ def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake: str)
     assert "has no model in the lake: refresh again to store it" in result.stderr
 
 
+@pytest.mark.long
 def test_proofs_are_the_same_to_the_last_bit_in_a_process_that_computed_nothing_before(drawn_folder: Path) -> None:
     program = (
         "from lake.store import Lake; from pipeline.progress import Progress; from pipeline.proofs import *; "

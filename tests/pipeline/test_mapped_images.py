@@ -139,6 +139,7 @@ def test_training_on_mapped_images_gives_the_weights_of_training_on_those_in_mem
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.long
 def test_training_on_60_000_mapped_images_adds_a_small_part_of_their_bytes_to_memory(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.support.train_mapped", str(tmp_path), "60000"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=800, check=False)

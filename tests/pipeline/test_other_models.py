@@ -28,6 +28,8 @@ from pipeline.stored_model import load_model
 from tests.support.apps import NAMES, Open, shown
 from tests.support.drawn import CLASSES, drawn_dataset, tiny_settings
 
+pytestmark = pytest.mark.long
+
 QUIET = Progress(quiet=True)
 
 

@@ -23,6 +23,8 @@ from tests.support.apps import NAMES, Open, answer
 from tests.support.drawn import tiny_settings
 from tests.support.own_data import DIGITS, write_digits
 
+pytestmark = pytest.mark.long
+
 QUIET = Progress(quiet=True)
 
 

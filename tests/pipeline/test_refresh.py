@@ -148,6 +148,7 @@ def test_equal_inputs_give_equal_measurements(folder: Path, run: Run) -> None:
         assert first.sort(key).equals(second.sort(key)), name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["_append_run", "publish", "stage"])
 def test_a_refresh_killed_while_publishing_changes_nothing_and_the_next_one_succeeds(folder: Path, moment: str) -> None:
     before = Lake(folder / "lake").runs()["run_id"].to_list()

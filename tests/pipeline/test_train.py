@@ -182,6 +182,7 @@ def test_muon_orthogonalises_in_a_format_that_the_processor_multiplies(
     assert singular.min() > 0.6 and singular.max() < 1.3  # what Jordan's coefficients come to
 
 
+@pytest.mark.long
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     """Same plan, same parts; batch statistics are of half a batch, so weights differ and accuracy agrees in noise."""
     root = REPOSITORY
