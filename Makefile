@@ -30,7 +30,7 @@ test: install
 	$(PYTEST) -m "not long and not wheel"
 
 test-all: ray
-	$(PYTEST) -m "not wheel" --ignore tests/external/test_dagster.py
+	$(PYTEST) -m "not wheel" --ignore tests/external/test_dagster.py --hypothesis-profile new
 	$(MAKE) test-wheel test-dagster
 
 # The long tests that reach what has changed, and a tenth of them, another one each day.

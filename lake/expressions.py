@@ -70,6 +70,11 @@ def _read(node: ast.expr, schema: Mapping[str, pl.DataType], *, depth: int) -> p
     def read(inner: ast.expr) -> pl.Expr:
         return _read(inner, schema, depth=depth + 1)
 
+    def read_condition(inner: ast.expr) -> pl.Expr:
+        condition = read(inner)
+        _check_types(condition, schema)
+        return condition
+
     match node:
         case ast.Name(id=name):
             return _column(name, schema)
@@ -77,9 +82,9 @@ def _read(node: ast.expr, schema: Mapping[str, pl.DataType], *, depth: int) -> p
             return pl.lit(_value(node))
         case ast.BoolOp(op=op, values=values):
             combine = pl.all_horizontal if isinstance(op, ast.And) else pl.any_horizontal
-            return combine(*map(read, values))
+            return combine(*map(read_condition, values))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return ~read(operand)
+            return ~read_condition(operand)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -read(operand)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:

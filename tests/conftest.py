@@ -25,10 +25,10 @@ from tests.support.changed_run import build_changed_lake
 from tests.support.tiny_lake import build_tiny_lake, stage_all, tiny_tables
 from tests.support.two_runs import FIRST, SAMPLES, SECOND
 
-hypothesis.settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("any machine")  # how fast a machine is, is no property of the code
+SLOW = [hypothesis.HealthCheck.too_slow]  # how fast a machine is, is no property of the code
+hypothesis.settings.register_profile("same", deadline=None, suppress_health_check=SLOW, derandomize=True)
+hypothesis.settings.register_profile("new", deadline=None, suppress_health_check=SLOW)  # of `make test-all`
+hypothesis.settings.load_profile("same")
 pytest_plugins = ["tests.support.tiers"]
 
 

@@ -52,6 +52,7 @@ def test_a_lasso_lies_where_a_box_over_the_same_pixels_does(drawn: tuple[str, st
     assert [min(x), max(x), min(y), max(y)] == pytest.approx(box, abs=SHARE * (box[1] - box[0]) / 0.4)
 
 
+@pytest.mark.long
 def test_what_lies_in_a_lasso_is_counted_and_shown_elsewhere(drawn: tuple[str, str], opened: Any) -> None:
     address, root = drawn
     page = opened(f"{address}/population_map")
@@ -74,6 +75,7 @@ def test_what_lies_in_a_lasso_is_counted_and_shown_elsewhere(drawn: tuple[str, s
     assert "lasso=" not in second.url
 
 
+@pytest.mark.long
 def test_escape_puts_the_lasso_away(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/population_map")
     button = page.get_by_role("button", name="Lasso")

@@ -214,6 +214,7 @@ def test_who_logs_in_reads_and_who_logs_out_sees_nothing(gated: str, come: Calla
     assert fetched == 401, "not even from the browser's cache"
 
 
+@pytest.mark.long
 def test_a_download_needs_the_login_too(gated: str, come: Callable[..., Page]) -> None:
     page = come(gated)
     wait_until_drawn(page)
@@ -226,6 +227,7 @@ def test_a_download_needs_the_login_too(gated: str, come: Callable[..., Page]) -
     assert request(gated + path)[0] == 401
 
 
+@pytest.mark.long
 def test_somebody_who_is_not_on_the_list_sees_their_name_and_the_way_out(gated: str, come: Callable[..., Page]) -> None:
     page = come(gated, email="eve@example.com")
     page.get_by_role("heading", name="No access").wait_for()
@@ -237,6 +239,7 @@ def test_somebody_who_is_not_on_the_list_sees_their_name_and_the_way_out(gated: 
     page.get_by_role("button", name="Log in").wait_for()
 
 
+@pytest.mark.long
 def test_reviews_are_signed_with_the_email_of_who_is_logged_in(
     lake_copy: Path, secrets: Path, come: Callable[..., Page]
 ) -> None:

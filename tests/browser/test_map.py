@@ -45,6 +45,7 @@ def choose(page: Page, label: str, option: str) -> None:
     page.get_by_role("option", name=option, exact=True).click()
 
 
+@pytest.mark.long
 def test_a_copied_address_shows_the_same_colour_filter_selection_and_run(tiny: str, opened: Any) -> None:
     first = opened(f"{tiny}/population_map?f=predicted.is.ship,dog")
     choose(first, "Colour", "Label")
@@ -73,6 +74,7 @@ def test_a_click_on_the_legend_isolates_a_value(tiny: str, opened: Any) -> None:
     assert chart(page).locator(".layer_0_marks image").count() == 1, "the others lie beneath in grey"
 
 
+@pytest.mark.long
 def test_the_wheel_zooms_in_and_the_address_says_where(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/population_map")
     box = chart(page).bounding_box()
@@ -86,6 +88,7 @@ def test_the_wheel_zooms_in_and_the_address_says_where(tiny: str, opened: Any) -
     assert "view=" in page.url
 
 
+@pytest.mark.long
 def test_a_drag_with_shift_moves_the_view_and_draws_no_box(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/population_map?color=superclass&view=-1,1,-1,1")
     box = chart(page).locator("path.background").first.bounding_box()
@@ -103,6 +106,7 @@ def test_a_drag_with_shift_moves_the_view_and_draws_no_box(tiny: str, opened: An
     assert [float(part) for part in query["view"].split(",")] == pytest.approx([-1.5, 0.5, -1, 1], abs=0.05)
 
 
+@pytest.mark.long
 def test_a_sample_found_elsewhere_is_located_on_the_map(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/similar?sample=5")
     page.get_by_text("Show on the map").first.click()
@@ -123,6 +127,7 @@ def test_images_take_the_place_of_dots(tiny: str, opened: Any) -> None:
     assert unexpected(problems) == []
 
 
+@pytest.mark.long
 def test_an_expression_filters_what_the_map_shows(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/population_map")
     page.get_by_role("button", name="Add filter").click()
@@ -138,6 +143,7 @@ def test_an_expression_filters_what_the_map_shows(tiny: str, opened: Any) -> Non
     assert "f=.where." in page.url
 
 
+@pytest.mark.long
 def test_a_hostile_address_of_the_map_is_refused_in_words(tiny: str, opened: Any) -> None:
     problems: list[str] = []
     hostile = "color=__class__&view=nan,1,2,3&box=%3Cscript%3E&sample=-1&only=" + "," * 99

@@ -171,6 +171,7 @@ def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(schem
     assert unexpected(problems) == []
 
 
+@pytest.mark.long
 def test_a_copied_address_shows_the_same_run_and_filters_elsewhere(tiny: str, opened: Any) -> None:
     first = opened(f"{tiny}/samples?f={FILTER}")
     first.get_by_role("link", name="Where it fails").click()
@@ -223,6 +224,7 @@ def test_the_tour_leads_from_the_overview_through_six_steps_and_back(scheme: str
     assert unexpected(problems) == []
 
 
+@pytest.mark.long
 def test_a_hostile_address_is_refused_and_asks_nobody_else(tiny: str, opened: Any) -> None:
     problems: list[str] = []
     text = "%5Bx%5D(https%3A%2F%2Fexample.org).is.%3Cimg%20src%3Dhttps%3A%2F%2Fexample.org%3E"
@@ -233,6 +235,7 @@ def test_a_hostile_address_is_refused_and_asks_nobody_else(tiny: str, opened: An
     assert unexpected(problems) == []
 
 
+@pytest.mark.long
 def test_an_empty_lake_shows_the_command(empty_lake: str, opened: Any) -> None:
     with serve(empty_lake) as address:
         page = opened(f"{address}/confusion", drawn=False)

@@ -44,6 +44,7 @@ def test_a_loss_map_covers_its_image_as_large_as_it_is_shown_beside_it(tiny: str
         assert [box[side] for box in boxes] == pytest.approx([MAP_SIDE] * 3, abs=2)
 
 
+@pytest.mark.long
 def test_the_panel_stands_in_one_row_at_1400_pixels_and_nothing_sticks_out_at_390(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/loss_analysis")
     titles = ("Image", "Map of the loss", "Check: the loss, measured", "Probabilities")
@@ -54,6 +55,7 @@ def test_the_panel_stands_in_one_row_at_1400_pixels_and_nothing_sticks_out_at_39
     assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
 
 
+@pytest.mark.long
 def test_what_is_shown_is_in_the_address(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/loss_analysis")
     for name in ("Prediction", "4 x 4 cells (layer 4)", "Common", "Another sample"):
@@ -64,6 +66,7 @@ def test_what_is_shown_is_in_the_address(tiny: str, opened: Any) -> None:
     assert again.locator("h2").first.inner_text() == page.locator("h2").first.inner_text()
 
 
+@pytest.mark.long
 def test_next_and_previous_walk_through_the_filter(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/loss_analysis?f=label.is.cat")
     first = page.locator("h2").first.inner_text()
@@ -115,6 +118,7 @@ def test_a_map_is_taken_away_as_a_picture_and_as_numbers(tiny: str, opened: Any)
         assert image.width > 500
 
 
+@pytest.mark.long
 def test_a_family_opens_its_samples(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/loss_analysis")
     page.get_by_role("radio", name="1", exact=True).click()

@@ -75,6 +75,7 @@ def test_of_writers_that_race_each_publishes_its_run_once(root: str) -> None:
     assert all(lake.run(run_id).verify() > 0 for run_id in ids[::WRITERS])
 
 
+@pytest.mark.long
 def test_what_many_say_at_once_is_kept_once_each(root: str) -> None:
     lake = build_tiny_lake(root, run_id=FIRST, samples=SAMPLES)
     dataset = lake.run().dataset_id

@@ -63,6 +63,8 @@ def test_a_line_keeps_the_rows_it_says(line: str, kept: list[int]) -> None:
         ("loss >", "cannot be read"),
         ("label = 'cat'", "cannot be read"),
         ("loss", "states no condition"),
+        ("label and label", "states no condition"),
+        ("correct and not loss", "states no condition"),
         ("loss + 1", "states no condition"),
         ("losses > 1", "no column 'losses'"),
         ("label == cat", "no column 'cat'; texts go in quotes"),
@@ -103,6 +105,8 @@ def test_what_is_no_condition_is_refused_in_words(line: str, sentence: str) -> N
 @example("'cat' == 'cat'")
 @example("correct > loss")
 @example("loss / 0 > 1")
+@example("label and label")
+@example("not (label and correct) or loss")
 def test_any_line_is_answered_or_refused_but_never_breaks(line: str) -> None:
     try:
         condition = parse(line, ROWS.schema)

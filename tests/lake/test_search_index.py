@@ -121,6 +121,7 @@ def test_parts_are_small_and_together_the_index(built: bytes, exact: Index) -> N
     assert SearchIndex.read(parts, exact.unit_ND.shape).ivf.ntotal == N
 
 
+@pytest.mark.long
 def test_the_same_seed_builds_the_same_bytes(built: bytes, exact: Index) -> None:
     assert build_index(exact.unit_ND) == built
     assert build_index(exact.unit_ND, seed=1) != built
@@ -151,6 +152,7 @@ def of_all(exact: Index) -> tuple[np.ndarray, np.ndarray]:
     return nearest(exact)
 
 
+@pytest.mark.long
 def test_neighbours_among_the_nearest_lists_are_those_of_a_search_over_all(
     indexed: Index, exact: Index, of_all: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +165,7 @@ def test_neighbours_among_the_nearest_lists_are_those_of_a_search_over_all(
     assert max(len(np.unique(row)) for row in rows) == min(len(np.unique(row)) for row in rows) == 15
 
 
+@pytest.mark.long
 def test_neighbours_of_some_rows_come_in_the_order_they_were_asked_for(indexed: Index, exact: Index) -> None:
     asked = np.random.default_rng(6).permutation(N)[:3000]
     everything, some = (

@@ -54,6 +54,7 @@ def test_brought_predictions_of_any_shape(shape: Shape) -> None:
             check_accuracy(run, table)
 
 
+@pytest.mark.long
 @settings(max_examples=TRAININGS_DRAWN, derandomize=True)
 @given(PICTURES)
 @example(Pictures(Shape((3,) * 40, split="none")))

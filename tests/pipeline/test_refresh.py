@@ -138,6 +138,7 @@ def test_above_the_limit_a_search_index_is_published_and_proposes_neighbours(fol
     assert indexed.search(indexed.vector([7]), 10).equals(plain.search(plain.vector([7]), 10))
 
 
+@pytest.mark.long
 def test_equal_inputs_give_equal_measurements(folder: Path, run: Run) -> None:
     """In a lake of its own, as the same one would only be read."""
     outcome = again(folder / "anew")
