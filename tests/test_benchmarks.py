@@ -165,6 +165,7 @@ def test_half_of_the_first_class_is_drawn_as_the_second() -> None:
     assert drawn["embedding"].list.len().unique().to_list() == [8]
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_benchmark_of_pages_waits_until_a_page_is_drawn(tiny: str, browser: Browser) -> None:
     assert 0 < opening.open_in_new_browser(browser, f"{tiny}/runs") < 60

@@ -38,6 +38,7 @@ def drawn(request: pytest.FixtureRequest, tiny: str, tiny_lake: str) -> tuple[st
     return address, root
 
 
+@pytest.mark.long
 def test_a_lasso_lies_where_a_box_over_the_same_pixels_does(drawn: tuple[str, str], opened: Any) -> None:
     address, _ = drawn
     page = opened(f"{address}/population_map")

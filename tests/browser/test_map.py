@@ -13,6 +13,7 @@ from tests.support.tiny_lake import RUN_ID
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.long
 def test_a_click_on_a_dot_of_the_map_opens_its_panel(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/population_map")
     dot = mark(page, "Sample id").last  # drawn last, so nothing covers it
@@ -23,6 +24,7 @@ def test_a_click_on_a_dot_of_the_map_opens_its_panel(tiny: str, opened: Any) -> 
     expect(page.get_by_text("Fetch similar")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_box_dragged_on_the_map_selects_what_is_inside(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/population_map")
     expect(page.get_by_text("All shown: 240 of 240 samples")).to_be_visible()
@@ -65,6 +67,7 @@ def test_a_copied_address_shows_the_same_colour_filter_selection_and_run(tiny: s
     assert second_query == first_query
 
 
+@pytest.mark.long
 def test_a_click_on_the_legend_isolates_a_value(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/population_map")
     chart(page).locator(".role-legend-symbol path").first.click()
@@ -117,6 +120,7 @@ def test_a_sample_found_elsewhere_is_located_on_the_map(tiny: str, opened: Any) 
     assert chart(page).locator(".mark-rule line").count() == 10, "a line to each of the nearest"
 
 
+@pytest.mark.long
 def test_images_take_the_place_of_dots(tiny: str, opened: Any) -> None:
     problems: list[str] = []
     page = opened(f"{tiny}/population_map", problems=problems)

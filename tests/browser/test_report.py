@@ -68,6 +68,7 @@ def test_it_is_drawn_from_the_disk_and_asks_for_nothing(
     assert loaded and page.locator("article img").count() > 8
 
 
+@pytest.mark.long
 def test_dark_and_light_have_the_text_of_charts_in_the_colour_of_the_page(report: str, offline: Any) -> None:
     for scheme in ("light", "dark"):
         page, *_ = offline(report, scheme=scheme)
@@ -89,6 +90,7 @@ def test_markup_in_names_is_text_to_a_browser_too(tmp_path: Path, offline: Any) 
     assert (requests, problems) == ([], [])
 
 
+@pytest.mark.long
 def test_the_overview_hands_out_the_report_under_the_name_of_the_run(tiny: str, report: str, opened: Any) -> None:
     page = opened(tiny)
     for _ in range(2):  # the second one is kept from the first
@@ -98,6 +100,7 @@ def test_the_overview_hands_out_the_report_under_the_name_of_the_run(tiny: str, 
         assert Path(download.value.path()).read_text() == report
 
 
+@pytest.mark.long
 def test_every_chart_of_a_page_can_be_taken_away_as_a_picture(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/confusion")
     page.get_by_test_id("stVegaLiteChart").first.hover()
@@ -106,6 +109,7 @@ def test_every_chart_of_a_page_can_be_taken_away_as_a_picture(tiny: str, opened:
     assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_all_charts_of_a_page_can_be_taken_away_as_vector_files(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/population_map")
     with page.expect_download() as charts:

@@ -73,6 +73,7 @@ def test_the_histograms_are_small_in_rows_and_no_wider_than_the_page(
     assert unexpected(problems) == []
 
 
+@pytest.mark.long
 def test_a_range_dragged_over_a_histogram_is_a_filter(tiny: str, samples: pl.DataFrame, opened: Any) -> None:
     page = opened(f"{tiny}/samples")
     drag(page, page.locator(".st-key-histograms").get_by_test_id("stVegaLiteChart").first, 0.4, 0.8)
@@ -85,6 +86,7 @@ def test_a_range_dragged_over_a_histogram_is_a_filter(tiny: str, samples: pl.Dat
     expect(page.locator("h2").first).to_contain_text(f"{n} samples pass the filters")
 
 
+@pytest.mark.long
 def test_a_click_on_a_cell_filters_the_table_to_its_samples_and_back(
     tiny: str, samples: pl.DataFrame, opened: Any
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_click_on_a_cell_filters_the_table_to_its_samples_and_back(
     expect(page.locator("h2").first).to_contain_text(f"{len(samples)} samples pass the filters")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "read"), [("CSV", pl.read_csv), ("Parquet", pl.read_parquet)])
 def test_a_file_holds_exactly_the_rows_that_pass_in_the_order_on_screen(
     kind: str, read: Any, tiny: str, samples: pl.DataFrame, opened: Any, tmp_path: Path
@@ -128,6 +131,7 @@ def _download(page: Page, kind: str, read: Any, folder: Path) -> pl.DataFrame:
     return read(path)
 
 
+@pytest.mark.long
 def test_a_view_saved_in_one_browser_opens_in_another_and_a_hostile_name_is_text(written: str, opened: Any) -> None:
     problems: list[str] = []
     query = "f=label.is.cat&sort=label,-margin&columns=label,margin&pivot=label,split"

@@ -1,113 +1,167 @@
-"""The served app in Chromium: deep links, light and dark, clicks, addresses, thumbnails.
+"""One walk in Chromium: over every page by its links, at a desk and on a phone, and through its main actions.
 
-`LATENTLAKE_TEST_LAKE` names a lake whose pages are opened too: `.ci/run` gives the one it has just refreshed.
+`LATENTLAKE_TEST_LAKE` names a lake whose pages are walked over too: `.ci/run` gives the one it has just refreshed.
 """
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import unquote
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
+import polars as pl
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Browser, Page, expect
 
+from lake.filters import Filters
+from lake.queries import scan_samples
+from lake.store import Lake
+from pages.ui.map_panel import MAP_SIDE
+from pages.ui.map_state import from_query
 from pages.ui.navigation import ENTRIES, Entry
-from tests.support.axe import contrast, violations
-from tests.support.browser import BEYOND, eventually, get, mark, path_of, serve, unexpected, wait_until_drawn
+from tests.support.browser import (
+    BEYOND,
+    brightness,
+    chart,
+    drag_in,
+    expect_whole,
+    mark,
+    open_page,
+    serve,
+    unexpected,
+    wait_until_drawn,
+)
 from tests.support.tiny_lake import RUN_ID
 
 pytestmark = pytest.mark.browser
 GIVEN = os.environ.get("LATENTLAKE_TEST_LAKE")
-IN_LIGHT_AND_DARK = pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
-EACH_PAGE = [pytest.param(entry, id=entry.name) for entry in ENTRIES]
-TABLET: ViewportSize = {"width": 1024, "height": 768}
-PHONE: ViewportSize = {"width": 390, "height": 844}
-FILTER = "label.is.cat;correct.is.false"
+ON_TINY = pytest.mark.parametrize("walk", ["tiny"], indirect=True)
+LAKES = ["tiny", pytest.param("given", marks=pytest.mark.skipif(not GIVEN, reason="LATENTLAKE_TEST_LAKE names none"))]
 
 
-@pytest.fixture(scope="module")
-def given() -> Iterator[str]:
-    """Address of the app on the lake that the environment names."""
-    with serve(str(GIVEN)) as address:
-        yield address
+@dataclass(frozen=True)
+class Walk:
+    """A light tab at a desk and a dark one on a phone, both on the Overview at first, and what went wrong in them."""
+
+    address: str
+    desk: Page
+    phone: Page
+    samples: pl.DataFrame
+    problems: list[str]
+
+    def at(self, path: str) -> Page:
+        """The tab at the desk, at an address of the app."""
+        self.desk.goto(f"{self.address}/{path}")
+        wait_until_drawn(self.desk)
+        return self.desk
 
 
-@pytest.mark.parametrize("entry", EACH_PAGE)
-def test_every_page_is_whole_in_light_and_dark_and_on_a_phone(entry: Entry, tiny: str, opened: Any) -> None:
+@pytest.fixture(scope="module", params=LAKES)
+def walk(
+    request: pytest.FixtureRequest, browser: Browser, tiny_lake: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Walk]:
+    """On a copy of the tiny lake, that may be written to, or on the given one."""
+    root = str(GIVEN)
+    if request.param == "tiny":
+        root = str(shutil.copytree(tiny_lake, tmp_path_factory.mktemp("walked") / "lake"))
     problems: list[str] = []
-    page = opened(f"{tiny}/{path_of(entry)}", problems=problems)
-    _expect_whole_in_light_and_dark(page, entry)
-    _expect_fit(page, entry, PHONE)
-    assert unexpected(problems) == []
+    with serve(root) as address:
+        desk = open_page(browser, address, scheme="light", problems=problems)
+        phone = open_page(browser, address, width=390, height=844, scheme="dark", problems=problems)
+        yield Walk(address, desk, phone, scan_samples(Lake(root).run()).collect(), problems)
+        for page in (desk, phone):
+            page.context.close()
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        pytest.param(entry, id=entry.name, marks=[] if entry.name == "clusters" else pytest.mark.long)
-        for entry in ENTRIES
-    ],
-)
-def test_a_server_that_has_just_started_answers_a_deep_link(entry: Entry, tiny_lake: str, opened: Any) -> None:
-    problems: list[str] = []
-    with serve(tiny_lake) as address:
-        page = opened(f"{address}/{path_of(entry)}", drawn=False, problems=problems)
-        expect(page.locator("h1")).to_have_text(entry.title, timeout=30_000)
-        expect(page.get_by_text("checks passed")).to_be_attached(timeout=30_000)
-        assert page.get_by_role("dialog").count() == 0
-        assert re.search(rf"/{path_of(entry)}\?run=", page.url)
-        _expect_fit(page, entry, TABLET)
-        assert unexpected(problems) == []
+@pytest.fixture(autouse=True)
+def nothing_goes_wrong(walk: Walk) -> Iterator[None]:
+    """In the console, in requests, or by a request that leaves this machine."""
+    yield
+    assert unexpected(walk.problems) == []
 
 
-@pytest.mark.skipif(not GIVEN, reason="LATENTLAKE_TEST_LAKE names no lake")
-@pytest.mark.parametrize("entry", EACH_PAGE)
-def test_every_page_of_the_given_lake_is_whole_in_light_and_dark(entry: Entry, given: str, opened: Any) -> None:
-    problems: list[str] = []
-    _expect_whole_in_light_and_dark(opened(f"{given}/{path_of(entry)}", problems=problems), entry)
-    assert unexpected(problems) == []
-
-
-def _expect_whole_in_light_and_dark(page: Page, entry: Entry) -> None:
-    page.emulate_media(color_scheme="light")
+def go(page: Page, title: str) -> None:
+    """To a page by its link in the sidebar, which lies behind a button on a phone."""
+    if (behind := page.get_by_test_id("stExpandSidebarButton")).is_visible():
+        behind.click()
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
+    expect(page.locator("h1")).to_have_text(title)
     wait_until_drawn(page)
-    _expect_whole(page, entry)
-    assert _brightness(page) > 200
-    page.emulate_media(color_scheme="dark")
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_every_page_is_whole_at_a_desk_in_light_and_on_a_phone_in_dark(entry: Entry, walk: Walk) -> None:
+    for page in (walk.desk, walk.phone):
+        go(page, entry.title)
+        expect_whole(page, entry)
+    assert brightness(walk.desk) > 200
+    assert brightness(walk.phone) < 60
+    assert walk.phone.get_by_test_id("stMain").evaluate(BEYOND) == []
+
+
+# --- main actions
+
+
+@ON_TINY
+def test_a_card_of_the_overview_leads_to_exactly_the_samples_it_counts(walk: Walk) -> None:
+    page = walk.at("")
+    count = re.match(r"n (\d+) of", page.get_by_text(re.compile(r"^n \d+ of")).first.inner_text())
+    assert count
+    page.get_by_role("link", name="As a table").first.click()
+    expect(page.get_by_text(f"{count[1]} samples pass the filters")).to_be_visible()
+
+
+@ON_TINY
+def test_the_overview_hands_out_the_report(walk: Walk) -> None:
+    page = walk.at("")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report (HTML)").click()
+    assert download.value.suggested_filename == f"latentlake-{RUN_ID}.html"
+    assert "<html" in Path(download.value.path()).read_text()
+
+
+@ON_TINY
+def test_on_the_map_a_box_selects_a_legend_isolates_and_a_dot_opens_its_panel(walk: Walk) -> None:
+    page = walk.at("population_map")
+    expect(page.get_by_text("All shown: 240 of 240 samples")).to_be_visible()
+    drag_in(page, chart(page).locator("path.background").first, (0.01, 0.01), (0.45, 0.99))
+    expect(page.get_by_text("Selection: 120 of 240 samples")).to_be_visible()  # the vehicles, on the left
+    page = walk.at("population_map")
+    chart(page).locator(".role-legend-symbol path").first.click()
+    expect(page.get_by_text(re.compile("All shown: 10[0-9] of 240 samples"))).to_be_visible()
     wait_until_drawn(page)
-    _expect_whole(page, entry)
-    assert _brightness(page) < 60
+    assert "only=animal" in page.url
+    dot = mark(page, "Sample id").last  # drawn last, so nothing covers it
+    sample = re.search(r"Sample id: ([\d,]+)", str(dot.get_attribute("aria-label")))
+    assert sample
+    dot.click()
+    expect(page.get_by_test_id("stMain")).to_contain_text(re.compile(rf"Sample {sample[1]} · "))
 
 
-def _expect_fit(page: Page, entry: Entry, size: ViewportSize) -> None:
-    page.set_viewport_size(size)
-    page.reload()  # Streamlit's tables keep the width they were drawn at
+@ON_TINY
+def test_a_lasso_selects_what_lies_in_it(walk: Walk) -> None:
+    page = walk.at("population_map")
+    page.get_by_role("button", name="Lasso").click()
+    places = [(0.02, 0.02), (0.45, 0.02), (0.45, 0.98), (0.02, 0.98)]
+    drag_in(page, chart(page).locator("path.background").first, *places)
+    expect(page.get_by_text(re.compile(r"Selection: \d+ of 240 samples"))).to_be_visible()
     wait_until_drawn(page)
-    _expect_whole(page, entry)
-    assert page.get_by_test_id("stMain").evaluate(BEYOND) == []
+    query = dict(parse_qsl(urlsplit(page.url).query))
+    state = from_query(query, [query["color"]])[0]
+    assert f"Selection: {walk.samples.filter(state.selected()).height} of 240" in page.inner_text("body")
 
 
-def _expect_whole(page: Page, entry: Entry) -> None:
-    expect(page.locator("h1")).to_have_text(entry.title)
-    assert page.get_by_test_id("stException").count() == 0
-    assert page.get_by_text(re.compile("Traceback|Page not found")).count() == 0
-    assert page.locator("html").evaluate("e => e.scrollWidth - innerWidth") <= 0
-    assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
-    assert violations(page) == []
-
-
-def _brightness(page: Page) -> float:
-    """Mean of the background's red, green and blue, 0..255."""
-    color = page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
-    return sum(map(int, re.findall(r"\d+", color)[:3])) / 3
-
-
-@IN_LIGHT_AND_DARK
-def test_a_click_on_a_tile_opens_its_sample(scheme: str, tiny: str, opened: Any) -> None:
-    problems: list[str] = []
-    page = opened(f"{tiny}/confusion", scheme=scheme, problems=problems)
+@ON_TINY
+def test_a_cell_shows_its_samples_and_a_tile_its_sample_that_leads_to_similar_ones_and_the_map(walk: Walk) -> None:
+    page = walk.at("confusion")
+    expect(page.locator("h3").first).to_contain_text("Cat called dog")
+    mark(page, "Predicted: dog; Given label: dog").last.click()
+    expect(page.locator("h3").first).to_contain_text("Dog called dog")
     tile = page.locator(".gallery .tile").first
+    expect(tile).to_contain_text("dog")
+    wait_until_drawn(page)
     sample = re.match(r"Sample \d+", str(tile.get_attribute("title")))
     assert sample
     tile.click()
@@ -117,38 +171,15 @@ def test_a_click_on_a_tile_opens_its_sample(scheme: str, tiny: str, opened: Any)
     dialog.get_by_text("Fetch similar").click()
     expect(page.locator("h1")).to_have_text("Similar")
     expect(page.get_by_test_id("stMain")).to_contain_text(sample[0])
-    assert unexpected(problems) == []
+    wait_until_drawn(page)
+    page.get_by_text("Show on the map").first.click()
+    expect(page.locator("h1")).to_have_text("Population map")
+    expect(page.get_by_test_id("stMain")).to_contain_text(f"{sample[0]} · ")
 
 
-@IN_LIGHT_AND_DARK
-def test_a_click_on_a_cell_of_the_matrix_shows_its_samples(scheme: str, tiny: str, opened: Any) -> None:
-    problems: list[str] = []
-    page = opened(f"{tiny}/confusion", scheme=scheme, problems=problems)
-    expect(page.locator("h3").first).to_contain_text("Cat called dog")
-    cell = mark(page, "Predicted: dog; Given label: dog").first.bounding_box()
-    assert cell
-    page.mouse.click(cell["x"] + cell["width"] / 2, cell["y"] + cell["height"] / 2)
-    expect(page.locator("h3").first).to_contain_text("Dog called dog")
-    expect(page.locator(".gallery .tile").first).to_contain_text("dog")
-    assert unexpected(problems) == []
-
-
-@IN_LIGHT_AND_DARK
-def test_a_card_leads_to_exactly_the_samples_it_counts(scheme: str, tiny: str, opened: Any) -> None:
-    problems: list[str] = []
-    page = opened(tiny, scheme=scheme, problems=problems)
-    said = page.get_by_text(re.compile(r"^n \d+ of")).first.inner_text()
-    page.get_by_role("link", name="As a table").first.click()
-    count = re.match(r"n (\d+) of", said)
-    assert count
-    expect(page.get_by_text(f"{count[1]} samples pass the filters")).to_be_visible()
-    assert unexpected(problems) == []
-
-
-@IN_LIGHT_AND_DARK
-def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(scheme: str, tiny: str, opened: Any) -> None:
-    problems: list[str] = []
-    page = opened(f"{tiny}/samples", scheme=scheme, problems=problems)
+@ON_TINY
+def test_a_filter_holds_on_other_pages_and_in_the_link_that_is_copied(walk: Walk) -> None:
+    page = walk.at("samples")
     page.get_by_role("button", name="Add filter").click()
     popover = page.get_by_test_id("stPopoverBody")
     popover.get_by_role("combobox").first.click()
@@ -157,119 +188,63 @@ def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(schem
     popover.get_by_role("combobox").nth(1).click()
     page.get_by_role("option", name="cat", exact=True).click()
     page.keyboard.press("Escape")
-    add = popover.get_by_role("button", name="Add", exact=True)
-    expect(add).to_be_enabled()
-    eventually(lambda: contrast(add) >= 4.5)  # its colours fade in
-    add.click()
-    expect(page.get_by_text("54 samples pass the filters")).to_be_visible()
-    assert "f=label.is.cat" in page.url
+    popover.get_by_role("button", name="Add", exact=True).click()
+    n = walk.samples.filter(label="cat").height
+    expect(page.get_by_text(f"{n} samples pass the filters")).to_be_visible()
     page.keyboard.press("Escape")
-    page.get_by_role("link", name="Population map").click()
-    expect(page.get_by_text("All shown: 54 of 240 samples")).to_be_visible()
-    assert "f=label.is.cat" in page.url
+    go(page, "Population map")
+    expect(page.get_by_text(f"All shown: {n} of 240 samples")).to_be_visible()
     expect(page.get_by_text("label: cat")).to_be_visible()
-    assert unexpected(problems) == []
-
-
-@pytest.mark.long
-def test_a_copied_address_shows_the_same_run_and_filters_elsewhere(tiny: str, opened: Any) -> None:
-    first = opened(f"{tiny}/samples?f={FILTER}")
-    first.get_by_role("link", name="Where it fails").click()
-    expect(first.locator("h1")).to_contain_text("Where it fails")
-    wait_until_drawn(first)
-    assert f"run={RUN_ID}" in first.url
-    second = opened(first.url)
-    for page in (first, second):
-        expect(page.get_by_text("label: cat")).to_be_visible()
-        expect(page.get_by_text("correct: false")).to_be_visible()
-    answers = [page.locator("h2").first.inner_text() for page in (first, second)]
-    assert answers[0] == answers[1]
-
-
-def test_a_copied_link_is_the_address_with_its_run_and_filters(tiny: str, opened: Any) -> None:
-    page = opened(f"{tiny}/samples?f={FILTER}")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy link to this page").click()
     expect(page.get_by_text("Copied", exact=True)).to_be_visible()
-    copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == page.url
-    assert f"run={RUN_ID}" in copied
-    assert f"f={FILTER}" in unquote(copied)
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    assert f"run={RUN_ID}" in page.url and "f=label.is.cat" in page.url
 
 
-def test_the_copied_link_of_a_finding_opens_that_finding(tiny: str, opened: Any) -> None:
-    page = opened(tiny)
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy link", exact=True).nth(1).click()
-    expect(page.get_by_text("Copied", exact=True)).to_be_visible()
-    copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied.endswith(f"/?run={RUN_ID}&finding=2")
-    expect(opened(copied).locator("h3").first).to_have_text("The finding of this link")
+@ON_TINY
+def test_a_histogram_filters_and_the_table_is_taken_away_and_saved_as_a_view(walk: Walk, tmp_path: Path) -> None:
+    page = walk.at("samples?sort=-loss&columns=label,loss")
+    histogram = page.locator(".st-key-histograms").get_by_test_id("stVegaLiteChart").first
+    drag_in(page, histogram, (0.4, 0.5), (0.8, 0.5))
+    expect(page.get_by_text(re.compile(r"^loss: [\d.]+ to [\d.]+$"))).to_be_visible()
+    wait_until_drawn(page)
+    (clause,) = Filters.from_text(page.evaluate("new URLSearchParams(location.search).get('f')")).clauses
+    low, high = map(float, clause.values)
+    kept = walk.samples.filter(pl.col("loss").is_between(low, high)).sort("loss", "sample_id", descending=[True, False])
+    assert 0 < len(kept) < len(walk.samples)
+    expect(page.locator("h2").first).to_contain_text(f"{len(kept)} samples pass the filters")
+    with page.expect_download() as started:
+        page.get_by_role("button", name=re.compile(r"CSV \(\d+ rows\)")).click()
+    assert pl.read_csv(started.value.path())["sample_id"].to_list() == kept["sample_id"].to_list()
+    page.get_by_role("button", name="Views · 0").click()
+    form = page.get_by_test_id("stPopoverBody")
+    form.get_by_label("Name of the view").fill("high")
+    form.get_by_label("Your name").fill("Ada")
+    form.get_by_role("button", name="Save the view").click()
+    expect(page.get_by_role("button", name="Views · 1")).to_be_visible()
 
 
-@IN_LIGHT_AND_DARK
-def test_the_tour_leads_from_the_overview_through_six_steps_and_back(scheme: str, tiny: str, opened: Any) -> None:
-    problems: list[str] = []
-    page = opened(tiny, scheme=scheme, problems=problems)
-    page.get_by_role("link", name="Take the tour").click()
-    for step, title in enumerate(["Population map", "Population map", "Where it fails", "Groups", "Similar", "Why"], 1):
-        expect(page.get_by_text(re.compile(rf"^{step} of 6 · "))).to_be_visible(timeout=30_000)
-        expect(page.locator("h1")).to_have_text(title)
-        wait_until_drawn(page)
-        if step < 6:
-            page.get_by_role("link", name=re.compile("^Next: ")).click()
-    page.get_by_role("link", name="End the tour").click()
-    expect(page.locator("h1")).to_have_text("Overview")
-    assert page.get_by_text(" of 6 · ").count() == 0
-    assert unexpected(problems) == []
+@ON_TINY
+def test_a_loss_map_covers_its_image_and_is_taken_away_as_numbers(walk: Walk) -> None:
+    page = walk.at("loss_analysis")
+    beside, below = page.get_by_alt_text("The image", exact=True), chart(page).locator("image")
+    cells = chart(page).locator(".mark-rect")
+    for found in (beside, below, cells):
+        box = found.bounding_box()
+        assert box and [box["width"], box["height"]] == pytest.approx([MAP_SIDE] * 2, abs=2)
+    with page.expect_download() as numbers:
+        page.get_by_role("button", name="Numbers").click()
+    assert pl.read_csv(numbers.value.path()).columns == ["row", "column", "nats"]
 
 
-@pytest.mark.long
-def test_a_hostile_address_is_refused_and_asks_nobody_else(tiny: str, opened: Any) -> None:
-    problems: list[str] = []
-    text = "%5Bx%5D(https%3A%2F%2Fexample.org).is.%3Cimg%20src%3Dhttps%3A%2F%2Fexample.org%3E"
-    page = opened(f"{tiny}/?f={text}", problems=problems)
-    expect(page.get_by_test_id("stToast")).to_contain_text("filter was ignored")
-    expect(page.locator("h1")).to_have_text("Overview")
-    assert page.locator('a[href*="example.org"], img[src*="example.org"]').count() == 0
-    assert unexpected(problems) == []
-
-
-@pytest.mark.long
-def test_an_empty_lake_shows_the_command(empty_lake: str, opened: Any) -> None:
-    with serve(empty_lake) as address:
-        page = opened(f"{address}/confusion", drawn=False)
-        expect(page.get_by_text("latentlake refresh --preset quick --lake")).to_be_visible(timeout=30_000)
-        assert page.get_by_text("Page not found").count() == 0
-
-
-# --- thumbnails
-
-
-def test_a_thumbnail_is_a_png_that_browsers_keep_for_ever(tiny: str) -> None:
-    status, cached, body = get(f"{tiny}/thumbnails/tiny-240-0/0.png")
-    assert status == 200
-    assert body.startswith(b"\x89PNG")
-    assert "immutable" in cached
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "tiny-240-0/999999.png",
-        "tiny-240-0/-1.png",
-        "tiny-240-0/99999999999999999999999999.png",
-        "tiny-240-0/x.png",
-        "no-such-dataset/0.png",
-        "TINY'%20OR%20'1'='1/0.png",
-        "../0.png",
-        "..%2f..%2fetc%2fpasswd/0.png",
-        "tiny-240-0/../../../../etc/passwd",
-        "tiny-240-0/%2e%2e/%2e%2e/runs/0.png",
-        "%00/0.png",
-    ],
-)
-def test_no_other_path_under_thumbnails_gives_a_file(path: str, tiny: str) -> None:
-    status, _, body = get(f"{tiny}/thumbnails/{path}")
-    assert status in (400, 404), body[:200]
-    assert not body.startswith((b"\x89PNG", b"root:"))
+@ON_TINY
+def test_a_verdict_is_kept_and_can_be_taken_back(walk: Walk) -> None:
+    page = walk.at("data_quality")
+    page.get_by_role("tab", name="Review queue").click()
+    page.get_by_label("Your name").fill("Ada")
+    page.get_by_label("Your name").press("Enter")
+    page.get_by_role("button", name="Label is fine").click()
+    back = page.get_by_role("button", name=re.compile(r"Take back: sample \d+ is fine"))
+    back.click()
+    expect(back).to_have_count(0)

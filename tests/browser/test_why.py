@@ -35,6 +35,7 @@ def choose(page: Page, name: str) -> None:
     wait_until_drawn(page)
 
 
+@pytest.mark.long
 def test_a_loss_map_covers_its_image_as_large_as_it_is_shown_beside_it(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/loss_analysis")
     beside, below = page.get_by_alt_text("The image", exact=True), chart(page).locator("image")
@@ -77,6 +78,7 @@ def test_next_and_previous_walk_through_the_filter(tiny: str, opened: Any) -> No
     assert page.locator("h2").first.inner_text() != first
 
 
+@pytest.mark.long
 def test_a_training_sample_and_the_margin_of_two_classes_are_explained_on_demand(
     drawn: str, run: Run, opened: Any
 ) -> None:
@@ -90,6 +92,7 @@ def test_a_training_sample_and_the_margin_of_two_classes_are_explained_on_demand
     assert unexpected(problems) == []
 
 
+@pytest.mark.long
 def test_an_image_of_the_reader_is_explained_and_what_is_none_is_refused(drawn: str, opened: Any) -> None:
     page = opened(f"{drawn}/loss_analysis")
     page.get_by_text("Explain an image of your own").click()
@@ -105,6 +108,7 @@ def test_an_image_of_the_reader_is_explained_and_what_is_none_is_refused(drawn: 
     expect(page.get_by_text("The file is no image that can be read")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_map_is_taken_away_as_a_picture_and_as_numbers(tiny: str, opened: Any) -> None:
     page = opened(f"{tiny}/loss_analysis")
     with page.expect_download() as numbers:

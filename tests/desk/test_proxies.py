@@ -20,7 +20,7 @@ STRIPPED, KEPT = "stripped", "kept"
 PIXELS = "images => images.filter(i => i.loading !== 'lazy' || i.complete).map(i => i.naturalWidth)"
 
 
-@pytest.fixture(scope="module", params=[STRIPPED, KEPT])
+@pytest.fixture(scope="module", params=[STRIPPED, pytest.param(KEPT, marks=pytest.mark.long)])
 def app(request: Any, tiny_lake: str) -> Iterator[str]:
     """Address of the app behind each kind of proxy."""
     kept = request.param == KEPT

@@ -118,6 +118,7 @@ def test_what_a_refresh_left_stays_for_a_day_where_no_lock_says_that_none_runs(r
     assert lake.run().verify() > 0
 
 
+@pytest.mark.long
 def test_pages_and_images_come_from_there(root: str, open_page: Open) -> None:
     from pages.ui.routes import read_image, thumbnail
 

@@ -39,6 +39,7 @@ def one_number_of_groups_is_tried() -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @settings(max_examples=SHAPES_DRAWN, derandomize=True)
 @given(SHAPES)
 @example(Shape((10,) * 12, split="no train", embedded="one number"))

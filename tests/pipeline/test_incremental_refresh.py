@@ -200,6 +200,7 @@ def test_a_model_is_kept_or_trained_again_as_asked(
     assert not refresh(settings, QUIET, dataset=data).published
 
 
+@pytest.mark.long
 def test_the_map_of_a_new_model_lies_as_the_one_before(folder: Path, runs: tuple[Run, Run], tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder / "lake", tmp_path / "lake")).parent
     refresh(tiny_settings(copy, seed=3), QUIET, dataset=grown(drawn_dataset()), force=True)

@@ -212,6 +212,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     return [Lake(folder / "lake").run(run_id) for run_id in runs]
 
 
+@pytest.mark.long
 def test_with_folds_every_training_sample_is_measured_by_a_model_that_never_saw_it(both: list[Run]) -> None:
     run, folded = both
     samples = queries.scan_samples(folded).collect()
@@ -223,6 +224,7 @@ def test_with_folds_every_training_sample_is_measured_by_a_model_that_never_saw_
     assert held_out["loss"].equals(before["loss"])
 
 
+@pytest.mark.long
 def test_features_of_the_folds_lie_in_the_space_of_the_main_model(both: list[Run]) -> None:
     """Aligned, a training sample's nearest held-out samples share its class; unaligned axes would mix them."""
     _, folded = both
@@ -237,6 +239,7 @@ def test_features_of_the_folds_lie_in_the_space_of_the_main_model(both: list[Run
     assert (nearest == train["predicted"].to_numpy()).mean() > 0.9
 
 
+@pytest.mark.long
 def test_the_models_of_the_folds_cost_and_are_not_published_as_the_training(both: list[Run]) -> None:
     run, folded = both
     costs = queries.stage_costs(folded).collect()
@@ -252,6 +255,7 @@ def test_every_training_sample_tells_how_it_was_learnt(run: Run) -> None:
     assert number(dynamics["times_seen"].min()) >= 5 and mean(dynamics["confidence"]) > 0.5
 
 
+@pytest.mark.long
 def test_stored_logits_reproduce_stored_losses(both: list[Run]) -> None:
     _, folded = both
     label = folded.scan("samples").select("sample_id", "label")

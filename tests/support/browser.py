@@ -16,9 +16,10 @@ from email.message import Message
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from pages.ui.navigation import ENTRIES, Entry
+from tests.support.axe import violations
 from tests.support.paths import REPOSITORY
 
 PATHS = ["", "population_map", "confusion", "clusters", "loss_analysis", "similar", "samples", "data_quality", "runs"]
@@ -173,6 +174,18 @@ def mark(page: Page, label: str) -> Locator:
     return chart(page).locator("[aria-roledescription]").and_(page.locator(f'[aria-label*="{label}"]'))
 
 
+def drag_in(page: Page, area: Locator, *places: tuple[float, float]) -> None:
+    """Drag the mouse from place to place, each in shares of an area's width and height."""
+    box = area.bounding_box()
+    assert box
+    first, *others = ((box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places)
+    page.mouse.move(*first)
+    page.mouse.down()
+    for place in others:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+
+
 def get(url: str) -> tuple[int, str, bytes]:
     """Status, Cache-Control and body; the path is sent as it is written."""
     try:
@@ -217,6 +230,22 @@ BEYOND = """main => {
     .map(e => e.outerHTML.slice(0, 120));
 }"""
 """What reaches beyond the window and cannot be scrolled to."""
+
+
+def expect_whole(page: Page, entry: Entry) -> None:
+    """The page is there without an error, no wider than its window, and as accessible as axe can tell."""
+    expect(page.locator("h1")).to_have_text(entry.title)
+    assert page.get_by_test_id("stException").count() == 0
+    assert page.get_by_text(re.compile("Traceback|Page not found")).count() == 0
+    assert page.locator("html").evaluate("e => e.scrollWidth - innerWidth") <= 0
+    assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth - e.clientWidth") <= 0
+    assert violations(page) == []
+
+
+def brightness(page: Page) -> float:
+    """Mean of the background's red, green and blue, 0..255."""
+    color = page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", color)[:3])) / 3
 
 
 def path_of(entry: Entry) -> str:

@@ -80,6 +80,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"long tests: {config.stash[CHOICE].said}"
 
 
+@pytest.hookimpl(trylast=True)  # what `-m` leaves
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     choice = config.stash[CHOICE]
     ranks = {item: choice.rank(item.nodeid) for item in items if item.get_closest_marker("long")}
