@@ -44,6 +44,14 @@ def one_process_fits_every_map() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def two_numbers_of_clusters_are_tried() -> Iterator[None]:
+    """The sweep over six is the longest part of a refresh of a few hundred samples."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.cluster_quality.SWEEP", (5, 10))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def installed_packages_are_searched_once() -> Iterator[None]:
     """Each `AppTest` searches every installed package for components, which takes longer than most pages."""
     found = cache(manifest_scanner.scan_component_manifests)

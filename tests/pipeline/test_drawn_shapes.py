@@ -5,7 +5,6 @@
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,14 +28,6 @@ from tests.support.shapes import PICTURES, SHAPES, Pictures, Shape, draw_table, 
 QUIET = Progress(quiet=True)
 SHAPES_DRAWN = int(os.environ.get("LATENTLAKE_TEST_SHAPES", "3"))
 TRAININGS_DRAWN = int(os.environ.get("LATENTLAKE_TEST_TRAININGS", "1"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_number_of_groups_is_tried() -> Iterator[None]:
-    """The sweep over six is the longest part of a refresh of so few samples."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.cluster_quality.SWEEP", (5,))
-        yield
 
 
 @pytest.mark.long
