@@ -66,6 +66,7 @@ def is_elsewhere(url: str, address: str) -> bool:
     return place.scheme not in ("data", "blob") and place.netloc != urlsplit(address).netloc
 
 
+@pytest.mark.long
 def test_every_page_asks_its_own_server_and_that_asks_nobody(served: Served, opened: Any) -> None:
     page = opened("about:blank", drawn=False)
     follow(page, served.asked)

@@ -54,6 +54,7 @@ def test_pictures_are_drawn_and_links_lead_on(app: str, opened: Any) -> None:
     assert unexpected(problems) == []
 
 
+@pytest.mark.long
 def test_the_map_and_the_table_show_their_images_and_rows_are_downloaded(app: str, opened: Any, tmp_path: Path) -> None:
     problems: list[str] = []
     page = opened("about:blank", problems=problems, drawn=False)
@@ -69,6 +70,7 @@ def test_the_map_and_the_table_show_their_images_and_rows_are_downloaded(app: st
     assert unexpected(problems) == []
 
 
+@pytest.mark.long
 def test_a_copied_link_opens_what_was_copied(app: str, opened: Any) -> None:
     page = opened(f"{app}samples?f=label.is.cat")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

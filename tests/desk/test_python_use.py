@@ -61,6 +61,7 @@ def test_a_script_without_a_guard_publishes_and_is_run_once(
     assert executed(desk) == []
 
 
+@pytest.mark.long
 def test_a_notebook_gets_the_same_run(desk: Path, scripted: "subprocess.CompletedProcess[str]") -> None:
     cells = [nbformat.v4.new_code_cell(source) for source in (README, "run")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), desk / "book.ipynb")

@@ -118,6 +118,7 @@ def test_a_refresh_whose_log_is_on_a_full_disk_is_published(desk: Desk) -> None:
     assert runs(desk) == before + 1
 
 
+@pytest.mark.long
 def test_a_refresh_whose_log_nobody_reads_any_more_ends_well(desk: Desk) -> None:
     theirs, ours = os.pipe()
     os.close(theirs)
@@ -125,6 +126,7 @@ def test_a_refresh_whose_log_nobody_reads_any_more_ends_well(desk: Desk) -> None
         assert refresh_again(desk, stdout=subprocess.DEVNULL, stderr=unread) == 0
 
 
+@pytest.mark.long
 def test_a_refresh_without_a_stream_for_its_log_ends_well(desk: Desk) -> None:
     shell = ["sh", "-c", '"$@" 2>&-', "sh", *COMMAND]
     done = subprocess.run(shell, cwd=desk.folder, env=os.environ | PYTHON_PATH, stdout=subprocess.PIPE, check=False)

@@ -95,6 +95,7 @@ LINES += [
     "loss if loss else 0",
     "f'{loss}'",
     "label > 'cat' and loss",
+    "label > 'cat' and not loss > 1",
     "sample_id * 9**99",
 ]
 

@@ -160,6 +160,7 @@ def test_a_service_manager_that_ends_serve_ends_the_pages(tiny_lake: str) -> Non
         request(f"{address}/healthz")
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_serve_read_only_offers_no_reviews(tiny_lake: str, opened: Any) -> None:
     with serving("--lake", tiny_lake, "--read-only") as (address, _):
