@@ -79,6 +79,7 @@ def test_dark_and_light_have_the_text_of_charts_in_the_colour_of_the_page(report
         assert text == body
 
 
+@pytest.mark.long
 def test_markup_in_names_is_text_to_a_browser_too(tmp_path: Path, offline: Any) -> None:
     root = str(tmp_path / "lake")
     build_hostile_lake(root)

@@ -52,6 +52,7 @@ def test_the_address_of_the_overview_opens_it_and_a_deep_link_asks_nothing_in_va
     assert problems == []
 
 
+@pytest.mark.long
 def test_health_is_answered_at_the_root_beside_a_base_path(tiny_lake: str) -> None:
     with serve(tiny_lake, "--server.baseUrlPath=/lake/") as address:
         for path in ("_stcore/health", "healthz", "readyz", "lake/_stcore/health", "lake/healthz", "lake/"):

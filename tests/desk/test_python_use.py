@@ -72,11 +72,13 @@ def test_a_notebook_gets_the_same_run(desk: Path, scripted: "subprocess.Complete
     assert executed(desk) == []
 
 
+@pytest.mark.long
 def test_a_map_is_fitted_in_a_thread_of_a_program_that_is_piped_in(tmp_path: Path) -> None:
     done = run_python(folder=tmp_path, text=FIT.format(how=IN_A_THREAD))
     assert done.stdout.splitlines() == ["script begins", "(40, 2)"], done.stderr
 
 
+@pytest.mark.long
 def test_a_map_is_fitted_in_an_interpreter_on_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "start.py").write_text(FIT.format(how="fit()\nraise SystemExit"))
     environment = VARIABLES | {"PYTHONSTARTUP": "start.py"}

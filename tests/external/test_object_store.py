@@ -41,6 +41,7 @@ def root(server: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytes
     return f"s3://{BUCKET}/{request.node.name[5:45]}"
 
 
+@pytest.mark.long
 def test_a_run_is_the_same_as_in_a_folder(root: str, tmp_path: Path) -> None:
     there = build_tiny_lake(root, run_id=FIRST, samples=SAMPLES)
     here = build_tiny_lake(str(tmp_path), run_id=FIRST, samples=SAMPLES)

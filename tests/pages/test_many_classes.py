@@ -87,7 +87,6 @@ def test_every_page_reads_a_thousand_classes(name: str, many: str, open_page: Op
     assert not NOT_A_NUMBER.search(said(app))
 
 
-@pytest.mark.long
 def test_the_list_of_confusions_is_what_the_rows_say(many: str, known: pl.DataFrame, open_page: Open) -> None:
     held_out = known.filter(HELD_OUT)
     wrong = held_out.filter(pl.col("label") != pl.col("predicted"))
@@ -111,7 +110,6 @@ def test_a_confusion_links_to_its_images(many: str, known: pl.DataFrame, open_pa
         assert len(found) == n == found.filter(split="test", label=label, predicted=predicted).height
 
 
-@pytest.mark.long
 def test_the_matrix_is_of_a_class_and_those_near_to_it(many: str, known: pl.DataFrame, open_page: Open) -> None:
     app = open_page(many, "confusion")
     picker = app.selectbox(key="matrix-class")
@@ -210,7 +208,6 @@ def test_the_loss_by_class_is_drawn_of_the_largest_and_listed_of_all(
     assert len(app.dataframe[-1].value) == held_out.group_by("label", "split").len().height
 
 
-@pytest.mark.long
 def test_a_filter_offers_every_class(many: str, known: pl.DataFrame, open_page: Open) -> None:
     app = open_page(many, "samples")
     app.selectbox(key="filter-column").set_value("label").run()
@@ -230,7 +227,6 @@ def test_a_filter_takes_no_more_values_than_an_address_holds(many: str, open_pag
     assert chip.endswith(f" or {MAX_VALUES - MAX_SAID} others") and len(chip) < 200
 
 
-@pytest.mark.long
 def test_groups_are_those_of_the_samples_that_pass_the_filters(many: str, open_page: Open) -> None:
     samples = queries.scan_samples(Lake(many).run()).filter(label=ODD[2]).collect()
     passing = set(samples["cluster_kmeans"].drop_nulls())

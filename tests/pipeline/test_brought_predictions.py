@@ -253,6 +253,7 @@ def refreshed(root: Path, table: pl.DataFrame, **changes: Any) -> tuple[Run, boo
     return Lake(root / "lake").run(), done.published
 
 
+@pytest.mark.long
 def test_new_predictions_make_a_new_run_and_the_same_ones_none(table: pl.DataFrame, tmp_path: Path) -> None:
     first, _ = refreshed(tmp_path, table)
     assert refreshed(tmp_path, table)[1] is False

@@ -153,6 +153,7 @@ def test_serve_warns_once_beyond_loopback_without_a_login_and_not_on_loopback(ti
         assert text.count("Warning: everybody who reaches this address") == warnings
 
 
+@pytest.mark.long
 def test_a_service_manager_that_ends_serve_ends_the_pages(tiny_lake: str) -> None:
     with serving("--lake", tiny_lake) as (address, _):
         assert request(f"{address}/healthz")[0] == 200
