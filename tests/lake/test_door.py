@@ -42,7 +42,7 @@ NAMES = [
 ]
 
 
-ODD = ["My Projects ü #1", "[50%20]", "k=v"]
+ODD = ["My Projects ü #1", "[50%20] k=v"]
 DATA = dataset_id_of(SAMPLES, 0)
 MEASURED = {"before_run_id": FIRST, "test_accuracy": 0.5, "accuracy_before": 0.6}
 
