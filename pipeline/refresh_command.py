@@ -1,9 +1,12 @@
 """What `latentlake refresh` does around a refresh: is it due, is anything new, and the summary for a scheduler."""
 
 import datetime as dt
+import gc
 import json
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lake import queries
@@ -35,17 +38,30 @@ def run(settings: Settings, asked: Asked) -> dict[str, object]:
     lake = Lake(settings.lake)
     if asked.if_stale:
         _wait_until_stale(lake, parse_duration(asked.if_stale))
-    from pipeline.request import find_answer  # needs the extra `train`
+    with _uncollected():
+        from pipeline.request import find_answer  # needs the extra `train`
 
     progress = Progress(hours=asked.max_hours, bars=settings.log == "text")
     same = None if asked.force else find_answer(settings, lake)
     if same:
         progress.say(f"Nothing new: data, settings and code are those of {same}.")
         return summarize(lake, same, published=False, seconds=time.monotonic() - started)
-    from pipeline.refresh import refresh  # takes seconds to load
+    with _uncollected():
+        from pipeline.refresh import refresh  # takes seconds to load
 
     outcome = refresh(settings, progress, force=asked.force)
     return summarize(lake, outcome.run_id, published=outcome.published, seconds=time.monotonic() - started)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Load modules without garbage collection, now and when the process ends: seconds of it, for what stays anyway."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def summarize(lake: Lake, run_id: str, *, published: bool, seconds: float) -> dict[str, object]:
