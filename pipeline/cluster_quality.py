@@ -103,22 +103,29 @@ def _mean_agreement(cluster: Numbers, halves: list[tuple[Numbers, Numbers]]) -> 
 
 
 def _sweep(points_NP: Points, settings: Settings, advance: Callable[[], None]) -> list[dict[str, object]]:
-    """Silhouette and agreement over halves for other numbers of clusters, on a part of the samples."""
+    """Silhouette and agreement over halves for other numbers of clusters, on a part of the samples.
+
+    Of points of which many are equal fewer clusters are found than were asked for: each number found has its rows once.
+    """
     few = points_NP[np.random.default_rng(settings.seed).permutation(len(points_NP))[:SWEEP_SAMPLES]]
-    rows = []
+    rows: dict[tuple[str, int], list[dict[str, object]]] = {}
     for method in SWEPT:
         for k in SWEEP:
             if k < len(few) // 2:
                 other = settings.model_copy(update={"kmeans_clusters": k})
                 cluster = fit(method, few, other)[0]
-                halves = _fit_halves(method, few, other)
-                swept = {
-                    "sweep_silhouette": _silhouette(few, cluster, settings.seed),
-                    "sweep_half_agreement": _mean_agreement(cluster, halves),
-                }
-                rows += [_row(method, cluster, name, value) for name, value in swept.items()]
+                if (method, int(cluster.max())) not in rows:
+                    rows[method, int(cluster.max())] = _sweep_rows(method, few, cluster, other)
             advance()
-    return rows
+    return [row for found in rows.values() for row in found]
+
+
+def _sweep_rows(method: str, points_NP: Points, cluster: Numbers, settings: Settings) -> list[dict[str, object]]:
+    swept = {
+        "sweep_silhouette": _silhouette(points_NP, cluster, settings.seed),
+        "sweep_half_agreement": _mean_agreement(cluster, _fit_halves(method, points_NP, settings)),
+    }
+    return [_row(method, cluster, name, value) for name, value in swept.items()]
 
 
 def _silhouette(points_NP: Points, cluster: Numbers, seed: int) -> float:

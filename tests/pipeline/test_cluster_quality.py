@@ -74,3 +74,16 @@ def test_noise_alone_has_no_figures_but_its_share(tmp_path: Path) -> None:
     of_noise = quality.filter(pl.any_horizontal(pl.col("method", "of") == "hdbscan"))
     assert of_noise.select("measure", "value").rows() == [("noise", 1.0)]
     assert quality["value"].is_finite().all()
+
+
+def test_where_fewer_clusters_are_found_than_were_asked_for_each_number_has_its_rows_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.cluster_quality.SWEEP", (5, 10, 15, 20, 30, 40))
+    points = np.repeat(np.eye(7, dtype=np.float32), 20, axis=0)
+    settings = tiny_settings("unused")
+    number = {method: np.repeat(np.arange(7), 20) for method in ("kmeans", "bisecting", "hdbscan")}
+    rows = assess(points, number, settings, Progress(quiet=True))["cluster_quality"]
+    swept = rows.filter(pl.col("measure") == "sweep_silhouette", method="kmeans")
+    assert sorted(swept["clusters"]) == [5, 7]
+    assert swept.filter(clusters=7)["value"].item() == pytest.approx(1)
