@@ -2,20 +2,16 @@
 
 import re
 from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import expect
 
 from pages.ui.navigation import ENTRIES, Entry
-from tests.support.axe import contrast
 from tests.support.browser import (
     BEYOND,
     brightness,
-    eventually,
     expect_whole,
     get,
-    mark,
     path_of,
     serve,
     unexpected,
@@ -57,78 +53,6 @@ def test_a_server_that_has_just_started_answers_a_deep_link_whole_at_three_width
 
 
 @pytest.mark.long
-@IN_LIGHT_AND_DARK
-def test_a_click_on_a_tile_opens_its_sample(scheme: str, tiny: str, opened: Any) -> None:
-    problems: list[str] = []
-    page = opened(f"{tiny}/confusion", scheme=scheme, problems=problems)
-    tile = page.locator(".gallery .tile").first
-    sample = re.match(r"Sample \d+", str(tile.get_attribute("title")))
-    assert sample
-    tile.click()
-    dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text(sample[0])
-    expect(dialog.get_by_label("Probability of each class", exact=True)).to_be_visible()
-    dialog.get_by_text("Fetch similar").click()
-    expect(page.locator("h1")).to_have_text("Similar")
-    expect(page.get_by_test_id("stMain")).to_contain_text(sample[0])
-    assert unexpected(problems) == []
-
-
-@pytest.mark.long
-@IN_LIGHT_AND_DARK
-def test_a_click_on_a_cell_of_the_matrix_shows_its_samples(scheme: str, tiny: str, opened: Any) -> None:
-    problems: list[str] = []
-    page = opened(f"{tiny}/confusion", scheme=scheme, problems=problems)
-    expect(page.locator("h3").first).to_contain_text("Cat called dog")
-    cell = mark(page, "Predicted: dog; Given label: dog").first.bounding_box()
-    assert cell
-    page.mouse.click(cell["x"] + cell["width"] / 2, cell["y"] + cell["height"] / 2)
-    expect(page.locator("h3").first).to_contain_text("Dog called dog")
-    expect(page.locator(".gallery .tile").first).to_contain_text("dog")
-    assert unexpected(problems) == []
-
-
-@pytest.mark.long
-@IN_LIGHT_AND_DARK
-def test_a_card_leads_to_exactly_the_samples_it_counts(scheme: str, tiny: str, opened: Any) -> None:
-    problems: list[str] = []
-    page = opened(tiny, scheme=scheme, problems=problems)
-    said = page.get_by_text(re.compile(r"^n \d+ of")).first.inner_text()
-    page.get_by_role("link", name="As a table").first.click()
-    count = re.match(r"n (\d+) of", said)
-    assert count
-    expect(page.get_by_text(f"{count[1]} samples pass the filters")).to_be_visible()
-    assert unexpected(problems) == []
-
-
-@pytest.mark.long
-@IN_LIGHT_AND_DARK
-def test_a_filter_added_on_one_page_is_there_on_another_and_in_the_address(scheme: str, tiny: str, opened: Any) -> None:
-    problems: list[str] = []
-    page = opened(f"{tiny}/samples", scheme=scheme, problems=problems)
-    page.get_by_role("button", name="Add filter").click()
-    popover = page.get_by_test_id("stPopoverBody")
-    popover.get_by_role("combobox").first.click()
-    page.get_by_role("option", name="Label", exact=True).click()
-    wait_until_drawn(page)
-    popover.get_by_role("combobox").nth(1).click()
-    page.get_by_role("option", name="cat", exact=True).click()
-    page.keyboard.press("Escape")
-    add = popover.get_by_role("button", name="Add", exact=True)
-    expect(add).to_be_enabled()
-    eventually(lambda: contrast(add) >= 4.5)  # its colours fade in
-    add.click()
-    expect(page.get_by_text("54 samples pass the filters")).to_be_visible()
-    assert "f=label.is.cat" in page.url
-    page.keyboard.press("Escape")
-    page.get_by_role("link", name="Population map").click()
-    expect(page.get_by_text("All shown: 54 of 240 samples")).to_be_visible()
-    assert "f=label.is.cat" in page.url
-    expect(page.get_by_text("label: cat")).to_be_visible()
-    assert unexpected(problems) == []
-
-
-@pytest.mark.long
 def test_a_copied_address_shows_the_same_run_and_filters_elsewhere(tiny: str, opened: Any) -> None:
     first = opened(f"{tiny}/samples?f={FILTER}")
     first.get_by_role("link", name="Where it fails").click()
@@ -141,18 +65,6 @@ def test_a_copied_address_shows_the_same_run_and_filters_elsewhere(tiny: str, op
         expect(page.get_by_text("correct: false")).to_be_visible()
     answers = [page.locator("h2").first.inner_text() for page in (first, second)]
     assert answers[0] == answers[1]
-
-
-@pytest.mark.long
-def test_a_copied_link_is_the_address_with_its_run_and_filters(tiny: str, opened: Any) -> None:
-    page = opened(f"{tiny}/samples?f={FILTER}")
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy link to this page").click()
-    expect(page.get_by_text("Copied", exact=True)).to_be_visible()
-    copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == page.url
-    assert f"run={RUN_ID}" in copied
-    assert f"f={FILTER}" in unquote(copied)
 
 
 @pytest.mark.long

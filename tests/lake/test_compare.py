@@ -11,7 +11,7 @@ from lake.statistics import calibration_error, paired_difference_interval, sign_
 from lake.store import Lake, Run
 from tests.support.apps import HELD_OUT
 from tests.support.changed_run import EARLIER, LATER
-from tests.support.numbers import mean
+from tests.support.scalars import mean
 
 Runs = tuple[Run, Run]
 

@@ -7,8 +7,8 @@ from scipy.stats import mannwhitneyu
 
 from lake import differences
 from lake.differences import HUES, WORDS, measure, notable, to_clause
-from tests.support.numbers import number
 from tests.support.random_samples import make_properties
+from tests.support.scalars import number
 
 
 def every_fourth(frame: pl.DataFrame) -> np.ndarray:

@@ -13,8 +13,8 @@ from lake.differences import HUES, WORDS
 from lake.drift import Drift, delta_interval, energy_test, property_drift
 from lake.store import Lake
 from tests.support.bare_run import build_bare_lake
-from tests.support.numbers import number
 from tests.support.random_samples import make_properties
+from tests.support.scalars import number
 from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all, tiny_tables
 

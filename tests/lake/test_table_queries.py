@@ -11,7 +11,7 @@ from lake.pivots import FEW, PARTS, Axis, pivot, quantiles
 from lake.queries import scan_samples
 from lake.store import Lake
 from tests.support.apps import HELD_OUT
-from tests.support.numbers import number
+from tests.support.scalars import number
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from lake.contracts import DATA_KINDS
 from lake.filters import Filters
 from lake.store import Lake
 from tests.support.apps import HELD_OUT, Open, galleries, percent, shown, tiles
-from tests.support.numbers import mean, number
+from tests.support.scalars import mean, number
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from lake.statistics import mcnemar_p
 from lake.store import Lake
 from tests.support.apps import HELD_OUT, Open, shown
 from tests.support.changed_run import EARLIER, LATER
-from tests.support.numbers import mean
+from tests.support.scalars import mean
 from tests.support.tiny_lake import build_tiny_lake
 
 

@@ -10,7 +10,7 @@ from lake.reviews import scan_reviews
 from lake.store import Lake
 from pages.ui.copies import difference, once
 from tests.support.apps import HELD_OUT, Open, answer, percent, shown, tiles
-from tests.support.numbers import mean
+from tests.support.scalars import mean
 
 
 def test_the_sentence_counts_doubtful_labels_and_leaks(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:

@@ -18,7 +18,7 @@ from pages.ui.lasso import MAX_CORNERS, encloses
 from pages.ui.map_state import FINEST, SIZES, MapState, from_query
 from pages.ui.palette import CONTEXT, LOSS_RAMP, class_colors
 from pages.ui.scales import color_scale, hex_to_rgb
-from tests.support.numbers import number
+from tests.support.scalars import number
 from tests.support.tiny_data import CLASSES, GROUPS
 
 COLORS = ["superclass", "label", "loss", "correct"]

@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 from lake.store import Lake
 from pages.ui.navigation import ENTRIES
 from tests.support.apps import HELD_OUT, NAMES, VEHICLES, Open, answer, percent, shown, tiles
-from tests.support.numbers import mean, number
 from tests.support.paths import REPOSITORY
+from tests.support.scalars import mean, number
 
 
 def test_the_app_also_runs_as_a_plain_script(tiny_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:

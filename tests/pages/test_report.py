@@ -24,8 +24,8 @@ from pages.ui.words import GLOSSARY
 from tests.support.apps import HELD_OUT, percent
 from tests.support.changed_run import EARLIER, LATER
 from tests.support.hostile_run import LINK, SCRIPT, build_hostile_lake
-from tests.support.numbers import mean, number
 from tests.support.reports import report_of, words_of
+from tests.support.scalars import mean, number
 from tests.support.tiny_data import CLASSES, dataset_id_of
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all, tiny_tables
 

@@ -10,7 +10,7 @@ from lake.store import Lake
 from tests.support import synthetic
 from tests.support.apps import NAMES, Open
 from tests.support.classes import ODD
-from tests.support.numbers import number
+from tests.support.scalars import number
 
 SAMPLES, PART = 6000, 2500
 

@@ -12,7 +12,7 @@ from PIL import Image
 from lake.store import Lake
 from pages.ui.signed_map import SignedMap, to_csv, to_png
 from tests.support.apps import HELD_OUT, Open, answer, percent, shown, tiles
-from tests.support.numbers import number
+from tests.support.scalars import number
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from pipeline.data_findings import find_in_data
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from tests.support.drawn import tiny_settings
-from tests.support.numbers import number
 from tests.support.random_samples import make_samples
+from tests.support.scalars import number
 
 SIZE = 4000
 

@@ -10,7 +10,7 @@ from lake.store import Lake
 from pipeline.describe import summarize
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from tests.support.numbers import mean
+from tests.support.scalars import mean
 from tests.support.tiny_lake import build_tiny_lake
 
 SETTINGS = Settings(permutations=2000, min_group_size=20)

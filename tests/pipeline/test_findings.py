@@ -13,8 +13,8 @@ from pipeline.settings import Settings
 from pipeline.statements import Density
 from pipeline.triage import HIGH_LOSS
 from tests.support.drawn import tiny_settings
-from tests.support.numbers import mean
 from tests.support.random_samples import make_samples
+from tests.support.scalars import mean
 
 QUIET = Progress(quiet=True)
 

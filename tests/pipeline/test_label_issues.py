@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from pipeline.label_issues import Evidence, find_label_issues, gather_evidence
 from pipeline.label_proofs import area_under_curve, flip, prove_label_issues
-from tests.support.numbers import mean
+from tests.support.scalars import mean
 from tests.support.staged import staged
 from tests.support.tiny_data import CLASSES as TINY
 

@@ -20,7 +20,7 @@ from pipeline.proofs import MAPS, PLANTED, prove_again
 from pipeline.score import Scorer
 from pipeline.stored_model import load_model
 from tests.support.drawn import drawn_dataset
-from tests.support.numbers import number
+from tests.support.scalars import number
 
 QUIET = Progress(quiet=True)
 

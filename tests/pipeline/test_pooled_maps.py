@@ -11,7 +11,7 @@ from lake.queries import scan_samples
 from pipeline.findings import filter_of, labelled
 from pipeline.pooled_maps import pool_maps
 from pipeline.settings import load_settings
-from tests.support.numbers import mean
+from tests.support.scalars import mean
 from tests.support.staged import staged
 
 SETTINGS = load_settings(preset="smoke", min_group_size=20)

@@ -23,8 +23,8 @@ from pipeline import cluster
 from pipeline.progress import Progress
 from pipeline.refresh import Outcome, refresh
 from tests.support.drawn import drawn_dataset, tiny_settings
-from tests.support.numbers import mean, number
 from tests.support.paths import REPOSITORY
+from tests.support.scalars import mean, number
 
 QUIET = Progress(quiet=True)
 

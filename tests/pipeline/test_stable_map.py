@@ -11,7 +11,7 @@ from pipeline import fidelity
 from pipeline.project import project
 from pipeline.stable_map import project_like
 from tests.support.drawn import tiny_settings
-from tests.support.numbers import number
+from tests.support.scalars import number
 
 GROUPS, EACH, FEATURES = 8, 60, 12
 LABEL = np.arange(GROUPS * EACH) % GROUPS

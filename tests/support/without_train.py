@@ -9,8 +9,8 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 import streamlit_app
-from tests.support.paths import REPOSITORY
 
+REPOSITORY = Path(__file__).parents[2]  # `tests` itself is not there to be imported
 COMMAND = Path(sys.executable).parent / "latentlake"
 SCRIPT = Path(streamlit_app.__file__)
 MISSING = ("torch", "timm", "hdbscan", "umap")
