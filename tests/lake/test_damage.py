@@ -23,7 +23,7 @@ from pipeline.refresh import refresh
 from pipeline.settings import load_settings
 from tests.support.drawn import drawn_dataset
 from tests.support.paths import REPOSITORY
-from tests.support.tiny_lake import build_tiny_lake, stage_all
+from tests.support.tiny_lake import publish_tiny_run, stage_all
 from tests.support.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 
 
@@ -232,9 +232,9 @@ def test_a_process_killed_before_the_runs_row_leaves_the_previous_run(
 ) -> None:
     before = contents(lake.run())
     killed = _python(
-        "import os, signal; from lake.store import Lake; from tests.support.tiny_lake import build_tiny_lake\n"
+        "import os, signal; from lake.store import Lake; from tests.support.tiny_lake import publish_tiny_run\n"
         "Lake._append_run = lambda self, row: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"build_tiny_lake({lake.root!r}, run_id={SECOND!r}, samples={SAMPLES})"
+        f"publish_tiny_run({lake.root!r}, run_id={SECOND!r}, samples={SAMPLES})"
     )
     assert killed.wait(timeout=60) == -signal.SIGKILL
     assert lake.staged("metrics", SECOND).collect().height, "it was killed after staging"
@@ -286,8 +286,8 @@ def _kill_on_the_first_new_file(lake: Lake, table: str) -> None:
     """Run a publish elsewhere and kill it as soon as it has written a parquet file of the table."""
     known = set(Path(lake.uri(table)).rglob("*.parquet"))
     process = _python(
-        "from tests.support.tiny_lake import build_tiny_lake\n"
-        f"build_tiny_lake({lake.root!r}, run_id={SECOND!r}, samples={SAMPLES})"
+        "from tests.support.tiny_lake import publish_tiny_run\n"
+        f"publish_tiny_run({lake.root!r}, run_id={SECOND!r}, samples={SAMPLES})"
     )
     deadline = time.monotonic() + 60
     while set(Path(lake.uri(table)).rglob("*.parquet")) == known and process.poll() is None:
@@ -302,7 +302,7 @@ def _publish_at_once(lake: Lake, *, seeds: list[int]) -> list[str]:
 
     def publish(i: int, seed: int) -> str | None:
         try:
-            build_tiny_lake(lake.root, run_id=f"20260103-00000{i}-cccccc", samples=SAMPLES, seed=seed)
+            publish_tiny_run(lake.root, run_id=f"20260103-00000{i}-cccccc", samples=SAMPLES, seed=seed)
         except RetryLater:
             return None
         return f"20260103-00000{i}-cccccc"

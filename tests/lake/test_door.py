@@ -20,7 +20,7 @@ from lake.store import Lake
 from tests.support.own_data import draw_files, load, own_settings, to_table, write_folder
 from tests.support.paths import REPOSITORY
 from tests.support.tiny_data import dataset_id_of
-from tests.support.tiny_lake import build_tiny_lake
+from tests.support.tiny_lake import publish_tiny_run
 from tests.support.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 
 SIGNS = [f"a{sign}b" for sign in string.punctuation + " " if sign != "/"]
@@ -78,7 +78,7 @@ def test_a_run_is_published_verified_and_collected_below_a_folder_of_any_name(
 def test_a_lake_is_made_below_a_folder_of_any_name_as_below_any_other(
     built: str, tables: dict[str, pl.DataFrame], tmp_path: Path, name: str
 ) -> None:
-    lake = build_tiny_lake(str(tmp_path / name / "lake"), run_id=FIRST, samples=SAMPLES)
+    lake = publish_tiny_run(str(tmp_path / name / "lake"), run_id=FIRST, samples=SAMPLES)
     assert contents(lake.run()) == contents(Lake(built).run())
     assert lake.runs().drop("published_at", "digests").equals(Lake(built).runs().drop("published_at", "digests"))
     plain = shutil.copytree(lake.root, tmp_path / "plain")

@@ -60,13 +60,19 @@ def four(built_four: Path, tmp_path: Path) -> Lake:
     ],
 )
 def test_a_run_goes_only_when_it_is_old_by_count_and_by_age_and_not_the_last_of_its_dataset(
-    four: Lake, runs: int, days: float, removed: list[str]
+    built_four: Path, runs: int, days: float, removed: list[str]
 ) -> None:
-    retention = Retention(runs=runs, days=days, hours=24)
-    assert _collect(four, retention, dry_run=True).runs == removed
-    assert run_ids(four) == [NEW, MIDDLE, OLD, OTHER]
-    assert _collect(four, retention).runs == removed
-    assert run_ids(four) == [r for r in (NEW, MIDDLE, OLD, OTHER) if r not in removed]
+    assert gc._expired(Lake(built_four).runs(), Retention(runs, days, hours=24)) == removed
+
+
+def test_what_is_old_goes_and_a_dry_run_only_says_so(four: Lake) -> None:
+    before = _versions(four), sorted(Path(four.root).rglob("*"))
+    foreseen = _collect(four, Retention(runs=1, days=30, hours=24), dry_run=True)
+    assert (_versions(four), sorted(Path(four.root).rglob("*"))) == before
+    removed = _collect(four, Retention(runs=1, days=30, hours=24))
+    assert (foreseen.runs, foreseen.orphans) == (removed.runs, removed.orphans) == ([OLD], [])
+    assert foreseen.waiting_mib == pytest.approx(removed.waiting_mib, abs=0.05)
+    assert run_ids(four) == [NEW, MIDDLE, OTHER]
 
 
 def test_runs_that_stay_are_verified_and_read_as_before(four: Lake) -> None:
@@ -78,8 +84,10 @@ def test_runs_that_stay_are_verified_and_read_as_before(four: Lake) -> None:
     assert removed.runs == [OLD] and removed.files > len(RUN_TABLES) and removed.mib > 0
     for run_id, run in opened.items():
         fresh = Lake(four.root).run(run_id)
-        assert contents(fresh) == contents(run) == contents(Run(Lake(four.root), run.facts)) == before[run_id]
-        assert fresh.verify() == run.verify()
+        assert contents(fresh) == contents(run) == before[run_id]
+        assert fresh.verify()
+    assert contents(Run(Lake(four.root), opened[MIDDLE].facts)) == before[MIDDLE]
+    assert opened[MIDDLE].verify()
 
 
 def test_no_file_of_a_removed_run_is_left_and_every_version_that_is_pinned_is_whole(four: Lake) -> None:
@@ -92,12 +100,8 @@ def test_no_file_of_a_removed_run_is_left_and_every_version_that_is_pinned_is_wh
         for table in run["tables"]:
             if table["name"] in RUN_TABLES:
                 pl.scan_delta(four.open(table["name"], table["version"])).collect()
-
-
-def test_collecting_again_changes_nothing(four: Lake) -> None:
-    _collect(four, ONLY_NEWEST)
     before = _versions(four)
-    assert _collect(four, ONLY_NEWEST) == Removed()
+    assert _collect(four, ONLY_NEWEST) == Removed(), "there is nothing left"
     assert _versions(four) == before
 
 
@@ -110,15 +114,6 @@ def test_a_reader_that_has_a_removed_run_open_goes_on_reading_until_the_hours_ar
     assert later.runs == [] and later.mib == pytest.approx(removed.waiting_mib, abs=0.02)
     with pytest.raises(LakeError):
         opened.verify()
-
-
-def test_a_dry_run_says_what_would_go_and_changes_nothing(four: Lake) -> None:
-    before = _versions(four), sorted(Path(four.root).rglob("*"))
-    foreseen = _collect(four, Retention(runs=1, days=0, hours=24), dry_run=True)
-    assert (_versions(four), sorted(Path(four.root).rglob("*"))) == before
-    removed = _collect(four, Retention(runs=1, days=0, hours=24))
-    assert (foreseen.runs, foreseen.orphans) == (removed.runs, removed.orphans)
-    assert foreseen.waiting_mib == pytest.approx(removed.waiting_mib, abs=0.05)
 
 
 @pytest.mark.long

@@ -1,13 +1,17 @@
 """A small published run for tests, made from the contracts without torch: four classes, cats taken for dogs.
 
-`build_tiny_lake(root)` publishes it; `tiny_tables(...)` are its tables before anything is written.
+`build_tiny_lake(root)` is a lake with it, `publish_tiny_run(root)` publishes it there; `tiny_tables(...)` are its tables
+before anything is written.
 Shapes: N samples, K classes, D features.
 """
 
 import datetime as dt
 import hashlib
 import json
+import shutil
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -38,8 +42,25 @@ EMPTY = {"models", "search_index", "quarantine"}
 def build_tiny_lake(root: str | Path, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
     """The lake at `root` with one more published run; the same seed means the same dataset and numbers.
 
-    From 40 samples up, so that every class and confusion is there.
+    From 40 samples up, so that every class and confusion is there. A lake that is not there yet is copied from one that
+    was published once.
     """
+    if "://" in str(root) or (Path(root).exists() and any(Path(root).iterdir())):
+        return publish_tiny_run(root, run_id=run_id, samples=samples, seed=seed)
+    shutil.copytree(_published(run_id, samples, seed).name, root, dirs_exist_ok=True)
+    return Lake(root)
+
+
+@cache
+def _published(run_id: str, samples: int, seed: int) -> TemporaryDirectory[str]:
+    """A folder that is a lake with that run, until this process ends."""
+    folder = TemporaryDirectory()
+    publish_tiny_run(folder.name, run_id=run_id, samples=samples, seed=seed)
+    return folder
+
+
+def publish_tiny_run(root: str | Path, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
+    """As `build_tiny_lake`, written and published there."""
     lake = Lake(root)
     stage_all(lake, tiny_tables(run_id=run_id, samples=samples, seed=seed))
     lake.publish(run_facts(run_id=run_id, dataset_id=dataset_id_of(samples, seed), samples=samples, seed=seed))
@@ -75,6 +96,11 @@ def run_facts(
 
 def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> dict[str, pl.DataFrame]:
     """Every table of the run but `runs`, by name, in the order to stage them."""
+    return dict(_drawn_tables(run_id, samples, seed))
+
+
+@cache
+def _drawn_tables(run_id: str, samples: int, seed: int) -> dict[str, pl.DataFrame]:
     drawn = draw(run_id=run_id, samples=samples, seed=seed)
     known, predictions, clusters = (
         samples_frame(drawn),
