@@ -27,6 +27,7 @@ from tests.support.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
 
 QUIET = Progress(quiet=True)
 N, D = 20_000, 64
+FEW = 4000
 
 
 def clustered(rng: np.random.Generator) -> np.ndarray:
@@ -50,6 +51,19 @@ def built(exact: Index) -> bytes:
 @pytest.fixture(scope="module")
 def indexed(exact: Index, built: bytes) -> Index:
     return Index(exact.sample_id, exact.unit_ND, SearchIndex.read([built], exact.unit_ND.shape))
+
+
+@pytest.fixture(scope="module")
+def few(exact: Index) -> Index:
+    """Some of them, four of which are equal."""
+    unit_ND = exact.unit_ND[:FEW].copy()
+    unit_ND[[3100, 77, 3999]] = unit_ND[5]
+    return Index(np.arange(FEW), unit_ND)
+
+
+@pytest.fixture(scope="module")
+def index_of_few(few: Index) -> bytes:
+    return build_index(few.unit_ND)
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +92,10 @@ def test_what_is_found_has_the_similarities_and_the_order_of_exact_search(
         assert found.drop("rank").equals(everything.drop("rank"))
 
 
-def test_equal_vectors_are_found_in_the_order_of_their_ids(exact: Index) -> None:
-    unit_ND = exact.unit_ND[:4000].copy()
-    unit_ND[[3100, 77, 3999]] = unit_ND[5]
-    index = Index(np.arange(4000), unit_ND, SearchIndex.read([build_index(unit_ND)], unit_ND.shape))
-    for one in (index, Index(index.sample_id, unit_ND)):
-        assert one.search(unit_ND[5], 4)["sample_id"].to_list() == [5, 77, 3100, 3999]
+def test_equal_vectors_are_found_in_the_order_of_their_ids(few: Index, index_of_few: bytes) -> None:
+    indexed = Index(few.sample_id, few.unit_ND, SearchIndex.read([index_of_few], few.unit_ND.shape))
+    for one in (indexed, few):
+        assert one.search(few.unit_ND[5], 4)["sample_id"].to_list() == [5, 77, 3100, 3999]
 
 
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.03, 0.01])
@@ -177,26 +189,26 @@ def test_neighbours_of_some_rows_come_in_the_order_they_were_asked_for(indexed: 
 
 
 def test_where_the_lists_are_all_compared_neighbours_are_exact(
-    indexed: Index, exact: Index, of_all: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    indexed: Index, exact: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(neighbors, "COMPARED", N)
     asked = np.arange(0, N, 40)
+    expected = nearest(exact, rows=asked)
     rows, similarity = nearest(exact, index=indexed.search_index, rows=asked)
-    assert (rows == of_all[0][asked]).mean() > 0.999  # but for ties
-    assert similarity == pytest.approx(of_all[1][asked], abs=1e-6)
+    assert (rows == expected[0]).mean() > 0.999  # but for ties
+    assert similarity == pytest.approx(expected[1], abs=1e-6)
 
 
-def test_exact_search_of_many_goes_in_smaller_blocks(
-    exact: Index, of_all: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(neighbors, "SIMILARITIES", 100 * N)
+def test_exact_search_of_many_goes_in_smaller_blocks(exact: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = np.arange(250)
-    assert nearest(exact, rows=asked)[1] == pytest.approx(of_all[1][asked], abs=1e-6)
+    at_once = nearest(exact, rows=asked)
+    monkeypatch.setattr(neighbors, "SIMILARITIES", 100 * N)
+    assert nearest(exact, rows=asked)[1] == pytest.approx(at_once[1], abs=1e-6)
 
 
 @pytest.mark.parametrize("above", [True, False])
 def test_the_stage_asks_the_index_where_there_is_one(
-    above: bool, exact: Index, built: bytes, of_all: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    above: bool, few: Index, index_of_few: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[str] = []
     for name in ("Searcher", "ListSearcher"):
@@ -207,11 +219,11 @@ def test_the_stage_asks_the_index_where_there_is_one(
             return make(*given)
 
         monkeypatch.setattr(neighbors, name, noted)
-    index = make_frame("search_index", [{"part": 0, "data": built}] if above else [])
+    index = make_frame("search_index", [{"part": 0, "data": index_of_few}] if above else [])
     settings = load_settings(neighbors=15)
-    found = neighbor_table(exact.sample_id, exact.unit_ND, index, settings, QUIET, None)
+    found = neighbor_table(few.sample_id, few.unit_ND, index, settings, QUIET, None)
     assert used == ["ListSearcher" if above else "Searcher"]
-    same = found["neighbor_id"].to_numpy().reshape(N, 15) == exact.sample_id[of_all[0]]
+    same = found["neighbor_id"].to_numpy().reshape(FEW, 15) == few.sample_id[nearest(few)[0]]
     assert same.mean() > (0.95 if above else 0.9999)
 
 
