@@ -110,6 +110,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(desk: Desk) -> None:
     assert any(line.startswith("[/shapes] [red]: 240 of 240 images of 4 classes") for line in desk.shown.lines)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 def test_a_refresh_whose_log_is_on_a_full_disk_is_published(desk: Desk) -> None:
     before = runs(desk)
