@@ -85,7 +85,7 @@ def test_ctrl_c_is_a_sentence_and_one_object(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["status"] == "interrupted"
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), pytest.param("SIGHUP", 129, marks=pytest.mark.long)])
 def test_what_ends_a_service_or_a_terminal_is_a_sentence_and_one_object(name: str, code: int, tmp_path: Path) -> None:
     planted = PLANTED.format(error=f"os.kill(os.getpid(), signal.{name}) or KeyError")
     heard = f"import os, signal; signal.signal(signal.{name}, signal.SIG_DFL)"  # nohup may have it ignored
