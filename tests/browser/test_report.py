@@ -48,8 +48,15 @@ def offline(browser: Browser, tmp_path: Path) -> Iterator[Any]:
         context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1400, "light"),
+        (390, "dark"),
+        pytest.param(1400, "dark", marks=pytest.mark.long),
+        pytest.param(390, "light", marks=pytest.mark.long),
+    ],
+)
 def test_it_is_drawn_from_the_disk_and_asks_for_nothing(
     width: int, scheme: str, report: str, rows: pl.DataFrame, offline: Any
 ) -> None:
