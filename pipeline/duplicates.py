@@ -21,8 +21,10 @@ FREQUENCIES, ALIKE = 8, 0.65
 """Lowest frequencies that are compared, and their least correlation: copies shifted by 2 px have .67 or more."""
 COARSELY = 0.85
 """Least correlation at half the resolution."""
-BLOCK = 2000
+BLOCK, PAIRS = 2000, 200
+"""Images and pairs of images that are looked at at once; the pixels of the latter stay in a processor's cache."""
 Images = NDArray[np.uint8]
+Light = NDArray[np.float32]
 
 
 def find_duplicates(
@@ -48,8 +50,8 @@ def find_duplicates(
     a, b = (np.searchsorted(sample_id, pairs[name].to_numpy()) for name in ("a", "b"))
     correlation, exact = np.zeros(len(a)), np.zeros(len(a), bool)
     with progress.task("duplicates", len(a)) as task:
-        for start in range(0, len(a), BLOCK):
-            part = slice(start, start + BLOCK)
+        for start in range(0, len(a), PAIRS):
+            part = slice(start, start + PAIRS)
             one, other = images_NHWC[a[part]], images_NHWC[b[part]]
             correlation[part], exact[part] = likeness(one, other), (one == other).all((1, 2, 3))
             task.advance(len(a[part]))
@@ -93,13 +95,13 @@ def spectra(images_NHWC: Images) -> NDArray[np.float32]:
     a Hann window fades out. What images have in common is taken off.
     """
     blocks = [images_NHWC[start : start + BLOCK] for start in range(0, len(images_NHWC), BLOCK)]
-    features = np.concatenate([_log_spectra(block.astype(np.float32).mean(3)) for block in blocks])
+    features = np.concatenate([_log_spectra(_lightness(block)) for block in blocks])
     centred = features - features.mean(1, keepdims=True)
     centred -= centred.mean(0)
     return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True).clip(1e-6))
 
 
-def _log_spectra(light: NDArray[np.float32]) -> NDArray[np.float32]:
+def _log_spectra(light: Light) -> NDArray[np.float32]:
     """Sizes [N, features] of the low frequencies of some images' lightness [N, H, W], mirrored ones summed."""
     height, width = light.shape[1:]
     window = (np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]).astype(np.float32)
@@ -115,36 +117,49 @@ def likeness(first_NHWC: Images, second_NHWC: Images) -> NDArray[np.float64]:
     Shifted images are compared where they overlap; a plain one correlates with nothing. Pairs that do not correlate by
     .85 at half the resolution are not looked at closer: what is given for them is that.
     """
-    first, second = (images.astype(np.float32).mean(3) for images in (first_NHWC, second_NHWC))
+    first, second = _lightness(first_NHWC), _lightness(second_NHWC)
     best = _best_shift(_halve(first), _halve(second), MAX_SHIFT // 2)
     close = best >= COARSELY
     best[close] = _best_shift(first[close], second[close], MAX_SHIFT)
     return best
 
 
-def _halve(images_NHW: NDArray[np.float32]) -> NDArray[np.float32]:
+def _lightness(images_NHWC: Images) -> Light:
+    """Means of red, green and blue [N, H, W]."""
+    red, green, blue = (images_NHWC[..., channel] for channel in range(3))
+    return np.asarray((red.astype(np.uint16) + green + blue) / np.float32(3))
+
+
+def _halve(images_NHW: Light) -> Light:
     """Means of squares of 2 x 2 pixels."""
     height, width = (side // 2 * 2 for side in images_NHW.shape[1:])
     squares = images_NHW[:, :height, :width].reshape(-1, height // 2, 2, width // 2, 2)
     return np.asarray(squares.mean((2, 4)))
 
 
-def _best_shift(first: NDArray[np.float32], second: NDArray[np.float32], reach: int) -> NDArray[np.float64]:
+def _best_shift(first: Light, second: Light, reach: int) -> NDArray[np.float64]:
+    """Largest correlation [N] over shifts of up to so many pixels each way, mirrored and not."""
     best = np.full(len(first), -1.0)
-    for other in (second, second[:, :, ::-1]):
-        for dy in range(-reach, reach + 1):
-            for dx in range(-reach, reach + 1):
-                best = np.maximum(best, _correlate(_shift(first, dy, dx), _shift(other, -dy, -dx)))
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            one = _centre(_shift(first, dy, dx))
+            for other in (second, second[:, :, ::-1]):
+                best = np.maximum(best, _correlate(*one, *_centre(_shift(other, -dy, -dx))))
     return best
 
 
-def _shift(images_NHW: NDArray[np.float32], dy: int, dx: int) -> NDArray[np.float32]:
+def _shift(images_NHW: Light, dy: int, dx: int) -> Light:
     """The part of the images that is left when they move by so many pixels."""
     height, width = images_NHW.shape[1:]
     return images_NHW[:, max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)]
 
 
-def _correlate(a_NHW: NDArray[np.float32], b_NHW: NDArray[np.float32]) -> NDArray[np.float64]:
-    a, b = (images - images.mean((1, 2), keepdims=True) for images in (a_NHW, b_NHW))
-    product = (a * b).sum((1, 2)).astype(np.float64)
-    return np.asarray(product / np.sqrt((a**2).sum((1, 2)) * (b**2).sum((1, 2))).clip(1e-6))
+def _centre(images_NHW: Light) -> tuple[Light, Light]:
+    """The images less their means, and the sums of the squares of that [N]."""
+    centred = images_NHW - images_NHW.mean((1, 2), keepdims=True)
+    return centred, (centred**2).sum((1, 2))
+
+
+def _correlate(a_NHW: Light, squares_of_a: Light, b_NHW: Light, squares_of_b: Light) -> NDArray[np.float64]:
+    product = (a_NHW * b_NHW).sum((1, 2)).astype(np.float64)
+    return np.asarray(product / np.sqrt(squares_of_a * squares_of_b).clip(1e-6))
