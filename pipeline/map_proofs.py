@@ -66,17 +66,22 @@ class Subject:
     @cached_property
     def grids(self) -> dict[str, str]:
         """The cells of each layer's maps, in words."""
-        one = self.part(np.arange(1)).maps()
+        one = self.part(np.arange(1)).maps
         return {layer: f"{one[layer].shape[1]} x {one[layer].shape[2]} cells" for layer in self.layers}
 
     def part(self, rows: NDArray[np.int64]) -> "Subject":
         """The same model on some of the samples."""
         return replace(self, samples=self.samples[rows], images_NHWC=self.images_NHWC[rows])
 
-    def maps(self, explainer: Explainer | None = None) -> dict[str, Maps]:
+    @cached_property
+    def maps(self) -> dict[str, Maps]:
         """Maps of the label's loss by layer."""
+        return self.explain(self.explainer)
+
+    def explain(self, explainer: Explainer) -> dict[str, Maps]:
+        """What an explainer says of the label's loss, by layer, computed now."""
         batch = {"sample_id": self.samples["sample_id"].to_numpy(), "images_NHWC": self.images_NHWC}
-        return (explainer or self.explainer)(batch | {"target": self.label})
+        return explainer(batch | {"target": self.label})
 
     def shown(self) -> Tensor:
         """The images as the model sees them [N, 3, H, W]."""
@@ -131,7 +136,7 @@ def _half_of_them_wrong(subject: Subject, seed: int) -> NDArray[np.int64]:
 
 def _exact(subject: Subject, seed: int) -> Iterator[Row]:  # noqa: ARG001
     """The closed form at the last layer where there is one, finite differences at each, and the same bytes twice."""
-    maps, again = subject.maps(), subject.maps()
+    maps, again = subject.maps, subject.explain(subject.explainer)
     n, coarse = len(subject.samples), subject.layers[-1]
     seen, logits = _activations(subject)
     expected = _closed_form(subject, seen[coarse], logits)
@@ -213,7 +218,7 @@ def _logits_from(subject: Subject, layer: str, activations_NCHW: Tensor) -> Tens
 
 def _occlusion(subject: Subject, seed: int) -> Iterator[Row]:
     """Do cells say what covering them does? Against a random map and a map of edges."""
-    maps, n = subject.maps(), len(subject.samples)
+    maps, n = subject.maps, len(subject.samples)
     grid = maps[subject.layers[-1]].shape[1:]
     effect = occlusion_effects(subject, *grid)
     rng = np.random.default_rng([seed, 9])
@@ -281,8 +286,8 @@ def _random_network(subject: Subject, seed: int) -> Iterator[Row]:
     torch.manual_seed(seed)
     model: Any = subject.stored.model
     untrained: nn.Module = create_model(len(subject.classes), model.architecture).eval()
-    maps = subject.maps()
-    other = subject.maps(Explainer(untrained, subject.stored.resolution, subject.stored.temperature))
+    maps = subject.maps
+    other = subject.explain(Explainer(untrained, subject.stored.resolution, subject.stored.temperature))
     for layer in subject.layers:
         rho = rank_correlations(maps[layer], other[layer])
         low, high = bootstrap_mean_interval(rho)

@@ -153,7 +153,7 @@ def test_where_the_classifier_is_linear_over_the_mean_a_map_equals_its_closed_fo
     seen, logits = _activations(subject)
     model: Any = subject.stored.model
     coarse = subject.layers[-1]
-    expected, maps = _closed_form(subject, seen[coarse], logits), subject.maps()[coarse]
+    expected, maps = _closed_form(subject, seen[coarse], logits), subject.maps[coarse]
     by_hand = torch.einsum(
         "nk,kc,nchw->nhw",
         (logits / TEMPERATURE).softmax(1) - functional.one_hot(torch.from_numpy(subject.label), 4),
@@ -171,7 +171,7 @@ def test_elsewhere_there_is_no_closed_form_and_a_cell_is_the_slope_of_the_loss(n
     subject = subject_of(made(name))
     seen, logits = _activations(subject)
     assert _closed_form(subject, seen[subject.layers[-1]], logits) is None
-    maps = subject.maps()
+    maps = subject.maps
     for layer in subject.layers:
         slope, cell = _finite_difference(subject, layer, seen[layer], maps[layer])
         assert np.abs(cell).max() > 0 and np.abs(slope - cell).max() <= 0.05 * np.abs(cell).max()
@@ -200,7 +200,7 @@ def test_a_model_without_cells_has_no_maps_and_no_proofs_of_them(tmp_path: Path)
 def test_layers_can_be_named(tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path, model="test_resnet", loss_map_layers=["layer2"])
     model = create_model(4, architecture_of(settings)).eval()
-    maps = subject_of(model, 8).maps()
+    maps = subject_of(model, 8).maps
     assert map_layers(model) == ["layer2"] and maps["layer2"].shape == (8, 16, 16)
 
 
