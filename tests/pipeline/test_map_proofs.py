@@ -108,8 +108,7 @@ class Flipped(Explainer):
 
 def test_maps_with_the_wrong_sign_fail(hard: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(map_proofs, "Explainer", Flipped)
-    again = Subject(hard.stored, hard.classes, hard.samples, hard.images_NHWC)
-    found = prove(again, checked_maps(hard), seed=0, progress=QUIET)
+    found = prove(hard.part(np.arange(60)), checked_maps(hard), seed=0, progress=QUIET)
     failed = set(found.filter(~pl.col("holds"))["proof"])
     assert {"closed form", "finite difference, layer3", "occlusion, layer3"} <= failed
 
