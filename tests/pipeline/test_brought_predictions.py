@@ -1,5 +1,8 @@
 """Predictions of another model: read row by row, taken as they are, and published with what they allow."""
 
+import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +51,32 @@ def kind(request: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def lake(kind: str, table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    root = tmp_path_factory.mktemp("brought")
-    assert refresh(brought_settings(root, table.drop(KINDS[kind])), QUIET).published
-    return Lake(root / "lake")
+def folders(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`folders(kind)` has a lake with that of the table published. Shared: copy it before writing."""
+
+    @cache
+    def refreshed_once(kind: str) -> Path:
+        root = tmp_path_factory.mktemp("brought")
+        assert refresh(brought_settings(root, table.drop(KINDS[kind])), QUIET).published
+        return root
+
+    return refreshed_once
+
+
+@pytest.fixture(scope="module")
+def lake(kind: str, folders: Callable[[str], Path]) -> Lake:
+    return Lake(folders(kind) / "lake")
+
+
+@pytest.fixture
+def copied(folders: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Run]:
+    """`copied(kind)` is the run of such a lake, copied to where a test may publish more."""
+
+    def copy(kind: str) -> Run:
+        shutil.copytree(folders(kind), tmp_path, dirs_exist_ok=True)
+        return Lake(tmp_path / "lake").run()
+
+    return copy
 
 
 # --- reading
@@ -174,9 +199,10 @@ def test_the_run_has_what_was_brought_and_no_more(lake: Lake, kind: str) -> None
 
 def test_each_stage_can_be_asked_for_by_itself(kind: str, table: pl.DataFrame, lake: Lake) -> None:
     settings = brought_settings(Path(lake.root).parent, table.drop(KINDS[kind]))
+    dataset = load(settings)
     published = {row["name"]: row["fingerprint"] for row in lake.run().facts["stages"]}
     for name in ("train", "properties", *MEASURING):
-        found = getattr(open_stages(settings, QUIET), name)
+        found = getattr(open_stages(settings, QUIET, dataset=dataset), name)
         assert found.fingerprint == published.get(name, published["score"]), name
 
 
@@ -269,9 +295,10 @@ def test_new_predictions_make_a_new_run_and_the_same_ones_none(table: pl.DataFra
     assert second.scan("samples").collect().equals(first.scan("samples").collect())
 
 
-def test_the_number_of_a_sample_that_is_gone_is_not_given_again(table: pl.DataFrame, tmp_path: Path) -> None:
-    plain = table.drop("image", "embedding")
-    first, _ = refreshed(tmp_path, plain)
+def test_the_number_of_a_sample_that_is_gone_is_not_given_again(
+    table: pl.DataFrame, tmp_path: Path, copied: Callable[[str], Run]
+) -> None:
+    plain, first = table.drop("image", "embedding"), copied("predictions")
     refreshed(tmp_path, plain.head(-5))
     renamed = plain.with_columns(name=pl.when(pl.int_range(pl.len()) < len(plain) - 5).then("name").otherwise("label"))
     third, _ = refreshed(tmp_path, renamed.unique("name", keep="first", maintain_order=True))
@@ -283,16 +310,17 @@ def test_the_number_of_a_sample_that_is_gone_is_not_given_again(table: pl.DataFr
     assert Known.read(first.lake, first.dataset_id).last == 900
 
 
-def test_reviews_are_honoured(table: pl.DataFrame, tmp_path: Path) -> None:
-    plain = table.drop("image", "embedding")
-    first, _ = refreshed(tmp_path, plain)
+def test_reviews_are_honoured(table: pl.DataFrame, tmp_path: Path, copied: Callable[[str], Run]) -> None:
+    plain, first = table.drop("image", "embedding"), copied("predictions")
     add_reviews(first.lake, [Review(first.dataset_id, 3, "exclude", "Ada", run_id=first.run_id)])
     second, published = refreshed(tmp_path, plain, apply_reviews=True)
     ids = second.scan("predictions").select("sample_id").collect().to_series()
     assert published and 3 not in ids and len(ids) == len(table) - 1
 
 
-def test_a_dataset_that_loses_its_images_is_refused_in_a_sentence(table: pl.DataFrame, tmp_path: Path) -> None:
-    refreshed(tmp_path, table.drop("embedding"))
+def test_a_dataset_that_loses_its_images_is_refused_in_a_sentence(
+    table: pl.DataFrame, tmp_path: Path, copied: Callable[[str], Run]
+) -> None:
+    copied("images too")
     with pytest.raises(UserError, match="Said has had images, and its source names none any more"):
         refreshed(tmp_path, table.drop("embedding", "image"))
