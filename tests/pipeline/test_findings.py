@@ -30,7 +30,7 @@ def find(samples: pl.DataFrame, settings: Settings) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return tiny_settings(tmp_path_factory.mktemp("findings"), permutations=20_000)
+    return tiny_settings(tmp_path_factory.mktemp("findings"), permutations=10_000)
 
 
 def test_a_planted_hard_class_is_found_confirmed_and_counted(settings: Settings) -> None:
