@@ -16,7 +16,7 @@ from lake.store import Lake, Run
 from pipeline import properties, score
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress
-from pipeline.refresh import Outcome, refresh
+from pipeline.refresh import Outcome, open_stages, refresh
 from tests.support.drawn import CLASSES, draw_shape, drawn_dataset, tiny_settings
 
 QUIET = Progress(quiet=True)
@@ -168,32 +168,39 @@ def changed_training(data: Dataset) -> Dataset:
     return replace(data, label=label)
 
 
-@pytest.mark.parametrize(
-    ("retrain", "days", "kept"), [("never", 7, True), ("if-stale", 7, True), ("if-stale", 0, False)]
-)
-def test_a_model_is_kept_or_trained_again_as_asked(
-    folder: Path,
-    runs: tuple[Run, Run],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    retrain: str,
-    days: float,
-    kept: bool,
-) -> None:
-    class Trained(Exception):
-        pass
+class Trained(Exception):
+    """A training began."""
 
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(*_: object, **__: object) -> None:
         raise Trained
 
     monkeypatch.setattr("pipeline.train.train", train)
+
+
+@pytest.mark.parametrize(
+    ("retrain", "days", "kept"), [("never", 7, True), ("if-stale", 7, True), ("if-stale", 0, False)]
+)
+def test_a_model_is_kept_or_trained_again_as_asked(
+    folder: Path, runs: tuple[Run, Run], tmp_path: Path, no_training: None, retrain: str, days: float, kept: bool
+) -> None:
     copy = Path(shutil.copytree(folder / "lake", tmp_path / "lake")).parent
     settings = tiny_settings(copy, retrain=retrain, stale_days=days)
-    data = changed_training(grown(drawn_dataset()))
-    if not kept:
+    stages = open_stages(settings, QUIET, dataset=changed_training(grown(drawn_dataset())))
+    if kept:
+        assert stages.train.fingerprint == runs[1].facts["stages"][1]["fingerprint"]
+    else:
         with pytest.raises(Trained):
-            refresh(settings, QUIET, dataset=data)
-        return
+            _ = stages.train
+
+
+def test_with_a_kept_model_the_changed_data_are_published_once(
+    folder: Path, runs: tuple[Run, Run], tmp_path: Path, no_training: None
+) -> None:
+    copy = Path(shutil.copytree(folder / "lake", tmp_path / "lake")).parent
+    settings, data = tiny_settings(copy, retrain="never"), changed_training(grown(drawn_dataset()))
     assert refresh(settings, QUIET, dataset=data).published
     now = Lake(copy / "lake").run()
     assert now.facts["stages"][1]["fingerprint"] == runs[1].facts["stages"][1]["fingerprint"]
