@@ -143,7 +143,7 @@ def test_killed_at_any_moment_the_lake_is_readable_and_the_next_call_finishes(
 
 def test_what_a_crashed_refresh_left_goes(four: Lake, tables: dict[str, pl.DataFrame]) -> None:
     stage_all(four, {**tables, **_other_dataset(tables)})
-    before = {run_id: contents(four.run(run_id)) for run_id in DAYS}
+    before = {run_id: contents(four.run(run_id)) for run_id in (NEW, OTHER)}
     removed = _collect(four, Retention(runs=30, days=30, hours=0))
     assert (removed.runs, removed.orphans) == ([], [SECOND, "tiny-unpublished"])
     assert not four.has("predictions", SECOND) and not four.has("images", "tiny-unpublished")
@@ -229,6 +229,7 @@ def test_runs_from_before_checksums_are_read_verified_and_collected(four: Lake) 
     assert (four.run(OTHER).verify(), four.run(SECOND).verify()) == (checks, checks + len(TABLES) - len(UNPINNED))
 
 
+@pytest.mark.long
 def test_a_lake_that_is_named_by_a_url_is_collected(four: Lake) -> None:
     lake = Lake(f"file://{four.root}")
     assert collect_garbage(lake, ONLY_NEWEST, alone=False).runs == [MIDDLE, OLD]
