@@ -39,6 +39,14 @@ Root = Annotated[str, BeforeValidator(to_root)]
 Preset = Literal["smoke", "quick", "standard", "full"]
 
 
+def count_threads() -> int:
+    """As many as OMP_NUM_THREADS says, as other numeric libraries take it, else one for each CPU of the process."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Phase(BaseModel):
     """A stretch of training at one image resolution."""
 
@@ -179,7 +187,12 @@ class Settings(BaseSettings):
     )
     log: Literal["text", "json"] = Field("text", description="Lines of the log: for people, or JSON objects.")
     seed: int = Field(0, ge=0, description="Seed of training, projection, clustering and tests.")
-    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024, description="CPU threads.")
+    threads: int = Field(
+        default_factory=count_threads,
+        ge=1,
+        le=1024,
+        description="CPU threads: as many as OMP_NUM_THREADS says, else one for each CPU of the process.",
+    )
 
     samples: int | None = Field(None, ge=500, description="Keep this many images; all when empty.")
     unlabeled: int = Field(1000, ge=0, description="CIFAR-10's test images whose labels are withheld.")

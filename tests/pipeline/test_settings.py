@@ -1,5 +1,6 @@
 """Settings: flags over environment over file over preset over defaults; wrong values are named."""
 
+import os
 import re
 from pathlib import Path
 
@@ -26,6 +27,19 @@ def test_each_source_overrides_the_weaker_ones(file: Path, monkeypatch: pytest.M
     monkeypatch.setenv("LATENTLAKE_NEIGHBORS", "8")
     assert load_settings(file).neighbors == 8
     assert load_settings(file, neighbors=9).neighbors == 9
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity"), reason="this system does not say which CPUs a process may use"
+)
+@pytest.mark.parametrize(("variable", "threads"), [("3", 3), ("4,2", 4), ("", 2), ("0", 2), ("many", 2)])
+def test_threads_are_what_omp_num_threads_says_else_the_cpus_of_the_process(
+    variable: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 5})
+    assert load_settings().threads == threads
+    assert load_settings(threads=7).threads == 7
 
 
 def test_a_preset_gives_way_to_everything_that_is_named(file: Path) -> None:

@@ -1,7 +1,7 @@
 """A small published run for tests, made from the contracts without torch: four classes, cats taken for dogs.
 
-`build_tiny_lake(root)` is a lake with it, `publish_tiny_run(root)` publishes it there; `tiny_tables(...)` are its tables
-before anything is written.
+`build_tiny_lake(root)` is a lake with it, `publish_tiny_run(root)` publishes it there; `tiny_tables(...)` are its
+tables before anything is written.
 Shapes: N samples, K classes, D features.
 """
 
