@@ -42,6 +42,8 @@ async def _follow_runs() -> None:
             if run is not None and run.run_id != warm:
                 await anyio.to_thread.run_sync(warm_up, run, abandon_on_cancel=True)
                 warm = run.run_id
+        except KeyboardInterrupt:  # polars ends the query of any thread by it; the server has been told as well
+            return
         except UserError as error:
             telemetry.count_error(error)
         except Exception as error:  # the server goes on: whoever opens the page that fails is told

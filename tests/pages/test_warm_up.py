@@ -83,3 +83,15 @@ def test_a_lake_that_cannot_be_read_is_counted_and_the_server_goes_on(
 
     serve_for_a_while(lake.root, twice, monkeypatch)
     assert Lake(lake.root).runs().height == 1
+
+
+def test_ctrl_c_during_a_query_leaves_it_to_the_server_to_stop(tiny_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def interrupted(root: str) -> None:
+        asked.append(root)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "read_latest", interrupted)
+    serve_for_a_while(tiny_lake, lambda: asked, monkeypatch)
+    assert asked == [tiny_lake]
