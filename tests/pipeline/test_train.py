@@ -156,7 +156,7 @@ def test_both_optimizers_learn_and_decay_convolutions_only(data: TrainingSet, tm
     groups = create_optimizer(start(data, settings, CPU).model, settings).param_groups
     assert [group["weight_decay"] > 0 for group in groups] == [True, False]
     assert {p.ndim for p in groups[0]["params"]} == {4}
-    rows = fit(data, tmp_path, **chosen, phases=[{"resolution": 16, "epochs": 8}]).telemetry
+    rows = fit(data, tmp_path, **chosen, phases=[{"resolution": 16, "epochs": 4}]).telemetry
     assert rows["loss"][-1] < rows["loss"][0]
 
 
