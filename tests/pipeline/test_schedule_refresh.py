@@ -28,7 +28,7 @@ from tests.support.brought import COUNT, brought_settings, brought_table
 from tests.support.commands import latentlake
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
-from tests.support.tiny_lake import build_tiny_lake
+from tests.support.tiny_lake import build_tiny_lake, publish_tiny_run
 from tests.support.two_runs import FIRST, SECOND, facts_of, run_ids
 
 QUIET = Progress(quiet=True)
@@ -94,7 +94,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 def test_a_young_run_is_not_due_and_an_old_one_is(tmp_path: Path) -> None:
-    build_tiny_lake(str(tmp_path / "lake"))
+    publish_tiny_run(tmp_path / "lake")
     with pytest.raises(RetryLater, match=r"Not due: the latest run is 0\.0 hours old, and is refreshed after 24"):
         refresh_command.run(tiny_settings(tmp_path), Asked(if_stale="24h"))
     old = pl.read_delta(str(tmp_path / "lake" / "runs"))
