@@ -16,7 +16,7 @@ from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_N
 from lake.reviews import scan_reviews
 from lake.store import Lake
 from pages.ui.words import WORD_JOINER
-from tests.support.browser import request, serve, wait_until_drawn
+from tests.support.browser import request, serve, wait_until_drawn, wait_until_quiet
 from tests.support.oidc_provider import Provider, run_provider
 from tests.support.tiny_lake import RUN_ID
 
@@ -101,7 +101,7 @@ def test_strangers_see_a_button_and_nothing_of_the_lake(gated: str, opened: Call
     for path in ("", "samples", f"population_map?run={RUN_ID}"):
         page = opened(f"{gated}/{path}", drawn=False)
         page.get_by_role("button", name="Log in").wait_for()
-        page.wait_for_timeout(500)
+        wait_until_quiet(page)
         assert says_nothing(page.inner_text("body"))
         assert page.get_by_test_id("stSidebar").count() == 0
 
@@ -119,7 +119,7 @@ def test_the_websocket_of_a_stranger_carries_nothing_of_the_lake(
     )
     page.reload()
     page.get_by_role("button", name="Log in").wait_for()
-    page.wait_for_timeout(500)
+    wait_until_quiet(page)
     received = b"".join(frames)
     assert b"Log in" in received
     assert not [word for word in (RUN_ID, "tiny-240-0", tiny_lake) if word.encode() in received]
@@ -208,7 +208,7 @@ def test_who_logs_in_reads_and_who_logs_out_sees_nothing(gated: str, come: Calla
     assert page.request.get(gated + IMAGE).status == 200
     page.get_by_role("button", name="Log out").click()
     page.get_by_role("button", name="Log in").wait_for()
-    page.wait_for_timeout(500)
+    wait_until_quiet(page)
     assert says_nothing(page.inner_text("body"))
     fetched = page.evaluate("async path => (await fetch(path)).status", IMAGE)
     assert fetched == 401, "not even from the browser's cache"

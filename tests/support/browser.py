@@ -123,9 +123,14 @@ def wait_until_drawn(page: Page) -> None:
     """Until the script has finished, the footer is there, and what is in sight is drawn and asks for nothing more."""
     page.wait_for_selector("text=checks passed", timeout=60_000, state="attached")
     for _ in range(2):  # a component's first word starts the script again
-        page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
-        page.wait_for_function(DRAWN, timeout=30_000)
-        page.evaluate(UNTIL_QUIET)
+        wait_until_quiet(page)
+
+
+def wait_until_quiet(page: Page) -> None:
+    """Until the script has finished, and what is in sight is drawn and no longer changes."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
+    page.wait_for_function(DRAWN, timeout=30_000)
+    page.evaluate(UNTIL_QUIET)
 
 
 def eventually(holds: Callable[[], bool], *, seconds: float = 10) -> None:
