@@ -74,6 +74,11 @@ def test_evidence_is_counted_as_by_hand() -> None:
     assert evidence.vote_NK.tolist() == [[0, 1, 0], [0, 1, 0], [0, 1, 0], [0.5, 0.5, 0]]
     assert evidence.score == pytest.approx([0.525 - 0.45, 0.05 - 0.9, 0.95 - 0.025, 0.5 - 0.475])
     assert evidence.said.tolist() == [0, 1, 1, -1]  # thresholds: mean .47 of those given 0, .8 of those given 1
+    by_chance = [
+        0.05 + 0.05,
+        0.05 + 0.1 + 0.1 + 0.05 + 0.05,
+    ]  # of what contradicts what is said, as far ahead as 0.925 and 0.075
+    assert evidence.expected_precision(np.array([2, 0])) == pytest.approx([1 - by_chance[0], 1 - by_chance[1] / 2])
     found = find_label_issues(evidence, pl.DataFrame({"sample_id": [30], "aum": [-1.5]}), ["a", "b", "c"])
     assert found.filter(kind="label").select("sample_id", "label", "likely", "aum").rows() == [(30, "a", "b", -1.5)]
     assert set(found.filter(kind="ambiguous")["sample_id"]) == {10, 40}
