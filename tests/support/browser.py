@@ -149,8 +149,9 @@ def free_port() -> int:
 
 
 def wait_until_up(address: str, process: subprocess.Popen[bytes], *, path: str = "/_stcore/health") -> None:
-    """Until the server of a process answers; `RuntimeError` where it ends first, or says nothing for 40 s."""
-    for _ in range(200):
+    """Until the server of a process answers; `RuntimeError` where it ends first, or says nothing for two minutes."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
         if process.poll() is not None:
             raise RuntimeError(f"the server stopped with code {process.returncode}")
         try:
@@ -158,7 +159,7 @@ def wait_until_up(address: str, process: subprocess.Popen[bytes], *, path: str =
                 return
         except OSError:
             time.sleep(0.2)
-    raise RuntimeError("the server did not come up in 40 s")
+    raise RuntimeError("the server did not come up in two minutes")
 
 
 def unexpected(problems: list[str]) -> list[str]:
