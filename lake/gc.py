@@ -179,7 +179,7 @@ def _delete_files(lake: Lake, pins: Pins, hours: int, *, dry_run: bool) -> tuple
             vacuum = partial(lake.delete_files, table, name, **how)
             # vacuum also lists what it has deleted already
             every = find_sizes(lake.uri(name), vacuum(retention_hours=0, dry_run=True), lake.options)
-            now = every.keys() & set(vacuum(retention_hours=hours, dry_run=True))
+            now = every.keys() & set(vacuum(retention_hours=hours, dry_run=True)) if every else set()
             files, freed = files + len(now), freed + sum(every[path] for path in now)
             waiting += sum(size for path, size in every.items() if path not in now)
             if now and not dry_run:

@@ -273,6 +273,7 @@ def test_those_that_reach_a_change_run_nearest_first_and_others_are_left_out(run
     assert "41 deselected" in printed
 
 
+@pytest.mark.long
 def test_of_a_shallow_clone_all_run(runs: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "--depth", "1", f"file://{runs}", "shallow")
     code, passed, printed = run_tests(tmp_path / "shallow", "--changed-since", SINCE)

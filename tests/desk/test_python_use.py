@@ -51,6 +51,13 @@ def scripted(desk: Path) -> "subprocess.CompletedProcess[str]":
     return run_python("train.py", folder=desk)
 
 
+def test_a_map_is_fitted_in_a_script_without_a_guard_that_is_run_once(tmp_path: Path) -> None:
+    (tmp_path / "fit.py").write_text(FIT.format(how="fit()"))
+    done = run_python("fit.py", folder=tmp_path)
+    assert done.stdout.splitlines() == ["script begins", "(40, 2)"], done.stderr
+
+
+@pytest.mark.long
 def test_a_script_without_a_guard_publishes_and_is_run_once(
     desk: Path, scripted: "subprocess.CompletedProcess[str]"
 ) -> None:

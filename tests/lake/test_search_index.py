@@ -261,7 +261,7 @@ def test_without_faiss_no_index_is_built_or_read(tmp_path: Path, monkeypatch: py
     assert len(said) == 1 and "pip install '.[search]'" in said[0]
 
 
-@pytest.mark.parametrize("order", ["torch, faiss", "faiss, torch"])
+@pytest.mark.parametrize("order", ["torch, faiss", pytest.param("faiss, torch", marks=pytest.mark.long)])
 def test_torch_and_faiss_work_in_one_process(order: str) -> None:
     program = f"""
 import {order}

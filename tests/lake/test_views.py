@@ -109,6 +109,7 @@ def test_views_belong_to_a_dataset_and_to_no_run(run: Run) -> None:
     assert scan_views(run.lake, "another").collect().is_empty()
 
 
+@pytest.mark.long
 def test_two_processes_at_once_lose_no_view(tiny_lake: str, tmp_path: Path) -> None:
     root = shutil.copytree(tiny_lake, tmp_path / "copy")
     program = f"""

