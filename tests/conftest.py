@@ -1,6 +1,5 @@
 """What every test may ask for: lakes with one run, with one run and another staged, and with none."""
 
-import gc
 import multiprocessing
 import os
 import shutil
@@ -31,12 +30,6 @@ hypothesis.settings.register_profile("same", deadline=None, suppress_health_chec
 hypothesis.settings.register_profile("new", deadline=None, suppress_health_check=SLOW)  # of `make test-all`
 hypothesis.settings.load_profile("same")
 pytest_plugins = ["tests.support.tiers"]
-gc.disable()  # thousands of modules come now, and stay
-
-
-def pytest_collection_finish() -> None:
-    gc.freeze()
-    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
