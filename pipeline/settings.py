@@ -39,11 +39,14 @@ Root = Annotated[str, BeforeValidator(to_root)]
 Preset = Literal["smoke", "quick", "standard", "full"]
 
 
+MOST_THREADS = 1024
+
+
 def count_threads() -> int:
-    """As many as OMP_NUM_THREADS says, as other numeric libraries take it, else one for each CPU of the process."""
+    """As many as OMP_NUM_THREADS says, which other numeric libraries read too, else one for each CPU it is bound to."""
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if asked.isdecimal() and int(asked):
-        return int(asked)
+        return min(int(asked), MOST_THREADS)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -190,8 +193,8 @@ class Settings(BaseSettings):
     threads: int = Field(
         default_factory=count_threads,
         ge=1,
-        le=1024,
-        description="CPU threads: as many as OMP_NUM_THREADS says, else one for each CPU of the process.",
+        le=MOST_THREADS,
+        description="CPU threads: as many as OMP_NUM_THREADS says, else one for each CPU the process is bound to.",
     )
 
     samples: int | None = Field(None, ge=500, description="Keep this many images; all when empty.")

@@ -32,7 +32,9 @@ def test_each_source_overrides_the_weaker_ones(file: Path, monkeypatch: pytest.M
 @pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity"), reason="this system does not say which CPUs a process may use"
 )
-@pytest.mark.parametrize(("variable", "threads"), [("3", 3), ("4,2", 4), ("", 2), ("0", 2), ("many", 2)])
+@pytest.mark.parametrize(
+    ("variable", "threads"), [("3", 3), ("4,2", 4), ("5000", 1024), ("", 2), ("0", 2), ("many", 2)]
+)
 def test_threads_are_what_omp_num_threads_says_else_the_cpus_of_the_process(
     variable: str, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
