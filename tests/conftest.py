@@ -1,10 +1,8 @@
 """What every test may ask for: lakes with one run, with one run and another staged, and with none."""
 
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from tests.support.apps import FRAME, NAMES, Open
 from tests.support.browser import chromium, serve
 from tests.support.browser import open_page as open_in_browser
 from tests.support.changed_run import build_changed_lake
+from tests.support.maps import one_process
 from tests.support.tiny_lake import build_tiny_lake, stage_all, tiny_tables
 from tests.support.two_runs import FIRST, SAMPLES, SECOND
 
@@ -30,16 +29,22 @@ hypothesis.settings.register_profile("same", deadline=None, suppress_health_chec
 hypothesis.settings.register_profile("new", deadline=None, suppress_health_check=SLOW)  # of `make test-all`
 hypothesis.settings.load_profile("same")
 pytest_plugins = ["tests.support.tiers"]
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
+@pytest.fixture(scope="session")
+def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of one run of the tests have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if WORKER else base
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_process_fits_every_map() -> Iterator[None]:
-    """A process takes seconds to import what it fits with; a map is the same bytes in one that has fitted others."""
-    from pipeline.fit_umap import fit_umap
-
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.project.fit_in_process", lambda *a, **b: pool.submit(fit_umap, *a, **b).result())
+def one_process_fits_every_map(common_folder: Path) -> Iterator[None]:
+    """A map is the same bytes in a process that has fitted others."""
+    first = WORKER == "gw0"
+    with one_process(common_folder / "map.lock", compiles=first) as fit, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.project.fit_in_process", fit)
         yield
 
 
@@ -113,7 +118,7 @@ def empty_lake(tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn_folder(common_folder: Path) -> Path:
     """Folder with `lake` and `work` after a refresh of the drawn dataset. Shared: copy it before writing.
 
     The first of the processes that run tests makes it, the others wait for it.
@@ -122,8 +127,7 @@ def drawn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pipeline.refresh import refresh
     from tests.support.drawn import drawn_dataset, tiny_settings
 
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "drawn"
+    folder = common_folder / "drawn"
     with FileLock(f"{folder}.lock"):
         if not (folder / "complete").exists():
             refresh(tiny_settings(folder), Progress(quiet=True), dataset=drawn_dataset())

@@ -83,20 +83,22 @@ def nothing_goes_wrong(walk: Walk) -> Iterator[None]:
     assert unexpected(walk.problems) == []
 
 
-def go(page: Page, title: str) -> None:
-    """To a page by its link in the sidebar, which lies behind a button on a phone."""
-    if (behind := page.get_by_test_id("stExpandSidebarButton")).is_visible():
-        behind.click()
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
-    expect(page.locator("h1")).to_have_text(title)
-    wait_until_drawn(page)
+def go(title: str, *pages: Page) -> None:
+    """To a page by its link in the sidebar, which lies behind a button on a phone; in several tabs at once."""
+    for page in pages:
+        if (behind := page.get_by_test_id("stExpandSidebarButton")).is_visible():
+            behind.click()
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
+    for page in pages:
+        expect(page.locator("h1")).to_have_text(title)
+        wait_until_drawn(page)
 
 
 @pytest.mark.parametrize("walk", ["light"], indirect=True)
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_every_page_is_whole_at_a_desk_in_light_and_on_a_phone_in_dark(entry: Entry, walk: Walk) -> None:
+    go(entry.title, walk.desk, walk.phone)
     for page in (walk.desk, walk.phone):
-        go(page, entry.title)
         expect_whole(page, entry)
     assert brightness(walk.desk) > 200
     assert brightness(walk.phone) < 60
@@ -107,7 +109,7 @@ def test_every_page_is_whole_at_a_desk_in_light_and_on_a_phone_in_dark(entry: En
 @pytest.mark.parametrize("walk", ["given"], indirect=True)
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_every_page_of_the_given_lake_is_whole_in_light_and_dark(entry: Entry, walk: Walk) -> None:
-    go(walk.desk, entry.title)
+    go(entry.title, walk.desk)
     expect_whole(walk.desk, entry)
     assert brightness(walk.desk) > 200
     walk.desk.emulate_media(color_scheme="dark")
@@ -211,7 +213,7 @@ def test_a_filter_holds_on_other_pages_and_in_the_link_that_is_copied(walk: Walk
     n = walk.samples.filter(label="cat").height
     expect(page.get_by_text(f"{n} samples pass the filters")).to_be_visible()
     page.keyboard.press("Escape")
-    go(page, "Population map")
+    go("Population map", page)
     expect(page.get_by_text(f"All shown: {n} of 240 samples")).to_be_visible()
     expect(page.get_by_text("label: cat")).to_be_visible()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

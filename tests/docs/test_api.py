@@ -17,7 +17,7 @@ import latentlake
 from lake import queries
 from lake.errors import UsageError
 from lake.store import Lake
-from pipeline.python_use import read_arguments
+from pipeline.python_use import read_arguments, refresh_here
 from pipeline.settings import load_settings
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
@@ -98,6 +98,14 @@ def test_a_refresh_leaves_torch_and_the_log_as_they_were(drawn_folder: Path) -> 
     assert torch.get_num_threads() == threads + 1 and torch.equal(torch.get_rng_state(), state)
     torch.set_num_threads(threads)
     assert not structlog.is_configured()
+
+
+@pytest.mark.parametrize(("found", "said"), [(None, False), (Path("latentlake.toml"), True)])
+def test_a_settings_file_that_nobody_named_is_said(
+    drawn_folder: Path, found: Path | None, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refresh_here(tiny_settings(drawn_folder), drawn_dataset(), found=found)
+    assert ("Settings of latentlake.toml." in capsys.readouterr().err) == said
 
 
 def test_a_run_and_a_lake_print_what_they_are(tiny_lake: str, empty_lake: str, lake_copy: Path) -> None:

@@ -145,7 +145,6 @@ def test_a_legend_holds_the_most_frequent_values_in_distinct_colours(color: str,
     assert set(drawn["shown_as"]) == set(scale["domain"])
 
 
-@pytest.mark.long
 def test_the_address_says_which_values_have_a_colour(many: str, open_page: Open) -> None:
     picked = (ODD[6], ODD[7])
     query = MapState(color="label", colored=picked).to_query()

@@ -138,4 +138,11 @@ def test_a_kind_of_image_left_out_of_training_is_under_represented(settings: Set
     found = found_in(kept, settings).filter(kind="under-represented")
     assert found["name"].str.starts_with("Truck images with dark background").any()
     assert found["filter"].str.contains("label.is.truck|bg_lightness.between").all()
+    held_out, trained = kept.filter(HELD_OUT).height, kept.filter(split="train").height
+    for row in found.iter_rows(named=True):
+        group = Filters.from_text(row["filter"].replace("split.not.train", "split.is.train"))
+        there = group.checked(kept.schema).apply(kept.lazy()).collect().height
+        assert row["population"] == held_out and row["lift"] == pytest.approx(row["n"] / held_out * trained / there)
+        counted = f"{row['n']:,} of the {held_out:,} held-out images but only {there:,} of the {trained:,} training"
+        assert counted in row["sentence"]
     assert found.filter(pl.col("name").str.starts_with("Truck images with dark"))["confirmed"].any()

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.executor import Batch
-from pipeline.occlude import Checker, blur, cover, move
+from pipeline.occlude import SIGMA, Checker, blur, cover, move
 from pipeline.score import Scorer
 
 
@@ -33,6 +33,14 @@ def test_blurring_keeps_the_mean_and_nothing_finer_than_a_cell(images: NDArray[n
     flat = np.full((1, 32, 32, 3), 77, np.uint8)
     assert (blur(flat) == 77).all()
     assert blur(images[:, :8, :8]).shape == (6, 8, 8, 3)
+
+
+def test_a_line_is_blurred_as_by_a_gaussian_to_two_sigma() -> None:
+    line = np.zeros((1, 33, 33, 3), np.uint8)
+    line[:, :, 16] = 255
+    across = blur(line).astype(float)[0, 16, :, 0]
+    spread = float(np.sqrt((across * (np.arange(33) - 16) ** 2).sum() / across.sum()))
+    assert 0.85 < spread / (SIGMA * 33) < 1  # 0.88 of one without its tails
 
 
 def test_only_what_lies_under_the_cells_is_replaced(images: NDArray[np.uint8]) -> None:

@@ -224,10 +224,6 @@ def take_screenshots(lake: str, folder: Path) -> None:
                 page.context.close()
 
 
-if __name__ == "__main__":
-    take_screenshots(sys.argv[1], Path(sys.argv[2]))
-
-
 BEYOND = """main => {
   const clips = e => /auto|scroll|hidden/.test(getComputedStyle(e).overflowX);
   const scrolls = e => e !== main && (clips(e) || scrolls(e.parentElement));
@@ -273,3 +269,7 @@ def knock(address: str, host: str, *, origin: str = "") -> str:
     with socket.create_connection((name, int(port)), timeout=10) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         return connection.recv(1000).decode().split("\r\n")[0]
+
+
+if __name__ == "__main__":
+    take_screenshots(sys.argv[1], Path(sys.argv[2]))

@@ -1,0 +1,34 @@
+"""Maps that are fitted in tests: in one process for all tests of a worker, one map at a time."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from pipeline.fit_umap import fit_umap
+
+Fit = Callable[..., NDArray[np.float32]]
+
+
+@contextmanager
+def one_process(lock: Path, *, compiles: bool) -> Iterator[Fit]:
+    """`fit_in_process` in a process that is kept: it takes seconds to import what a map is fitted with.
+
+    In a new environment the first fit compiles for half a minute: where it `compiles`, that begins at once, and who
+    has the same `lock` waits for it.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        if compiles:
+            pool.submit(_fit_alone, lock, np.eye(50, dtype=np.float32), None, neighbors=5, min_dist=0.1, seed=0)
+        yield lambda *a, **b: pool.submit(_fit_alone, lock, *a, **b).result()
+
+
+def _fit_alone(lock: Path, *arguments: Any, **options: Any) -> NDArray[np.float32]:
+    with FileLock(lock):
+        return fit_umap(*arguments, **options)
