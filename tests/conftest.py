@@ -49,10 +49,11 @@ def one_process_fits_every_map(common_folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def two_numbers_of_clusters_are_tried() -> Iterator[None]:
-    """The sweep over six is the longest part of a refresh of a few hundred samples."""
+def two_numbers_of_clusters_are_tried_and_few_copies_planted() -> Iterator[None]:
+    """Six numbers and 800 copies are the longest parts of a refresh of a few hundred samples."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.cluster_quality.SWEEP", (5, 10))
+        patch.setattr("pipeline.copy_proofs.PLANTED", 40)
         yield
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from lake.filters import Filters
-from pages.ui import charts
+from pages.ui import charts, table_charts
 from pages.ui.map_layers import lay_out
 from pages.ui.map_state import MapState
 from pages.ui.palette import BAD, COOL, LOWERS, RAISES, WARM, class_colors
@@ -262,3 +262,15 @@ def test_of_many_classes_the_ones_that_moved_farthest_are_drawn_in_distinct_colo
     scale = encoding(dot, "color")["scale"]
     assert scale["domain"] == classes[: charts.MOST_CENTRES]
     assert len(set(scale["range"])) == charts.MOST_CENTRES
+
+
+@pytest.mark.parametrize(("few", "domain"), [((False, False, True), [0.2, 0.9]), ((True, True, True), [0.0, 1.0])])
+def test_the_colours_of_mean_losses_span_the_cells_with_enough_samples(
+    few: tuple[bool, ...], domain: list[float]
+) -> None:
+    losses = {"mean_loss": [0.2, 0.9, 7.0], "interval": "", "n": 1, "few": few, "cell": [0, 1, 2]}
+    places = {"down": list("abc"), "across": "d", "down_place": [0, 1, 2], "across_place": 0}
+    spec = table_charts.pivot_cells(pl.DataFrame(losses | places), down="Label", across="Split").to_dict()
+    color = spec["layer"][0]["encoding"]["color"]
+    assert color["scale"]["domain"] == domain
+    assert color["condition"]["test"] == "datum.few"

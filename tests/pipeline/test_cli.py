@@ -1,5 +1,6 @@
 """The command: designed exit codes, one clear message, no traceback."""
 
+import datetime as dt
 import importlib.metadata
 import io
 import json
@@ -14,6 +15,7 @@ from deltalake import write_deltalake
 from typer.testing import CliRunner
 
 from lake.store import Lake
+from pipeline import cli, copy_proofs
 from pipeline.cli import app
 from tests.support.browser import request
 from tests.support.commands import latentlake, latentlake_process, serving
@@ -126,6 +128,7 @@ def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake: str)
 def test_proofs_are_the_same_to_the_last_bit_in_a_process_that_computed_nothing_before(drawn_folder: Path) -> None:
     program = (
         "from lake.store import Lake; from pipeline.progress import Progress; from pipeline.proofs import *; "
+        f"from pipeline import copy_proofs; copy_proofs.PLANTED = {copy_proofs.PLANTED}; "
         f"run = Lake({str(drawn_folder / 'lake')!r}).run(); "
         "print(prove_again(run, Progress(quiet=True), MAPS + PLANTED).write_json())"
     )
@@ -207,3 +210,17 @@ def test_doctor_looks_for_the_images_that_the_settings_name(tmp_path: Path) -> N
     assert f"no  the dataset {tmp_path}/photos is missing" in latentlake("doctor", "--config", str(path)).stdout
     (tmp_path / "photos").mkdir()
     assert f"ok  the dataset {tmp_path}/photos is there" in latentlake("doctor", "--config", str(path)).stdout
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        (dt.timedelta(seconds=59), "0 minutes"),
+        (dt.timedelta(minutes=119), "119 minutes"),
+        (dt.timedelta(minutes=120), "2 hours"),
+        (dt.timedelta(hours=47, minutes=59), "47 hours"),
+        (dt.timedelta(hours=48), "2 days"),
+    ],
+)
+def test_an_age_is_said_in_the_unit_that_fits(age: dt.timedelta, said: str) -> None:
+    assert cli._duration(age) == said

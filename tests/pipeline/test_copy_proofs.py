@@ -26,6 +26,11 @@ class Flat(Scorer):
         return {"embedding": np.concatenate(quarters, axis=1)}
 
 
+@pytest.fixture(autouse=True)
+def as_many_are_planted_as_in_a_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copy_proofs, "PLANTED", 200)
+
+
 @pytest.fixture(scope="module")
 def images() -> NDArray[np.uint8]:
     """Random pictures whose detail falls off with its fineness as that of photographs does."""
