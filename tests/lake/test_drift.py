@@ -34,6 +34,13 @@ def find_drift(frame: pl.DataFrame) -> Drift:
 # --- properties
 
 
+def test_the_largest_drift_comes_first_and_equal_ones_by_set_and_property() -> None:
+    rows = [("b", "y", 0.5), ("b", "x", -0.5), ("c", "w", 0.9), ("a", "z", 0.5), ("a", "sure", 0.1)]
+    frame = pl.DataFrame(rows, schema=["set", "property", "delta"], orient="row").with_columns(adjusted_p=0.001)
+    said = Drift(frame, NO_SPACES).drifted()["property"].to_list()
+    assert said == ["w", "z", "x", "y"]
+
+
 @pytest.mark.parametrize("name", [name for name in WORDS if name != "shade"])
 def test_a_planted_drift_of_one_property_is_named_and_no_other(name: str) -> None:
     frame = make_properties(11)

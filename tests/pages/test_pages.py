@@ -87,6 +87,16 @@ def test_map_says_what_share_of_neighbours_is_of_the_same_kind(
     assert f"{away} of {found['n']} held-out samples sit among the other kind" in sentence
 
 
+def test_the_map_shows_the_held_out_samples_of_highest_loss_first(
+    tiny_lake: str, rows: pl.DataFrame, open_page: Open
+) -> None:
+    held_out = rows.filter(pl.col("split") != "train").sort("loss", descending=True, nulls_last=True)
+    app = open_page(tiny_lake, "population_map")
+    found = [tile["sample_id"] for tile in tiles(app)]
+    assert found == held_out["sample_id"].head(len(found)).to_list() and len(found) > 8
+    assert f"of the {len(held_out)} held-out samples shown" in shown(app)
+
+
 def test_where_it_fails_names_the_largest_confusion(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
     held_out = rows.filter(HELD_OUT)
     wrong = held_out.filter(pl.col("label") != pl.col("predicted"))

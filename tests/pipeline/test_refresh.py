@@ -248,6 +248,13 @@ def test_the_models_of_the_folds_cost_and_are_not_published_as_the_training(both
         assert folded.scan(name).drop("run_id").collect().equals(run.scan(name).drop("run_id").collect())
 
 
+def test_what_is_learnt_shows_in_the_loss_and_the_accuracy_of_training(run: Run) -> None:
+    steps = run.scan("training").sort("step").collect()
+    first, last = (steps.row(at, named=True) for at in (0, -1))
+    assert first["loss"] > 1.2 and first["accuracy"] < 0.5, "four classes, by chance: 1.39 and 0.25"
+    assert last["loss"] < 0.7 * first["loss"] and last["accuracy"] > 0.8
+
+
 def test_every_training_sample_tells_how_it_was_learnt(run: Run) -> None:
     trained = queries.scan_samples(run).filter(pl.col("split") == "train").select("sample_id").collect()
     dynamics = run.scan("dynamics").sort("sample_id").collect()
