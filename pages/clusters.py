@@ -17,7 +17,7 @@ from pages.ui.gallery import show_gallery, show_paged_gallery
 from pages.ui.missing import show_missing
 from pages.ui.rows import pick_row
 from pages.ui.versus import ATTRIBUTES, show_versus
-from pages.ui.words import GLOSSARY, counted, number, plain
+from pages.ui.words import GLOSSARY, counted, mix_text, number, plain
 
 IN_THE_GALLERY = 24
 RAISED = 0.05
@@ -39,14 +39,6 @@ def show_answer(summaries: pl.DataFrame) -> None:
             f"**{worst['lift']:.1f} times** the average loss ({worst['lift_low']:.1f} to {worst['lift_high']:.1f})"
         )
     st.markdown(f"## {sentence}.")
-
-
-def mix_text(mix: list[dict[str, object]]) -> str:
-    """The most frequent class with its share, and the next where it has a hundredth."""
-    total = sum(int(str(part["n"])) for part in mix) or 1
-    shares = [(str(part["label"]), int(str(part["n"])) / total) for part in mix[:2]]
-    said = [f"{label} {share:.0%}" for i, (label, share) in enumerate(shares) if i == 0 or share >= 0.01]
-    return ", ".join(said) or "no labels"
 
 
 def keep_passing(run: Run, method: str, summaries: pl.DataFrame) -> pl.DataFrame:

@@ -116,16 +116,19 @@ def _read(path: Path) -> Brought:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
         return Brought(_weights_in(load_file(path)), facts)
     except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0][:200]
         raise UserError(
-            f"The checkpoint {path} is refused: it is damaged or holds more than weights ({reason}). Save its "
+            f"The checkpoint {path} is refused: it is damaged or holds more than weights ({_reason(error)}). Save its "
             "state_dict, best as .safetensors."
         ) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"The checkpoint {path} cannot be read ({reason}): it is damaged or no file of weights."
+            f"The checkpoint {path} cannot be read ({_reason(error)}): it is damaged or no file of weights."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what an error says, or its kind: at the end of a file torch's says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _weights_in(content: Any) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from pages.report.markdown import to_html
-from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER, counted, plain
+from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER, counted, mix_text, plain
 from tests.support.classes import ODD
 
 INVISIBLE = re.compile(f"[{WORD_JOINER}{ISOLATE}{ISOLATED}]")
@@ -44,3 +44,17 @@ def test_text_from_right_to_left_does_not_turn_the_sentence() -> None:
 
 def test_one_is_not_plural() -> None:
     assert [counted(n, "image") for n in (0, 1, 2, 1400)] == ["0 images", "1 image", "2 images", "1,400 images"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([("cat", 99), ("dog", 1)], "cat 99%, dog 1%"),
+        ([("cat", 991), ("dog", 9)], "cat 99%"),
+        ([("cat", 2), ("dog", 1), ("ship", 1)], "cat 50%, dog 25%"),
+        ([("cat", 7)], "cat 100%"),
+        ([], "no labels"),
+    ],
+)
+def test_a_mix_is_said_by_its_two_most_frequent_classes(counts: list[tuple[str, int]], said: str) -> None:
+    assert mix_text([{"label": label, "n": n} for label, n in counts]) == said

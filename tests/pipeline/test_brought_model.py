@@ -91,6 +91,14 @@ def test_a_pickle_that_holds_more_than_weights_is_refused_and_does_nothing(tmp_p
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"\x80\x02]", b"hello"])
+def test_a_file_that_is_no_pickle_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "own.pt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"own\.pt cannot be read \(.+\): it is damaged or no file of weights\.$"):
+        load_brought(CLASSES, settings_for(path, allow_pickle=True))
+
+
 def test_the_stem_is_that_of_the_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
     stock = create_model(4, Architecture("resnet18", stem="stock")).eval()
