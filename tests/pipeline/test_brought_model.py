@@ -91,7 +91,7 @@ def test_a_pickle_that_holds_more_than_weights_is_refused_and_does_nothing(tmp_p
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x02]", b"hello"])
+@pytest.mark.parametrize("content", [b"", b"\x80\x02]", b"hello"], ids=["empty", "cut short", "text"])
 def test_a_file_that_is_no_pickle_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "own.pt"
     path.write_bytes(content)
