@@ -12,11 +12,13 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lake.filters import MAX_CLAUSES, Filters
 from lake.queries import scan_samples
 from lake.store import Lake
 from lake.views import View, save_view, saved_views, scan_views
 from tests.support.apps import HELD_OUT, Open, answer, shown
 
+TOO_MANY = f"More than {MAX_CLAUSES} filters: remove some first."
 HOSTILE = "<img src=x onerror=alert(1)> [x](https://example.org) **bold**"
 
 
@@ -262,3 +264,26 @@ def test_a_view_without_a_name_or_a_person_is_refused(
     app = save(open_page(str(lake_copy), "samples"), name, person)
     assert message in app.error[0].value
     assert view_links(app) == {}
+
+
+def _narrowed() -> None:
+    """A page with so many filters, and a button that adds one."""
+    import streamlit as st
+
+    from lake.filters import Clause, Filters
+    from pages.ui import filters
+
+    clauses = [Clause(column="loss", op="between", values=("0", str(end))) for end in range(1, 30)]
+    held = st.session_state["held"]
+    if "filters" not in st.session_state:
+        st.session_state["filters"] = Filters(clauses=tuple(clauses[:held])).to_text()
+    st.button("add", on_click=filters.narrow, args=([clauses[0], clauses[held]],))
+
+
+@pytest.mark.parametrize(("held", "left"), [(1, 2), (MAX_CLAUSES - 1, MAX_CLAUSES), (MAX_CLAUSES, MAX_CLAUSES)])
+def test_a_click_adds_filters_until_there_are_as_many_as_an_address_takes(held: int, left: int) -> None:
+    app = AppTest.from_function(_narrowed)
+    app.session_state["held"] = held
+    app.run().button[0].click().run()
+    assert len(Filters.from_text(app.session_state["filters"]).clauses) == left
+    assert [toast.value for toast in app.toast] == [TOO_MANY] * (held == left)
