@@ -207,6 +207,24 @@ def test_a_route_that_is_added_later_is_behind_the_login_without_being_told(conf
     assert client.get("/later").status_code == 503
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        *((path, 404) for path in ("/", "//", "/index.html", "/clusters", "/clusters/", "/static/js/a.js")),
+        *(
+            (path, 401)
+            for path in ("/clusters/x", "/media/a.png", "/static", "/_stcore/stream", "/_stcore/upload_file")
+        ),
+    ],
+)
+def test_strangers_get_what_draws_the_button_and_nothing_else(configure: Configure, path: str, status: int) -> None:
+    configure(WORKING)
+    client = TestClient(Starlette(middleware=[Middleware(guard.Guard)]))
+    assert client.get(f"http://testserver{path}").status_code == status, (
+        "404: nobody serves it here, and it was let through"
+    )
+
+
 def test_every_answer_has_the_security_headers(configure: Configure) -> None:
     configure(WORKING)
     client = TestClient(Starlette(middleware=[Middleware(guard.Guard)]))

@@ -77,6 +77,16 @@ def test_a_first_run_has_nothing_to_compare_with(tiny_lake: str, open_page: Open
     assert "This is the first run of this data." in shown(open_page(tiny_lake))
 
 
+def test_the_runs_are_drawn_and_listed_with_their_accuracy_in_percent(changed_lake: str, open_page: Open) -> None:
+    app = open_page(changed_lake, "runs")
+    lake = Lake(changed_lake)
+    accuracy = {name: queries.metric(lake.run(name), "score", "test_accuracy") for name in (LATER, EARLIER)}
+    listed = app.dataframe[0].value
+    assert dict(zip(listed["run_id"], listed["test_accuracy"] / 100, strict=True)) == pytest.approx(accuracy)
+    (chart,) = (found.proto for found in app.get("vega_lite_chart") if "Accuracy, test" in found.proto.spec)
+    assert '"format": ".4~p"' in chart.spec and '"format": ".1%"' in chart.spec
+
+
 def test_the_matrix_can_show_the_difference_to_another_run(changed_lake: str, open_page: Open) -> None:
     app = open_page(changed_lake, "confusion")
     app.button_group[0].set_value("difference").run()

@@ -3,8 +3,10 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from lake.errors import UsageError
 from pages.ui.access import Access
@@ -12,6 +14,7 @@ from pipeline.init_file import TEMPLATE
 from pipeline.origins import find_origins
 from pipeline.settings import PRESETS, DatasetSettings, Phase, PredictionSettings, Settings, load_settings
 from pipeline.written import ELSEWHERE, find_unknown_variables, read_flags
+from tests.support import recipes
 
 
 @pytest.fixture
@@ -49,6 +52,21 @@ def test_a_preset_gives_way_to_everything_that_is_named(file: Path) -> None:
     assert load_settings(file, samples=700).samples == 700
     assert load_settings(file, preset="standard").samples is None
     assert load_settings(file, preset="standard").seed == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "defaults"),
+    [(Settings, recipes.SETTINGS), (DatasetSettings, recipes.DATASET), (PredictionSettings, recipes.PREDICTIONS)],
+)
+def test_no_default_is_moved_without_being_moved_here_too(model: type[BaseModel], defaults: dict[str, Any]) -> None:
+    found = {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
+    assert {name: str(found[name]) if isinstance(found[name], Path) else found[name] for name in defaults} == defaults
+    required = {name for name, field in model.model_fields.items() if field.is_required()}
+    assert found.keys() - required - defaults.keys() <= {"threads", "cache_dir"}, "these follow the machine"
+
+
+def test_no_preset_is_moved_without_being_moved_here_too() -> None:
+    assert PRESETS == recipes.PRESETS
 
 
 @pytest.mark.parametrize("preset", PRESETS)
