@@ -73,6 +73,10 @@ def test_the_pages_read_the_lake_of_the_file_unless_the_environment_names_one(
     monkeypatch.setenv("LATENTLAKE_LAKE", "~/lake")
     assert default_root() == f"{folder}/home/lake"
     assert command("refresh", "/a b") == "latentlake refresh --lake '/a b'"
+    assert command("refresh", "lake") == f"latentlake refresh --lake {folder}/lake"
+    assert command("refresh", "s3://bucket/lake/") == "latentlake refresh --lake s3://bucket/lake"
+    (folder / "latentlake.toml").write_text('lake = "s3://bucket/lake/"\n')
+    assert command("refresh", "s3://bucket/lake") == "latentlake refresh"
 
 
 def test_relative_paths_of_a_file_count_from_the_working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,8 @@ def test_a_signed_map_is_symmetric_with_red_above_zero_and_fills_the_square() ->
     scale = encoding(overlay, "color")["scale"]
     assert scale["domain"] == [-0.5, 0, 0.5]
     assert (scale["range"][0], scale["range"][2]) == (LOWERS, RAISES)
+    for layer in (image, overlay):
+        assert encoding(layer, "x")["scale"]["domain"] == [0, 1]
     assert encoding(overlay, "y")["scale"]["domain"] == [1, 0], "row 0 is at the top"
     drawn = chart["datasets"][overlay["data"]["name"]]
     edges = [(cell["left"], cell["right"], cell["top"], cell["bottom"]) for cell in drawn]
