@@ -14,9 +14,7 @@ def describe(column: dy.Column) -> str:
     """Its type, whether it is a key or may be null, and between what bounds its values lie."""
     marks = [mark for mark, holds in (("key", column.primary_key), ("nullable", column.nullable)) if holds]
     bounds = [f"{name} {bound}" for name in BOUNDS if (bound := getattr(column, name, None)) is not None]
-    inner = getattr(column, "inner", None)
-    within = describe(inner).removeprefix(str(inner.dtype)) if isinstance(inner, dy.Column) else ""
-    return ", ".join([str(column.dtype), *marks, *bounds]) + within.replace(",", " of", 1)
+    return ", ".join([str(column.dtype), *marks, *bounds])
 
 
 def test_the_contracts_are_those_that_are_written_down() -> None:
