@@ -63,7 +63,9 @@ def test_a_run_is_published_verified_and_collected_below_a_folder_of_any_name(
     built_and_staged: str, tmp_path: Path
 ) -> None:
     lake = Lake(shutil.copytree(built_and_staged, tmp_path / ODD / "lake"))
+    version = lake.open("runs").version()
     lake.publish(facts_of(SECOND))
+    assert lake.open("runs").version() == version + 1
     opened = lake.run(FIRST)
     before = contents(opened)
     removed = collect_garbage(lake, Retention(runs=1, days=0, hours=0), alone=True)
