@@ -49,7 +49,7 @@ def _pick_layer(run: Run) -> str:
     chosen = st.segmented_control(
         "Grid", layers, default=layers[0], required=True, format_func=grid, key="layer", bind="query-params"
     )
-    return chosen or layers[0]  # an address whose value is no choice gives none
+    return chosen or layers[0]  # an address whose value is empty gives none
 
 
 def choose_target(run: Run, sample: Sample) -> Target:

@@ -53,6 +53,18 @@ def test_the_prediction_can_be_explained_at_either_layer(
     assert f"The border {'raises' if border > 0 else 'lowers'} the loss by {abs(border):.3g} nats" in answer(app)
 
 
+@pytest.mark.parametrize("name", ["target", "layer"])
+@pytest.mark.parametrize("value", ["", "nothing"])
+def test_an_address_that_names_no_choice_shows_what_is_shown_without_it(
+    name: str, value: str, tiny_lake: str, worst: dict[str, Any], open_page: Open
+) -> None:
+    sample = str(worst["sample_id"])
+    plain = open_page(tiny_lake, "loss_analysis", sample=sample)
+    found = open_page(tiny_lake, "loss_analysis", sample=sample, **{name: value})
+    assert not found.exception and answer(found) == answer(plain)
+    assert worst["label"] != worst["predicted"], "so that another target would be seen"
+
+
 def test_an_unlabeled_sample_has_its_prediction_explained_and_the_page_says_so(
     tiny_lake: str, rows: pl.DataFrame, open_page: Open
 ) -> None:
