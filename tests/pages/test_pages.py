@@ -87,6 +87,18 @@ def test_map_says_what_share_of_neighbours_is_of_the_same_kind(
     assert f"{away} of {found['n']} held-out samples sit among the other kind" in sentence
 
 
+def test_how_far_the_map_is_to_be_believed_is_listed_measure_by_measure_the_map_first(
+    tiny_lake: str, open_page: Open
+) -> None:
+    stored = Lake(tiny_lake).run().scan("map_quality").collect()
+    views = [view for view in ("umap", "pca") if view in stored["view"]]
+    measures = sorted(set(stored["measure"]), reverse=True)
+    rows = [stored.filter(measure=name, view=view).row(0, named=True) for name in measures for view in views]
+    tables = [table.value for table in open_page(tiny_lake, "population_map").dataframe]
+    (listed,) = (table for table in tables if [*table.columns] == ["measure", "view", "value"])
+    assert listed["value"].to_list() == [f"{r['value']:.3f} ({r['low']:.3f}–{r['high']:.3f})" for r in rows]
+
+
 def test_the_map_shows_the_held_out_samples_of_highest_loss_first(
     tiny_lake: str, rows: pl.DataFrame, open_page: Open
 ) -> None:
