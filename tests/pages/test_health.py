@@ -136,6 +136,8 @@ def test_metrics_count_page_runs_and_reads_of_the_lake(ask: Ask, lake_copy: Path
     assert count("latentlake_page_seconds_count", page="runs") == pages + 1
     assert count("latentlake_query_seconds_count", question="samples") >= 1
     assert count("latentlake_query_seconds_count") > reads
+    ends = {s.labels["le"] for s in figures(client)["latentlake_page_seconds_bucket"]}
+    assert ends == {"0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "+Inf"}
 
 
 def test_metrics_count_errors_by_kind(ask: Ask, lake_copy: Path, open_page: Open) -> None:

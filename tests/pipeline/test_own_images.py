@@ -12,6 +12,7 @@ from PIL import Image
 from lake.contracts import Samples
 from lake.errors import UsageError, UserError
 from lake.quality_contracts import Quarantine
+from pipeline import image_sources
 from pipeline.corrections import apply_verdicts
 from pipeline.datasets import Dataset
 from pipeline.own_splits import assign_missing_splits
@@ -442,3 +443,20 @@ def test_the_quarantine_keeps_its_contract(folder: Path, tmp_path: Path) -> None
     (folder / "notes.txt").write_text("no image")
     frame = load(own_settings(tmp_path, folder)).quarantine.with_columns(dataset_id=pl.lit("shapes"))
     assert len(Quarantine.validate(frame, cast=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("label", "said", "placed"),
+    [
+        ("cat", "Train", ("cat", "train")),
+        ("cat", None, ("cat", None)),
+        ("cat", "unlabeled", (None, "unlabeled")),
+        (None, "unlabeled", (None, "unlabeled")),
+        (None, None, (None, "unlabeled")),
+    ],
+)
+def test_what_is_said_to_be_unlabeled_is_whatever_label_it_has(
+    label: str | None, said: str | None, placed: tuple[str | None, str | None]
+) -> None:
+    found = image_sources._place("a.png", None, label, said, 0)
+    assert isinstance(found, image_sources.Found) and (found.label, found.split) == placed
