@@ -91,11 +91,14 @@ def test_how_far_the_map_is_to_be_believed_is_listed_measure_by_measure_the_map_
     tiny_lake: str, open_page: Open
 ) -> None:
     stored = Lake(tiny_lake).run().scan("map_quality").collect()
-    views = [view for view in ("umap", "pca") if view in stored["view"]]
-    measures = sorted(set(stored["measure"]), reverse=True)
-    rows = [stored.filter(measure=name, view=view).row(0, named=True) for name in measures for view in views]
+    said = {"trustworthiness": "Trustworthiness", "neighbors_kept": "Share of the 15 nearest kept"}
+    said |= {"continuity": "Continuity"}
+    places = [(name, view) for name in said for view in ("umap", "pca")]
+    rows = [stored.filter(measure=name, view=view).row(0, named=True) for name, view in places]
     tables = [table.value for table in open_page(tiny_lake, "population_map").dataframe]
     (listed,) = (table for table in tables if [*table.columns] == ["measure", "view", "value"])
+    assert listed["measure"].to_list() == [said[name] for name, _ in places]
+    assert listed["view"].to_list() == [view.upper() for _, view in places]
     assert listed["value"].to_list() == [f"{r['value']:.3f} ({r['low']:.3f}–{r['high']:.3f})" for r in rows]
 
 
