@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ import polars as pl
 import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, Page, expect
-from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
-from tests.support.apps import FRAME, NAMES, Open
+from tests.support.apps import FRAME, NAMES, Open, without_repeats
 from tests.support.browser import chromium, serve
 from tests.support.browser import open_page as open_in_browser
 from tests.support.changed_run import build_changed_lake
@@ -58,11 +56,8 @@ def two_numbers_of_clusters_are_tried_and_few_copies_planted() -> Iterator[None]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def installed_packages_are_searched_once() -> Iterator[None]:
-    """Each `AppTest` searches every installed package for components, which takes longer than most pages."""
-    found = cache(manifest_scanner.scan_component_manifests)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest_scanner, "scan_component_manifests", found)
+def pages_are_run_without_repeats() -> Iterator[None]:
+    with without_repeats():
         yield
 
 

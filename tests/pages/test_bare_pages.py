@@ -39,10 +39,12 @@ SAMPLES = 80
 
 @pytest.fixture(scope="module")
 def lakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """By kind the root of a lake with two runs of the same data, the later one of other predictions."""
+    """By kind the root of a lake with a run, and but for both with another of the same data and other predictions."""
     roots = {kind: str(tmp_path_factory.mktemp("bare") / "lake") for kind in KINDS}
     for kind, (images, embeddings) in KINDS.items():
         lake = build_bare_lake(roots[kind], images=images, embeddings=embeddings)
+        if kind == "both":
+            continue
         tables = bare_tables(images=images, embeddings=embeddings, run_id=SECOND)
         tables["predictions"] = tables["predictions"].with_columns(loss=pl.col("loss") / 2)
         tables["findings"] = tables["findings"].head(1)

@@ -57,6 +57,17 @@ def runs(folder: Path) -> tuple[Run, Run]:
     return before, Lake(folder / "lake").run()
 
 
+@pytest.fixture(scope="module")
+def kept(folder: Path, runs: tuple[Run, Run], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Below another folder, the run after labels have arrived and a training label was changed, with the model kept."""
+    copy = Path(shutil.copytree(folder / "lake", tmp_path_factory.mktemp("kept") / "lake")).parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.train.train", refuse_training)
+        data = changed_training(grown(drawn_dataset(), labelled=True))
+        assert refresh(tiny_settings(copy, retrain="never"), QUIET, dataset=data).published
+    return Lake(copy / "lake").run()
+
+
 def both(runs: tuple[Run, Run], table: str) -> pl.DataFrame:
     """Rows of samples that both runs have, with the later ones' columns suffixed."""
     key = [column for column in TABLES[table].primary_key() if column not in ("run_id", "dataset_id")]
@@ -147,11 +158,8 @@ def test_the_same_again_is_nothing_new(folder: Path, runs: tuple[Run, Run]) -> N
     assert (outcome.published, outcome.run_id) == (False, runs[1].run_id)
 
 
-def test_labels_that_arrive_update_their_samples(folder: Path, runs: tuple[Run, Run], tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(folder / "lake", tmp_path / "lake")).parent
-    assert refresh(tiny_settings(copy), QUIET, dataset=grown(drawn_dataset(), labelled=True)).published
-    now = Lake(copy / "lake").run()
-    rows = queries.scan_samples(now).filter(pl.col("sample_id").is_in(NEW.tolist())).collect()
+def test_labels_that_arrive_update_their_samples(runs: tuple[Run, Run], kept: Run) -> None:
+    rows = queries.scan_samples(kept).filter(pl.col("sample_id").is_in(NEW.tolist())).collect()
     assert rows["split"].unique().to_list() == ["test"] and rows["loss"].null_count() == 0
     before = queries.scan_samples(runs[1]).filter(pl.col("sample_id").is_in(NEW.tolist())).collect()
     assert rows.sort("sample_id")["x"].equals(before.sort("sample_id")["x"])
@@ -172,12 +180,13 @@ class Trained(Exception):
     """A training began."""
 
 
+def refuse_training(*_: object, **__: object) -> None:
+    raise Trained
+
+
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    def train(*_: object, **__: object) -> None:
-        raise Trained
-
-    monkeypatch.setattr("pipeline.train.train", train)
+    monkeypatch.setattr("pipeline.train.train", refuse_training)
 
 
 @pytest.mark.parametrize(
@@ -197,14 +206,12 @@ def test_a_model_is_kept_or_trained_again_as_asked(
 
 
 def test_with_a_kept_model_the_changed_data_are_published_once(
-    folder: Path, runs: tuple[Run, Run], tmp_path: Path, no_training: None
+    runs: tuple[Run, Run], kept: Run, no_training: None
 ) -> None:
-    copy = Path(shutil.copytree(folder / "lake", tmp_path / "lake")).parent
-    settings, data = tiny_settings(copy, retrain="never"), changed_training(grown(drawn_dataset()))
-    assert refresh(settings, QUIET, dataset=data).published
-    now = Lake(copy / "lake").run()
-    assert now.facts["stages"][1]["fingerprint"] == runs[1].facts["stages"][1]["fingerprint"]
-    assert not refresh(settings, QUIET, dataset=data).published
+    assert kept.run_id != runs[1].run_id
+    assert kept.facts["stages"][1]["fingerprint"] == runs[1].facts["stages"][1]["fingerprint"]
+    settings = tiny_settings(Path(kept.lake.root).parent, retrain="never")
+    assert not refresh(settings, QUIET, dataset=changed_training(grown(drawn_dataset(), labelled=True))).published
 
 
 @pytest.mark.long

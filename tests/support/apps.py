@@ -1,10 +1,17 @@
 """The app in this process through Streamlit's `AppTest`, and what is read off its pages."""
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import polars as pl
+import pytest
+from altair.utils import schemapi
+from streamlit.components.v2 import manifest_scanner
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.navigation import ENTRIES
@@ -15,6 +22,46 @@ NAMES = [entry.name for entry in ENTRIES]
 VEHICLES = ["ship", "truck"]
 HELD_OUT = pl.col("out_of_sample") & pl.col("label").is_not_null()
 Open = Callable[..., AppTest]
+
+
+@contextmanager
+def without_repeats() -> Iterator[None]:
+    """What each `AppTest` does anew is done once: the search of every installed package for components, the compilation
+    of a script, altair's hash of each of its schemas, and its check of a part of a chart that is as one that was right.
+    """
+    scripts = ScriptCache()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        for module in ("app_test", "local_script_runner"):
+            patch.setattr(f"streamlit.testing.v1.{module}.ScriptCache", lambda: scripts)
+        patch.setattr(schemapi._FromDict, "hash_schema", staticmethod(_once_each(schemapi._FromDict.hash_schema)))
+        patch.setattr(schemapi, "_get_errors_from_spec", _errors_of_new(schemapi._get_errors_from_spec))
+        yield
+
+
+def _once_each(compute: Callable[..., int]) -> Callable[..., int]:
+    known: dict[int, tuple[Any, int]] = {}
+
+    def find(schema: Any) -> int:
+        if id(schema) not in known:
+            known[id(schema)] = schema, compute(schema)  # kept, so that no other has its id
+        return known[id(schema)][1]
+
+    return find
+
+
+def _errors_of_new(check: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    right: dict[tuple[int, bytes], Any] = {}
+
+    def errors(spec: Any, schema: Any, rootschema: Any = None) -> list[Any]:
+        text = json.dumps(spec, sort_keys=True, default=repr)
+        key = id(schema), hashlib.sha256(text.encode()).digest()
+        found = [] if key in right else check(spec, schema, rootschema)
+        if not found:
+            right[key] = schema  # kept, so that no other has its id
+        return found
+
+    return errors
 
 
 def answer(app: AppTest) -> str:
