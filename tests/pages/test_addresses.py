@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from lake.filters import Clause, Filters
 from lake.store import Lake
 from pages.ui.navigation import ENTRIES
 from tests.support.apps import NAMES, Open, answer, shown
@@ -69,6 +70,21 @@ def test_the_form_adds_a_filter(tiny_lake: str, rows: pl.DataFrame, open_page: O
     assert app.query_params["f"] == "label.is.ship,truck"
     vehicles = rows.filter(pl.col("label").is_in(["ship", "truck"])).height
     assert f"{vehicles} samples pass the filters" in answer(app)
+
+
+def test_a_range_of_the_form_is_a_filter_with_both_its_ends(
+    tiny_lake: str, rows: pl.DataFrame, open_page: Open
+) -> None:
+    low, high = (float(rows["loss"].drop_nulls().quantile(q, "nearest") or 0) for q in (0.25, 0.75))
+    app = open_page(tiny_lake, "samples")
+    app.selectbox(key="filter-column").set_value("loss").run()
+    app.slider(key="filter-range-loss").set_value((low, high)).run()
+    next(button for button in app.button if button.label == "Add").click().run()
+    ends = tuple(f"{end:.6g}" for end in (low, high))
+    (clause,) = Filters.from_text(app.query_params["f"]).clauses
+    assert clause == Clause(column="loss", op="between", values=ends)
+    within = rows.filter(pl.col("loss").is_between(float(ends[0]), float(ends[1]))).height
+    assert 0 < within < len(rows) and f"{within} samples pass the filters" in answer(app)
 
 
 def test_a_link_to_another_group_is_followed_within_the_session(
