@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lake.contracts import make_frame
+from lake.damage import first_line
 from lake.errors import UsageError, UserError
 from pipeline.architecture import architecture_of, check
 from pipeline.datasets import Dataset
@@ -117,18 +118,13 @@ def _read(path: Path) -> Brought:
         return Brought(_weights_in(load_file(path)), facts)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"The checkpoint {path} is refused: it is damaged or holds more than weights ({_reason(error)}). Save its "
-            "state_dict, best as .safetensors."
+            f"The checkpoint {path} is refused: it is damaged or holds more than weights ({first_line(error)}). Save "
+            "its state_dict, best as .safetensors."
         ) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(
-            f"The checkpoint {path} cannot be read ({_reason(error)}): it is damaged or no file of weights."
+            f"The checkpoint {path} cannot be read ({first_line(error)}): it is damaged or no file of weights."
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what an error says, or its kind: at the end of a file torch's says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _weights_in(content: Any) -> dict[str, Tensor]:
