@@ -43,6 +43,12 @@ def built_four(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def before(built_four: Path) -> dict[str, dict[str, str]]:
+    """By run what its tables hold."""
+    return {run_id: contents(Lake(built_four).run(run_id)) for run_id in DAYS}
+
+
 @pytest.fixture
 def four(built_four: Path, tmp_path: Path) -> Lake:
     return Lake(shutil.copytree(built_four, tmp_path / "lake"))
@@ -75,10 +81,9 @@ def test_what_is_old_goes_and_a_dry_run_only_says_so(four: Lake) -> None:
     assert run_ids(four) == [NEW, MIDDLE, OTHER]
 
 
-def test_runs_that_stay_are_verified_and_read_as_before(four: Lake) -> None:
+def test_runs_that_stay_are_verified_and_read_as_before(four: Lake, before: dict[str, dict[str, str]]) -> None:
     four.stage("properties", tiny_tables(samples=SAMPLES)["properties"].with_columns(contrast=pl.lit(0.5)))
     opened = {run_id: four.run(run_id) for run_id in (OTHER, MIDDLE, NEW)}
-    before = {run_id: contents(run) for run_id, run in opened.items()}
     assert before[MIDDLE]["properties"] != before[OTHER]["properties"]
     removed = _collect(four, Retention(runs=1, days=30, hours=0))
     assert removed.runs == [OLD] and removed.files > len(RUN_TABLES) and removed.mib > 0
@@ -103,11 +108,13 @@ def test_no_file_of_a_removed_run_is_left_and_every_version_that_is_pinned_is_wh
     assert _versions(four) == before
 
 
-def test_a_reader_that_has_a_removed_run_open_goes_on_reading_until_the_hours_are_over(four: Lake) -> None:
-    opened, before = four.run(OLD), contents(four.run(OLD))
+def test_a_reader_that_has_a_removed_run_open_goes_on_reading_until_the_hours_are_over(
+    four: Lake, before: dict[str, dict[str, str]]
+) -> None:
+    opened = four.run(OLD)
     removed = _collect(four, Retention(runs=1, days=0, hours=24))
     assert (removed.files, removed.mib) == (0, 0) and removed.waiting_mib > 0
-    assert contents(Run(Lake(four.root), opened.facts)) == before
+    assert contents(Run(Lake(four.root), opened.facts)) == before[OLD]
     sizes = {file: file.stat().st_size for file in Path(four.root).rglob("*.parquet")}
     later = _collect(four, ONLY_NEWEST)
     gone = [size for file, size in sizes.items() if not file.exists()]
@@ -129,27 +136,26 @@ def test_a_reader_that_has_a_removed_run_open_goes_on_reading_until_the_hours_ar
     ],
 )
 def test_killed_at_any_moment_the_lake_is_readable_and_the_next_call_finishes(
-    four: Lake, tmp_path: Path, where: str, call: int
+    four: Lake, before: dict[str, dict[str, str]], tmp_path: Path, where: str, call: int
 ) -> None:
-    before = {run_id: contents(four.run(run_id)) for run_id in (NEW, OTHER)}
     whole = Lake(shutil.copytree(four.root, tmp_path / "whole"))
     _collect(whole, ONLY_NEWEST)
     _kill_at(four, where, call)
-    assert run_ids(four) == [NEW, OTHER]
-    _assert_readable(four, before)
+    _assert_readable(four, [NEW, OTHER], before)
     _collect(four, ONLY_NEWEST)
-    _assert_readable(four, before)
+    _assert_readable(four, [NEW, OTHER], before)
     assert _files(four) == _files(whole)
 
 
-def test_what_a_crashed_refresh_left_goes(four: Lake, tables: dict[str, pl.DataFrame]) -> None:
+def test_what_a_crashed_refresh_left_goes(
+    four: Lake, tables: dict[str, pl.DataFrame], before: dict[str, dict[str, str]]
+) -> None:
     stage_all(four, {**tables, **_other_dataset(tables)})
-    before = {run_id: contents(four.run(run_id)) for run_id in DAYS}
     removed = _collect(four, Retention(runs=30, days=30, hours=0))
     assert (removed.runs, removed.orphans) == ([], [SECOND, "tiny-unpublished"])
     assert not four.has("predictions", SECOND) and not four.has("images", "tiny-unpublished")
     assert not [*Path(four.root).glob(f"*/run_id={SECOND}/*.parquet")]
-    _assert_readable(four, before)
+    _assert_readable(four, [NEW, MIDDLE, OLD, OTHER], before)
     stage_all(four, tables)
     four.publish(facts_of(SECOND))
     assert four.run().verify()
@@ -285,11 +291,13 @@ def _files(lake: Lake) -> set[str]:
     return {file for file in every if "_delta_log" not in file and not file.startswith("runs/")}
 
 
-def _assert_readable(lake: Lake, before: dict[str, dict[str, str]]) -> None:
-    for run_id, tables in before.items():
+def _assert_readable(lake: Lake, left: list[str], before: dict[str, dict[str, str]]) -> None:
+    """These runs are there, newest first, each as it was."""
+    assert run_ids(lake) == left
+    for run_id in left:
         run = Lake(lake.root).run(run_id)
         assert run.verify()
-        assert contents(run) == tables
+        assert contents(run) == before[run_id]
 
 
 def _other_dataset(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:

@@ -15,7 +15,20 @@ from tests.support.changed_run import EARLIER, LATER
 from tests.support.commands import latentlake
 from tests.support.tiny_lake import build_tiny_lake
 
-PARTS = ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"]
+PARTS: dict[str, list[str]] = {
+    "Samples": ["were fixed and 3"],
+    "Losses": ["The loss fell for 1 and rose for 0 of 4 classes"],
+    "Map": [
+        "the earlier one was mirrored, turned by 30° and scaled by 2.00",
+        "1 of 4 classes moved",
+        "the farthest, truck",
+    ],
+    "Groups": ["3 the same, 1 split, 0 merged, 0 born, 0 died"],
+    "Findings": ["0 new and 1 gone"],
+    "Drift": ["Both runs are of the same data"],
+    "Cost": ["most changed train, from 2.0 to 20.0 s"],
+}
+"""What each part says of the changes that were planted."""
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +68,14 @@ def test_the_page_opens_against_the_run_before_and_counts(
     assert {tile["sample_id"] for tile in tiles(app)} <= set(fixed(both)["sample_id"])
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_every_part_opens_from_the_address(changed_lake: str, part: str, open_page: Open) -> None:
+@pytest.mark.parametrize(("part", "sentences"), PARTS.items())
+def test_every_part_opens_from_the_address_and_says_what_was_planted(
+    changed_lake: str, part: str, sentences: list[str], open_page: Open
+) -> None:
     app = open_page(changed_lake, "compare", part=part)
     assert not app.exception
     assert app.button_group[0].value == part
+    assert [sentence for sentence in sentences if sentence not in shown(app)] == []
 
 
 def test_the_filters_of_the_sidebar_narrow_what_is_compared(
@@ -77,17 +93,6 @@ def test_newly_broken_samples_are_those_that_were_planted(
     broken = both.filter(~pl.col("correct") & pl.col("correct_before"))
     assert {tile["sample_id"] for tile in tiles(app)} == set(broken["sample_id"])
     assert f"3 of {len(both)} held-out samples of both runs" in shown(app)
-
-
-def test_the_parts_say_what_was_planted(changed_lake: str, open_page: Open) -> None:
-    said = {part: shown(open_page(changed_lake, "compare", part=part)) for part in PARTS}
-    assert "The loss fell for 1 and rose for 0 of 4 classes" in said["Losses"]
-    assert "the earlier one was mirrored, turned by 30° and scaled by 2.00" in said["Map"]
-    assert "1 of 4 classes moved" in said["Map"] and "the farthest, truck" in said["Map"]
-    assert "3 the same, 1 split, 0 merged, 0 born, 0 died" in said["Groups"]
-    assert "0 new and 1 gone" in said["Findings"]
-    assert "Both runs are of the same data" in said["Drift"]
-    assert "most changed train, from 2.0 to 20.0 s" in said["Cost"]
 
 
 def test_the_link_of_a_row_leads_to_its_samples(changed_lake: str, both: pl.DataFrame, open_page: Open) -> None:
