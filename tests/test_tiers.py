@@ -133,6 +133,35 @@ def test_what_a_merge_brings_is_a_change_whenever_it_was_made(planted: Path) -> 
     assert reached(planted) == {"one"}
 
 
+def test_an_older_commit_hides_no_newer_one(planted: Path) -> None:
+    write(planted, {"pages/one.py": "1"})
+    commit(planted)
+    write(planted, {"pages/report/document.py": "1"})
+    commit(planted, OLD)
+    assert reached(planted) == {"one"}
+
+
+def test_in_place_of_a_time_stands_the_branch_that_was_left(planted: Path) -> None:
+    git(planted, "checkout", "-b", "side")
+    write(planted, {"pages/one.py": "1"})
+    commit(planted, OLD)
+    write(planted, {"pages/report/document.py": "1"})
+    git(planted, "branch", "later", "main")
+    assert find_changes(planted, "main").files == {"pages/one.py", "pages/report/document.py"}
+    assert find_changes(planted, "HEAD~1").files == {"pages/one.py", "pages/report/document.py"}
+    assert find_changes(planted, "side").files == {"pages/report/document.py"}
+
+
+@pytest.mark.parametrize("since", ["yesterda", "mian", "not a time", "--all", ""])
+def test_what_is_neither_a_commit_nor_a_time_is_refused(
+    planted: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], since: str
+) -> None:
+    monkeypatch.chdir(planted)
+    with pytest.raises(SystemExit, match="2"):
+        reach.main([f"--changed-since={since}", "tests/pages/test_one.py"])
+    assert f"{since!r} is neither a commit nor a time in the past" in capsys.readouterr().err
+
+
 def test_the_distance_is_the_number_of_imports(planted: Path) -> None:
     graph = Graph(planted, frozenset({"pipeline/train.py"}))
     near = {name: graph.nearest(f"tests/{name}.py") for name in ("pipeline/test_train", "pipeline/test_cli")}
@@ -173,10 +202,14 @@ def test_the_command_says_what_is_reached(
 def test_what_is_named_by_its_path_exists() -> None:
     ours = Graph(REPOSITORY, frozenset()).modules
     names = {*reach.STARTS, *reach.FIXTURES.values(), *(name for names in reach.STARTS.values() for name in names)}
-    assert {name for name in names if not name.endswith("/")} <= ours
+    assert {name for name in names if name.endswith(".py")} <= ours
     assert all((REPOSITORY / name).exists() for name in (*names, *reach.EVERY))
-    fixtures = re.findall(r"@pytest\.fixture.*\ndef (\w+)", (REPOSITORY / "tests" / "conftest.py").read_text())
-    assert reach.FIXTURES.keys() <= {*fixtures}
+
+
+def test_every_shared_fixture_that_needs_code_is_named() -> None:
+    fixtures = re.findall(r"@pytest\.fixture(.*)\ndef (\w+)", (REPOSITORY / "tests" / "conftest.py").read_text())
+    asked = {name for options, name in fixtures if "autouse" not in options}
+    assert asked - {"common_folder", "empty_lake"} == reach.FIXTURES.keys()
 
 
 @pytest.mark.parametrize(
@@ -187,7 +220,11 @@ def test_what_is_named_by_its_path_exists() -> None:
         ("tests/external/test_dagster.py", "deploy/dagster.lock"),
         ("tests/desk/test_terminal.py", "pipeline/refresh_command.py"),
         ("tests/desk/test_wheel.py", "pages/ui/streamlit.toml"),
+        ("tests/desk/test_python_use.py", "README.md"),
         ("tests/lake/test_readers.py", "lake/store.py"),
+        ("tests/lake/test_views.py", "tests/support/two_runs.py"),
+        ("tests/pages/test_samples_page.py", "tests/support/apps.py"),
+        ("tests/pipeline/test_refresh.py", "tests/support/maps.py"),
     ],
 )
 def test_tests_of_ours_reach_what_they_read(test: str, changed: str) -> None:
@@ -256,14 +293,14 @@ def run_tests(root: Path, *options: str) -> tuple[int, list[str], str]:
         [*command, *options], cwd=root, env=variables, capture_output=True, text=True, check=False, timeout=120
     )
     passed = re.findall(r"^(?:\S+::(\S+) PASSED|.* PASSED \S+::(\S+) ?$)", done.stdout, flags=re.M)
-    return done.returncode, [alone or parallel for alone, parallel in passed], done.stdout
+    return done.returncode, [alone or parallel for alone, parallel in passed], done.stdout + done.stderr
 
 
 def test_all_long_tests_run_after_the_others_where_nothing_is_asked(runs: Path) -> None:
     code, passed, printed = run_tests(runs)
     assert code == 0 and len(passed) == 45
     assert passed[0] == "test_quick"
-    assert "long tests: all\n" in printed
+    assert "long tests" not in printed
 
 
 def test_those_that_reach_a_change_run_nearest_first_and_others_are_left_out(runs: Path) -> None:
@@ -300,6 +337,12 @@ def test_tests_that_would_start_too_late_are_named(runs: Path) -> None:
     assert "s  lake, tests: 1\n" in printed
 
 
+def test_a_wrong_time_ends_it_before_any_test(runs: Path) -> None:
+    code, passed, printed = run_tests(runs, "--changed-since", "mian")
+    assert (code, passed) == (pytest.ExitCode.USAGE_ERROR, [])
+    assert "'mian' is neither a commit nor a time in the past" in printed
+
+
 def test_that_no_long_test_is_to_run_is_no_failure(runs: Path) -> None:
     asked = ("-m", "long", "tests/lake/test_other.py", "--changed-since", SINCE)
     assert [run_tests(runs, *asked, *parallel)[0] for parallel in ((), ("-n", "2"))] == [0, 0]
@@ -313,7 +356,9 @@ def test_processes_choose_the_same_tests_and_costs_are_printed_once(runs: Path) 
     costs = printed.partition(" what tests cost ")[2]
     assert costs and " what tests cost " not in costs
     lines = [line for line in costs.splitlines() if " s  " in line]
-    assert re.fullmatch(r" +(0\.[6-9]|[1-9]\.\d) s  tests/test_quick\.py::test_quick", lines[0])
-    assert {line.split("::")[-1] for line in lines[1:4]} == {"test_beside", "test_far", "test_near"}
+    assert re.fullmatch(
+        r" +(0\.[6-9]|[1-9]\.\d) s  tests/test_quick\.py::test_quick  \(\d\.\d s in fixtures\)", lines[0]
+    )
+    assert {re.split(r"::|  \(", line)[1] for line in lines[1:4]} == {"test_beside", "test_far", "test_near"}
     folders = [re.fullmatch(r" +[\d.]+ s  (\w+), tests: (\d+)", line) for line in lines[4:]]
     assert [found and found.groups() for found in folders] == [("lake", "3"), ("other", "1"), ("all", "4")]

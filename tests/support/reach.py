@@ -1,7 +1,8 @@
 """Which tests a change reaches: those whose file imports a changed file, directly or through others.
 
 `python -m tests.support.reach --changed-since "1 day ago" TEST...` says for each file of tests which change it reaches,
-and exits with 3 where none reaches any. It looks at the repository that it is started in.
+and exits with 3 where none reaches any; in place of a time, `main` or any other commit means what this branch changed.
+It looks at the repository that it is started in.
 """
 
 import argparse
@@ -9,21 +10,23 @@ import ast
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 FOLDERS = ("benchmarks", "deploy", "lake", "pages", "pipeline", "tests")
 NAMED = re.compile(rf"\b(?:{'|'.join(FOLDERS)})(?:\.\w+)+")
-EVERY = ("pyproject.toml", "requirements.lock", "tests/conftest.py")
-"""Files whose change reaches every test."""
+EVERY = ("pyproject.toml", "requirements.lock", "tests/conftest.py", "tests/support/maps.py")
+"""Files whose change reaches every test: what is installed, and what is put in place for all tests."""
 FAR, NOT_REACHED = 99, 3
 """How far a test is from a change that reaches every one, and the exit code."""
-APP, COMMAND, LAKE = "streamlit_app.py", "pipeline/start.py", "tests/support/tiny_lake.py"
+APP, COMMAND = "streamlit_app.py", "pipeline/start.py"
 STARTS = {
     APP: [".streamlit/"],
     "pages/ui/navigation.py": ["pages/"],
     "pipeline/serve_command.py": ["pages/ui/launch.py", APP],
+    "tests/desk/test_python_use.py": ["README.md"],
     "tests/external/test_deploy.py": ["deploy/"],
     "tests/support/apps.py": [APP],
     "tests/support/browser.py": [APP],
@@ -34,9 +37,10 @@ STARTS = {
 }
 """What a file runs or reads without importing it: files, and folders with the files that lie directly in them."""
 FIXTURES = {
-    **dict.fromkeys(("browser", "open_page", "opened", "tiny"), APP),
-    **dict.fromkeys(("built", "built_and_staged", "lake", "lake_copy", "rows"), LAKE),
-    **dict.fromkeys(("staged_lake", "tables", "tiny_lake"), LAKE),
+    **dict.fromkeys(("browser", "opened", "tiny"), "tests/support/browser.py"),
+    **dict.fromkeys(("built", "built_and_staged", "lake", "staged_lake", "tables"), "tests/support/two_runs.py"),
+    **dict.fromkeys(("lake_copy", "rows", "tiny_lake"), "tests/support/tiny_lake.py"),
+    "open_page": "tests/support/apps.py",
     "changed_lake": "tests/support/changed_run.py",
     "drawn_folder": "pipeline/refresh.py",
 }
@@ -52,16 +56,40 @@ class Changes:
 
 
 def find_changes(root: Path, since: str) -> Changes:
-    """What commits since then have changed, a merge with all that it brought, and what is not committed."""
+    """What is not committed, and what commits have changed since a time, or since this branch left another.
+
+    A merge counts with all that it brought. Raises `ValueError` for what is neither a commit nor a time in the past.
+    """
     named = ("--name-only", "--no-renames", "-z")
     try:
         if _git(root, "rev-parse", "--is-shallow-repository") == ["true"]:
             return Changes(unknown="this is a shallow clone")
-        committed = _git(root, "log", f"--since={since}", "--format=", "-m", "--first-parent", *named)
+        if left := _where_left(root, since):
+            committed = _git(root, "diff", *left, "HEAD", *named)
+        else:  # an older commit hides no newer one behind it
+            when = f"--since-as-filter={_seconds(root, since)}"
+            committed = _git(root, "log", when, "--format=", "-m", "--first-parent", *named)
         added = _git(root, "ls-files", "--others", "--exclude-standard", "-z")
         return Changes(frozenset([*committed, *_git(root, "diff", "HEAD", *named), *added]))
     except (OSError, subprocess.CalledProcessError) as error:
         return Changes(unknown=f"git tells no history: {str(getattr(error, 'stderr', error)).strip()}")
+
+
+def _where_left(root: Path, name: str) -> list[str]:
+    """The commit that this branch and the named one have in common; none where that is no name of a commit."""
+    try:
+        return _git(root, "merge-base", "--", name, "HEAD")
+    except subprocess.CalledProcessError:
+        return []
+
+
+def _seconds(root: Path, since: str) -> int:
+    """The time as git understands it, which takes what it does not understand for now."""
+    (said,) = _git(root, "rev-parse", f"--since={since}")
+    seconds = int(said.removeprefix("--max-age="))
+    if seconds >= time.time() - 1:
+        raise ValueError(f"{since!r} is neither a commit nor a time in the past: say '1 day ago', or 'main'")
+    return seconds
 
 
 def _git(root: Path, *arguments: str) -> list[str]:
@@ -73,7 +101,8 @@ class Graph:
     """Which file imports or runs which, as the syntax says, also inside functions; texts about them reach none."""
 
     def __init__(self, root: Path, changed: frozenset[str]) -> None:
-        self.root, self.changed = root, frozenset(file for file in changed if not file.endswith(".md"))
+        read = {file for files in STARTS.values() for file in files}
+        self.root, self.changed = root, frozenset(file for file in changed if not file.endswith(".md") or file in read)
         found = [*root.glob("*.py"), *(file for name in FOLDERS for file in (root / name).rglob("*.py"))]
         gone = {file for file in self.changed if file.endswith(".py")}  # somebody may still import it
         self.modules = {file.relative_to(root).as_posix() for file in found} | gone
@@ -131,12 +160,15 @@ def _folder(file: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Say what each file of tests reaches; 0 where one reaches a change, or where nobody can tell."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.reach", description=__doc__)
-    parser.add_argument("--changed-since", required=True, metavar="WHEN")
+    parser.add_argument("--changed-since", required=True, metavar="WHEN", help="a time, or a commit")
     parser.add_argument("tests", nargs="+")
     asked = parser.parse_args(arguments)
     if missing := [test for test in asked.tests if not Path(test).is_file()]:
         parser.error(f"there is no {missing[0]}")
-    changes = find_changes(Path.cwd(), asked.changed_since)
+    try:
+        changes = find_changes(Path.cwd(), asked.changed_since)
+    except ValueError as error:
+        parser.error(str(error))
     graph = Graph(Path.cwd(), changes.files)
     found = {test: graph.nearest(test) for test in asked.tests}
     for test, near in found.items():

@@ -44,9 +44,12 @@ CHOICE = pytest.StashKey[Choice]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("long tests")
-    group.addoption("--changed-since", metavar="WHEN", help="those that reach a change since then: '1 day ago'")
-    group.addoption("--tenth", type=int, metavar="N", help="and a tenth of them, another for each last digit of N")
-    group.addoption("--minutes", type=float, default=float("inf"), help="skip those that would start later than that")
+    since = "run those long tests that reach what has changed since a time ('1 day ago') or a commit ('main')"
+    tenth = "run a tenth of the long tests, or that tenth too; each last digit of N is another tenth"
+    late = "skip and name the long tests that would start later than that"
+    group.addoption("--changed-since", metavar="WHEN", help=since)
+    group.addoption("--tenth", type=int, metavar="N", help=tenth)
+    group.addoption("--minutes", type=float, default=float("inf"), help=late)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -64,9 +67,12 @@ def _choose(config: pytest.Config) -> Choice:
     since, tenth = config.getoption("changed_since"), config.getoption("tenth")
     until = time.time() + 60 * config.getoption("minutes")
     if since is None:
-        said = "all" if tenth is None else f"tenth {tenth % 10}"
+        said = "" if tenth is None else f"tenth {tenth % 10}"
         return Choice(said, {}, tenth is None, tenth, until)
-    changes = find_changes(config.rootpath, since)
+    try:
+        changes = find_changes(config.rootpath, since)
+    except ValueError as error:
+        raise pytest.UsageError(f"--changed-since: {error}") from None
     if changes.unknown:
         return Choice(f"all, because {changes.unknown}", {}, True, tenth, until)
     graph = Graph(config.rootpath, changes.files)
@@ -76,8 +82,9 @@ def _choose(config: pytest.Config) -> Choice:
     return Choice(said + ("" if tenth is None else f", and tenth {tenth % 10}"), distances, False, tenth, until)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    return f"long tests: {config.stash[CHOICE].said}"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    said = config.stash[CHOICE].said
+    return [f"long tests: {said}"] if said else []
 
 
 @pytest.hookimpl(trylast=True)  # what `-m` leaves
@@ -106,18 +113,24 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The slowest tests, and each folder's number of tests and seconds, those of parallel processes added up."""
+    """The slowest tests, what of that fixtures took, and each folder's number of tests and seconds.
+
+    What the first test of a process waits for, others have too; seconds of parallel processes are added up.
+    """
     reports = [one for some in terminalreporter.stats.values() for one in some if isinstance(one, pytest.TestReport)]
     skipped = {one.nodeid for one in reports if one.when == "setup" and one.skipped}
     seconds: dict[str, float] = defaultdict(float)
+    fixtures: dict[str, float] = defaultdict(float)
     for report in reports:
         if report.nodeid not in skipped:
             seconds[report.nodeid] += report.duration
+            fixtures[report.nodeid] += report.duration if report.when != "call" else 0
     if not seconds:
         return
     terminalreporter.section("what tests cost")
     for test in sorted(seconds, key=lambda test: -seconds[test])[:SLOWEST]:
-        terminalreporter.write_line(f"{seconds[test]:8.1f} s  {test}")
+        of_it = f"  ({fixtures[test]:.1f} s in fixtures)" if fixtures[test] > seconds[test] / 2 else ""
+        terminalreporter.write_line(f"{seconds[test]:8.1f} s  {test}{of_it}")
     folders: dict[str, list[float]] = defaultdict(list)
     for test, taken in seconds.items():
         folders[_folder(test)].append(taken)
