@@ -12,7 +12,7 @@ MINUTES ?= 10
 BIN = $(VENV)/bin
 PIP_FLAGS = --disable-pip-version-check -c requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --maxprocesses 4
 DAGSTER = $(VENV)-dagster
 SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 

@@ -25,6 +25,12 @@ from tests.support.paths import REPOSITORY
 README = (REPOSITORY / "README.md").read_text()
 
 
+@pytest.fixture
+def folder(drawn_folder: Path, tmp_path: Path) -> Path:
+    """A copy that may be refreshed."""
+    return Path(shutil.copytree(drawn_folder, tmp_path / "drawn"))
+
+
 def test_the_example_of_the_readme_runs(tiny_lake: str) -> None:
     (example,) = (block for block in re.findall(r"```python\n(.*?)```", README, flags=re.S) if "latentlake" in block)
     lines = [line for line in example.splitlines() if "refresh(" not in line]
@@ -43,9 +49,9 @@ def test_what_is_scanned_is_lazy_and_of_the_run(tiny_lake: str) -> None:
     assert scanned.select("run_id").unique().collect().item() == run.run_id
 
 
-def test_a_refresh_returns_the_run_that_readers_see(drawn_folder: Path) -> None:
-    run = latentlake.refresh(tiny_settings(drawn_folder), dataset=drawn_dataset())
-    assert run.run_id == lake.open(str(drawn_folder / "lake")).run().run_id, "nothing is new, so it is the one before"
+def test_a_refresh_returns_the_run_that_readers_see(folder: Path) -> None:
+    run = latentlake.refresh(tiny_settings(folder), dataset=drawn_dataset())
+    assert run.run_id == lake.open(str(folder / "lake")).run().run_id, "nothing is new, so it is the one before"
 
 
 @pytest.mark.parametrize(
@@ -91,10 +97,10 @@ def test_what_cannot_be_right_is_one_sentence(config: object, values: dict[str, 
     assert "\n" not in str(raised.value)
 
 
-def test_a_refresh_leaves_torch_and_the_log_as_they_were(drawn_folder: Path) -> None:
+def test_a_refresh_leaves_torch_and_the_log_as_they_were(folder: Path) -> None:
     threads, state = torch.get_num_threads(), torch.get_rng_state()
     torch.set_num_threads(threads + 1)
-    latentlake.refresh(tiny_settings(drawn_folder), dataset=drawn_dataset())
+    latentlake.refresh(tiny_settings(folder), dataset=drawn_dataset())
     assert torch.get_num_threads() == threads + 1 and torch.equal(torch.get_rng_state(), state)
     torch.set_num_threads(threads)
     assert not structlog.is_configured()
@@ -102,9 +108,9 @@ def test_a_refresh_leaves_torch_and_the_log_as_they_were(drawn_folder: Path) -> 
 
 @pytest.mark.parametrize(("found", "said"), [(None, False), (Path("latentlake.toml"), True)])
 def test_a_settings_file_that_nobody_named_is_said(
-    drawn_folder: Path, found: Path | None, said: bool, capsys: pytest.CaptureFixture[str]
+    folder: Path, found: Path | None, said: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refresh_here(tiny_settings(drawn_folder), drawn_dataset(), found=found)
+    refresh_here(tiny_settings(folder), drawn_dataset(), found=found)
     assert ("Settings of latentlake.toml." in capsys.readouterr().err) == said
 
 
