@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.app import TWO_FRAMES, VIEWPORT
-from tests.support.browser import PATHS, chromium, serve, wait_until_drawn
+from tests.support.browser import PATHS, QUIET, chromium, serve, wait_until_drawn
 
-SETTLED = 0.7
+SETTLED = 2 * QUIET / 1000
 """Seconds that `wait_until_drawn` waits after all is there."""
 
 
@@ -29,11 +29,10 @@ def main(
     repeats: Annotated[int, typer.Option(min=3, help="How often each page is opened.")] = 10,
 ) -> None:
     """Every page, its median and 95th percentile."""
-    paths = [*PATHS, "compare"]
     with serve(lake) as address, chromium() as browser:
-        for path in paths:
+        for path in PATHS:
             open_in_new_browser(browser, f"{address}/{path}")
-        seconds = {path: [open_in_new_browser(browser, f"{address}/{path}") for _ in range(repeats)] for path in paths}
+        seconds = {path: [open_in_new_browser(browser, f"{address}/{path}") for _ in range(repeats)] for path in PATHS}
     table = Table("seconds", "median", "95th percentile", "n", title=f"load {os.getloadavg()[0]:.1f}")
     for path, values in seconds.items():
         table.add_row(path or "overview", *(f"{np.quantile(values, q):.2f}" for q in (0.5, 0.95)), str(len(values)))

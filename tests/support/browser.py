@@ -13,7 +13,6 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
@@ -22,7 +21,12 @@ from pages.ui.navigation import ENTRIES, Entry
 from tests.support.axe import violations
 from tests.support.paths import REPOSITORY
 
-PATHS = ["", "population_map", "confusion", "clusters", "loss_analysis", "similar", "samples", "data_quality", "runs"]
+
+def path_of(entry: Entry) -> str:
+    return "" if entry is ENTRIES[0] else entry.name
+
+
+PATHS = [path_of(entry) for entry in ENTRIES]
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -32,8 +36,6 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
 SCHEME = os.environ.get("LATENTLAKE_TEST_SCHEME", "light")
 """Of browsers that a test does not ask to be light or dark: the suite is run in dark by setting it."""
 # Below the root Streamlit's client looks for the server's base path: it asks /page/_stcore/... first, gets 404, and
@@ -213,17 +215,6 @@ def request(url: str, *, method: str = "GET", headers: Mapping[str, str] | None 
     return answer.status, answer.headers, body
 
 
-def take_screenshots(lake: str, folder: Path) -> None:
-    """Every page at 1400x900, light and dark, as PNG files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with serve(lake) as address, chromium() as browser:
-        for path in PATHS:
-            for scheme in ("light", "dark"):
-                page = open_page(browser, f"{address}/{path}", scheme=scheme)
-                page.screenshot(path=folder / f"{path or 'overview'}-{scheme}.png")
-                page.context.close()
-
-
 BEYOND = """main => {
   const clips = e => /auto|scroll|hidden/.test(getComputedStyle(e).overflowX);
   const scrolls = e => e !== main && (clips(e) || scrolls(e.parentElement));
@@ -250,10 +241,6 @@ def brightness(page: Page) -> float:
     return sum(map(int, re.findall(r"\d+", color)[:3])) / 3
 
 
-def path_of(entry: Entry) -> str:
-    return "" if entry is ENTRIES[0] else entry.name
-
-
 def knock(address: str, host: str, *, origin: str = "") -> str:
     """The status line that a websocket's handshake under a host name is answered with, from a page of it or another."""
     name, port = address.removeprefix("http://").split(":")
@@ -269,7 +256,3 @@ def knock(address: str, host: str, *, origin: str = "") -> str:
     with socket.create_connection((name, int(port)), timeout=10) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         return connection.recv(1000).decode().split("\r\n")[0]
-
-
-if __name__ == "__main__":
-    take_screenshots(sys.argv[1], Path(sys.argv[2]))
