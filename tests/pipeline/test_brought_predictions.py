@@ -25,9 +25,10 @@ from pipeline.refresh import open_stages, refresh
 from pipeline.settings import DatasetSettings, load_settings
 from pipeline.stages import MEASURING
 from tests.support.apps import NAMES, Open, answer
-from tests.support.brought import DISC, RING, as_lists, brought_settings, brought_table
+from tests.support.brought import DISC, RING, brought_settings, brought_table
 from tests.support.drawn import CLASSES
 from tests.support.own_data import load
+from tests.support.tiny_data import lists
 
 QUIET = Progress(quiet=True)
 OF_MODEL = ("loss_maps", "map_families", "pooled_maps", "models", "training", "dynamics")
@@ -253,7 +254,7 @@ def test_predictions_without_any_pattern_make_no_finding(tmp_path: Path) -> None
     rng = np.random.default_rng(5)
     p = rng.dirichlet(np.ones(4), 1200)
     label = [CLASSES[i] for i in rng.integers(0, 4, 1200)]
-    null = pl.DataFrame({"label": label, "light": rng.choice(["day", "night"], 1200), "probabilities": as_lists(p)})
+    null = pl.DataFrame({"label": label, "light": rng.choice(["day", "night"], 1200), "probabilities": lists(p)})
     refresh(brought_settings(tmp_path, null), QUIET)
     assert not Lake(tmp_path / "lake").run().has("findings")
 
@@ -285,7 +286,7 @@ def test_new_predictions_make_a_new_run_and_the_same_ones_none(table: pl.DataFra
     assert refreshed(tmp_path, table)[1] is False
     features = np.stack(table["embedding"].to_list())
     turned = np.where(np.arange(len(table))[:, None] % 2, features, -features)
-    second, published = refreshed(tmp_path, table.with_columns(embedding=as_lists(turned)))
+    second, published = refreshed(tmp_path, table.with_columns(embedding=lists(turned)))
     assert published and second.dataset_id == first.dataset_id
     unit = turned / np.linalg.norm(turned, axis=1, keepdims=True)
     closeness = unit @ unit.T

@@ -16,6 +16,8 @@ from pipeline.settings import PRESETS, DatasetSettings, Phase, PredictionSetting
 from pipeline.written import ELSEWHERE, find_unknown_variables, read_flags
 from tests.support import recipes
 
+MOVED = "what is moved on purpose is moved in tests/support/recipes.py too"
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -58,15 +60,17 @@ def test_a_preset_gives_way_to_everything_that_is_named(file: Path) -> None:
     ("model", "defaults"),
     [(Settings, recipes.SETTINGS), (DatasetSettings, recipes.DATASET), (PredictionSettings, recipes.PREDICTIONS)],
 )
-def test_no_default_is_moved_without_being_moved_here_too(model: type[BaseModel], defaults: dict[str, Any]) -> None:
+def test_the_defaults_are_those_of_the_recipes(model: type[BaseModel], defaults: dict[str, Any]) -> None:
     found = {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
-    assert {name: str(found[name]) if isinstance(found[name], Path) else found[name] for name in defaults} == defaults
+    assert {
+        name: str(found[name]) if isinstance(found[name], Path) else found[name] for name in defaults
+    } == defaults, MOVED
     required = {name for name, field in model.model_fields.items() if field.is_required()}
     assert found.keys() - required - defaults.keys() <= {"threads", "cache_dir"}, "these follow the machine"
 
 
-def test_no_preset_is_moved_without_being_moved_here_too() -> None:
-    assert PRESETS == recipes.PRESETS
+def test_the_presets_are_those_of_the_recipes() -> None:
+    assert PRESETS == recipes.PRESETS, MOVED
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page
 
+from lake.whole_files import write_whole
 from pipeline.settings import load_settings
 
 VERSION = "4.14.1"
@@ -41,20 +42,19 @@ def _source() -> str:
     """axe-core from the user's cache, fetched once with the npm client."""
     cached = load_settings().cache_dir / f"axe-core-{VERSION}.js"
     if not cached.exists():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        cached.write_bytes(_fetch())
+        write_whole(cached, _fetch)
     script = cached.read_bytes()
     assert hashlib.sha256(script).hexdigest() == SHA256, f"{cached} is damaged: delete it"
     return script.decode()
 
 
-def _fetch() -> bytes:
+def _fetch(file: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["npm", "pack", f"axe-core@{VERSION}"], cwd=folder, check=True, capture_output=True)
         with tarfile.open(fileobj=io.BytesIO(next(Path(folder).glob("*.tgz")).read_bytes())) as package:
             script = package.extractfile("package/axe.min.js")
             assert script is not None
-            return script.read()
+            file.write_bytes(script.read())
 
 
 def contrast(element: Locator) -> float:

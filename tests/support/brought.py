@@ -9,6 +9,7 @@ import polars as pl
 from pipeline.settings import Settings
 from tests.support.drawn import CLASSES, tiny_settings
 from tests.support.own_data import draw_files
+from tests.support.tiny_data import lists
 
 COUNT = 480
 RING, DISC = CLASSES.index("ring"), CLASSES.index("disc")
@@ -32,15 +33,10 @@ def brought_table(count: int = COUNT, *, confused: float = 0.75, seed: int = 0) 
             "split": np.where(rng.random(count) < 0.4, "train", "test").tolist(),
             "light": rng.choice(["day", "night"], count).tolist(),
             "image": [files[name][0] for name in names],
-            "probabilities": as_lists(p),
-            "embedding": as_lists(embedding),
+            "probabilities": lists(p),
+            "embedding": lists(embedding),
         }
     )
-
-
-def as_lists(values_ND: Any) -> pl.Series:
-    """Rows as a column of lists."""
-    return pl.Series(values_ND.astype(np.float32)).cast(pl.List(pl.Float32))
 
 
 def brought_settings(root: Path, table: pl.DataFrame, **predictions: Any) -> Settings:

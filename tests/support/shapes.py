@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.settings import Settings
-from tests.support.brought import as_lists
 from tests.support.drawn import tiny_settings
+from tests.support.tiny_data import lists
 
 MOST_CLASSES, MOST_OF_CLASS, MOST = 1000, 50, 2000
 Draw = np.random.Generator
@@ -136,12 +136,12 @@ def draw_table(shape: Shape) -> pl.DataFrame:
             [name if there else None for name, there in zip(names[label], known, strict=True)], dtype=pl.String
         ),
         "split": None if split is None else np.where(known, split, "unlabeled").tolist(),
-        "probabilities": as_lists(SAID[shape.said](label, len(names), rng)),
+        "probabilities": lists(SAID[shape.said](label, len(names), rng)),
         "light": CARRIED[shape.carried](len(label), rng),
     }
     features = EMBEDDED[shape.embedded](label, rng)
     if features is not None:
-        columns["embedding"] = as_lists(features)
+        columns["embedding"] = lists(features)
     return pl.DataFrame({name: values for name, values in columns.items() if values is not None})
 
 

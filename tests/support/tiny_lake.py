@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import json
 import shutil
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +56,10 @@ def build_tiny_lake(root: str | Path, *, run_id: str = RUN_ID, samples: int = 24
 def _published(run_id: str, samples: int, seed: int) -> TemporaryDirectory[str]:
     """A folder that is a lake with that run, until this process ends."""
     folder = TemporaryDirectory()
-    publish_tiny_run(folder.name, run_id=run_id, samples=samples, seed=seed)
+    with ExitStack() as failed:
+        failed.callback(folder.cleanup)
+        publish_tiny_run(folder.name, run_id=run_id, samples=samples, seed=seed)
+        failed.pop_all()
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES
 from lake.store import Lake, Run
+from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import run_facts
 
 FIRST, SECOND = "20260101-000000-aaaaaa", "20260102-000000-bbbbbb"
@@ -10,7 +11,7 @@ SAMPLES = 40
 
 def facts_of(run_id: str) -> dict[str, object]:
     """What a run of the tiny dataset is published with."""
-    return run_facts(run_id=run_id, dataset_id=f"tiny-{SAMPLES}-0", samples=SAMPLES)
+    return run_facts(run_id=run_id, dataset_id=dataset_id_of(SAMPLES, 0), samples=SAMPLES)
 
 
 def run_ids(lake: Lake) -> list[str]:
