@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages.ui.navigation import ENTRIES
-from tests.support.browser import knock, wait_until_drawn
+from tests.support.browser import knock, request, wait_until_drawn
 from tests.support.paths import REPOSITORY
 from tests.support.server import serve_from
 
@@ -34,10 +34,11 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost", "None", "b'127.0.0.1'", "b'localhos
 
 @dataclass
 class Served:
-    """An app beyond loopback, where Streamlit would look for its address, and the file with whom it connected to."""
+    """An app beyond loopback, where Streamlit would look for its address; files with whom it connected to and said."""
 
     address: str
     recorded: Path
+    said: Path = Path(os.devnull)
     asked: list[str] = field(default_factory=list)
 
     def connected(self) -> set[str]:
@@ -51,8 +52,9 @@ def served(tiny_lake: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     recorded = folder / "connected"
     recorded.touch()
     environment: dict[str, Any] = {"PYTHONPATH": f"{folder}:{REPOSITORY}", "RECORDED": str(recorded)}
-    with serve_from(folder, f"--lake={tiny_lake}", "--host=0.0.0.0", **environment) as address:
-        yield Served(address, recorded)
+    said = folder / "said"
+    with serve_from(folder, f"--lake={tiny_lake}", "--host=0.0.0.0", said=said, **environment) as address:
+        yield Served(address, recorded, said)
 
 
 def follow(page: Page, asked: list[str]) -> None:
@@ -85,6 +87,11 @@ def test_every_page_asks_its_own_server_and_that_asks_nobody(served: Served, ope
 def test_a_websocket_of_another_site_is_refused_and_nobody_is_asked_who_it_is(served: Served) -> None:
     assert "403" in knock(served.address, "127.0.0.1", origin="http://example.org")
     assert served.connected() <= LOOPBACK
+
+
+def test_beyond_loopback_without_a_login_it_warns_once(served: Served) -> None:
+    assert request(f"{served.address}/healthz")[0] == 200
+    assert served.said.read_text().count("Warning: everybody who reaches this address") == 1
 
 
 def test_the_recorder_sees_who_is_connected_to(tmp_path: Path) -> None:

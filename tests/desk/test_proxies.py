@@ -20,14 +20,19 @@ STRIPPED, KEPT = "stripped", "kept"
 PIXELS = "images => images.filter(i => i.loading !== 'lazy' || i.complete).map(i => i.naturalWidth)"
 
 
+@pytest.fixture(scope="module")
+def prefixed(tiny_lake: str) -> Iterator[str]:
+    """Address of the app that expects the prefix."""
+    with serve(tiny_lake, f"--server.baseUrlPath={PREFIX}") as address:
+        yield address
+
+
 @pytest.fixture(scope="module", params=[STRIPPED, pytest.param(KEPT, marks=pytest.mark.long)])
-def app(request: Any, tiny_lake: str) -> Iterator[str]:
+def app(request: Any, tiny: str) -> Iterator[str]:
     """Address of the app behind each kind of proxy."""
     kept = request.param == KEPT
-    with (
-        serve(tiny_lake, *([f"--server.baseUrlPath={PREFIX}"] if kept else [])) as served,
-        run_proxy(served, PREFIX, strip=not kept) as address,
-    ):
+    served = request.getfixturevalue("prefixed") if kept else tiny
+    with run_proxy(served, PREFIX, strip=not kept) as address:
         yield address
 
 

@@ -18,7 +18,8 @@ from lake.store import Lake
 from pipeline import cli, copy_proofs
 from pipeline.cli import app
 from tests.support.browser import request
-from tests.support.commands import latentlake, latentlake_process, serving
+from tests.support.commands import latentlake, latentlake_process
+from tests.support.server import serve_from
 
 
 def test_config_prints_every_setting_as_json() -> None:
@@ -148,17 +149,9 @@ def test_verify_measures_the_proofs_again_and_fails_where_one_is_missed(drawn_fo
     assert all(name in result.stderr for name in missed["proof"])
 
 
-def test_serve_warns_once_beyond_loopback_without_a_login_and_not_on_loopback(tiny_lake: str) -> None:
-    for host, warnings in {"127.0.0.1": 0, "0.0.0.0": 1}.items():
-        with serving("--lake", tiny_lake, "--host", host) as (address, said):
-            assert request(f"{address}/healthz")[0] == 200
-            text = said.read_text()
-        assert text.count("Warning: everybody who reaches this address") == warnings
-
-
 @pytest.mark.long
-def test_a_service_manager_that_ends_serve_ends_the_pages(tiny_lake: str) -> None:
-    with serving("--lake", tiny_lake) as (address, _):
+def test_a_service_manager_that_ends_serve_ends_the_pages(tiny_lake: str, tmp_path: Path) -> None:
+    with serve_from(tmp_path, f"--lake={tiny_lake}") as address:
         assert request(f"{address}/healthz")[0] == 200
     with pytest.raises(ConnectionRefusedError):
         request(f"{address}/healthz")
@@ -166,8 +159,8 @@ def test_a_service_manager_that_ends_serve_ends_the_pages(tiny_lake: str) -> Non
 
 @pytest.mark.long
 @pytest.mark.browser
-def test_serve_read_only_offers_no_reviews(tiny_lake: str, opened: Any) -> None:
-    with serving("--lake", tiny_lake, "--read-only") as (address, _):
+def test_serve_read_only_offers_no_reviews(tiny_lake: str, tmp_path: Path, opened: Any) -> None:
+    with serve_from(tmp_path, f"--lake={tiny_lake}", "--read-only") as address:
         page = opened(f"{address}/data_quality")
         page.get_by_role("tab", name="Review queue").click()
         page.get_by_text("This app is read-only: verdicts can be neither added nor taken back.").wait_for()

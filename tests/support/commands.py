@@ -1,4 +1,4 @@
-"""The command: in this process, and as a server in one of its own."""
+"""The command: in this process, and in one of its own."""
 
 import contextlib
 import io
@@ -6,16 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from unittest import mock
 
 import structlog
 
 from pipeline import outcome
 from pipeline.cli import app
-from tests.support.browser import free_port, wait_until_up
 from tests.support.paths import REPOSITORY
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -63,20 +60,3 @@ def latentlake_process(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """The same of a process of its own."""
     command = [sys.executable, "-m", "pipeline.cli", *arguments]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-
-
-@contextlib.contextmanager
-def serving(*arguments: str) -> Iterator[tuple[str, Path]]:
-    """`latentlake serve` on a free port until the block ends: its address, and the file with what it says."""
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        said = Path(folder) / "said"
-        command = [sys.executable, "-m", "pipeline.cli", "serve", "--port", str(port), *arguments]
-        with said.open("w") as file:
-            process = subprocess.Popen(command, cwd=REPOSITORY, stdout=file, stderr=file)
-        try:
-            wait_until_up(f"http://127.0.0.1:{port}", process)
-            yield f"http://127.0.0.1:{port}", said
-        finally:
-            process.terminate()
-            process.wait()
