@@ -1,6 +1,13 @@
 """What every test may ask for: lakes with one run, with one run and another staged, and with none."""
 
+# ruff: noqa: E402 (what reads the variables is imported after they are gone)
+
 import os
+
+from tests.support.surroundings import forget_theirs
+
+THEIRS = forget_theirs(os.environ)
+
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +35,10 @@ hypothesis.settings.register_profile("new", deadline=None, suppress_health_check
 hypothesis.settings.load_profile("same")
 pytest_plugins = ["tests.support.tiers"]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
+def pytest_report_header() -> str | None:
+    return f"left out of the environment: {', '.join(THEIRS)}" if THEIRS else None
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,22 @@
+"""What a developer's shell says of colours, of widths and of a lake of theirs, which is no business of the tests.
+
+Imports only the standard library: `tests/conftest.py` calls it before it imports what reads such variables.
+"""
+
+import re
+from collections.abc import MutableMapping
+
+THEIRS = re.compile(
+    r"LATENTLAKE_(?!TEST_)\w+"  # settings; LATENTLAKE_TEST_... are those of the tests themselves
+    r"|STREAMLIT_\w+"
+    r"|FORCE_COLOR|NO_COLOR|CLICOLOR(_FORCE)?|PY_COLORS|PYTHON_COLORS|GITHUB_ACTIONS"  # typer colours there
+    r"|COLUMNS|LINES|TERMINAL_WIDTH|TTY_COMPATIBLE|TTY_INTERACTIVE|_?TYPER_\w+"
+)
+
+
+def forget_theirs(variables: MutableMapping[str, str]) -> list[str]:
+    """Remove the variables that would change what commands do or print; returns their names."""
+    names = sorted(name for name in variables if THEIRS.fullmatch(name))
+    for name in names:
+        del variables[name]
+    return names
