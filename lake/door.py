@@ -7,6 +7,7 @@ whose entries are links to those of the table. What is written through it lies i
 """
 
 import atexit
+import io
 import os
 import re
 import shutil
@@ -133,13 +134,15 @@ def vacuum_table(table: str, opened: DeltaTable, **how: Any) -> list[str]:
 
 
 def _write_file(folder: Path, frame: pl.DataFrame) -> AddAction:
-    name = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
+    name, content = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet", io.BytesIO()
+    frame.write_parquet(content)  # of a full disk polars would say that the file is "out of specification"
     with (folder / name).open("xb") as file:
-        frame.write_parquet(file)
+        file.write(content.getbuffer())
         file.flush()
         os.fsync(file.fileno())
-        size = file.tell()
-    return AddAction(name, size, {}, int(time.time() * 1000), True, f'{{"numRecords": {len(frame)}}}')
+    return AddAction(
+        name, content.getbuffer().nbytes, {}, int(time.time() * 1000), True, f'{{"numRecords": {len(frame)}}}'
+    )
 
 
 @cache
@@ -170,5 +173,7 @@ def _remove(doors: Path, process: int) -> None:
 def _names(folder: Path) -> set[str]:
     try:
         return {entry.name for entry in folder.iterdir()}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        if folder.exists():  # as a file
+            raise
         return set()

@@ -1,7 +1,9 @@
 """Lakes and Delta sources below folders of any name, and what is left behind by the way to them."""
 
 import os
+import resource
 import shutil
+import signal
 import string
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from lake.reviews import Review, add_reviews, scan_reviews
 from lake.store import Lake
 from tests.support.own_data import draw_files, load, own_settings, to_table, write_folder
 from tests.support.paths import REPOSITORY
+from tests.support.raw_tables import write_raw
 from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import publish_tiny_run
 from tests.support.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
@@ -126,18 +129,19 @@ def test_a_door_whose_links_were_cleaned_away_is_made_again(built: str, tmp_path
 def test_a_process_leaves_no_door_behind(built: str, tmp_path: Path) -> None:
     root = shutil.copytree(built, tmp_path / "a b" / "lake")
     (tmp_path / "doors").mkdir()
+    doors = Path(door.plain_path(str(tmp_path / "doors")))
     program = (
         "import os; from pathlib import Path; from lake.store import Lake\n"
         f"Lake({str(root)!r}).run().verify(); print(len(os.listdir(os.environ['TMPDIR'])))\n"
         "if os.fork() == 0: raise SystemExit\n"
         "os.wait(); print(len(os.listdir(os.environ['TMPDIR'])))"
     )
-    environment = os.environ | {"TMPDIR": str(tmp_path / "doors")}
+    environment = os.environ | {"TMPDIR": str(doors)}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, env=environment, check=True, capture_output=True, text=True
     )
     assert done.stdout.split() == ["1", "1"]
-    assert list((tmp_path / "doors").iterdir()) == []
+    assert list(doors.iterdir()) == []
 
 
 def test_a_temporary_folder_with_a_blank_in_its_name_is_passed_over(
@@ -154,11 +158,31 @@ def test_a_temporary_folder_with_a_blank_in_its_name_is_passed_over(
     assert run_ids(lake) == [FIRST]
 
 
+def test_a_lake_that_cannot_be_below_such_a_folder_says_so(tmp_path: Path, tables: dict[str, pl.DataFrame]) -> None:
+    (tmp_path / "a b").write_text("not a folder")
+    with pytest.raises(LakeError, match=r"cannot be written .* published before is untouched"):
+        Lake(tmp_path / "a b" / "lake").stage("training", tables["training"])
+
+
+def test_a_full_disk_below_such_a_folder_is_told_in_words(built: str, tmp_path: Path) -> None:
+    lake = Lake(shutil.copytree(built, tmp_path / "a b" / "lake"))
+    again = lake.runs().with_columns(run_id=pl.lit(SECOND))
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, allowed[1]))
+    try:
+        with pytest.raises(LakeError, match=r"cannot be written .* free space or fix the permissions"):
+            lake._append_run(again)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert run_ids(Lake(lake.root)) == [FIRST]
+
+
 def test_sources_are_read_below_a_folder_of_any_name(tmp_path: Path) -> None:
     files, folder = draw_files(100), tmp_path / ODD
     write_folder(folder / "images", files)
-    to_table(files).write_delta(str(tmp_path / "table"))
-    (tmp_path / "table").rename(folder / "table")
+    write_raw(folder / "table", to_table(files))
     to_table(files).write_parquet(folder / "table.parquet")
     paths = [{"image": f"images/{path}", "label": label} for path, (_, label) in files.items()]
     pl.DataFrame(paths).write_csv(folder / "table.csv")
