@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -73,7 +74,7 @@ def test_the_pages_read_the_lake_of_the_file_unless_the_environment_names_one(
     monkeypatch.setenv("LATENTLAKE_LAKE", "~/lake")
     assert default_root() == f"{folder}/home/lake"
     assert command("refresh", "/a b") == "latentlake refresh --lake '/a b'"
-    assert command("refresh", "lake") == f"latentlake refresh --lake {folder}/lake"
+    assert command("refresh", "lake") == shlex.join(["latentlake", "refresh", "--lake", f"{folder}/lake"])
     assert command("refresh", "s3://bucket/lake/") == "latentlake refresh --lake s3://bucket/lake"
     (folder / "latentlake.toml").write_text('lake = "s3://bucket/lake/"\n')
     assert command("refresh", "s3://bucket/lake") == "latentlake refresh"

@@ -5,6 +5,7 @@ The crontab line is run with a stand-in for the command, as cron would run it.
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_cron_mails_failures_and_not_what_is_later(
     *when, command = cron_line().split(maxsplit=5)
     assert len(when) == 5 and "%" not in command
     result = subprocess.run(
-        ["/bin/sh", "-c", command.replace("cd /var/lib/latentlake", f"cd {tmp_path}")],
+        ["/bin/sh", "-c", command.replace("cd /var/lib/latentlake", f"cd {shlex.quote(str(tmp_path))}")],
         env=os.environ | {"PATH": f"{tmp_path}:/usr/bin:/bin"},
         capture_output=True,
         text=True,

@@ -23,6 +23,7 @@ from pipeline.refresh import refresh
 from pipeline.settings import load_settings
 from tests.support.drawn import drawn_dataset
 from tests.support.paths import REPOSITORY
+from tests.support.raw_tables import files_of, folder_of, write_raw
 from tests.support.tiny_lake import publish_tiny_run, stage_all
 from tests.support.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 
@@ -52,7 +53,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.95])
 @pytest.mark.parametrize("table", ["runs", "predictions"])
 def test_a_parquet_file_cut_short_is_a_sentence(lake: Lake, table: str, kept: float) -> None:
-    for file in Path(lake.uri(table)).rglob("*.parquet"):
+    for file in files_of(lake, table):
         content = file.read_bytes()
         file.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
     _assert_unreadable(lake, table)
@@ -68,7 +69,7 @@ def lake_of_command(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
 def test_a_file_cut_short_is_named_before_polars_panics(
     lake_of_command: Lake, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    file = next(Path(lake_of_command.uri("predictions")).rglob("*.parquet"))
+    file = files_of(lake_of_command, "predictions")[0]
     size = file.stat().st_size
     os.truncate(file, size - 1)
     sentence = rf"predictions/.*{file.name} is cut short: {size - 1:,} of {size:,} bytes are there\): restore it from"
@@ -86,7 +87,7 @@ def test_a_panic_of_polars_is_told_in_words(lake: Lake) -> None:
 
 
 def test_status_says_of_a_damaged_file_that_the_lake_cannot_be_read(lake_of_command: Lake) -> None:
-    file = next(Path(lake_of_command.uri("predictions")).rglob("*.parquet"))
+    file = files_of(lake_of_command, "predictions")[0]
     file.write_bytes(os.urandom(file.stat().st_size))
     with pytest.raises(LakeError, match=r"cannot be read .*: restore it from a copy"):
         cli.status()
@@ -94,7 +95,7 @@ def test_status_says_of_a_damaged_file_that_the_lake_cannot_be_read(lake_of_comm
 
 def test_a_table_of_something_else_is_named_before_long_work(tmp_path: Path) -> None:
     root = str(tmp_path / "foreign")
-    pl.DataFrame({"a": [1]}).write_delta(f"{root}/runs")
+    write_raw(Path(root, "runs"), pl.DataFrame({"a": [1]}))
     settings = load_settings(lake=root, work_dir=tmp_path / "work")
     for call in (Lake(root).runs, lambda: refresh(settings, Progress(quiet=True), dataset=drawn_dataset())):
         with pytest.raises(LakeError, match=r"foreign/runs is no table of latentlake \(it lacks run_id and format_ver"):
@@ -128,26 +129,26 @@ def test_what_is_no_folder_is_told_and_left_alone(tmp_path: Path, make: Callable
 
 
 def test_half_a_copy_is_no_new_lake(lake: Lake) -> None:
-    for file in Path(lake.uri("runs"), "_delta_log").iterdir():
+    for file in files_of(lake, "runs", "_delta_log/*"):
         file.unlink()
     with pytest.raises(LakeError, match=r"has tables and no published run: run `latentlake .*`, or restore runs from"):
         Lake(lake.root).run()
-    shutil.rmtree(lake.uri("runs"))
-    Path(lake.uri("runs")).write_text("")
+    shutil.rmtree(folder_of(lake, "runs"))
+    folder_of(lake, "runs").write_text("")
     with pytest.raises(LakeError, match=r"cannot be read \(runs is a file, and a table is a folder\): restore it"):
         Lake(lake.root).run()
 
 
 @pytest.mark.parametrize("table", ["runs", "predictions"])
 def test_a_parquet_file_of_noise_is_a_sentence(lake: Lake, table: str) -> None:
-    for file in Path(lake.uri(table)).rglob("*.parquet"):
+    for file in files_of(lake, table):
         file.write_bytes(os.urandom(file.stat().st_size))
     _assert_unreadable(lake, table)
 
 
 @pytest.mark.parametrize("table", ["runs", "predictions"])
 def test_a_parquet_file_that_is_gone_is_a_sentence(lake: Lake, table: str) -> None:
-    for file in Path(lake.uri(table)).rglob("*.parquet"):
+    for file in files_of(lake, table):
         file.unlink()
     _assert_unreadable(lake, table)
 
@@ -155,7 +156,7 @@ def test_a_parquet_file_that_is_gone_is_a_sentence(lake: Lake, table: str) -> No
 @pytest.mark.parametrize("content", [b"", b"{", b"not json\n", b'{"add": 3}\n', bytes(range(256))])
 @pytest.mark.parametrize("table", ["runs", "predictions"])
 def test_a_corrupted_log_is_a_sentence(lake: Lake, table: str, content: bytes) -> None:
-    next(Path(lake.uri(table), "_delta_log").glob("*.json")).write_bytes(content)
+    files_of(lake, table, "_delta_log/*.json")[0].write_bytes(content)
     _assert_unreadable(lake, table)
 
 
@@ -168,19 +169,21 @@ def test_what_is_whole_is_verified(lake: Lake) -> None:
 def test_verify_names_the_table_whose_files_are_not_those_that_were_published(
     lake: Lake, table: str, damage: Callable[[Path], None]
 ) -> None:
-    damage(next(Path(lake.uri(table)).rglob("*.parquet")))
+    damage(files_of(lake, table)[0])
     with pytest.raises(LakeError, match=f"is damaged: the files of {table} are not .*Restore the lake from a copy"):
         Lake(lake.root).run().verify()
 
 
 def test_verify_does_not_mind_what_other_runs_have_in_the_same_tables(staged_lake: Lake) -> None:
-    for file in Path(staged_lake.root).rglob(f"run_id={SECOND}/*.parquet"):
+    damaged = [*Path(staged_lake.root).rglob(f"run_id={SECOND}/*.parquet")]
+    assert damaged
+    for file in damaged:
         _flip_a_bit(file)
     assert staged_lake.run(FIRST).verify()
 
 
 def test_a_damaged_staged_table_publishes_nothing(staged_lake: Lake) -> None:
-    for file in Path(staged_lake.uri("embeddings"), f"run_id={SECOND}").glob("*.parquet"):
+    for file in files_of(staged_lake, "embeddings", f"run_id={SECOND}/*.parquet"):
         file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(LakeError, match="cannot be read"):
         staged_lake.publish(facts_of(SECOND))
@@ -287,13 +290,13 @@ def _assert_next_publish_succeeds(lake: Lake, tables: dict[str, pl.DataFrame]) -
 
 def _kill_on_the_first_new_file(lake: Lake, table: str) -> None:
     """Run a publish elsewhere and kill it as soon as it has written a parquet file of the table."""
-    known = set(Path(lake.uri(table)).rglob("*.parquet"))
+    known = set(files_of(lake, table))
     process = _python(
         "from tests.support.tiny_lake import publish_tiny_run\n"
         f"publish_tiny_run({lake.root!r}, run_id={SECOND!r}, samples={SAMPLES})"
     )
     deadline = time.monotonic() + 60
-    while set(Path(lake.uri(table)).rglob("*.parquet")) == known and process.poll() is None:
+    while set(files_of(lake, table)) == known and process.poll() is None:
         assert time.monotonic() < deadline, f"no file of {table} was written"
         time.sleep(0.0005)
     process.kill()

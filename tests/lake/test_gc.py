@@ -10,7 +10,7 @@ from unittest.mock import ANY
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable, PostCommitHookProperties, write_deltalake
+from deltalake import DeltaTable, PostCommitHookProperties
 from filelock import FileLock
 
 import lake.gc as gc
@@ -22,6 +22,7 @@ from lake.store import Lake, Run
 from lake.views import View, save_view, scan_views
 from tests.support.commands import latentlake
 from tests.support.paths import REPOSITORY
+from tests.support.raw_tables import folder_of, write_raw
 from tests.support.tiny_lake import build_tiny_lake, stage_all, tiny_tables
 from tests.support.two_runs import SAMPLES, SECOND, contents, facts_of, run_ids
 
@@ -97,7 +98,7 @@ def test_no_file_of_a_removed_run_is_left_and_every_version_that_is_pinned_is_wh
     removed = _collect(four, ONLY_NEWEST)
     assert removed.runs == [MIDDLE, OLD] and removed.waiting_mib == 0
     for name in RUN_TABLES:
-        left = {file.parent.name.partition("=")[2] for file in Path(four.uri(name)).rglob("run_id=*/*.parquet")}
+        left = {file.parent.name.partition("=")[2] for file in folder_of(four, name).rglob("run_id=*/*.parquet")}
         assert left <= {NEW, OTHER}, name
     for run in four.runs().iter_rows(named=True):
         for table in run["tables"]:
@@ -162,7 +163,7 @@ def test_what_a_crashed_refresh_left_goes(
 
 
 def test_a_file_that_a_crash_left_out_of_the_log_goes_when_the_hours_are_over(four: Lake) -> None:
-    stray = Path(four.uri("predictions"), f"run_id={SECOND}", "part-0.parquet")
+    stray = folder_of(four, "predictions") / f"run_id={SECOND}" / "part-0.parquet"
     stray.parent.mkdir()
     stray.write_bytes(b"half a file")
     _collect(four, Retention(runs=30, days=30, hours=24))
@@ -185,7 +186,7 @@ def test_where_a_refresh_may_be_running_its_rows_stay_for_a_day(
 
 def test_a_lake_without_a_run_is_left_alone(four: Lake) -> None:
     """Its `runs` may only be missing: a copy that is not complete, or another root."""
-    shutil.rmtree(four.uri("runs"))
+    shutil.rmtree(folder_of(four, "runs"))
     before = _versions(four)
     assert _collect(four, ONLY_NEWEST) == Removed()
     assert _versions(four) == before
@@ -227,7 +228,7 @@ def test_reviews_and_views_are_never_touched(four: Lake) -> None:
 
 def test_runs_from_before_checksums_are_read_verified_and_collected(four: Lake) -> None:
     older = four.runs().drop("digests")
-    write_deltalake(four.uri("runs"), older, mode="overwrite", schema_mode="overwrite")
+    write_raw(folder_of(four, "runs"), older, mode="overwrite", schema_mode="overwrite")
     assert four.runs()["digests"].null_count() == len(DAYS)
     checks = four.run(OTHER).verify()
     assert _collect(four, ONLY_NEWEST).runs == [MIDDLE, OLD]
@@ -277,7 +278,7 @@ def _age(lake: Lake, days: dict[str, int]) -> None:
     """Publish times moved into the past."""
     ago = pl.col("run_id").replace_strict(days, return_dtype=pl.Int64)
     aged = lake.runs().with_columns(pl.col("published_at") - pl.duration(days=ago))
-    write_deltalake(lake.uri("runs"), aged, mode="overwrite")
+    write_raw(folder_of(lake, "runs"), aged, mode="overwrite")
 
 
 def _versions(lake: Lake) -> dict[str, int]:

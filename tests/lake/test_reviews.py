@@ -17,6 +17,7 @@ from lake.errors import LakeError, UsageError
 from lake.reviews import Review, add_reviews, drop_set, latest, save_set, saved_sets, scan_reviews, standing
 from lake.store import Lake
 from tests.support.paths import REPOSITORY
+from tests.support.raw_tables import folder_of, write_raw
 
 DATA = "tiny-40-0"
 
@@ -91,8 +92,8 @@ def test_a_set_without_name_or_samples_is_refused(tiny_lake: str, name: str, sam
 def test_reviews_of_before_there_was_a_run_to_name_are_read_and_added_to(lake: Lake) -> None:
     add_reviews(lake, [said(1)])
     old = pl.read_delta(lake.uri("reviews")).drop("run_id")
-    shutil.rmtree(lake.uri("reviews"))
-    old.write_delta(lake.uri("reviews"), delta_write_options={"partition_by": ["dataset_id"]})
+    shutil.rmtree(folder_of(lake, "reviews"))
+    write_raw(folder_of(lake, "reviews"), old, partition_by=["dataset_id"])
     assert scan_reviews(lake, DATA).collect()["run_id"].to_list() == [None]
     add_reviews(lake, [said(2, run_id="later")])
     assert scan_reviews(lake, DATA).collect()["run_id"].to_list() == [None, "later"]

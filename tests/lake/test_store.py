@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 
 from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES
 from lake.errors import LakeError
 from lake.store import Lake, Run
+from tests.support.raw_tables import folder_of, write_raw
 from tests.support.tiny_lake import EMPTY, build_tiny_lake, stage_all, tiny_tables
 from tests.support.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 
@@ -174,7 +175,7 @@ def test_a_contract_broken_behind_our_back_publishes_nothing(
     staged_lake: Lake, tables: dict[str, pl.DataFrame]
 ) -> None:
     negative = tables["predictions"].with_columns(loss=pl.lit(-1.0))
-    write_deltalake(staged_lake.uri("predictions"), negative, mode="overwrite", predicate=f"run_id = '{SECOND}'")
+    write_raw(folder_of(staged_lake, "predictions"), negative, mode="overwrite", predicate=f"run_id = '{SECOND}'")
     _assert_refused(staged_lake, "the table predictions breaks its contract")
 
 
@@ -233,10 +234,10 @@ def test_a_run_older_than_a_column_or_a_table_is_read_and_written_beside(tmp_pat
     root = tmp_path / "lake"
     build_tiny_lake(root, run_id=FIRST, samples=SAMPLES)
     older = tiny_tables(run_id=FIRST, samples=SAMPLES)["predictions"].drop("temperature")
-    write_deltalake(root / "predictions", older, mode="overwrite", schema_mode="overwrite", partition_by=["run_id"])
+    write_raw(root / "predictions", older, mode="overwrite", schema_mode="overwrite", partition_by=["run_id"])
     lake = Lake(root)
     facts = lake.run(FIRST).facts
-    version = DeltaTable(root / "predictions").version()
+    version = lake.open("predictions").version()
     pinned = [t | ({"version": version} if t["name"] == "predictions" else {}) for t in facts["tables"]]
     old = Run(lake, facts | {"tables": [t for t in pinned if t["name"] != "dynamics"]})
     build_tiny_lake(root, run_id=SECOND, samples=SAMPLES)
@@ -249,7 +250,7 @@ def test_a_lake_from_before_originals_is_read_and_written_beside(tmp_path: Path)
     root = tmp_path / "lake"
     build_tiny_lake(root, run_id=FIRST, samples=SAMPLES)
     older = tiny_tables(run_id=FIRST, samples=SAMPLES)["images"].drop("original", "original_width", "original_height")
-    write_deltalake(root / "images", older, mode="overwrite", schema_mode="overwrite", partition_by=["dataset_id"])
+    write_raw(root / "images", older, mode="overwrite", schema_mode="overwrite", partition_by=["dataset_id"])
     lake = Lake(root)
     lake.add_rows("images", older.tail(1).with_columns(sample_id=999, original=pl.lit(b"x"), **WIDE))
     found = lake.staged("images", older["dataset_id"][0]).sort("sample_id").collect()
@@ -282,7 +283,7 @@ def test_an_empty_lake_says_how_to_fill_it(empty_lake: str) -> None:
 
 def test_a_lake_of_a_newer_format_is_not_misread(lake: Lake) -> None:
     newer = lake.runs().with_columns(run_id=pl.lit("newer"), format_version=pl.lit(FORMAT_VERSION + 1))
-    write_deltalake(lake.uri("runs"), newer, mode="append")
+    write_raw(folder_of(lake, "runs"), newer, mode="append")
     with pytest.raises(LakeError, match=f"runs of format {FORMAT_VERSION + 1}; .* Install the newer latentlake"):
         lake.run(FIRST)
 

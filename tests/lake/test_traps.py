@@ -14,7 +14,9 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from lake.contracts import SAID_TABLES, TABLES
+from lake.door import open_table, plain_path, vacuum_table
 from lake.store import KEEP_LOG, Lake
+from tests.support.raw_tables import files_of, folder_of, write_raw
 from tests.support.tiny_lake import EMPTY, build_tiny_lake, run_facts, stage_all, tiny_tables
 
 FIRST, SECOND = "20260101-000000-aaaaaa", "20260102-000000-bbbbbb"
@@ -26,16 +28,22 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder whose path deltalake and polars can read, wherever the tests have theirs."""
+    return Path(plain_path(str(tmp_path)))
+
+
 @pytest.fixture(scope="module")
 def tables() -> dict[str, pl.DataFrame]:
     return tiny_tables(run_id=FIRST, samples=SAMPLES)
 
 
-def test_trap_an_array_written_to_delta_cannot_be_scanned_back(tmp_path: Path) -> None:
+def test_trap_an_array_written_to_delta_cannot_be_scanned_back(folder: Path) -> None:
     frame = pl.DataFrame({"embedding": pl.Series([[1.0, 2.0]], dtype=pl.Array(pl.Float32, 2))})
-    write_deltalake(tmp_path / "table", frame)
+    write_deltalake(folder / "table", frame)
     with pytest.raises(pl.exceptions.SchemaError, match="data type mismatch"):
-        pl.scan_delta(tmp_path / "table").collect()
+        pl.scan_delta(folder / "table").collect()
 
 
 def test_arrays_are_staged_as_lists(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
@@ -51,10 +59,10 @@ def test_no_contract_asks_for_an_array() -> None:
     assert not [dtype for dtype in dtypes if isinstance(dtype, pl.Array)]
 
 
-def test_trap_categories_cannot_be_written(tmp_path: Path) -> None:
+def test_trap_categories_cannot_be_written(folder: Path) -> None:
     frame = pl.DataFrame({"label": pl.Series(["cat", "dog"], dtype=pl.Categorical)})
     with pytest.raises(DeltaError, match="panicked"):
-        write_deltalake(tmp_path / "table", frame)
+        write_deltalake(folder / "table", frame)
 
 
 @pytest.mark.parametrize("dtype", [pl.Categorical(), pl.Enum(["cat", "dog", "ship", "truck"])])
@@ -65,10 +73,10 @@ def test_categories_are_staged_as_text(lake: Lake, tables: dict[str, pl.DataFram
     assert read["predicted"].to_list() == tables["predictions"]["predicted"].to_list()
 
 
-def test_trap_half_floats_are_refused(tmp_path: Path) -> None:
+def test_trap_half_floats_are_refused(folder: Path) -> None:
     frame = pl.DataFrame({"embedding": pl.Series([[1.0, 2.0]], dtype=pl.List(pl.Float16))})
     with pytest.raises(Exception, match="Invalid data type for Delta Lake: Float16"):
-        write_deltalake(tmp_path / "table", frame)
+        write_deltalake(folder / "table", frame)
 
 
 def test_half_floats_are_staged_as_float32(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
@@ -79,9 +87,9 @@ def test_half_floats_are_staged_as_float32(lake: Lake, tables: dict[str, pl.Data
     assert read["embedding"].to_list() == half.cast({"embedding": pl.List(pl.Float32)})["embedding"].to_list()
 
 
-def test_trap_unsigned_integers_come_back_signed(tmp_path: Path) -> None:
-    write_deltalake(tmp_path / "table", pl.DataFrame({"n": pl.Series([1, 2], dtype=pl.UInt32)}))
-    assert pl.scan_delta(tmp_path / "table").collect().schema["n"] == pl.Int32
+def test_trap_unsigned_integers_come_back_signed(folder: Path) -> None:
+    write_deltalake(folder / "table", pl.DataFrame({"n": pl.Series([1, 2], dtype=pl.UInt32)}))
+    assert pl.scan_delta(folder / "table").collect().schema["n"] == pl.Int32
 
 
 def test_unsigned_integers_are_staged_as_the_contract_says(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
@@ -91,12 +99,12 @@ def test_unsigned_integers_are_staged_as_the_contract_says(lake: Lake, tables: d
     assert read["step"].to_list() == tables["training"]["step"].to_list()
 
 
-def test_trap_naive_times_raise_the_reader_version(tmp_path: Path) -> None:
+def test_trap_naive_times_raise_the_reader_version(folder: Path) -> None:
     noon = dt.datetime(2026, 1, 1, 12)
-    write_deltalake(tmp_path / "naive", pl.DataFrame({"at": [noon]}))
-    write_deltalake(tmp_path / "utc", pl.DataFrame({"at": [noon.replace(tzinfo=dt.UTC)]}))
-    assert DeltaTable(tmp_path / "naive").protocol().min_reader_version == 3
-    assert DeltaTable(tmp_path / "utc").protocol().min_reader_version == 1
+    write_deltalake(folder / "naive", pl.DataFrame({"at": [noon]}))
+    write_deltalake(folder / "utc", pl.DataFrame({"at": [noon.replace(tzinfo=dt.UTC)]}))
+    assert DeltaTable(folder / "naive").protocol().min_reader_version == 3
+    assert DeltaTable(folder / "utc").protocol().min_reader_version == 1
 
 
 def test_times_are_published_in_utc_and_every_table_stays_readable_by_old_readers(tiny_lake: str) -> None:
@@ -104,7 +112,7 @@ def test_times_are_published_in_utc_and_every_table_stays_readable_by_old_reader
     assert runs.schema["started_at"] == runs.schema["published_at"] == pl.Datetime("us", "UTC")
     assert runs["started_at"][0] == dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     for name in TABLES.keys() - {*SAID_TABLES, "rejected"}:  # nobody has said anything yet, nothing was refused
-        assert DeltaTable(f"{tiny_lake}/{name}").protocol().min_reader_version == 1, name
+        assert DeltaTable(Lake(tiny_lake).uri(name)).protocol().min_reader_version == 1, name
 
 
 def test_trap_a_vacuum_that_does_not_keep_the_published_versions_breaks_a_run(lake: Lake) -> None:
@@ -141,7 +149,7 @@ def test_trap_log_entries_older_than_thirty_days_are_deleted_and_with_them_the_v
 ) -> None:
     _write_an_old_log(lake, tables["training"])
     for _ in range(12):
-        write_deltalake(lake.uri("training"), tables["training"], mode="append")
+        write_raw(folder_of(lake, "training"), tables["training"], mode="append")
     with pytest.raises(TableNotFoundError, match="No files in log segment"):
         lake.open("training", 0)
 
@@ -164,15 +172,22 @@ def _write_an_old_log(lake: Lake, frame: pl.DataFrame) -> None:
     """As latentlake wrote a table 40 days ago, with a checkpoint every ten commits instead of every hundred."""
     for _ in range(12):
         every_ten = {"delta.checkpointInterval": "10"}
-        write_deltalake(lake.uri("training"), frame, mode="append", partition_by=["run_id"], configuration=every_ten)
+        write_raw(folder_of(lake, "training"), frame, mode="append", partition_by=["run_id"], configuration=every_ten)
     moment = time.time() - 40 * 86_400
-    for file in Path(lake.uri("training"), "_delta_log").iterdir():
+    for file in files_of(lake, "training", "_delta_log/*"):
         os.utime(file, (moment, moment))
 
 
 def _vacuum(lake: Lake, name: str, *, keep: list[int] | None) -> None:
-    DeltaTable(lake.uri(name)).vacuum(
-        retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=keep
+    table = str(folder_of(lake, name))
+    vacuum_table(
+        table,
+        open_table(table),
+        retention_hours=0,
+        dry_run=False,
+        enforce_retention_duration=False,
+        full=True,
+        keep_versions=keep,
     )
 
 
@@ -181,4 +196,4 @@ def _version(lake: Lake, run_id: str, name: str) -> int:
 
 
 def _files(lake: Lake, name: str) -> int:
-    return len(list(Path(lake.uri(name)).rglob("*.parquet")))
+    return len(list(folder_of(lake, name).rglob("*.parquet")))

@@ -1,6 +1,7 @@
 """The page Compare and the command of that name: the same numbers, in words where there is nothing to compare."""
 
 import json
+import shlex
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -126,7 +127,7 @@ def test_the_earlier_run_is_compared_with_the_later_where_it_is_the_current_one(
 def test_one_run_says_what_to_do(tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "compare")
     assert "one run, so there is nothing to compare it with yet" in answer(app)
-    assert app.code[0].value == f"latentlake refresh --seed 1 --lake {tiny_lake}"
+    assert app.code[0].value == f"latentlake refresh --seed 1 --lake {shlex.quote(tiny_lake)}"
 
 
 def test_an_address_with_a_run_nobody_has_falls_back_to_the_run_before(changed_lake: str, open_page: Open) -> None:

@@ -14,6 +14,7 @@ from pages.ui import data
 from pages.ui.frame import name_runs
 from tests.support.apps import Open
 from tests.support.changed_run import LATER
+from tests.support.raw_tables import read_raw, write_raw
 
 OLD = "Nothing newer has been published for {} days. Whether a refresh found nothing new or failed, its log says."
 
@@ -25,11 +26,11 @@ OLD = "Nothing newer has been published for {} days. Whether a refresh found not
 def test_a_run_older_than_it_allows_is_called_so(
     days: int, config: dict[str, float], said: bool, lake_copy: Path, open_page: Open
 ) -> None:
-    runs = pl.read_delta(str(lake_copy / "runs"))
+    runs = read_raw(lake_copy / "runs")
     published = dt.datetime.now(dt.UTC) - dt.timedelta(days=days, minutes=1)
     changed = runs.with_columns(pl.lit(published).alias("published_at"), pl.lit(json.dumps(config)).alias("config"))
     shutil.rmtree(lake_copy / "runs")
-    changed.cast(runs.schema).write_delta(str(lake_copy / "runs"))
+    write_raw(lake_copy / "runs", changed.cast(runs.schema))
     app = open_page(str(lake_copy))
     assert [warning.value for warning in app.warning] == ([OLD.format(days)] if said else [])
 

@@ -18,6 +18,7 @@ from pages.ui.routes import FOREVER, ROUTES, original
 from pages.ui.words import NO_BREAK
 from tests.support.apps import Open, shown
 from tests.support.pictures import encode, noise
+from tests.support.raw_tables import write_raw
 from tests.support.tiny_data import ORIGINAL_OF, ORIGINAL_SIZE, PICTURE_SIZE
 from tests.support.tiny_lake import build_tiny_lake
 
@@ -81,7 +82,7 @@ def test_a_lake_from_before_originals_has_none(ask: Ask, lake_copy: Path) -> Non
     table = lake_copy / "images"
     older = images(Lake(lake_copy)).drop("original", "original_width", "original_height")
     shutil.rmtree(table)
-    older.write_delta(str(table), delta_write_options={"partition_by": ["dataset_id"]})
+    write_raw(table, older, partition_by=["dataset_id"])
     client = ask(lake_copy)
     assert (client.get(WHOLE).status_code, client.get(SQUARE).status_code) == (404, 200)
 

@@ -1,12 +1,12 @@
 """Pages of a lake that is empty, damaged or newer: a sentence that says what to do, and no traceback."""
 
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from deltalake import write_deltalake
 from starlette.requests import Request
 from starlette.responses import Response
 from streamlit.testing.v1 import AppTest
@@ -14,12 +14,13 @@ from streamlit.testing.v1 import AppTest
 from lake.contracts import FORMAT_VERSION
 from pages.ui.routes import serve_original, serve_thumbnail
 from tests.support.apps import Open, shown
+from tests.support.raw_tables import read_raw, write_raw
 
 
 def test_an_empty_lake_shows_the_command_that_fills_it(empty_lake: str, open_page: Open) -> None:
     app = open_page(empty_lake)
     assert not app.exception
-    assert [code.value for code in app.code] == [f"latentlake refresh --preset quick --lake {empty_lake}"]
+    assert [code.value for code in app.code] == [f"latentlake refresh --preset quick --lake {shlex.quote(empty_lake)}"]
     assert empty_lake in shown(app)
 
 
@@ -58,8 +59,8 @@ def test_a_missing_table_is_reported_in_a_sentence(lake_copy: Path, open_page: O
 
 
 def test_a_lake_of_a_newer_format_says_which_and_what_to_do(lake_copy: Path, open_page: Open) -> None:
-    newer = pl.read_delta(str(lake_copy / "runs")).with_columns(format_version=pl.lit(FORMAT_VERSION + 1))
-    write_deltalake(str(lake_copy / "runs"), newer, mode="overwrite")
+    newer = read_raw(lake_copy / "runs").with_columns(format_version=pl.lit(FORMAT_VERSION + 1))
+    write_raw(lake_copy / "runs", newer, mode="overwrite")
     _expect_a_sentence(open_page(str(lake_copy)), f"has runs of format {FORMAT_VERSION + 1}")
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import importlib.metadata
 import io
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from deltalake import write_deltalake
 from typer.testing import CliRunner
 
 from lake.store import Lake
@@ -19,6 +19,7 @@ from pipeline import cli, copy_proofs
 from pipeline.cli import app
 from tests.support.browser import request
 from tests.support.commands import latentlake, latentlake_process
+from tests.support.raw_tables import read_raw, write_raw
 from tests.support.server import serve_from
 
 
@@ -81,7 +82,7 @@ def test_status_and_runs_tell_what_readers_see(tiny_lake: str) -> None:
 def test_an_empty_lake_says_what_to_do(empty_lake: str) -> None:
     status = latentlake("status", "--lake", empty_lake, COLUMNS="0")
     assert status.returncode == 1
-    assert f"no published run yet: run `latentlake refresh --lake {empty_lake}`" in status.stderr
+    assert f"no published run yet: run `latentlake refresh --lake {shlex.quote(empty_lake)}`" in status.stderr
     runs = latentlake("runs", "--lake", empty_lake)
     assert runs.returncode == 0
     assert "has no published run yet" in runs.stdout
@@ -100,10 +101,10 @@ def test_verify_checks_a_published_run_again(tiny_lake: str) -> None:
 
 
 def test_verify_names_a_table_whose_rows_are_not_those_that_were_published(lake_copy: Path) -> None:
-    runs = pl.read_delta(str(lake_copy / "runs"))
+    runs = read_raw(lake_copy / "runs")
     promised = pl.element().struct.with_fields(rows=pl.field("rows") + 1)
     wrong = runs.with_columns(pl.col("tables").list.eval(promised))
-    write_deltalake(lake_copy / "runs", wrong, mode="overwrite")
+    write_raw(lake_copy / "runs", wrong, mode="overwrite")
     result = latentlake("verify", "--lake", str(lake_copy))
     assert result.returncode == 1
     assert "is damaged: samples has 240 rows, it was published with 241" in result.stderr

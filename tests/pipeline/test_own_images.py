@@ -21,6 +21,7 @@ from pipeline.settings import PRESETS, load_settings
 from pipeline.sources import list_source, load_dataset
 from tests.support.own_data import draw_files, keep, load, own_settings, to_table, write_folder
 from tests.support.pictures import encode
+from tests.support.raw_tables import write_raw
 
 NAMED = {"name": "Shapes"}
 
@@ -44,7 +45,7 @@ def sources(files: dict[str, tuple[bytes, str]], root: Path) -> dict[str, Path]:
     """The same images as a folder, as a parquet file and a Delta table of bytes, and as a CSV of paths."""
     table, folder = to_table(files), write_folder(root / "shapes", files)
     table.write_parquet(root / "shapes.parquet")
-    table.write_delta(str(root / "table"))
+    write_raw(root / "table", table)
     table.select(image="name", label="label").write_csv(folder / "list.csv")
     paths = table.select(image=pl.lit("shapes/") + pl.col("name"), label="label", name="name")
     paths.write_parquet(root / "paths.parquet")

@@ -29,6 +29,7 @@ from tests.support.brought import brought_settings, brought_table
 from tests.support.commands import latentlake
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
+from tests.support.raw_tables import folder_of, read_raw, write_raw
 from tests.support.tiny_lake import build_tiny_lake, publish_tiny_run
 from tests.support.two_runs import FIRST, SECOND, facts_of, run_ids
 
@@ -98,11 +99,11 @@ def test_a_young_run_is_not_due_and_an_old_one_is(tmp_path: Path) -> None:
     publish_tiny_run(tmp_path / "lake")
     with pytest.raises(RetryLater, match=r"Not due: the latest run is 0\.0 hours old, and is refreshed after 24"):
         refresh_command.run(tiny_settings(tmp_path), Asked(if_stale="24h"))
-    old = pl.read_delta(str(tmp_path / "lake" / "runs"))
+    old = read_raw(tmp_path / "lake" / "runs")
     for shift in (dt.timedelta(hours=-25), dt.timedelta(hours=5)):  # old, and from before the clock went back
         moved = old.with_columns(pl.col("published_at") + shift)
         shutil.rmtree(tmp_path / "lake" / "runs")
-        moved.write_delta(str(tmp_path / "lake" / "runs"))
+        write_raw(tmp_path / "lake" / "runs", moved)
         refresh_command._wait_until_stale(Lake(tmp_path / "lake"), dt.timedelta(hours=24))
 
 
@@ -277,8 +278,8 @@ def test_what_goes_wrong_is_json_too_with_its_exit_code(tmp_path: Path) -> None:
 def test_runs_of_before_the_gate_are_read(tmp_path: Path) -> None:
     lake = build_tiny_lake(str(tmp_path / "lake"))
     old = pl.read_delta(lake.uri("runs")).drop("forced")
-    shutil.rmtree(lake.uri("runs"))
-    old.write_delta(lake.uri("runs"))
+    shutil.rmtree(folder_of(lake, "runs"))
+    write_raw(folder_of(lake, "runs"), old)
     run: Run = lake.run()
     assert run.facts["forced"] is None
     build_tiny_lake(str(tmp_path / "lake"), run_id="20270101-000000-bbbbbb")
