@@ -2,11 +2,11 @@
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pytest
@@ -50,9 +50,9 @@ def test_an_empty_lake_is_told_with_a_command_that_fills_it_from_here(folder: Pa
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     told = run(elsewhere, "status", "--config", "../latentlake.toml").stderr
-    assert f"run `latentlake refresh --config {elsewhere}/../latentlake.toml`." in told
+    assert f"run `latentlake refresh --config {quote(f'{elsewhere}/../latentlake.toml')}`." in told
     told = run(folder, "status", "--lake", "other").stderr
-    assert f"run `latentlake refresh --lake {folder / 'other'}`." in told
+    assert f"run `latentlake refresh --lake {quote(f'{folder}/other')}`." in told
 
 
 def test_another_file_is_named_by_config_or_the_environment_and_none_by_dev_null(
@@ -74,7 +74,7 @@ def test_the_pages_read_the_lake_of_the_file_unless_the_environment_names_one(
     monkeypatch.setenv("LATENTLAKE_LAKE", "~/lake")
     assert default_root() == f"{folder}/home/lake"
     assert command("refresh", "/a b") == "latentlake refresh --lake '/a b'"
-    assert command("refresh", "lake") == shlex.join(["latentlake", "refresh", "--lake", f"{folder}/lake"])
+    assert command("refresh", "lake") == f"latentlake refresh --lake {quote(f'{folder}/lake')}"
     assert command("refresh", "s3://bucket/lake/") == "latentlake refresh --lake s3://bucket/lake"
     (folder / "latentlake.toml").write_text('lake = "s3://bucket/lake/"\n')
     assert command("refresh", "s3://bucket/lake") == "latentlake refresh"
