@@ -83,7 +83,11 @@ def serve(lake: str, *options: str, script: str = "streamlit_app.py", **environm
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, headless."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=ARGUMENTS,
+            env={**os.environ, "LC_ALL": "C.UTF-8"},  # in others it loses what is downloaded into a folder with an é
+        )
         yield browser
         browser.close()
 
