@@ -51,6 +51,7 @@ def _show_family(run: Run, members: pl.DataFrame, families: list[int]) -> None:
     chosen = st.segmented_control(
         "Open a family", families, default=families[0], required=True, key="family", bind="query-params"
     )
+    chosen = families[0] if chosen is None else chosen  # an address whose value is empty gives none
     nearest = members.filter(family=chosen).sort("similarity", descending=True).head(EXAMPLES).select("sample_id")
     shown = nearest.join(data.samples_of(run, nearest["sample_id"]), on="sample_id", maintain_order="left")
     st.caption("Samples whose maps are most like the mean of the family")

@@ -251,7 +251,8 @@ def open_under_any_parameters(pages: int) -> int:
         app = follow(sent, NAMES[i % len(NAMES)])
         assert not app.exception, asked
         assert len(app.title) <= 1 and len(app.error) <= 1, asked
-        assert "Traceback" not in shown(app), asked
+        said = shown(app)
+        assert "Traceback" not in said and "an error that latentlake does not know" not in said, asked
         drawn += len(app.title)
     return drawn
 

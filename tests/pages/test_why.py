@@ -61,7 +61,7 @@ def test_an_address_that_names_no_choice_shows_what_is_shown_without_it(
     sample = str(worst["sample_id"])
     plain = open_page(tiny_lake, "loss_analysis", sample=sample)
     found = open_page(tiny_lake, "loss_analysis", sample=sample, **{name: value})
-    assert not found.exception and answer(found) == answer(plain)
+    assert not found.exception and not found.error and answer(found) == answer(plain)
     assert worst["label"] != worst["predicted"], "so that another target would be seen"
 
 
@@ -201,6 +201,13 @@ def test_a_family_leads_to_exactly_its_samples(tiny_lake: str, open_page: Open) 
     members = Lake(tiny_lake).run().scan("map_families").filter(family=0).collect()
     app = open_page(tiny_lake, "samples", f="map_family.is.0")
     assert f"{len(members)} samples pass the filters" in shown(app).replace("**", "")
+
+
+def test_an_address_that_leaves_the_family_empty_opens_the_first(tiny_lake: str, open_page: Open) -> None:
+    app = open_page(tiny_lake, "loss_analysis", family="")
+    assert not app.error
+    (link,) = (link.proto.query_string for link in app.get("page_link") if "map_family.is." in link.proto.query_string)
+    assert link.split("map_family.is.")[1].split("&")[0] == "0"
 
 
 def test_proofs_tell_what_holds_and_what_was_missed(tiny_lake: str, open_page: Open) -> None:
