@@ -213,6 +213,12 @@ def test_lines_and_bars_have_titles_for_people() -> None:
     assert encoding(bars, "color")["scale"]["range"] == [colors["dog"], colors["ship"]]
 
 
+def test_of_many_bars_the_longest_are_drawn() -> None:
+    frame = pl.DataFrame({"n": range(charts.MOST_ROWS + 5)}).select(pl.format("class {}", "n").alias("label"), "n")
+    drawn = charts.bars(frame, x="n", y="label", x_title="Samples").data
+    assert sorted(drawn["n"]) == list(range(5, charts.MOST_ROWS + 5))
+
+
 def test_a_difference_is_red_where_it_is_worse_on_and_off_the_diagonal() -> None:
     cells = pl.DataFrame(
         {

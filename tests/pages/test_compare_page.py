@@ -5,12 +5,15 @@ import shlex
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import bootstrap
 
 from lake import cluster_matches, compare, map_drift, queries
 from lake.filters import Filters
 from lake.store import Lake
+from pages.ui import run_changes
 from tests.support.apps import HELD_OUT, Open, answer, shown, tiles
 from tests.support.changed_run import EARLIER, LATER
 from tests.support.commands import latentlake
@@ -66,7 +69,8 @@ def test_the_page_opens_against_the_run_before_and_counts(
         "Calibration error",
         "Temperature",
     }
-    assert {tile["sample_id"] for tile in tiles(app)} <= set(fixed(both)["sample_id"])
+    found = {tile["sample_id"] for tile in tiles(app)}
+    assert found and found <= set(fixed(both)["sample_id"])
 
 
 @pytest.mark.parametrize(("part", "sentences"), PARTS.items())
@@ -74,7 +78,7 @@ def test_every_part_opens_from_the_address_and_says_what_was_planted(
     changed_lake: str, part: str, sentences: list[str], open_page: Open
 ) -> None:
     app = open_page(changed_lake, "compare", part=part)
-    assert not app.exception
+    assert not app.exception and not app.error
     assert app.button_group[0].value == part
     assert [sentence for sentence in sentences if sentence not in shown(app)] == []
 
@@ -96,6 +100,20 @@ def test_newly_broken_samples_are_those_that_were_planted(
     assert f"3 of {len(both)} held-out samples of both runs" in shown(app)
 
 
+@pytest.mark.parametrize(("most", "label"), [(3, "Open these in the table"), (2, "Open the first 2 in the table")])
+def test_the_link_to_samples_that_changed_is_to_as_many_as_an_address_holds(
+    most: int, label: str, changed_lake: str, both: pl.DataFrame, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_changes, "MAX_VALUES", most)
+    links = open_page(changed_lake, "compare", changed="Newly broken").get("page_link")
+    (address,) = (parse_qs(link.proto.query_string)["f"][0] for link in links if link.proto.label == label)
+    broken = both.filter(~pl.col("correct") & pl.col("correct_before")).sort(
+        "loss", "sample_id", descending=[True, False]
+    )
+    (clause,) = Filters.from_text(address).clauses
+    assert clause.values == tuple(str(sample) for sample in broken["sample_id"].head(most))
+
+
 def test_the_link_of_a_row_leads_to_its_samples(changed_lake: str, both: pl.DataFrame, open_page: Open) -> None:
     app = open_page(changed_lake, "compare", part="Losses")
     first = app.dataframe[0].value.iloc[0]
@@ -104,6 +122,21 @@ def test_the_link_of_a_row_leads_to_its_samples(changed_lake: str, both: pl.Data
     found = Filters.from_text(address["f"][0]).apply(queries.scan_samples(Lake(changed_lake).run(LATER))).collect()
     assert set(found["sample_id"]) == set(both.filter(label=first["value"])["sample_id"])
     assert len(found) == first["n"]
+
+
+def test_the_interval_of_a_changed_loss_is_that_of_its_samples_the_lower_end_first(
+    changed_lake: str, both: pl.DataFrame, open_page: Open
+) -> None:
+    table = pl.from_pandas(open_page(changed_lake, "compare", part="Losses").dataframe[0].value)
+    assert set(table["value"]) == set(both["label"])
+    for row in table.iter_rows(named=True):
+        changes = (
+            both.sort("sample_id").filter(label=row["value"]).select(pl.col("loss") - pl.col("loss_before")).to_series()
+        )
+        resampled = bootstrap((changes.to_numpy(),), np.mean, method="percentile", rng=0).confidence_interval
+        low, high = (float(end) for end in row["interval"].split(" to "))
+        assert low <= row["change"] <= high
+        assert (low, high) == pytest.approx(tuple(resampled), abs=0.2 * (high - low) + 0.001)
 
 
 @pytest.mark.parametrize(("part", "runs"), [("Groups", {EARLIER, LATER}), ("Findings", {EARLIER})])
@@ -132,13 +165,13 @@ def test_one_run_says_what_to_do(tiny_lake: str, open_page: Open) -> None:
 
 def test_an_address_with_a_run_nobody_has_falls_back_to_the_run_before(changed_lake: str, open_page: Open) -> None:
     app = open_page(changed_lake, "compare", against="20991231-235959-ffffff", part="Nonsense")
-    assert not app.exception
+    assert not app.exception and not app.error
     assert app.selectbox(key="against").value == EARLIER
 
 
 def test_filters_that_no_shared_sample_passes_are_answered_in_words(changed_lake: str, open_page: Open) -> None:
     app = open_page(changed_lake, "compare", f="split.is.train")
-    assert not app.exception
+    assert not app.exception and not app.error
     assert "No labelled held-out sample of both runs passes the filters" in answer(app)
 
 
@@ -147,7 +180,7 @@ def test_a_run_of_other_data_is_compared_by_its_data_only(tmp_path: Path, open_p
     build_tiny_lake(root, samples=120)
     build_tiny_lake(root, run_id=LATER)
     app = open_page(root, "compare")
-    assert not app.exception
+    assert not app.exception and not app.error
     assert "is of other data (Tiny drawings, tiny-240-0) than run" in answer(app).replace("\\", "")
     assert "Data, between the two runs" in [heading.value for heading in app.subheader]
     assert "tests of a property find drift" in shown(app)

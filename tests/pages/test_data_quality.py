@@ -11,6 +11,8 @@ from lake.store import Lake
 from pages.ui.copies import difference, once
 from tests.support.apps import HELD_OUT, Open, answer, percent, shown, tiles
 from tests.support.scalars import mean
+from tests.support.tiny_data import dataset_id_of
+from tests.support.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
 
 
 def test_the_sentence_counts_doubtful_labels_and_leaks(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
@@ -55,6 +57,40 @@ def test_accuracy_is_shown_with_and_without_leaks(tiny_lake: str, rows: pl.DataF
         assert (
             f"right on {percent(mean(part['correct']))} (" in said or f"on {percent(mean(part['correct']))} (" in said
         )
+
+
+def test_copies_that_are_no_leaks_count_as_seen_for_the_first_time_and_without_a_tier_every_pair_is_listed(
+    tmp_path: Path, open_page: Open
+) -> None:
+    lake, tables = Lake(tmp_path / "lake"), tiny_tables(samples=40)
+    test = tables["samples"].filter(split="test").join(tables["predictions"], on="sample_id").sort("correct")
+    wrong, leaked, *others = test["sample_id"]
+    (trained, *_) = tables["samples"].filter(split="train")["sample_id"]
+    pairs = [(wrong, others[0], "exact"), (leaked, trained, "near"), (others[1], others[2], "similar")]
+    both = [
+        {"sample_id": a, "duplicate_id": b, "tier": tier}
+        for first, second, tier in pairs
+        for a, b in ((first, second), (second, first))
+    ]
+    tables["duplicates"] = pl.DataFrame(both).with_columns(
+        run_id=pl.lit(RUN_ID), correlation=0.98, leak=pl.col("tier") == "near"
+    )
+    stage_all(lake, tables)
+    lake.publish(run_facts(dataset_id=dataset_id_of(40, 0), samples=40))
+    app = open_page(lake.root, "data_quality")
+    rest = test.filter(pl.col("sample_id") != leaked)
+    said = shown(app).replace("**", "")
+    assert (
+        f"4 scored images have a copy, 2 of them an exact one. 1 of the {len(test)} test images were trained on" in said
+    )
+    assert f"on {percent(mean(rest['correct']))} (" in said[said.index(" with them and on ") :]
+    assert "2 more are similar to another" in said and ": similar, correlation" not in said
+    app.button_group(key="tiers").set_value([]).run()
+    assert [tier for tier in ("exact", "near, a leak", "similar") if f": {tier}, correlation" in shown(app)] == [
+        "exact",
+        "near, a leak",
+        "similar",
+    ]
 
 
 def test_a_pair_is_shown_once_and_a_leak_first() -> None:
@@ -103,10 +139,12 @@ def test_a_verdict_is_kept_and_the_next_label_follows(lake_copy: Path, rows: pl.
     assert f"Number 3 of the list: sample {wrong[2]}" in said
 
 
-def test_a_verdict_is_taken_back(lake_copy: Path, open_page: Open) -> None:
+def test_verdicts_are_taken_back_the_latest_first(lake_copy: Path, open_page: Open) -> None:
     app = open_page(str(lake_copy), "data_quality")
     app.text_input(key="reviewer").set_value("Ada").run()
-    app = click(click(app, "verdict-fine"), "undo")
+    app = click(click(click(app, "verdict-fine"), "verdict-ambiguous"), "undo")
+    assert "1 of the" in shown(app) and "Number 2 of the list" in shown(app)
+    app = click(app, "undo")
     assert "0 of the" in shown(app) and "Number 1 of the list" in shown(app)
 
 

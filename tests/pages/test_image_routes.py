@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from lake.store import Lake
 from lake.validation import validate
+from pages.ui import telemetry
 from pages.ui.guard import Guard
 from pages.ui.routes import FOREVER, ROUTES, original
 from pages.ui.words import NO_BREAK
@@ -37,6 +38,11 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ask]:
         return TestClient(app)
 
     yield client_of
+
+
+def errors() -> float:
+    """How many errors of the lake were counted."""
+    return telemetry.REGISTRY.get_sample_value("latentlake_errors_total", {"kind": "LakeError"}) or 0.0
 
 
 def images(lake: Lake) -> pl.DataFrame:
@@ -97,7 +103,9 @@ def test_neither_thumbnails_nor_checks_read_originals(ask: Ask, lake_copy: Path)
         content[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
         file.write_bytes(content)
     client = ask(lake_copy)
+    unread = errors()
     assert (client.get(WHOLE).status_code, client.get(SQUARE).status_code) == (503, 200)
+    assert errors() == unread + 1, "operators are told of what could not be read"
     run = Lake(lake_copy).run()
     tables = [table["name"] for table in run.facts["tables"]]
     assert validate({name: run.scan(name) for name in tables}) > 0

@@ -5,11 +5,13 @@ The numbers in a page's sentence are computed here again, from rows, without the
 
 import ast
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from deltalake import write_deltalake
 from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
@@ -17,6 +19,7 @@ from pages.ui.navigation import ENTRIES
 from tests.support.apps import HELD_OUT, NAMES, VEHICLES, Open, answer, percent, shown, tiles
 from tests.support.paths import REPOSITORY
 from tests.support.scalars import mean, number
+from tests.support.tiny_lake import RUN_ID
 
 
 def test_the_app_also_runs_as_a_plain_script(tiny_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +183,21 @@ def test_runs_lists_every_published_run(tiny_lake: str, rows: pl.DataFrame, open
     assert app.dataframe[0].value["run_id"].to_list() == [Lake(tiny_lake).run().run_id]
 
 
+def test_the_newest_runs_that_were_published_by_force_are_warned_of(lake_copy: Path, open_page: Open) -> None:
+    run = pl.read_delta(str(lake_copy / "runs"))
+    forced = [
+        run.with_columns(
+            pl.lit(f"2026010{day}-000000-bbbbbb").alias("run_id"),
+            pl.col("published_at") + pl.duration(days=day),
+            pl.lit(f"reason {day}").alias("forced"),
+        )
+        for day in range(2, 6)
+    ]
+    write_deltalake(lake_copy / "runs", pl.concat(forced), mode="append")
+    warned = [warning.value for warning in open_page(str(lake_copy), "runs", run=RUN_ID).warning]
+    assert warned == [f"Run 2026010{day}-000000-bbbbbb was published by force: reason {day}" for day in (5, 4, 3)]
+
+
 # --- honesty: in-sample losses are marked, groups are what the classes say
 
 
@@ -213,8 +231,8 @@ def test_the_samples_table_says_of_each_row_whether_it_is_out_of_sample(
 ) -> None:
     table = open_page(tiny_lake, "samples").dataframe[0].value
     trained = set(rows.filter(pl.col("split") == "train")["sample_id"])
-    said = zip(table["sample_id"], table["out_of_sample"], strict=True)
-    assert all(out_of_sample == (sample not in trained) for sample, out_of_sample in said)
+    said = list(zip(table["sample_id"], table["out_of_sample"], strict=True))
+    assert said and all(out_of_sample == (sample not in trained) for sample, out_of_sample in said)
 
 
 def test_the_loss_of_an_unlabeled_sample_is_called_expected(
@@ -222,8 +240,9 @@ def test_the_loss_of_an_unlabeled_sample_is_called_expected(
 ) -> None:
     app = open_page(tiny_lake, "population_map", f="label.null")
     withheld = rows.filter(pl.col("label").is_null())
-    assert {tile["sample_id"] for tile in tiles(app)} <= set(withheld["sample_id"])
-    assert all(tile["second"].startswith("expected loss ") for tile in tiles(app))
+    found = tiles(app)
+    assert found and {tile["sample_id"] for tile in found} <= set(withheld["sample_id"])
+    assert all(tile["second"].startswith("expected loss ") for tile in found)
 
 
 def test_a_ship_is_a_vehicle_on_the_map(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import polars as pl
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from lake.filters import MAX_CLAUSES, Filters
@@ -125,8 +126,18 @@ def test_what_the_address_asks_for_in_vain_is_said_in_one_sentence(
     query: dict[str, str], message: str, tiny_lake: str, open_page: Open
 ) -> None:
     app = open_page(tiny_lake, "samples", **query)
-    assert not app.exception
+    assert not app.exception and not app.error
     assert [toast.value for toast in app.toast][-1].endswith(message)
+
+
+@pytest.mark.parametrize(("narrowed", "opens"), [("", True), ("label.is.cat;split.is.test", False)])
+def test_a_selected_row_opens_its_sample_unless_filters_leave_fewer_rows(
+    narrowed: str, opens: bool, tiny_lake: str, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(st, "dataframe", lambda *_, **__: {"selection": {"rows": [59]}})
+    app = open_page(tiny_lake, "samples", sort="sample_id", f=narrowed)
+    assert not app.exception and not app.error
+    assert ("**Sample 59** · " in shown(app)) == opens
 
 
 # --- histograms and losses by two columns
@@ -179,7 +190,7 @@ def test_the_two_columns_of_the_losses_change_places_when_one_is_chosen_twice(ti
 
 def test_losses_of_filters_that_no_held_out_sample_passes_are_a_sentence(tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "samples", pivot="label,predicted", f="split.is.train")
-    assert not app.exception
+    assert not app.exception and not app.error
     assert "No labelled held-out sample passes the filters" in app.info[0].value
 
 
@@ -236,7 +247,7 @@ def test_a_view_that_names_what_the_run_lacks_opens_with_the_rest(lake_copy: Pat
     save_view(run, View("old", "Ada", "", "label.is.cat;gone.is.1", "label,gone,loss", "-gone,-loss", "label,gone"))
     app = open_page(str(lake_copy), "samples")
     follow(app, *view_links(app).values())
-    assert not app.exception
+    assert not app.exception and not app.error
     assert columns(app) == ["label", "loss"]
     assert dict(app.query_params) == {"run": run.run_id, "f": "label.is.cat", "columns": "label,loss", "sort": "-loss"}
     said = [toast.value for toast in app.toast]
@@ -246,7 +257,7 @@ def test_a_view_that_names_what_the_run_lacks_opens_with_the_rest(lake_copy: Pat
 
 def test_a_hostile_name_and_note_of_a_view_are_shown_as_text(lake_copy: Path, open_page: Open) -> None:
     app = save(open_page(str(lake_copy), "samples"), HOSTILE, person=HOSTILE, note=HOSTILE)
-    assert not app.exception
+    assert not app.exception and not app.error
     (label,) = view_links(app)
     said = [label.removeprefix("**").removesuffix("**"), *(c.value for c in app.caption if "onerror" in c.value)]
     assert len(said) == 2

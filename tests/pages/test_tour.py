@@ -64,6 +64,22 @@ def test_the_confusion_is_counted_and_carries_the_test_of_its_finding(
     assert "found again on the half of the samples that was held back" in told[2].proof
 
 
+@pytest.mark.parametrize(
+    ("ships", "words"), [(1, "more than any other class"), (0, "as many as another class")], ids=["one more", "equal"]
+)
+def test_a_confusion_is_the_most_frequent_unless_another_class_is_called_as_often(
+    ships: int, words: str, tiny_lake: str
+) -> None:
+    run = Lake(tiny_lake).run()
+    samples = queries.scan_samples(run).collect()
+    wrong = samples.filter(HELD_OUT, label="cat", correct=False)["sample_id"]
+    half = (len(wrong) - 1) // 2
+    called = dict(zip(wrong, ["ship"] * (half + ships) + ["truck"] * half + ["dog"] * len(wrong), strict=False))
+    predicted = pl.col("sample_id").replace_strict(called, default=pl.col("predicted")).alias("predicted")
+    (claim,) = (c for c in find_claims(run, samples.lazy().with_columns(predicted)) if c.page == "confusion")
+    assert claim.sentence.endswith(f" are called ship: {half + ships}, {words}.")
+
+
 def test_a_light_background_is_named_where_a_group_has_one_and_denied_where_none_has(
     tiny_lake: str, told: list[Claim], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +122,7 @@ def test_each_step_is_told_on_its_page_and_leads_on(
 ) -> None:
     claim = told[step - 1]
     app = open_page(tiny_lake, claim.page, tour=str(step), **claim.query)
-    assert not app.exception
+    assert not app.exception and not app.error
     assert f"**{step} of 6 · {claim.title}.**" in shown(app)
     links = [link.proto.label for link in app.get("page_link")]
     assert ("Back" in links) == (step > 1)
@@ -117,7 +133,7 @@ def test_each_step_is_told_on_its_page_and_leads_on(
 @pytest.mark.parametrize("asked", ["0", "7", "-1", "x", "²", "1" * 400, "1.0", "<b>", "3"])
 def test_a_step_that_the_page_does_not_tell_is_not_shown(asked: str, tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "samples", tour=asked)
-    assert not app.exception
+    assert not app.exception and not app.error
     assert " of 6 ·" not in shown(app)
 
 

@@ -1,5 +1,6 @@
 """The server reads the latest run before anybody asks, follows later ones, and survives a lake it cannot read."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 import streamlit as st
+from streamlit import logger
 
 from lake.store import Lake
 from pages.sentences import separation
@@ -83,6 +85,22 @@ def test_a_lake_that_cannot_be_read_is_counted_and_the_server_goes_on(
 
     serve_for_a_while(lake.root, twice, monkeypatch)
     assert Lake(lake.root).runs().height == 1
+
+
+def test_an_error_that_nobody_foresaw_is_counted_and_its_traceback_is_in_the_log(
+    tiny_lake: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(root: str) -> None:
+        raise ZeroDivisionError(root)
+
+    def counted() -> float:
+        return telemetry.REGISTRY.get_sample_value("latentlake_errors_total", {"kind": "ZeroDivisionError"}) or 0.0
+
+    before = counted()
+    monkeypatch.setattr(data, "read_latest", fail)
+    monkeypatch.setattr(logger.get_logger("latentlake"), "handlers", [caplog.handler])
+    serve_for_a_while(tiny_lake, lambda: counted() > before, monkeypatch)
+    assert re.search("Unforeseen error [0-9a-f]{8}\nTraceback .*ZeroDivisionError: ", caplog.text, re.DOTALL)
 
 
 def test_ctrl_c_during_a_query_leaves_it_to_the_server_to_stop(tiny_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:

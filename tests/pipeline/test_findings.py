@@ -10,10 +10,10 @@ import pytest
 from lake.filters import Filters
 from lake.queries import HELD_OUT
 from pipeline import describe, findings
-from pipeline.groups import all_groups
+from pipeline.groups import Group, all_groups
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.statements import Density
+from pipeline.statements import Density, to_row
 from pipeline.triage import HIGH_LOSS
 from tests.support.drawn import tiny_settings
 from tests.support.random_samples import make_samples
@@ -280,6 +280,17 @@ def test_how_many_more_images_would_make_the_vote_around_the_hard_ones_even() ->
         "near_other": 5,
     }
     assert Density(near.filter(near_label="cat"), 10.0).more_images(members)["more_images"] is None
+    even = near.filter(sample_id=1)
+    assert Density(even, 10.0).more_images(members)["more_images"] is None
+
+
+def test_what_to_do_about_two_equal_samples_is_to_label_one_and_to_review_both_if_one_label_is_doubtful() -> None:
+    two = pl.DataFrame({"sample_id": [1, 2], "split": "test", "label": "cat", "predicted": "dog", "correct": False})
+    two = two.with_columns(loss=pl.lit(3.0), expected_loss=pl.lit(1.0), reason=pl.Series(["doubtful label", "unsure"]))
+    unlabeled, labelled = (Group(kind, "cats", np.arange(2)) for kind in ("unlabeled", "class"))
+    assert to_row(unlabeled, two, "expected_loss", nowhere(two))["more_images"] == 1
+    said = to_row(labelled, two, "loss", nowhere(two))["action"]
+    assert said == "Review the hard ones, those of highest loss first."
 
 
 def test_a_planted_light_background_is_named_there_and_nowhere_else(settings: Settings) -> None:
