@@ -41,7 +41,10 @@ def test_every_shared_sample_is_fixed_broken_right_or_wrong(changed_lake: str, b
 def test_the_difference_of_two_matrices_is_that_of_their_shares(changed_lake: str, both: pl.DataFrame) -> None:
     frames = [queries.scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER)]
     totals = dict(both["label"].value_counts().iter_rows())
-    for row in queries.confusion_difference(*frames).collect().iter_rows(named=True):
+    found = queries.confusion_difference(*frames).collect()
+    pairs = both.select("label", "predicted"), both.select("label", predicted="predicted_before")
+    assert set(found.select("label", "predicted").iter_rows()) == set(pl.concat(pairs).iter_rows())
+    for row in found.iter_rows(named=True):
         of = both.filter(label=row["label"])
         now, before = (len(of.filter(pl.col(c) == row["predicted"])) for c in ("predicted", "predicted_before"))
         assert (row["n"], row["n_before"]) == (now, before)
@@ -57,6 +60,7 @@ def test_mcnemar_is_the_binomial_test_of_the_changed() -> None:
 def test_calibration_by_class_is_confidence_less_the_share_right(tiny_lake: str, rows: pl.DataFrame) -> None:
     held_out = rows.filter(HELD_OUT)
     found = queries.class_calibration(queries.scan_samples(Lake(tiny_lake).run()).filter(queries.HELD_OUT)).collect()
+    assert set(found["predicted"]) == set(held_out["predicted"])
     for row in found.iter_rows(named=True):
         part = held_out.filter(predicted=row["predicted"])
         assert (row["n"], row["hits"]) == (len(part), part["correct"].sum())
@@ -90,7 +94,7 @@ def test_the_runs_are_drawn_and_listed_with_their_accuracy_in_percent(changed_la
 def test_the_matrix_can_show_the_difference_to_another_run(changed_lake: str, open_page: Open) -> None:
     app = open_page(changed_lake, "confusion")
     app.button_group[0].set_value("difference").run()
-    assert not app.exception
+    assert not app.exception and not app.error
     assert app.selectbox(key="matrix-run").options == [EARLIER]
 
 

@@ -245,13 +245,15 @@ def test_headings_are_in_order_and_charts_have_words_beside_them(report: str) ->
     figures = re.findall(r"<figure>(.*?)</figure>", report, re.DOTALL)
     assert len(figures) == 2
     assert all('role="img" aria-label="' in figure and "<figcaption>" in figure for figure in figures)
-    assert all('alt="' in image for image in re.findall(r"<img [^>]*>", report))
+    images = re.findall(r"<img [^>]*>", report)
+    assert images and all('alt="' in image for image in images)
 
 
 def test_ids_are_unique_across_charts(report: str) -> None:
     ids = re.findall(r' id="([^"]*)"', report)
     assert len(ids) == len(set(ids))
-    assert set(re.findall(r"url\(#([^)]*)\)", report)) <= set(ids)
+    used = set(re.findall(r"url\(#([^)]*)\)", report))
+    assert used and used <= set(ids)
 
 
 def test_of_more_findings_than_fit_the_worst_are_cards_and_the_rest_are_rows(tmp_path: Path) -> None:
