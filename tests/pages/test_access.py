@@ -16,8 +16,9 @@ from starlette.websockets import WebSocket
 from streamlit.runtime.secrets import secrets_singleton
 
 from lake.errors import UsageError
-from pages.ui import guard, hosts
+from pages.ui import guard
 from pages.ui.access import access, find_visitor, list_hosts, login
+from pages.ui.hosts import UNNAMED, HostNames
 from pages.ui.words import WORD_JOINER
 from tests.support.apps import Open, shown
 from tests.support.browser import knock, request, serve
@@ -177,6 +178,7 @@ def test_a_provider_that_lacks_a_key_stops_the_start_with_its_name(configure: Co
         ("ALLOWED_USERS", "ada", "LATENTLAKE_ALLOWED_USERS cannot be used: ada is neither an e-mail nor an @domain."),
         ("ALLOWED_USERS", "@", "@ is neither"),
         ("ALLOWED_HOSTS", "a.*.org", "a.*.org is neither a host name nor *.domain"),
+        ("ALLOWED_HOSTS", "*example.net", "*example.net is neither a host name nor *.domain"),
         ("READ_ONLY", "perhaps", "LATENTLAKE_READ_ONLY cannot be used: "),
         ("METRICS_TOKEN", "short", "LATENTLAKE_METRICS_TOKEN cannot be used: at least 16 characters are needed."),
     ],
@@ -201,7 +203,8 @@ def test_a_route_that_is_added_later_is_behind_the_login_without_being_told(conf
     client = TestClient(Starlette(routes=[later], middleware=[Middleware(guard.Guard)]))
     assert client.get("/later").text == "rows of the lake"
     configure(WORKING)
-    assert client.get("/later").status_code == 401
+    refused = client.get("/later")
+    assert (refused.status_code, refused.headers["Cache-Control"]) == (401, "no-store")
     assert client.get("/healthz").status_code == 404, "nobody serves it here, and the guard lets it through"
     configure(WORKING | {"cookie_secret": ""})
     assert client.get("/later").status_code == 503
@@ -301,7 +304,23 @@ def test_an_unknown_host_is_told_which_setting_takes_its_name(host: str, named: 
 )
 def test_nothing_that_is_no_host_name_is_sent_back(host: str) -> None:
     answer = ask_as(host)
-    assert answer.status_code == 400 and answer.text == hosts.UNNAMED
+    assert answer.status_code == 400 and answer.text == UNNAMED
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("a.example.net", 200), ("a.b.example.net:8501", 200), ("example.net", 400), ("evilexample.net", 400)],
+)
+def test_a_star_stands_for_the_names_below_a_domain_and_for_no_other(host: str, status: int) -> None:
+    assert ask_as(host, hosts=("*.example.net",)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("asker", "status"),
+    [("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("::ffff:192.0.2.2", 400), ("nobody", 400)],
+)
+def test_this_machine_asks_for_itself_by_either_kind_of_address(asker: str, status: int) -> None:
+    assert ask_as("localhost", asker=asker).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -320,7 +339,7 @@ def test_nothing_that_is_no_host_name_is_sent_back(host: str) -> None:
 def test_a_websocket_is_for_pages_of_the_app_under_the_host_they_have(
     origin: str, host: str, answered: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = TestClient(hosts.HostNames(say_host, hosts=("lake.example.org", "127.0.0.1")))
+    client = TestClient(HostNames(say_host, hosts=("lake.example.org", "127.0.0.1")))
     connecting = client.websocket_connect("/", headers={"Origin": origin, "Host": host})
     if answered:
         with connecting as websocket:
@@ -331,9 +350,9 @@ def test_a_websocket_is_for_pages_of_the_app_under_the_host_they_have(
     assert refused.value.status_code == 403 and "LATENTLAKE_ALLOWED_HOSTS" in caplog.text
 
 
-def ask_as(host: str) -> Any:
-    """What a client gets that asks for a host nobody named."""
-    client = TestClient(hosts.HostNames(PlainTextResponse("the lake"), hosts=("lake.example.org",)))
+def ask_as(host: str, *, hosts: tuple[str, ...] = ("lake.example.org",), asker: str = "testclient") -> Any:
+    """What a client gets that asks for a host."""
+    client = TestClient(HostNames(PlainTextResponse("the lake"), hosts=hosts), client=(asker, 50000))
     return client.get("/", headers={b"Host": host.encode()})
 
 

@@ -63,10 +63,12 @@ def test_the_process_is_alive_whatever_the_lake_is(ask: Ask, empty_lake: str) ->
 
 def test_ready_names_the_latest_run_and_its_age(ask: Ask, tiny_lake: str) -> None:
     published = Lake(tiny_lake).run().facts["published_at"]
-    said = ask(tiny_lake).get("/readyz").json()
+    answer = ask(tiny_lake).get("/readyz")
+    said = answer.json()
     age = (dt.datetime.now(dt.UTC) - published).total_seconds() / 3600
     assert (said["run_id"], dt.datetime.fromisoformat(said["published_at"])) == (RUN_ID, published)
     assert said["age_hours"] == pytest.approx(age, abs=0.01)
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_an_empty_lake_is_not_ready(ask: Ask, empty_lake: str) -> None:
