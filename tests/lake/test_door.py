@@ -59,7 +59,7 @@ def test_a_lake_is_read_and_written_below_a_folder_of_any_name(built: str, tmp_p
         lake.reject(facts_of(run_id), "accuracy fell", MEASURED)
     again = Lake(lake.root)
     assert scan_reviews(again, DATA).collect().height == 1
-    assert set(again.rejected()["run_id"]) == {FIRST, SECOND}
+    assert again.rejected()["run_id"].to_list() == [SECOND, FIRST], "the newest first"
 
 
 def test_a_run_is_published_verified_and_collected_below_a_folder_of_any_name(

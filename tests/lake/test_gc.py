@@ -10,7 +10,7 @@ from unittest.mock import ANY
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable, PostCommitHookProperties
+from deltalake import DeltaTable, Field, PostCommitHookProperties
 from filelock import FileLock
 
 import lake.gc as gc
@@ -24,7 +24,7 @@ from tests.support.commands import latentlake
 from tests.support.paths import REPOSITORY
 from tests.support.raw_tables import folder_of, write_raw
 from tests.support.tiny_lake import build_tiny_lake, stage_all, tiny_tables
-from tests.support.two_runs import SAMPLES, SECOND, contents, facts_of, run_ids
+from tests.support.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 
 OTHER, OLD, MIDDLE, NEW = (f"20260101-00000{i}-aaaaaa" for i in range(4))
 DAYS = {OTHER: 50, OLD: 40, MIDDLE: 20, NEW: 0}
@@ -160,6 +160,24 @@ def test_what_a_crashed_refresh_left_goes(
     stage_all(four, tables)
     four.publish(facts_of(SECOND))
     assert four.run().verify()
+
+
+def test_the_rows_of_a_refused_run_stay_for_as_many_days_as_a_run_does(staged_lake: Lake) -> None:
+    measured = {"before_run_id": FIRST, "test_accuracy": 0.5, "accuracy_before": 0.6}
+    staged_lake.reject(facts_of(SECOND), "accuracy fell", measured)
+    assert _collect(staged_lake, Retention(runs=30, days=30, hours=0), dry_run=True).orphans == []
+    assert _collect(staged_lake, Retention(runs=30, days=0, hours=0), dry_run=True).orphans == [SECOND]
+
+
+def test_a_run_is_not_read_at_a_version_with_columns_that_a_later_one_brought(four: Lake) -> None:
+    kept, doomed = four.runs().filter(run_id=MIDDLE), {"training": [OLD]}
+    pinned, newest = (
+        next(table["version"] for table in four.run(run_id).facts["tables"] if table["name"] == "training")
+        for run_id in (MIDDLE, NEW)
+    )
+    assert gc._renewed_pins(four, kept, doomed)[MIDDLE]["training"] == newest > pinned
+    four.open("training").alter.add_columns(Field("later", "double"))
+    assert gc._renewed_pins(four, kept, doomed)[MIDDLE]["training"] == pinned
 
 
 def test_a_file_that_a_crash_left_out_of_the_log_goes_when_the_hours_are_over(four: Lake) -> None:

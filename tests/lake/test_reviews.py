@@ -74,12 +74,14 @@ def test_sets_are_saved_under_a_name_grow_and_are_taken_back(tmp_path: Path, tin
         return dict(found.iter_rows())
 
     save_set(run, " white cats ", [9, 3, 5], "Ada")
-    save_set(run, "boats", [3], "Bob")
+    save_set(run, "white cats 2", [3], "Bob")
     save_set(run, "white cats", [5, 1], "Bob")
-    assert sets() == {"white cats": [9, 3, 5, 1], "boats": [3]}
-    assert list(sets()) == ["white cats", "boats"], "the newest first"
+    assert sets() == {"white cats": [9, 3, 5, 1], "white cats 2": [3]}
+    assert list(sets()) == ["white cats", "white cats 2"], "the newest first"
     drop_set(run, "white cats", "Ada")
-    assert sets() == {"boats": [3]}
+    assert sets() == {"white cats 2": [3]}
+    save_set(run, "x" * 100, [7], "Ada")
+    assert list(sets()) == ["x" * 80, "white cats 2"]
     assert latest(scan_reviews(run.lake, run.dataset_id)).collect().is_empty()
 
 
