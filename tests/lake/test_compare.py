@@ -68,6 +68,7 @@ def test_fixed_broken_and_still_wrong_are_counted_with_interval_and_test(
     low, high = changes.interval
     assert low < changes.difference < high
     assert f"{len(fixed)} were fixed and 3 newly broken, {len(wrong)} are still wrong" in changes.sentence()
+    assert f" points ({100 * low:+.1f} to {100 * high:+.1f}; McNemar's exact test, p" in changes.sentence()
 
 
 def test_equal_runs_have_nothing_fixed_broken_or_changed(runs: Runs) -> None:
@@ -117,7 +118,16 @@ def test_the_loss_of_each_class_is_compared_pair_by_pair(pairs: pl.DataFrame, by
     sure = found.filter(pl.col("adjusted_p") < 0.05)
     assert sure["value"].to_list() == ["cat"] and sure["change"][0] < 0
     assert "The loss fell for 1 and rose for 0 of 4 classes" in compare.say_loss_changes(found, "classes")
-    assert "most for cat" in compare.say_loss_changes(found, "classes")
+    change, low, high = sure.select("change", "low", "high").row(0)
+    assert f"most for cat: {change:+.3f} nats ({low:+.3f} to {high:+.3f}) over" in compare.say_loss_changes(
+        found, "classes"
+    )
+
+
+def test_the_largest_change_of_a_loss_comes_first_whether_it_rose_or_fell() -> None:
+    part = pl.DataFrame({"group": ["a", "b", "c"], "loss": [0.0, 2.0, 1.5], "loss_before": [2.0, 1.0, 1.0]})
+    frame = pl.concat([part, part]).with_columns(change=pl.lit("right"))
+    assert compare.loss_changes(frame, "group")["value"].to_list() == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("by", ["label", "cluster_kmeans"])
@@ -218,3 +228,6 @@ def test_the_seconds_of_every_stage_stand_beside_each_other(runs: Runs) -> None:
     assert rows["train"]["ratio"] == pytest.approx(10)
     assert all(row["ratio"] == pytest.approx(1) for stage, row in rows.items() if stage != "train")
     assert "most changed train, from 2.0 to 20.0 s" in compare.say_stage_times(found)
+    faster = pl.DataFrame({"stage": ["score", "train"], "seconds": [6.0, 2.0], "seconds_before": [5.0, 20.0]})
+    said = compare.say_stage_times(faster.with_columns(ratio=pl.col("seconds") / pl.col("seconds_before")))
+    assert said.endswith("; most changed train, from 20.0 to 2.0 s.")

@@ -67,6 +67,13 @@ def test_a_light_background_is_said_with_its_numbers() -> None:
     assert text == f"clearly light background (median L* {here:.0f}, group 3 {others:.0f})"
 
 
+def test_numbers_below_nothing_are_said_without_an_exponent() -> None:
+    row = {"property": "shade", "delta": -0.4, "here": -123.4, "others": -0.123}
+    assert to_clause(row) == (
+        "somewhat objects darker than their background (median difference of L* -123, others -0.12)"
+    )
+
+
 @pytest.mark.parametrize("name", HUES)
 def test_every_hue_is_named_where_planted_and_no_other(name: str) -> None:
     frame = make_properties(5)

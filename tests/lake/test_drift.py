@@ -17,6 +17,7 @@ from tests.support.random_samples import make_properties
 from tests.support.scalars import number
 from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all, tiny_tables
+from tests.support.two_runs import SAMPLES
 
 LATER = "20260102-000000-bbbbbb"
 NO_SPACES = drift._adjusted([])
@@ -53,7 +54,8 @@ def test_a_planted_drift_of_one_property_is_named_and_no_other(name: str) -> Non
         said.startswith("New: ")
         and f"{number(shifted[name].filter(pl.Series(first_part(frame))).median()):.0f}, old" in said
     )
-    assert "n 400 and 800, Mann-Whitney, adjusted p < .001." in said
+    low, high = found.drifted().select("low", "high").row(0)
+    assert f" ({low:+.2f} to {high:+.2f}), n 400 and 800, Mann-Whitney, adjusted p < .001." in said
     assert not rest
 
 
@@ -121,6 +123,16 @@ def test_points_that_are_shifted_or_only_wider_spread_are_told_apart(change: str
     assert number(found["value"]) > number(found["chance"])
 
 
+def test_the_smallest_p_of_whole_spaces_is_said() -> None:
+    row = {"others": "other held-out samples", "space": drift.EMBEDDINGS, "n": 40, "n_others": 200, "chance": 0.02}
+    spaces = drift._adjusted([row | {"set": name, "value": 0.01, "p": p} for name, p in (("test", 0.09), ("train", 0.8))])
+    nothing = Drift(property_drift(make_properties(11), [], [], []), spaces)
+    assert nothing.sentences() == [
+        drift.NOTHING_TESTED,
+        "0 of 2 tests of embeddings as a whole find drift (energy distance, permutation test, smallest adjusted p .18).",
+    ]
+
+
 # --- runs and splits of a lake
 
 
@@ -166,6 +178,15 @@ def test_images_that_both_datasets_have_are_no_new_ones(tmp_path: Path) -> None:
     said = drift.run_drift(lake.run(LATER), earlier)
     assert isinstance(said, str)
     assert said.startswith("0 of 240 images are not in the data of 20260101-000000-aaaaaa (240 images), too few")
+
+
+def test_few_earlier_images_are_too_few_however_many_are_new(
+    tiny_lake: str, built: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift, "AT_LEAST", SAMPLES + 1)
+    said = drift.run_drift(Lake(tiny_lake).run(), Lake(built).run())
+    assert isinstance(said, str)
+    assert f"of 240 images are not in the data of {RUN_ID} ({SAMPLES} images), too few" in said
 
 
 def test_splits_drawn_at_random_have_not_drifted(tiny_lake: str, rows: pl.DataFrame) -> None:

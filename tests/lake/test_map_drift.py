@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial import procrustes
 
 from lake import map_drift, queries
-from lake.map_drift import class_moves, measure_moves, say_moves
+from lake.map_drift import Alignment, class_moves, measure_moves, say_moves
 from lake.store import Lake
 from tests.support.changed_run import EARLIER, LATER, SCALE, TRUCKS_MOVED, TURN
 
@@ -66,6 +66,21 @@ def test_a_class_that_moved_is_named_and_no_other() -> None:
     assert max(value for name, value in moved.items() if name != "ship") < 0.01
     assert "1 of 4 classes" in say_moves(classes) and "the farthest, ship" in say_moves(classes)
     assert set(moves.sort("moved", descending=True).head(150)["label"]) == {"ship"}
+
+
+def test_a_class_has_moved_where_the_whole_interval_is_beyond_a_tenth_of_the_radius() -> None:
+    classes = pl.DataFrame(
+        {"label": ["ship", "cat"], "n": [1200, 40], "moved": [0.3, 0.12], "low": [0.25, 0.08], "high": [0.35, 0.16]}
+    )
+    assert say_moves(classes) == (
+        "The centres of 1 of 2 classes moved by more than 10% of the map's radius; the farthest, ship, by 30.0% "
+        "(25.0 to 35.0; n 1,200)."
+    )
+
+
+def test_a_map_that_gives_less_than_nothing_of_another_gives_0_of_it() -> None:
+    said = Alignment(degrees=0, mirrored=False, scale=1, radius=1, explained=-0.2).sentence()
+    assert "then it gives 0% of where samples lie: the two are different drawings" in said
 
 
 def test_unrelated_maps_are_called_different_drawings() -> None:

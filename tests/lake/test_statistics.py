@@ -8,6 +8,7 @@ from scipy.stats import false_discovery_control
 
 from lake.statistics import (
     RESAMPLED_AT_ONCE,
+    RESAMPLED_UP_TO,
     benjamini_hochberg,
     bootstrap_mean_interval,
     calibration_error,
@@ -45,6 +46,12 @@ def test_the_bootstrap_interval_is_that_of_one_resample_after_the_other(n: int) 
     values, rng = np.random.default_rng(4).gamma(0.5, 2, n), np.random.default_rng(0)
     means = [values[rng.integers(0, n, n)].mean() for _ in range(1000)]
     assert bootstrap_mean_interval(values) == tuple(np.quantile(means, [0.025, 0.975]))
+
+
+def test_the_interval_of_more_values_than_are_resampled_is_the_normal_one() -> None:
+    values = np.random.default_rng(3).gamma(0.5, 2, RESAMPLED_UP_TO + 1)
+    half = 1.96 * values.std() / math.sqrt(len(values))
+    assert bootstrap_mean_interval(values) == pytest.approx((values.mean() - half, values.mean() + half), abs=1e-5)
 
 
 def test_the_bootstrap_interval_is_the_same_every_time_and_seed_by_seed() -> None:

@@ -121,6 +121,15 @@ def test_a_number_is_cut_into_parts_of_as_many_held_out_samples(samples: pl.Data
     assert number(sizes.min()) > 0.9 * number(sizes.max())
 
 
+def test_a_value_at_a_cut_belongs_to_the_part_that_ends_there() -> None:
+    axis, values = Axis("a", (1.0, 2.0)), pl.DataFrame({"a": [0.5, 1.0, 1.5, 2.0, 2.5, None]})
+    keys = values.select(axis.key()).to_series().to_list()
+    assert keys == [0, 0, 1, 1, 2, None]
+    for key in set(keys):
+        left = Filters(clauses=(axis.clause(key),)).apply(values.lazy()).collect()
+        assert left.height == keys.count(key), axis.text(key)
+
+
 @pytest.mark.parametrize("column", ["label", "correct", "cluster_hdbscan", "loss", "object_hue", "bg_lightness"])
 def test_the_filter_of_a_cell_leaves_exactly_the_samples_it_counts(samples: pl.DataFrame, column: str) -> None:
     down, across = axis_of(samples, column), axis_of(samples, "predicted")

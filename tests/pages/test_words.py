@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from pages.report.markdown import to_html
-from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER, counted, mix_text, plain
+from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER, counted, mix_text, number, plain
 from tests.support.classes import ODD
 
 INVISIBLE = re.compile(f"[{WORD_JOINER}{ISOLATE}{ISOLATED}]")
@@ -40,6 +40,11 @@ def test_streamlits_own_marks_are_broken(name: str) -> None:
 def test_text_from_right_to_left_does_not_turn_the_sentence() -> None:
     assert plain("חתול") == f"{ISOLATE}חתול{ISOLATED}"
     assert ISOLATE not in plain("猫 and Ἑλληνικά")
+
+
+def test_numbers_have_three_digits_on_either_side_of_0() -> None:
+    said = {1234.6: "1,235", -1234.6: "-1,235", 999.6: "1e+03", 12.34: "12.3", -0.01234: "-0.0123"}
+    assert {value: number(value) for value in said} == said
 
 
 def test_one_is_not_plural() -> None:
