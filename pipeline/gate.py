@@ -5,6 +5,9 @@ from lake.errors import UserError
 from lake.store import Lake, Run
 from pipeline.settings import Settings
 
+ROUNDING = 1e-9
+"""What the difference of two shares may be off by: .93 - .91 is more than .02."""
+
 
 class Refused(UserError):
     """A run was computed and kept, but not published."""
@@ -28,7 +31,9 @@ def last_published(lake: Lake, dataset_id: str) -> Run | None:
 def find_reason(accuracy: float | None, before: Run | None, settings: Settings) -> str | None:
     """Why a run of that test accuracy (0 to 1) must not follow the one before; None where it may."""
     earlier = accuracy_of(before)
-    if accuracy is None or earlier is None or before is None or earlier - accuracy <= settings.max_accuracy_drop:
+    if accuracy is None or earlier is None or before is None:
+        return None
+    if earlier - accuracy <= settings.max_accuracy_drop + ROUNDING:
         return None
     return (
         f"the accuracy on test fell from {earlier:.1%} (run {before.run_id}) to {accuracy:.1%}, by more than "

@@ -158,7 +158,15 @@ def accuracies(monkeypatch: pytest.MonkeyPatch, before: float | None) -> None:
 
 @pytest.mark.parametrize(
     ("now", "before", "refused"),
-    [(0.90, 0.93, True), (0.92, 0.93, False), (0.95, 0.93, False), (None, 0.93, False), (0.9, None, False)],
+    [
+        (0.90, 0.93, True),
+        (0.9099, 0.93, True),
+        (0.91, 0.93, False),
+        (0.92, 0.93, False),
+        (0.95, 0.93, False),
+        (None, 0.93, False),
+        (0.9, None, False),
+    ],
 )
 def test_a_fall_beyond_the_limit_is_refused_and_nothing_else(
     tiny_lake: str, monkeypatch: pytest.MonkeyPatch, now: float | None, before: float | None, refused: bool
