@@ -10,6 +10,7 @@ from lake.store import Run
 from pages.ui import data
 from pages.ui.navigation import address, page
 from pages.ui.told import tell_errors
+from pages.ui.words import counted
 
 LOOK_AGAIN = dt.timedelta(minutes=1)
 STALE_DAYS = 7.0
@@ -53,4 +54,4 @@ def ago(age: dt.timedelta) -> str:
     hours = int(age.total_seconds() // 3600)
     if hours < 1:
         return "within the hour"
-    return f"{hours // 24} days ago" if hours >= 48 else f"{hours} hours ago"
+    return f"{counted(hours // 24, 'day') if hours >= 48 else counted(hours, 'hour')} ago"

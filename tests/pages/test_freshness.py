@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from lake.store import Lake
 from pages.ui import data
 from pages.ui.frame import name_runs
+from pages.ui.freshness import ago
 from tests.support.apps import Open
 from tests.support.changed_run import LATER
 from tests.support.raw_tables import read_raw, write_raw
@@ -33,6 +34,19 @@ def test_a_run_older_than_it_allows_is_called_so(
     write_raw(lake_copy / "runs", changed.cast(runs.schema))
     app = open_page(str(lake_copy))
     assert [warning.value for warning in app.warning] == ([OLD.format(days)] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        (dt.timedelta(minutes=59), "within the hour"),
+        (dt.timedelta(minutes=60), "1 hour ago"),
+        (dt.timedelta(hours=47, minutes=59), "47 hours ago"),
+        (dt.timedelta(hours=48), "2 days ago"),
+    ],
+)
+def test_an_age_is_said_in_hours_and_from_two_days_on_in_days(age: dt.timedelta, said: str) -> None:
+    assert ago(age) == said
 
 
 def test_the_footer_says_what_is_read(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:
