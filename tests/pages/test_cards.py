@@ -10,8 +10,9 @@ import pytest
 from scipy.stats import binomtest
 
 from lake.contracts import DATA_KINDS
-from lake.filters import Filters
+from lake.filters import Clause, Filters
 from lake.store import Lake
+from pages.sentences.findings import hardest
 from tests.support.apps import HELD_OUT, Open, galleries, percent, shown, tiles
 from tests.support.scalars import mean, number
 
@@ -44,9 +45,17 @@ def test_a_card_shows_its_hardest_samples_and_says_what_to_do(
 ) -> None:
     app = open_page(tiny_lake)
     first = Filters.from_text(findings[0]["filter"]).apply(rows.filter(HELD_OUT).lazy()).collect()
-    hardest = first.sort("loss", descending=True)["sample_id"].head(8).to_list()
-    assert [tile["sample_id"] for tile in tiles(app)[:8]] == hardest
+    highest = first.sort("loss", descending=True)["sample_id"].head(8).to_list()
+    assert [tile["sample_id"] for tile in tiles(app)[:8]] == highest
     assert "Do: Collect about 120 more cat images" in shown(app).replace("*", "")
+
+
+def test_the_hardest_of_unlabeled_samples_are_those_of_the_highest_expected_loss() -> None:
+    expected = [0.1, 0.9, 0.5, 2.0]
+    samples = pl.LazyFrame({"sample_id": range(4), "label": [None, None, None, "cat"], "expected_loss": expected})
+    of_unlabeled = {"filter": Filters(clauses=(Clause(column="label", op="null"),)).to_text()}
+    found = hardest(samples.with_columns(loss=pl.lit(None, pl.Float64)), of_unlabeled)
+    assert found["sample_id"].to_list() == [1, 2, 0]
 
 
 def test_links_of_a_card_carry_its_filter(tiny_lake: str, findings: list[dict[str, Any]], open_page: Open) -> None:

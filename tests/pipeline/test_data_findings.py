@@ -10,6 +10,7 @@ from lake.queries import HELD_OUT
 from pipeline.data_findings import find_in_data
 from pipeline.progress import Progress
 from pipeline.settings import Settings
+from pipeline.statements import two_digits
 from tests.support.drawn import tiny_settings
 from tests.support.random_samples import make_samples
 from tests.support.scalars import number
@@ -120,6 +121,8 @@ def test_a_split_that_lies_elsewhere_is_a_domain_gap(settings: Settings, shifted
     (row,) = found.filter(name=f"{shifted.capitalize()} images differ from test images").iter_rows(named=True)
     assert (row["kind"], row["confirmed"]) == ("domain gap", True)
     assert 1.2 < row["lift_low"] < row["lift"] < row["lift_high"] < 1.6
+    hardest = samples.filter(split=shifted).sort(pl.coalesce("loss", "expected_loss"), descending=True)
+    assert row["example_ids"] == hardest["sample_id"].head(len(row["example_ids"])).to_list()
 
 
 def test_training_images_of_another_contrast_are_a_domain_gap(settings: Settings) -> None:
@@ -145,4 +148,6 @@ def test_a_kind_of_image_left_out_of_training_is_under_represented(settings: Set
         assert row["population"] == held_out and row["lift"] == pytest.approx(row["n"] / held_out * trained / there)
         counted = f"{row['n']:,} of the {held_out:,} held-out images but only {there:,} of the {trained:,} training"
         assert counted in row["sentence"]
+        missing = row["n"] * trained / held_out - there
+        assert row["action"] == f"Add about {two_digits(missing):,} such images to the training data."
     assert found.filter(pl.col("name").str.starts_with("Truck images with dark"))["confirmed"].any()

@@ -85,6 +85,14 @@ def test_evidence_is_counted_as_by_hand() -> None:
     assert found.filter(kind="ambiguous")["expected_precision"].null_count() == 2
 
 
+def test_of_the_ambiguous_the_most_even_comes_first_whichever_class_is_ahead() -> None:
+    p_NK = np.array([[0.65, 0.35], [0.52, 0.48], [0.55, 0.45], [0.49, 0.51]])
+    label, nobody = np.zeros(4, int), np.empty((4, 0), int)
+    evidence = Evidence(np.array([10, 20, 30, 40]), label, p_NK, nobody, label, np.arange(4))
+    found = find_label_issues(evidence, NO_DYNAMICS, ["a", "b"])
+    assert found.select("kind", "sample_id").rows() == [("ambiguous", i) for i in (40, 20, 30, 10)]
+
+
 def test_only_labels_the_model_was_not_trained_on_are_judged() -> None:
     run, samples = staged()
     evidence = gather_evidence(run, run.frames["neighbors"], TINY)
