@@ -1,5 +1,6 @@
 """`latentlake serve`: where it cannot listen it says so before it starts, and Ctrl+C is how it is stopped."""
 
+import errno
 import os
 import signal
 import socket
@@ -51,6 +52,18 @@ def test_a_port_in_use_is_told_with_what_to_do(tmp_path: Path, capsys: pytest.Ca
         with pytest.raises(UserError, match=rf"^Port {port} of {HERE} is in use: name another one with --port") as told:
             become_server(Asked(str(tmp_path), HERE, port))
     assert told.value.exit_code == 1 and capsys.readouterr().out == ""
+
+
+def test_a_port_that_is_kept_from_this_user_is_told_with_those_that_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(UserError, match=r"^Port 80 is kept from this user: name one from 1024 up") as told:
+        become_server(Asked(str(tmp_path), HERE, 80))
+    assert told.value.exit_code == 1
 
 
 def test_of_port_0_the_one_that_was_found_is_said_and_so_is_that_there_is_no_run(

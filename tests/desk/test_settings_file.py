@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -15,6 +16,7 @@ import latentlake
 from lake.errors import UsageError
 from lake.places import command, default_root
 from lake.user_caches import user_caches
+from pipeline import caches
 from pipeline.settings import Settings, load_settings
 from tests.support.paths import REPOSITORY
 
@@ -145,6 +147,15 @@ def test_an_empty_home_is_none(folder: Path, name: str, monkeypatch: pytest.Monk
     with pytest.raises(UsageError, match="no home folder is known for ~: write the whole path"):
         load_settings(lake=name)
     assert user_caches() is None
+
+
+def test_packages_get_caches_in_the_work_folder_but_for_those_that_somebody_named(tmp_path: Path) -> None:
+    named = {"HOME": "", "npm_config_cache": "mine"}
+    with mock.patch.dict(os.environ, named, clear=True):
+        caches.settle(tmp_path)
+        found = dict(os.environ)
+    places = {"XDG_CACHE_HOME": "", "NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib"}
+    assert found == named | {name: str(tmp_path / "cache" / place) for name, place in places.items()}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Crashes, damaged files, full and read-only disks, writers at the same time: one clear sentence, nothing lost."""
 
+import errno
 import os
 import shutil
 import signal
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from deltalake.exceptions import DeltaError
 
-from lake.damage import reading
+from lake.damage import explain_read, reading
+from lake.disks import find_reason
 from lake.errors import LakeError, RetryLater
 from lake.store import Lake
 from pipeline import cli
@@ -48,6 +51,40 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(f"mounting a small disk is not permitted here: {mounted.stderr.strip()}")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EACCES, "no permission to write in data/lake"),
+        (errno.EROFS, "the disk of data/lake is mounted read-only"),
+        (errno.ENOSPC, "no space left on the disk of data/lake"),
+        (errno.EDQUOT, "the quota of the disk of data/lake is used up"),
+        (errno.EIO, "the disk of data/lake fails"),
+        (errno.EMFILE, "too many files are open"),
+        (errno.EINVAL, None),
+    ],
+)
+def test_what_a_disk_refuses_is_said_whoever_was_refused(number: int, said: str | None) -> None:
+    told = os.strerror(number)
+    for error in (OSError(number, told), DeltaError(f"Generic LocalFileSystem error: {told} (os error {number})")):
+        assert find_reason(error, "data/lake") == said
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Generic S3 error: NoSuchBucket: The specified bucket does not exist",
+        "Generic S3 error: error sending request for url (http://127.0.0.1:1/lake)",
+        "The operation lacked the necessary privileges: AccessDenied",
+        "No suitable object store found for s4://lake",
+    ],
+)
+def test_a_lake_far_away_that_is_not_reached_is_not_called_damaged(told: str) -> None:
+    for root, is_far in {"s3://bucket/lake": True, "data/lake": False}.items():
+        sentence = explain_read(DeltaError(told), root)
+        assert sentence is not None
+        assert sentence.startswith(f"The lake {root} cannot be reached ({told}): check its address") == is_far
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.95])

@@ -63,6 +63,14 @@ def test_only_the_files_of_a_kind_that_were_used_last_are_kept(lake: Lake, folde
     assert {file.name for file in folder.iterdir()} == kept
 
 
+def test_a_file_that_was_used_again_is_kept_before_a_newer_one(run: Run, folder: Path) -> None:
+    runs = [Run(run.lake, run.facts | {"run_id": f"2026020{day}-000000-aaaaaa"}) for day in (1, 2, 3)]
+    for moment, one in enumerate(runs[:2]):
+        os.utime(reader_files.find_file(one, "bin", Path.touch), (moment, moment))
+    used = {reader_files.find_file(one, "bin", Path.touch) for one in (runs[0], runs[2])}
+    assert set(folder.iterdir()) == used
+
+
 def test_without_a_place_for_the_file_all_is_in_memory(
     run: Run, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
