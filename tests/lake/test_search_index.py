@@ -147,9 +147,10 @@ def test_damaged_bytes_are_named_in_one_sentence(built: bytes, damage: Any) -> N
         SearchIndex.read([damage(built)], (N, D))
 
 
-def test_an_index_of_other_vectors_is_refused(built: bytes) -> None:
+@pytest.mark.parametrize("shape", [(N + 1, D), (N, D + 1)])
+def test_an_index_of_other_vectors_is_refused(built: bytes, shape: tuple[int, int]) -> None:
     with pytest.raises(LakeError, match="not of the run's embeddings"):
-        SearchIndex.read([built], (N + 1, D))
+        SearchIndex.read([built], shape)
 
 
 # --- neighbours among what it proposes

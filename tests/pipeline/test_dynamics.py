@@ -1,10 +1,16 @@
 """Training dynamics against what a person computes from four logits."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from pipeline import publish
 from pipeline.dynamics import Dynamics
+from pipeline.settings import Settings
+from pipeline.workspace import Finished
+from tests.support.drawn import drawn_dataset
 
 RIGHT, WRONG = [2.0, 0.0, 1.0], [0.0, 2.0, 1.0]
 P_RIGHT, P_WRONG = (np.exp(row[0]) / np.exp(row).sum() for row in (RIGHT, WRONG))
@@ -40,6 +46,15 @@ def test_a_loaded_state_goes_on_as_if_never_interrupted() -> None:
         show(dynamics, [1, 0], [RIGHT, WRONG])
     assert second.frame(np.arange(2)).equals(whole.frame(np.arange(2)))
     assert first.frame(np.arange(2))["times_seen"].to_list() == [1, 1]
+
+
+def test_dynamics_of_samples_that_are_gone_are_not_published() -> None:
+    dataset = drawn_dataset(8)
+    dynamics = Dynamics(10)
+    show(dynamics, [*range(10)], [RIGHT] * 10)
+    kept = dynamics.frame(np.arange(10))
+    tables = publish._tables(dataset, {"kept": Finished("", Path(), {"dynamics": kept}, {})}, Settings())
+    assert len(kept) == 10 and tables["dynamics"]["sample_id"].to_list() == dataset.sample_id.tolist()
 
 
 def test_a_planted_wrong_label_has_the_smallest_margin() -> None:

@@ -91,6 +91,10 @@ def test_grey_of_floats_is_stretched() -> None:
     found = pixels(encode(Image.fromarray(ramp), "TIFF"))
     assert (found[0, 0] == 0).all() and (found[0, -1] == 255).all() and (np.diff(found[0, :, 0]) > 0).all()
     assert (pixels(encode(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "TIFF")) == 0).all()
+    without = ramp.copy()
+    without[5, :2] = np.inf, -np.inf
+    stretched = pixels(encode(Image.fromarray(without), "TIFF"))
+    assert (stretched[6] == found[6]).all() and (stretched[5, :2] == 102).all(), "of what is infinite 0 is taken"
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr"])
