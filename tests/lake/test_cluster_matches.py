@@ -35,8 +35,8 @@ def test_clusters_with_other_numbers_are_the_same_with_their_jaccard_index_and_i
     assert (first["n_before"], first["n_now"], first["n_both"], first["jaccard"]) == (100, 90, 90, 0.9)
     assert first["low"] < 0.9 < first["high"]
     assert say_matches(found) == (
-        "2 groups before and 2 now: 2 the same, 0 split, 0 merged, 0 born, 0 died. Of the same ones the least alike are "
-        "1 before and 7 now: they share 90% of their 100 samples (83% to 94%)."
+        "2 groups before and 2 now: 2 the same, 0 split, 0 merged, 0 born, 0 died. Of the same ones the least alike "
+        "are 1 before and 7 now: they share 90% of their 100 samples (83% to 94%)."
     )
 
 

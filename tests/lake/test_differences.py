@@ -68,7 +68,7 @@ def test_a_light_background_is_said_with_its_numbers() -> None:
 
 
 def test_numbers_below_nothing_are_said_without_an_exponent() -> None:
-    row = {"property": "shade", "delta": -0.4, "here": -123.4, "others": -0.123}
+    row: dict[str, float | str] = {"property": "shade", "delta": -0.4, "here": -123.4, "others": -0.123}
     assert to_clause(row) == (
         "somewhat objects darker than their background (median difference of L* -123, others -0.12)"
     )

@@ -125,11 +125,14 @@ def test_points_that_are_shifted_or_only_wider_spread_are_told_apart(change: str
 
 def test_the_smallest_p_of_whole_spaces_is_said() -> None:
     row = {"others": "other held-out samples", "space": drift.EMBEDDINGS, "n": 40, "n_others": 200, "chance": 0.02}
-    spaces = drift._adjusted([row | {"set": name, "value": 0.01, "p": p} for name, p in (("test", 0.09), ("train", 0.8))])
+    spaces = drift._adjusted(
+        [row | {"set": name, "value": 0.01, "p": p} for name, p in (("test", 0.09), ("train", 0.8))]
+    )
     nothing = Drift(property_drift(make_properties(11), [], [], []), spaces)
     assert nothing.sentences() == [
         drift.NOTHING_TESTED,
-        "0 of 2 tests of embeddings as a whole find drift (energy distance, permutation test, smallest adjusted p .18).",
+        "0 of 2 tests of embeddings as a whole find drift (energy distance, permutation test, smallest adjusted "
+        "p .18).",
     ]
 
 
