@@ -4,9 +4,10 @@
 
 import os
 
-from tests.support.surroundings import forget_theirs
+from tests.support.surroundings import end_in_order, forget_theirs
 
 THEIRS = forget_theirs(os.environ)
+end_in_order()
 
 import shutil
 from collections.abc import Iterator

@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.support.paths import REPOSITORY
 from tests.support.surroundings import forget_theirs
@@ -44,6 +47,29 @@ def test_it_is_forgotten_before_anything_that_reads_it_is_imported() -> None:
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.returncode, done.stderr.strip()) == (1, "")
+
+
+TERMINATED = """
+import os, signal, pytest
+from tests.support.surroundings import end_in_order
+end_in_order()
+
+@pytest.fixture
+def server():
+    yield
+    open("ended", "w").close()
+
+def test_one(server):
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_run_that_is_terminated_ends_what_it_has_started(tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text(TERMINATED)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_one.py"]
+    variables = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, (tmp_path / "ended").exists()) == (pytest.ExitCode.INTERRUPTED, True)
 
 
 def test_these_tests_have_forgotten_theirs() -> None:

@@ -1,9 +1,10 @@
-"""What a developer's shell says of colours, of widths and of a lake of theirs, which is no business of the tests.
+"""What surrounds the tests: variables of a developer's shell, and the signal that ends a run.
 
 Imports only the standard library: `tests/conftest.py` calls it before it imports what reads such variables.
 """
 
 import re
+import signal
 from collections.abc import MutableMapping
 
 THEIRS = re.compile(
@@ -12,6 +13,11 @@ THEIRS = re.compile(
     r"|FORCE_COLOR|NO_COLOR|CLICOLOR(_FORCE)?|PY_COLORS|PYTHON_COLORS|GITHUB_ACTIONS"  # typer colours there
     r"|COLUMNS|LINES|TERMINAL_WIDTH|TTY_COMPATIBLE|TTY_INTERACTIVE|_?TYPER_\w+"
 )
+
+
+def end_in_order() -> None:
+    """Let SIGTERM end a run as Ctrl+C does: fixtures end the servers that they have started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def forget_theirs(variables: MutableMapping[str, str]) -> list[str]:
