@@ -38,6 +38,13 @@ pytest_plugins = ["tests.support.tiers"]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Raises `UsageError` where somebody's settings would be those of the commands that the tests give."""
+    own = config.rootpath / "latentlake.toml"
+    if own.exists():
+        raise pytest.UsageError(f"{own} would be read by every command that is tested: move it away.")
+
+
 def pytest_report_header() -> str | None:
     return f"left out of the environment: {', '.join(THEIRS)}" if THEIRS else None
 

@@ -1,9 +1,11 @@
-"""What a developer's shell says does not change what the tests see."""
+"""What a developer's shell says does not change what the tests see, and a run that is ended ends what it has started."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -70,6 +72,13 @@ def test_a_run_that_is_terminated_ends_what_it_has_started(tmp_path: Path) -> No
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, check=False, timeout=60)
     assert (done.returncode, (tmp_path / "ended").exists()) == (pytest.ExitCode.INTERRUPTED, True)
+
+
+def test_settings_of_somebody_who_works_here_are_named_before_any_test(tmp_path: Path, pytestconfig: Any) -> None:
+    (tmp_path / "latentlake.toml").touch()
+    (conftest,) = (one for one in pytestconfig.pluginmanager.get_plugins() if getattr(one, "THEIRS", None) is not None)
+    with pytest.raises(pytest.UsageError, match=r"latentlake\.toml would be read by every command"):
+        conftest.pytest_configure(SimpleNamespace(rootpath=tmp_path))
 
 
 def test_these_tests_have_forgotten_theirs() -> None:
