@@ -1,4 +1,4 @@
-"""What a developer's shell says does not change what the tests see, and a run that is ended ends what it has started."""
+"""What a shell says does not change what the tests see, and a run that is ended ends what it has started."""
 
 import os
 import subprocess
