@@ -29,19 +29,8 @@ def fit_in_process(
 
     Raises `UserError` where that process ran out of memory or was ended from outside.
     """
-    with _unheard_interrupts():
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-c", RUN, fit_umap.__file__, *_places()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-    with process:
-        try:
-            answer, said = process.communicate(pickle.dumps(((components_NP, start_N2), options)))
-        finally:
-            process.kill()
-            process.wait()
+    with _running([sys.executable, "-P", "-c", RUN, fit_umap.__file__, *_places()]) as process:
+        answer, said = process.communicate(pickle.dumps(((components_NP, start_N2), options)))
     _check(process.returncode, said.decode(errors="replace").strip())
     found: NDArray[np.float32] = pickle.loads(answer)
     return found
@@ -52,11 +41,18 @@ def _places() -> list[str]:
 
 
 @contextmanager
-def _unheard_interrupts() -> Iterator[None]:
-    """A process that is started within does not hear Ctrl+C: the one that waits for it does, and ends it."""
+def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does not hear Ctrl+C: the one that waits for it does, and ends it, however soon that comes."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    pipe = subprocess.PIPE
     try:
-        yield
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                yield process
+            finally:
+                process.kill()
+                process.wait()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
