@@ -8,7 +8,7 @@ import pytest
 from lake.filters import Clause, Filters
 from lake.store import Lake
 from pages.ui.navigation import ENTRIES
-from tests.support.apps import NAMES, Open, answer, shown
+from tests.support.apps import NAMES, Open, answer, failures, shown
 from tests.support.tiny_lake import build_tiny_lake
 
 REFUSED = [
@@ -106,7 +106,7 @@ def test_a_filter_the_run_cannot_answer_is_refused_in_words(
     text: str, tiny_lake: str, rows: pl.DataFrame, open_page: Open
 ) -> None:
     app = open_page(tiny_lake, f=text)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert "filter was ignored" in app.toast[0].value
     assert [title.value for title in app.title] == ["Overview"]
     assert any(f"{len(rows)} of {len(rows)} samples" in m.value for m in app.sidebar.markdown)
@@ -116,7 +116,7 @@ def test_a_filter_the_run_cannot_answer_is_refused_in_words(
 @pytest.mark.parametrize("name", NAMES)
 def test_filters_that_nothing_passes_leave_every_page_standing(name: str, tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, name, f="loss.between.900,901")
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert len(app.title) == 1
 
 
@@ -126,7 +126,7 @@ def test_a_sample_number_nobody_has_is_answered_in_words(
     name: str, sample: str, tiny_lake: str, open_page: Open
 ) -> None:
     app = open_page(tiny_lake, name, sample=sample)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert [title.value for title in app.title] == [next(e.title for e in ENTRIES if e.name == name)]
 
 

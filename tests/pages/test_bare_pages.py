@@ -19,7 +19,7 @@ from pages.sentences.missing import COPIES, GROUPS, LOSS_MAPS, MAP, SIMILAR
 from pages.ui import data, map_offers
 from pipeline.cli import app as commands
 from pipeline.compare_command import summarise
-from tests.support.apps import NAMES, Open, answer, galleries, shown, tiles
+from tests.support.apps import NAMES, Open, answer, failures, galleries, shown, tiles
 from tests.support.bare_run import bare_tables, build_bare_lake
 from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all
@@ -72,7 +72,7 @@ def test_every_page_answers_in_a_sentence_and_draws_nothing_that_is_missing(
     root: str, kind: str, name: str, open_page: Open
 ) -> None:
     app = open_page(root, name)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert answer(app).endswith(".") and "nan" not in answer(app) and "None" not in answer(app)
     images, embeddings = KINDS[kind]
     assert all(tile["src"] if images else tile["src"] is None and tile["name"] for tile in tiles(app))
@@ -126,7 +126,7 @@ def test_the_tour_claims_only_what_the_run_can_show(lakes: dict[str, str], open_
         assert not any("Not measured" in claim.sentence for claim in claims)
         for step, claim in enumerate(claims, 1):
             app = open_page(root, claim.page, tour=str(step), **claim.query)
-            assert not app.exception and not app.error and f"{step} of {len(claims)}" in shown(app)
+            assert not failures(app) and f"{step} of {len(claims)}" in shown(app)
     assert pages["predictions alone"] == pages["images"] == ["samples", "confusion"]
     assert pages["embeddings"] == ["population_map", "population_map", "confusion", "similar"]
     assert pages["both"] == ["population_map", "population_map", "confusion", "clusters", "similar"]
@@ -178,7 +178,7 @@ def test_a_null_cluster_is_no_noise_where_nothing_was_clustered(lakes: dict[str,
 @pytest.mark.parametrize("part", ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"])
 def test_two_such_runs_are_compared_part_by_part(root: str, part: str, open_page: Open) -> None:
     app = open_page(root, "compare", part=part, against=RUN_ID)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert answer(app).startswith("## No measurable difference: of 40 samples")
     assert "0 of 0" not in shown(app)
 
@@ -192,7 +192,7 @@ def test_a_run_that_has_all_is_compared_with_one_that_has_not(tmp_path: Path, op
     lake.publish(run_facts(run_id=SECOND, dataset_id=dataset_id_of(SAMPLES, 0), samples=SAMPLES))
     for now, before in ((SECOND, RUN_ID), (RUN_ID, SECOND)):
         app = open_page(root, "compare", run=now, against=before, part="Groups")
-        assert not app.exception and not app.error and answer(app).startswith("## No measurable difference")
+        assert not failures(app) and answer(app).startswith("## No measurable difference")
         found = summarise(lake.run(now), lake.run(before))
         assert "map" not in found and found["clusters"] == {}
 
@@ -208,17 +208,15 @@ def test_a_map_that_showed_images_forgets_them_on_a_run_without(tmp_path: Path, 
         del app.query_params[name]
     app.run()
     state = app.session_state["map-state"]
-    assert (
-        not app.exception and not app.error and (state.show, state.size, state.color) == ("dots", "loss", "superclass")
-    )
+    assert not failures(app) and (state.show, state.size, state.color) == ("dots", "loss", "superclass")
 
 
 def test_an_address_for_what_the_run_lacks_is_refused_in_words(lakes: dict[str, str], open_page: Open) -> None:
     query = {"show": "images", "size": "contrast", "color": "bg_chroma"}
     app = open_page(lakes["embeddings"], "population_map", **query)
-    assert not app.exception and not app.error and "was ignored" in app.toast[0].value
+    assert not failures(app) and "was ignored" in app.toast[0].value
     app = open_page(lakes["predictions alone"], "samples", columns="label,contrast", sort="-x", pivot="label,contrast")
-    assert not app.exception and not app.error and "Left out, as this run has nothing like it" in app.toast[0].value
+    assert not failures(app) and "Left out, as this run has nothing like it" in app.toast[0].value
 
 
 def test_a_filter_by_an_empty_column_is_refused_in_words_and_leaves_every_sample(
@@ -242,7 +240,7 @@ def test_a_group_has_only_galleries_that_show_a_sample(lakes: dict[str, str], op
 def test_losses_by_two_columns_begin_with_columns_that_the_run_has(root: str, kind: str, open_page: Open) -> None:
     app = open_page(root, "samples")
     app.toggle(key="pivot-on").set_value(True).run()
-    assert not app.exception and not app.error
+    assert not failures(app)
     sides = [app.selectbox(key=f"pivot-{side}").value for side in ("down", "across")]
     assert sides == ["label", "bg_lightness" if KINDS[kind][0] else "confidence"]
 
@@ -250,7 +248,7 @@ def test_losses_by_two_columns_begin_with_columns_that_the_run_has(root: str, ki
 def test_a_deep_link_to_a_sample_opens_every_page(lakes: dict[str, str], open_page: Open) -> None:
     for name in NAMES:
         app = open_page(lakes["predictions alone"], name, sample="44", f="label.is.cat")
-        assert not app.exception and not app.error, name
+        assert not failures(app), name
 
 
 def test_the_report_names_what_is_missing_and_shows_no_broken_image(root: str, kind: str) -> None:

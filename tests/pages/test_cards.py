@@ -13,7 +13,7 @@ from lake.contracts import DATA_KINDS
 from lake.filters import Clause, Filters
 from lake.store import Lake
 from pages.sentences.findings import hardest
-from tests.support.apps import HELD_OUT, Open, galleries, percent, shown, tiles
+from tests.support.apps import HELD_OUT, Open, failures, galleries, percent, shown, tiles
 from tests.support.scalars import mean, number
 
 
@@ -144,5 +144,5 @@ def test_the_finding_of_a_link_comes_first_and_only_once(tiny_lake: str, open_pa
 @pytest.mark.parametrize("asked", ["0", "99", "-1", "x", "<b>", "²", "9" * 400])
 def test_a_finding_nobody_has_is_answered_in_words(asked: str, tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, finding=asked)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert app.info[0].value == "This run has no finding of that number: these are all it has."

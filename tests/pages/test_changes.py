@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from lake import compare, queries
 from lake.statistics import mcnemar_p
 from lake.store import Lake
-from tests.support.apps import HELD_OUT, Open, shown
+from tests.support.apps import HELD_OUT, Open, failures, shown
 from tests.support.changed_run import EARLIER, LATER
 from tests.support.scalars import mean
 from tests.support.tiny_lake import build_tiny_lake
@@ -94,7 +94,7 @@ def test_the_runs_are_drawn_and_listed_with_their_accuracy_in_percent(changed_la
 def test_the_matrix_can_show_the_difference_to_another_run(changed_lake: str, open_page: Open) -> None:
     app = open_page(changed_lake, "confusion")
     app.button_group[0].set_value("difference").run()
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert app.selectbox(key="matrix-run").options == [EARLIER]
 
 

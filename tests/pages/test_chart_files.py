@@ -18,7 +18,7 @@ from pages.report import pictures
 from pages.report.document import find_previous, render_report
 from pages.ui import chart_files, data
 from pages.ui.routes import read_image, thumbnail
-from tests.support.apps import NAMES, Open
+from tests.support.apps import NAMES, Open, failures
 
 
 def files_of(app: AppTest) -> dict[str, str]:
@@ -70,7 +70,7 @@ def _fragment_that_ran_twice() -> None:
 
 def test_what_a_fragment_drew_before_is_not_among_them() -> None:
     app = AppTest.from_function(_fragment_that_ran_twice).run()
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert app.session_state["names"] == ["map-chart-1"]
 
 

@@ -14,7 +14,7 @@ from lake import cluster_matches, compare, map_drift, queries
 from lake.filters import Filters
 from lake.store import Lake
 from pages.ui import run_changes
-from tests.support.apps import HELD_OUT, Open, answer, shown, tiles
+from tests.support.apps import HELD_OUT, Open, answer, failures, shown, tiles
 from tests.support.changed_run import EARLIER, LATER
 from tests.support.commands import latentlake
 from tests.support.tiny_lake import build_tiny_lake
@@ -78,7 +78,7 @@ def test_every_part_opens_from_the_address_and_says_what_was_planted(
     changed_lake: str, part: str, sentences: list[str], open_page: Open
 ) -> None:
     app = open_page(changed_lake, "compare", part=part)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert app.button_group[0].value == part
     assert [sentence for sentence in sentences if sentence not in shown(app)] == []
 
@@ -165,13 +165,13 @@ def test_one_run_says_what_to_do(tiny_lake: str, open_page: Open) -> None:
 
 def test_an_address_with_a_run_nobody_has_falls_back_to_the_run_before(changed_lake: str, open_page: Open) -> None:
     app = open_page(changed_lake, "compare", against="20991231-235959-ffffff", part="Nonsense")
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert app.selectbox(key="against").value == EARLIER
 
 
 def test_filters_that_no_shared_sample_passes_are_answered_in_words(changed_lake: str, open_page: Open) -> None:
     app = open_page(changed_lake, "compare", f="split.is.train")
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert "No labelled held-out sample of both runs passes the filters" in answer(app)
 
 
@@ -180,7 +180,7 @@ def test_a_run_of_other_data_is_compared_by_its_data_only(tmp_path: Path, open_p
     build_tiny_lake(root, samples=120)
     build_tiny_lake(root, run_id=LATER)
     app = open_page(root, "compare")
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert "is of other data (Tiny drawings, tiny-240-0) than run" in answer(app).replace("\\", "")
     assert "Data, between the two runs" in [heading.value for heading in app.subheader]
     assert "tests of a property find drift" in shown(app)

@@ -21,7 +21,7 @@ from pages.ui.navigation import ENTRIES
 from pages.ui.palette import DISTINCT
 from pages.ui.pivot import MOST_PLACES
 from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER
-from tests.support.apps import HELD_OUT, NAMES, Open, answer, galleries, percent, shown, tiles
+from tests.support.apps import HELD_OUT, NAMES, Open, answer, failures, galleries, percent, shown, tiles
 from tests.support.classes import ODD
 from tests.support.many_classes import MANY, build_two_runs
 from tests.support.synthetic import build_synthetic_lake
@@ -81,7 +81,7 @@ def _frames(element: Any) -> list[pl.DataFrame]:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_page_reads_a_thousand_classes(name: str, many: str, open_page: Open) -> None:
     app = open_page(many, name)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert [title.value for title in app.title] == [e.title for e in ENTRIES if e.name == name]
     assert answer(app).endswith(".")
     assert not NOT_A_NUMBER.search(said(app))
@@ -117,7 +117,7 @@ def test_the_matrix_is_of_a_class_and_those_near_to_it(many: str, known: pl.Data
     wrong = known.filter(HELD_OUT, pl.col("label") != pl.col("predicted"))
     other = wrong["label"].value_counts(sort=True)["label"][1]
     picker.set_value(other).run()
-    assert not app.exception and not app.error
+    assert not failures(app)
     cells = points(app, "predicted")
     assert 2 <= cells["label"].n_unique() <= IN_THE_MATRIX
     of_class = known.filter(HELD_OUT, label=other)
@@ -154,7 +154,7 @@ def test_the_address_says_which_values_have_a_colour(many: str, open_page: Open)
     assert app.multiselect[0].value == [*picked]
     assert app.query_params["colored"] == query["colored"]
     left_out = open_page(many, "population_map", color="label", colored="no such class")
-    assert not left_out.exception and not left_out.error and left_out.multiselect[0].value == []
+    assert not failures(left_out) and left_out.multiselect[0].value == []
 
 
 @pytest.mark.long
@@ -189,7 +189,7 @@ def test_a_filter_on_any_name_goes_round_through_the_address(
 def test_a_name_stands_in_the_sentence_as_it_is(name: str, many: str, known: pl.DataFrame, open_page: Open) -> None:
     wrong = known.filter(HELD_OUT, label=name).filter(pl.col("predicted") != name)
     app = open_page(many, "confusion", f=Filters.of(label=name).to_text())
-    assert not app.exception and not app.error
+    assert not failures(app)
     expected = f"{name} image" if len(wrong) else "No held-out sample that passes the filters is misclassified"
     assert expected in said(app)
 
@@ -221,7 +221,7 @@ def test_a_filter_takes_no_more_values_than_an_address_holds(many: str, open_pag
     assert values.proto.max_selections == MAX_VALUES < len(values.options)
     values.set_value(values.options[:MAX_VALUES]).run()
     next(button for button in app.button if button.label == "Add").click().run()
-    assert not app.exception and not app.error
+    assert not failures(app)
     chip = app.sidebar.toggle[0].label
     assert chip.endswith(f" or {MAX_VALUES - MAX_SAID} others") and len(chip) < 200
 
@@ -234,7 +234,7 @@ def test_groups_are_those_of_the_samples_that_pass_the_filters(many: str, open_p
     assert f"{len(passing)} of " in said(app) and " groups have samples that pass the filters." in said(app)
     assert {tile["first"].split(" called ")[0] for tile in galleries(app)[0]} == {ODD[2]}
     none = open_page(many, "clusters", f="cluster_kmeans.null")
-    assert not none.exception and not none.error
+    assert not failures(none)
     assert "No sample that passes the filters is in a group" in said(none)
 
 
@@ -253,7 +253,7 @@ def test_a_class_without_held_out_or_labelled_samples_breaks_nothing(number: int
     run = Lake(many).run()
     for page in ("population_map", "clusters"):
         app = open_page(many, page, f=f"predicted.is.{run.classes[number].replace(' ', '%20')}")
-        assert not app.exception and not app.error
+        assert not failures(app)
         assert not NOT_A_NUMBER.search(said(app))
 
 
@@ -309,7 +309,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("part", PARTS)
 def test_every_comparison_of_a_thousand_classes_is_shown(part: str, twice: str, open_page: Open) -> None:
     app = open_page(twice, "compare", part=part)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert answer(app).startswith("## Worse: ")
     assert not NOT_A_NUMBER.search(said(app))
     by_class = [f for element in app.get("vega_lite_chart") for f in _frames(element) if "label" in f.columns]
@@ -321,7 +321,7 @@ def test_every_comparison_of_a_thousand_classes_is_shown(part: str, twice: str, 
 def test_the_matrix_of_changes_is_of_the_classes_that_changed_most(twice: str, open_page: Open) -> None:
     app = open_page(twice, "confusion")
     app.button_group[0].set_value("difference").run()
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert f"The {IN_THE_MATRIX} classes whose confusions changed most." in said(open_page(twice, "compare"))
 
 
@@ -331,7 +331,7 @@ def test_the_matrix_of_changes_is_of_the_classes_that_changed_most(twice: str, o
 @pytest.mark.parametrize("name", NAMES)
 def test_every_page_reads_two_classes(name: str, two: str, open_page: Open) -> None:
     app = open_page(two, name)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert answer(app).endswith(".")
     assert not NOT_A_NUMBER.search(said(app))
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from deltalake import write_deltalake
 from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
 from pages.ui.navigation import ENTRIES
 from tests.support.apps import HELD_OUT, NAMES, VEHICLES, Open, answer, percent, shown, tiles
 from tests.support.paths import REPOSITORY
+from tests.support.raw_tables import read_raw, write_raw
 from tests.support.scalars import mean, number
 from tests.support.tiny_lake import RUN_ID
 
@@ -184,7 +184,7 @@ def test_runs_lists_every_published_run(tiny_lake: str, rows: pl.DataFrame, open
 
 
 def test_the_newest_runs_that_were_published_by_force_are_warned_of(lake_copy: Path, open_page: Open) -> None:
-    run = pl.read_delta(str(lake_copy / "runs"))
+    run = read_raw(lake_copy / "runs")
     forced = [
         run.with_columns(
             pl.lit(f"2026010{day}-000000-bbbbbb").alias("run_id"),
@@ -193,7 +193,7 @@ def test_the_newest_runs_that_were_published_by_force_are_warned_of(lake_copy: P
         )
         for day in range(2, 6)
     ]
-    write_deltalake(lake_copy / "runs", pl.concat(forced), mode="append")
+    write_raw(lake_copy / "runs", pl.concat(forced), mode="append")
     warned = [warning.value for warning in open_page(str(lake_copy), "runs", run=RUN_ID).warning]
     assert warned == [f"Run 2026010{day}-000000-bbbbbb was published by force: reason {day}" for day in (5, 4, 3)]
 

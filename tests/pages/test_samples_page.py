@@ -17,7 +17,7 @@ from lake.filters import MAX_CLAUSES, Filters
 from lake.queries import scan_samples
 from lake.store import Lake
 from lake.views import View, save_view, saved_views, scan_views
-from tests.support.apps import HELD_OUT, Open, answer, shown
+from tests.support.apps import HELD_OUT, Open, answer, failures, shown
 
 TOO_MANY = f"More than {MAX_CLAUSES} filters: remove some first."
 HOSTILE = "<img src=x onerror=alert(1)> [x](https://example.org) **bold**"
@@ -126,7 +126,7 @@ def test_what_the_address_asks_for_in_vain_is_said_in_one_sentence(
     query: dict[str, str], message: str, tiny_lake: str, open_page: Open
 ) -> None:
     app = open_page(tiny_lake, "samples", **query)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert [toast.value for toast in app.toast][-1].endswith(message)
 
 
@@ -136,7 +136,7 @@ def test_a_selected_row_opens_its_sample_unless_filters_leave_fewer_rows(
 ) -> None:
     monkeypatch.setattr(st, "dataframe", lambda *_, **__: {"selection": {"rows": [59]}})
     app = open_page(tiny_lake, "samples", sort="sample_id", f=narrowed)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert ("**Sample 59** · " in shown(app)) == opens
 
 
@@ -190,7 +190,7 @@ def test_the_two_columns_of_the_losses_change_places_when_one_is_chosen_twice(ti
 
 def test_losses_of_filters_that_no_held_out_sample_passes_are_a_sentence(tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "samples", pivot="label,predicted", f="split.is.train")
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert "No labelled held-out sample passes the filters" in app.info[0].value
 
 
@@ -247,7 +247,7 @@ def test_a_view_that_names_what_the_run_lacks_opens_with_the_rest(lake_copy: Pat
     save_view(run, View("old", "Ada", "", "label.is.cat;gone.is.1", "label,gone,loss", "-gone,-loss", "label,gone"))
     app = open_page(str(lake_copy), "samples")
     follow(app, *view_links(app).values())
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert columns(app) == ["label", "loss"]
     assert dict(app.query_params) == {"run": run.run_id, "f": "label.is.cat", "columns": "label,loss", "sort": "-loss"}
     said = [toast.value for toast in app.toast]
@@ -257,7 +257,7 @@ def test_a_view_that_names_what_the_run_lacks_opens_with_the_rest(lake_copy: Pat
 
 def test_a_hostile_name_and_note_of_a_view_are_shown_as_text(lake_copy: Path, open_page: Open) -> None:
     app = save(open_page(str(lake_copy), "samples"), HOSTILE, person=HOSTILE, note=HOSTILE)
-    assert not app.exception and not app.error
+    assert not failures(app)
     (label,) = view_links(app)
     said = [label.removeprefix("**").removesuffix("**"), *(c.value for c in app.caption if "onerror" in c.value)]
     assert len(said) == 2

@@ -8,7 +8,7 @@ import pytest
 from lake import queries
 from lake.store import Lake
 from tests.support import synthetic
-from tests.support.apps import NAMES, Open
+from tests.support.apps import NAMES, Open, failures
 from tests.support.classes import ODD
 from tests.support.scalars import number
 
@@ -68,5 +68,4 @@ def test_any_number_of_uneven_classes_is_drawn(classes: int, tmp_path: Path) -> 
 @pytest.mark.parametrize("page_name", NAMES)
 def test_every_page_reads_it(page_name: str, drawn: Lake, open_page: Open) -> None:
     app = open_page(drawn.root, page_name)
-    assert not app.exception
-    assert not app.error
+    assert not failures(app)

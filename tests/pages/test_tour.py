@@ -6,7 +6,7 @@ import pytest
 from lake import queries
 from lake.store import Lake
 from pages.sentences.claims import Claim, find_claims
-from tests.support.apps import HELD_OUT, Open, percent, shown
+from tests.support.apps import HELD_OUT, Open, failures, percent, shown
 
 STEPS = range(1, 7)
 
@@ -122,7 +122,7 @@ def test_each_step_is_told_on_its_page_and_leads_on(
 ) -> None:
     claim = told[step - 1]
     app = open_page(tiny_lake, claim.page, tour=str(step), **claim.query)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert f"**{step} of 6 · {claim.title}.**" in shown(app)
     links = [link.proto.label for link in app.get("page_link")]
     assert ("Back" in links) == (step > 1)
@@ -133,7 +133,7 @@ def test_each_step_is_told_on_its_page_and_leads_on(
 @pytest.mark.parametrize("asked", ["0", "7", "-1", "x", "²", "1" * 400, "1.0", "<b>", "3"])
 def test_a_step_that_the_page_does_not_tell_is_not_shown(asked: str, tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "samples", tour=asked)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert " of 6 ·" not in shown(app)
 
 

@@ -24,7 +24,7 @@ from pipeline.progress import Progress
 from pipeline.refresh import open_stages, refresh
 from pipeline.settings import DatasetSettings, load_settings
 from pipeline.stages import MEASURING
-from tests.support.apps import NAMES, Open, answer
+from tests.support.apps import NAMES, Open, answer, failures
 from tests.support.brought import DISC, RING, brought_settings, brought_table
 from tests.support.drawn import CLASSES
 from tests.support.own_data import load
@@ -246,7 +246,7 @@ def test_without_neighbours_nothing_is_said_of_them(lake: Lake, kind: str) -> No
 @pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
 def test_every_page_opens_on_predictions_alone(entry: Any, lake: Lake, open_page: Open) -> None:
     app = open_page(lake.root, entry.name)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert answer(app).endswith(".")
 
 

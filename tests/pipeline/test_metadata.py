@@ -17,7 +17,7 @@ from pipeline.corrections import apply_verdicts
 from pipeline.datasets import Dataset
 from pipeline.new_data import add_new_data
 from pipeline.progress import Progress
-from tests.support.apps import Open
+from tests.support.apps import Open, failures
 from tests.support.drawn import drawn_dataset
 from tests.support.pictures import picture
 from tests.support.tiny_lake import run_facts, stage_all, tiny_tables
@@ -100,7 +100,7 @@ def test_pages_colour_filter_and_pivot_by_them(root: str, open_page: Open) -> No
         "samples": {"f": "camera.is.front", "columns": "label,camera,iso", "pivot": "camera,iso"},
     }.items():
         app = open_page(root, page, **query)
-        assert not app.exception and not app.error and not app.toast
+        assert not failures(app) and not app.toast
 
 
 def test_they_follow_their_sample_through_corrections_and_new_data(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from pipeline.score import Scorer
 from pipeline.settings import Settings
 from pipeline.stages import Stages
 from pipeline.stored_model import load_model
-from tests.support.apps import NAMES, Open, shown
+from tests.support.apps import NAMES, Open, failures, shown
 from tests.support.drawn import CLASSES, drawn_dataset, tiny_settings
 
 pytestmark = pytest.mark.long
@@ -84,7 +84,7 @@ def test_its_maps_on_demand_are_those_of_the_lake(convnext: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_page_reads_it(open_page: Open, convnext: str, name: str) -> None:
     app = open_page(convnext, name)
-    assert not app.exception, app.exception
+    assert not failures(app)
     if name == "loss_analysis":
         assert "4 x 4 cells (layer stages.1)" in str(app.segmented_control(key="layer").options)
     if name == "population_map":
@@ -125,7 +125,7 @@ def test_its_embeddings_are_searched_and_computed_on_demand(transformer: Path) -
 @pytest.mark.parametrize("name", NAMES)
 def test_every_page_says_in_a_sentence_what_is_not_there(open_page: Open, transformer: Path, name: str) -> None:
     app = open_page(str(transformer / "lake"), name)
-    assert not app.exception, app.exception
+    assert not failures(app)
     said = {
         "loss_analysis": NO_MAPS,
         "runs": "The model was brought as a checkpoint: how it was trained is not known here.",

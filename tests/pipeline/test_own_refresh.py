@@ -19,7 +19,7 @@ from pipeline.progress import Progress
 from pipeline.refresh import refresh
 from pipeline.request import find_answer
 from pipeline.settings import Settings
-from tests.support.apps import NAMES, Open, answer
+from tests.support.apps import NAMES, Open, answer, failures
 from tests.support.drawn import tiny_settings
 from tests.support.own_data import DIGITS, write_digits
 
@@ -91,7 +91,7 @@ def test_with_nothing_new_the_command_answers_and_a_refresh_publishes_nothing(fo
 @pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
 def test_every_page_opens_on_them(entry: Any, folder: Path, open_page: Open) -> None:
     app = open_page(str(folder / "lake"), entry.name)
-    assert not app.exception and not app.error
+    assert not failures(app)
     assert answer(app).endswith(".")
     if entry.name == NAMES[0]:
         assert "1 file could not be used" in [part.label for part in app.expander]

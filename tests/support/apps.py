@@ -69,6 +69,11 @@ def answer(app: AppTest) -> str:
     return next(m.value for m in app.main.markdown if m.value.startswith("## ")).replace("**", "")
 
 
+def failures(app: AppTest) -> list[str]:
+    """What went wrong on a page, in its words: what nobody foresaw is told as an error too."""
+    return [str(element.value) for element in (*app.exception, *app.error)]
+
+
 def shown(app: AppTest) -> str:
     """Everything the app says in words."""
     kinds = (app.title, app.markdown, app.caption, app.error, app.info, app.warning, app.toast, app.code)
