@@ -2,7 +2,7 @@
 
     make bench                                   # 60,000 samples, this code
     make bench BENCH="--samples 1000000"         # of more
-    make bench BENCH="--against HEAD~10"        # in turns with an earlier commit: exit 1 where slower
+    make bench BENCH="--against HEAD~10"         # in turns with an earlier commit: exit 1 where slower
 
 Both codes read the same lake, in processes of their own, one after the other and in changing order. An action is
 slower where the lower end of a 99 % interval of the ratio of the medians, over the rounds, is above the tolerance.

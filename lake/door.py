@@ -137,12 +137,10 @@ def _write_file(folder: Path, frame: pl.DataFrame) -> AddAction:
     name, content = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet", io.BytesIO()
     frame.write_parquet(content)  # of a full disk polars would say that the file is "out of specification"
     with (folder / name).open("xb") as file:
-        file.write(content.getbuffer())
+        size = file.write(content.getbuffer())
         file.flush()
         os.fsync(file.fileno())
-    return AddAction(
-        name, content.getbuffer().nbytes, {}, int(time.time() * 1000), True, f'{{"numRecords": {len(frame)}}}'
-    )
+    return AddAction(name, size, {}, int(time.time() * 1000), True, f'{{"numRecords": {len(frame)}}}')
 
 
 @cache

@@ -67,6 +67,9 @@ def _find_data(settings: Settings) -> Check:
     if settings.dataset:
         found = settings.dataset.source.exists()
         return Check(found, f"the dataset {settings.dataset.source} {'is there' if found else 'is missing'}")
+    if settings.data_dir:
+        found = settings.data_dir.exists()
+        return Check(found, f"the folder {settings.data_dir} with CIFAR-10 {'is there' if found else 'is missing'}")
     cached = all((settings.cache_dir / "cifar10" / f"data_batch_{i}.bin").exists() for i in range(1, 6))
     if cached:
         return Check(True, "CIFAR-10 is cached")

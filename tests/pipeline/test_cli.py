@@ -115,6 +115,13 @@ def test_doctor_finds_a_disk_without_room_and_that_images_come_from_one_place_on
     ]
 
 
+@pytest.mark.parametrize(("name", "good"), [("there", True), ("gone", False)])
+def test_doctor_looks_for_cifar_10_in_the_folder_that_is_named(tmp_path: Path, name: str, good: bool) -> None:
+    (tmp_path / "there").mkdir()
+    found = {check.said: check.good for check in diagnose(load_settings(data_dir=tmp_path / name, work_dir=tmp_path))}
+    assert found[f"the folder {tmp_path / name} with CIFAR-10 {'is there' if good else 'is missing'}"] is good
+
+
 @pytest.mark.parametrize(("holds", "code"), [([True, None], 0), ([False, None], 1)])
 def test_of_checks_only_those_that_are_missed_fail(
     tiny_lake: str, monkeypatch: pytest.MonkeyPatch, holds: list[bool | None], code: int
