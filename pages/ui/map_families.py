@@ -54,7 +54,7 @@ def _show_family(run: Run, members: pl.DataFrame, families: list[int]) -> None:
     chosen = families[0] if chosen is None else chosen  # an address whose value is empty gives none
     nearest = members.filter(family=chosen).sort("similarity", descending=True).head(EXAMPLES).select("sample_id")
     shown = nearest.join(data.samples_of(run, nearest["sample_id"]), on="sample_id", maintain_order="left")
-    st.caption("Samples whose maps are most like the mean of the family")
+    st.caption(f"Samples whose maps are most like the mean of family {chosen}")
     show_gallery(run, shown, key="family-gallery")
     text = Filters.of(map_family=str(chosen)).to_text()
     st.page_link(page("samples"), label="As a table", query_params={**address(), "f": text})
