@@ -33,7 +33,7 @@ from pipeline.datasets import Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings, load_settings
 from pipeline.sources import load_dataset
-from pipeline.stage_tables import Staged
+from pipeline.stage_inputs import Staged
 from pipeline.statements import Density
 
 QUIET = Progress(quiet=True)

@@ -15,33 +15,12 @@ import dagster as dg
 from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES
 from lake.damage import reading
 from lake.errors import LakeError, RetryLater
+from lake.stages import STAGES, Stage
 from lake.store import Lake, Run
 from pipeline.progress import Progress
 from pipeline.refresh import open_stages, refresh
 from pipeline.settings import Settings, load_settings
 
-JOINED = ("properties", "score", "neighbors", "project", "cluster", "copies")
-"""What most of the later stages look at together."""
-DEPENDENCIES: dict[str, tuple[str, ...]] = {
-    "properties": (),
-    "train": (),
-    "folds": (),
-    "score": ("train", "folds"),
-    "index": ("score",),
-    "neighbors": ("score", "index"),
-    "project": ("score", "neighbors"),
-    "separate": ("score", "neighbors", "project"),
-    "cluster": ("project",),
-    "assess": ("project", "cluster"),
-    "copies": ("neighbors",),
-    "doubt": ("train", *JOINED),
-    "explain": ("train", "folds", "score"),
-    "families": ("explain", *JOINED),
-    "describe": ("assess", *JOINED),
-    "pool": ("explain", "families", "describe", *JOINED),
-    "prove": ("train", "explain", "families", "describe", *JOINED),
-}
-"""Which stages each stage asks for, by the names they have in `Stages`."""
 ACROSS = "across_tables"
 
 
@@ -56,13 +35,17 @@ def key_of(name: str) -> dg.AssetKey:
     return dg.AssetKey(["latentlake", name])
 
 
-def stage_asset(name: str) -> dg.AssetsDefinition:
+def stage_asset(stage: Stage) -> dg.AssetsDefinition:
     """The asset that computes one stage, or finds it done."""
 
-    @dg.asset(key=key_of(name), deps=[key_of(other) for other in DEPENDENCIES[name]], group_name="stages")
-    def stage() -> dg.MaterializeResult[None]:
-        found = getattr(open_stages(configured(), Progress()), name)
-        parts = found if isinstance(found, list) else [found]
+    @dg.asset(
+        key=key_of(stage.name),
+        deps=[key_of(other) for other in stage.reads],
+        description=stage.title,
+        group_name="stages",
+    )
+    def asset() -> dg.MaterializeResult[None]:
+        parts = open_stages(configured(), Progress()).find(stage.name)
         fingerprint = "-".join(part.fingerprint for part in parts)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(fingerprint or "none"),
@@ -75,10 +58,10 @@ def stage_asset(name: str) -> dg.AssetsDefinition:
             },
         )
 
-    return stage
+    return asset
 
 
-@dg.asset(key=key_of("run"), deps=[key_of(name) for name in DEPENDENCIES], group_name="lake")
+@dg.asset(key=key_of("run"), deps=[key_of(stage.name) for stage in STAGES], group_name="lake")
 def published_run() -> dg.MaterializeResult[None]:
     """The run that readers see; nothing new publishes nothing. Waits while another refresh is running."""
     try:
@@ -127,7 +110,7 @@ refresh_job = dg.define_asset_job(
 )
 
 defs = dg.Definitions(
-    assets=[*map(stage_asset, DEPENDENCIES), published_run],
+    assets=[*map(stage_asset, STAGES), published_run],
     asset_checks=[contracts],
     jobs=[refresh_job],
     schedules=[dg.ScheduleDefinition(name="nightly", job=refresh_job, cron_schedule="17 2 * * *")],

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lake.filters import Clause, Filters
 from lake.queries import HELD_OUT, cluster_column, metric, stage_costs
+from lake.stages import title_of
 from lake.statistics import (
     benjamini_hochberg,
     bootstrap_mean_interval,
@@ -245,4 +246,5 @@ def say_stage_times(times: pl.DataFrame) -> str:
     if most.is_empty():
         return f"{said}."
     top = most.row(0, named=True)
-    return f"{said}; most changed {top['stage']}, from {top['seconds_before']:,.1f} to {top['seconds']:,.1f} s."
+    changed = f"from {top['seconds_before']:,.1f} to {top['seconds']:,.1f} s"
+    return f"{said}; most changed: {title_of(top['stage'])}, {changed}."

@@ -6,6 +6,7 @@ import polars as pl
 
 from lake.cluster_contracts import METHODS
 from lake.contracts import TABLES, Properties
+from lake.stages import RENAMED
 from lake.store import Run
 
 PROPERTIES = [name for name in Properties.column_names() if name not in ("dataset_id", "sample_id")]
@@ -242,8 +243,9 @@ def previous_run_id(runs: pl.DataFrame, run: Run) -> str | None:
 
 
 def stage_costs(run: Run) -> pl.LazyFrame:
-    """Seconds and peak memory of every stage in the order they ran."""
+    """Seconds and peak memory of every stage in the order they ran, under the names that stages have today."""
     costs = run.scan("metrics").filter(pl.col("name").is_in(["order", "seconds", "peak_memory_mib", "reused"]))
+    costs = costs.with_columns(pl.col("stage").replace(RENAMED))
     wide = costs.group_by("stage").agg(
         pl.col("value").filter(pl.col("name") == name).first().alias(name)
         for name in ("order", "seconds", "peak_memory_mib", "reused")

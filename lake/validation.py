@@ -4,15 +4,20 @@ import polars as pl
 from dataframely import Schema
 from dataframely.exc import SchemaError, ValidationError
 
-from lake.contracts import SAMPLE_TABLES, TABLES, ScoredSamples
+from lake.contracts import RUN_TABLES, SAMPLE_TABLES, TABLES, ScoredSamples
 from lake.errors import BrokenContract
+from lake.stages import Need, tables_that_need
 
-OF_EMBEDDINGS = ("embeddings", "projection", "clusters", "neighbors")
-OF_IMAGES = ("images", "properties")
-"""All of these are empty where predictions were brought without embeddings, or without images; else none is."""
+MEASURED: dict[Need, set[str]] = {
+    "embeddings": ScoredSamples.members().keys() - {"predictions"},
+    "images": set(SAMPLE_TABLES) - {"samples"},
+}
+"""By what predictions from elsewhere may come without, the tables with rows of every sample that are empty then."""
 LARGE = {"images": {"original": pl.lit(None, pl.Binary)}}
 """By table, columns that no rule is about, and what stands for them so that they are not read."""
-OF_SOME_SAMPLES = ("loss_maps", "map_families", "label_issues", "dynamics")
+OF_SOME_SAMPLES = [
+    name for name in RUN_TABLES if "sample_id" in TABLES[name].columns() and name not in ScoredSamples.members()
+]
 
 
 def validate(tables: dict[str, pl.LazyFrame]) -> int:
@@ -26,11 +31,13 @@ def validate(tables: dict[str, pl.LazyFrame]) -> int:
             failures = TABLES[name].filter(rows).failure.counts()
             raise BrokenContract(f"the table {name} breaks its contract: {failures}.")
     scored = {name: tables[name] for name in ScoredSamples.members()}
-    brought = {name: _has_rows(tables[name]) for name in (*OF_EMBEDDINGS, *OF_IMAGES)}
-    if any(brought[name] for name in OF_EMBEDDINGS) and not ScoredSamples.is_valid(scored):
+    lacking = [need for need, names in MEASURED.items() if not any(_has_rows(tables[name]) for name in names)]
+    if "embeddings" not in lacking and not ScoredSamples.is_valid(scored):
         raise BrokenContract("not every stage has measured the same samples.")
-    pictured = any(brought[name] for name in OF_IMAGES)
-    for name in SAMPLE_TABLES if pictured else ("samples",):
+    for name in sorted(tables_that_need(lacking) & tables.keys()):
+        if _has_rows(tables[name]):
+            raise BrokenContract(f"{name} has rows in a run without {' and '.join(lacking)}.")
+    for name in ("samples",) if "images" in lacking else SAMPLE_TABLES:
         absent = tables["predictions"].join(tables[name], on="sample_id", how="anti")
         if count := absent.select(pl.len()).collect().item():
             raise BrokenContract(f"{count} scored samples are not in {name}.")

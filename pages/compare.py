@@ -5,6 +5,7 @@ import streamlit as st
 
 from lake import compare
 from lake.places import command
+from lake.stages import title_of
 from lake.store import Run
 from pages.sentences import missing
 from pages.sentences.changes import tabulate_figures
@@ -66,7 +67,7 @@ def show_costs(run: Run, before: Run) -> None:
     number_ = st.column_config.NumberColumn
     reused = "Computed by an earlier refresh with the same inputs."
     st.dataframe(
-        times,
+        times.with_columns(pl.col("stage").map_elements(title_of, return_dtype=pl.String)),
         hide_index=True,
         column_config={
             "stage": "Stage",

@@ -6,6 +6,7 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
+from lake.stages import title_of
 from lake.store import Run, default_root
 from pages.sentences import missing
 from pages.ui import charts, data
@@ -109,7 +110,11 @@ def show_training(run: Run) -> None:
 
 def show_stages(run: Run) -> None:
     """Seconds and peak memory of every stage."""
-    costs = queries.stage_costs(run).collect().with_columns(pl.col("reused") > 0)
+    costs = (
+        queries.stage_costs(run)
+        .collect()
+        .with_columns(pl.col("stage").map_elements(title_of, return_dtype=pl.String), pl.col("reused") > 0)
+    )
     column = st.column_config
     st.dataframe(
         costs,

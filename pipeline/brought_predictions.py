@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from lake.contracts import make_frame
 from lake.errors import UserError
-from pipeline import score
-from pipeline.datasets import Dataset
+from pipeline import label_issues, label_proofs, score
 from pipeline.image_files import Unusable
 from pipeline.settings import DatasetSettings
+from pipeline.stage_inputs import StageInputs
 from pipeline.workspace import Frames
 
 LEAST = 1e-12
@@ -74,8 +74,9 @@ def name_classes(classes: int, labels: list[str], own: DatasetSettings) -> list[
     return named
 
 
-def brought_tables(dataset: Dataset, empty: tuple[str, ...]) -> Frames:
-    """The tables `predictions` and `embeddings`, headline figures, and the named tables without rows."""
+def score_tables(inputs: StageInputs, _: Frames | None) -> Frames:
+    """The tables `predictions` and `embeddings`, without rows where none came, and headline figures."""
+    dataset = inputs.dataset
     assert dataset.brought is not None
     brought = dataset.brought.at(dataset.sample_id)
     count = len(dataset)
@@ -86,12 +87,19 @@ def brought_tables(dataset: Dataset, empty: tuple[str, ...]) -> Frames:
         temperature_N=np.ones(count),
         fold_N=np.zeros(count, np.int64),
     )
+    located = brought.embedding_ND.shape[1] > 0
     return {
         "predictions": score.predictions_frame(scores, dataset),
-        "embeddings": score.embeddings_frame(scores, dataset),
+        "embeddings": score.embeddings_frame(scores, dataset) if located else make_frame("embeddings", []),
         "headline": score.headline_frame(score.headline(scores, dataset)),
-        **{name: make_frame(name, []) for name in empty},
     }
+
+
+def check_table(inputs: StageInputs) -> Frames:
+    """The table `proofs`: labels are flipped and have to be found; all else that is checked needs the model."""
+    classes = inputs.dataset.classes
+    evidence = label_issues.gather_evidence(inputs.tables(), inputs.frame("neighbors", "neighbors"), classes)
+    return {"proofs": label_proofs.prove_label_issues(evidence, classes, seed=inputs.settings.seed)}
 
 
 def _read_lists(column: pl.Series, own: DatasetSettings, what: str) -> tuple[NDArray[np.float32], dict[int, Unusable]]:

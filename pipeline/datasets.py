@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -101,8 +102,8 @@ class Dataset:
         """Hash of all that is known of the samples of some splits, or of all: equal means equal data."""
         rows = self.rows(*splits) if splits else np.arange(len(self))
         names = [self.sha256[i] + self.source_name[i] for i in rows]
-        facts = [self.classes, self.groups, self.sample_id[rows].tolist(), self.label[rows].tolist(), names]
-        return hashlib.sha256(json.dumps([*facts, self.split[rows].tolist()]).encode()).hexdigest()[:16]
+        columns = [self.sample_id[rows].tolist(), self.label[rows].tolist(), names, self.split[rows].tolist()]
+        return hash_samples(self.classes, self.groups, columns)
 
     def besides(self) -> list[str]:
         """Hash of the columns carried along, which no sample is measured by, and of the quarantine; none without."""
@@ -150,6 +151,11 @@ class Dataset:
 def hash_pixels(image_HWC: NDArray[np.uint8], name: str) -> str:
     """SHA-256 of the pixels, or of the name of a sample that came without."""
     return hashlib.sha256(image_HWC.tobytes() or name.encode()).hexdigest()
+
+
+def hash_samples(classes: list[str], groups: dict[str, dict[str, str]], columns: list[list[Any]]) -> str:
+    """Hash of samples by their ids, class indexes, hashes of pixels with names, and splits, a list each."""
+    return hashlib.sha256(json.dumps([classes, groups, *columns]).encode()).hexdigest()[:16]
 
 
 def load_cifar10(settings: Settings, progress: Progress) -> Dataset:

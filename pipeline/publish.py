@@ -10,8 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from lake.contracts import DATASET_TABLES, TABLES, key_column
+from lake.contracts import DATASET_TABLES, TABLES, key_column, make_frame
 from lake.errors import UserError
+from lake.stages import STAGES
 from lake.store import Lake
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress
@@ -54,11 +55,12 @@ def _tables(dataset: Dataset, stages: dict[str, Finished], settings: Settings) -
     """What is written beside the images, by table, but for ids of the run."""
     published = [stage for name, stage in stages.items() if not name.startswith("fold-")]
     tables = {"samples": dataset.frame, "quarantine": dataset.quarantine}
+    tables |= {table: make_frame(table, []) for stage in STAGES for table in stage.tables}
     tables |= {name: frame for stage in published for name, frame in stage.frames.items() if name in TABLES}
     if "train" in stages:
         tables["models"] = _models_frame(stages, settings)
-    if "dynamics" in tables:  # a model that was kept was trained on samples that may be gone
-        tables["dynamics"] = tables["dynamics"].filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
+    # A model that was kept was trained on samples that may be gone.
+    tables["dynamics"] = tables["dynamics"].filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
     return tables
 
 

@@ -11,14 +11,13 @@ import polars as pl
 from lake.errors import BrokenContract
 from lake.store import Lake
 from pipeline import caches
-from pipeline.before import find_before
-from pipeline.brought_stages import BroughtStages
 from pipeline.budget import fit_schedule
 from pipeline.corrections import honour_reviews, report_reviews
 from pipeline.datasets import Dataset
 from pipeline.gate import Refused, accuracy_of, find_reason, last_published
 from pipeline.lock import only_one
 from pipeline.new_data import add_new_data
+from pipeline.previous_run import find_previous_run
 from pipeline.progress import Progress
 from pipeline.publish import run_facts, stage_metrics, stage_tables
 from pipeline.request import hash_request, keep_answer
@@ -65,12 +64,11 @@ def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | No
     caches.settle(settings.work_dir)
     lake = Lake(settings.lake)
     dataset = _load(lake, settings, progress, dataset)
-    before = find_before(lake, dataset.dataset_id)
+    previous = find_previous_run(lake, dataset.dataset_id)
     check_splits(dataset, settings)
-    if dataset.brought:
-        return BroughtStages(dataset, settings, progress, before)
-    settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
-    return Stages(dataset, settings, progress, before)
+    if not dataset.brought:
+        settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
+    return Stages(dataset, settings, progress, previous)
 
 
 def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool, dataset: Dataset | None) -> Outcome:
@@ -103,9 +101,9 @@ def _load(lake: Lake, settings: Settings, progress: Progress, dataset: Dataset |
 
 
 def _records(stages: dict[str, Finished]) -> list[dict[str, str]]:
-    """What `pipeline.before` finds of each stage."""
+    """What `pipeline.previous_run` finds of each stage."""
     return [
-        {"name": name, "fingerprint": stage.fingerprint, "row_key": stage.row_key, "fit": stage.fit}
+        {"name": name, "fingerprint": stage.fingerprint, "row_key": stage.value_key, "fit": stage.fit_id}
         for name, stage in stages.items()
     ]
 

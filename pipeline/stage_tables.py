@@ -1,13 +1,15 @@
-"""What stages compute, as tables: a dataset and arrays in, frames out; `pipeline.stages` knows when."""
+"""What each stage computes, as tables: the view it has of a refresh in, frames out.
 
-from dataclasses import dataclass, field
+`pipeline.stages` knows when. Tables come without the id of their run or dataset. `known` are tables of the previous
+run, where it measured under the same settings, code and facts.
+"""
+
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from torch import nn
 
 from lake import queries
 from lake.cluster_contracts import METHODS
@@ -20,48 +22,46 @@ from pipeline import (
     describe,
     distributed,
     duplicates,
+    explain,
     fidelity,
     findings,
+    folds,
     increments,
+    label_issues,
+    map_families,
     model,
     neighbors,
+    pooled_maps,
     project,
+    proofs,
     properties,
     score,
+    search_index,
     separation,
     stable_map,
     statements,
     train,
     triage,
 )
-from pipeline.before import Before
 from pipeline.datasets import HELD_OUT, Dataset
+from pipeline.previous_run import PreviousRun
 from pipeline.progress import Progress
 from pipeline.settings import Settings
-from pipeline.workspace import CHECKPOINT, Finished, Frames, package_versions
+from pipeline.stage_inputs import StageInputs, to_matrix
+from pipeline.stored_model import StoredModel
+from pipeline.workspace import CHECKPOINT, Frames, package_versions
 
 
-@dataclass
-class Staged:
-    """The tables of a run before it is published; `scan` as `lake.store.Run` has it."""
-
-    groups: dict[str, dict[str, str]]
-    frames: Frames = field(default_factory=dict)
-    metadata: dict[str, str] = field(default_factory=dict)
-
-    def scan(self, name: str) -> pl.LazyFrame:
-        return self.frames[name].lazy()
-
-
-def property_table(dataset: Dataset, settings: Settings, progress: Progress, known: Frames | None) -> pl.DataFrame:
-    """The table `properties` but for its dataset_id; samples that are known are taken over."""
+def property_table(inputs: StageInputs, known: Frames | None) -> Frames:
+    """The table `properties`, of all samples of the dataset."""
+    dataset = inputs.dataset
     there = pl.col("sample_id").is_in(dataset.sample_id.tolist())
     parts = [known["properties"].filter(there)] if known else []
     new = np.flatnonzero(~np.isin(dataset.sample_id, parts[0]["sample_id"].to_numpy() if parts else []))
     if len(new):
-        measured = properties.compute_properties(dataset.images_NHWC, settings, progress, rows=new)
+        measured = properties.compute_properties(dataset.images_NHWC, inputs.settings, inputs.progress, rows=new)
         parts.append(measured.with_columns(sample_id=pl.Series(dataset.sample_id[new])))
-    return pl.concat(parts, how="diagonal").sort("sample_id")
+    return {"properties": pl.concat(parts, how="diagonal").sort("sample_id")}
 
 
 def train_model(
@@ -81,25 +81,22 @@ def train_model(
     return {"training": trained.telemetry, "dynamics": trained.dynamics.frame(dataset.sample_id[rows])}
 
 
-def score_tables(
-    dataset: Dataset,
-    rows: NDArray[np.int64],
-    fold_of_train: NDArray[np.int64],
-    classifiers: list[nn.Module],
-    settings: Settings,
-    progress: Progress,
-    known: Frames | None,
-) -> Frames:
-    """The tables `predictions` and `embeddings` and headline figures; classifiers are the main one, then the folds'."""
+def score_tables(inputs: StageInputs, known: Frames | None) -> Frames:
+    """The tables `predictions` and `embeddings`, and headline figures; with folds everything is scored anew."""
+    dataset, rows, settings = inputs.dataset, inputs.rows, inputs.settings
+    if settings.folds:
+        known = None
     before = known["embeddings"].join(known["predictions"], on="sample_id") if known else None
     fold = np.zeros(len(dataset), dtype=np.int64)
-    fold[dataset.rows("train")] = fold_of_train
-    measure = partial(score.measure, dataset=dataset, settings=settings, progress=progress)
-    scores, quality = measure(classifiers[0], rows=rows, known=before), {}
+    fold[dataset.rows("train")] = folds.assign_folds(
+        dataset.label[dataset.rows("train")], settings.folds, seed=settings.seed
+    )
+    measure = partial(score.measure, dataset=dataset, settings=settings, progress=inputs.progress)
+    scores, quality = measure(inputs.classifier(), rows=rows, known=before), {}
     held_out = dataset.rows(*HELD_OUT)
-    for number, classifier in enumerate(classifiers[1:], start=1):
+    for number in range(1, settings.folds + 1):
         own = rows[fold[rows] == number]
-        other = measure(classifier, rows=np.union1d(held_out, own))
+        other = measure(inputs.classifier(number), rows=np.union1d(held_out, own))
         quality[f"fold_{number}_alignment"] = scores.take_over(other, held_out=held_out, own=own, fold=number)
     headline = score.headline(scores, dataset) | quality
     return {
@@ -109,59 +106,53 @@ def score_tables(
     }
 
 
-def neighbor_table(
-    sample_id: NDArray[np.int64],
-    embedding: NDArray[np.float32],
-    index: pl.DataFrame,
-    settings: Settings,
-    progress: Progress,
-    known: Frames | None,
-) -> pl.DataFrame:
-    """The table `neighbors` but for its run_id; the nearest of those that the table `search_index` proposes, if any."""
+def search_index_table(inputs: StageInputs) -> Frames:
+    """The table `search_index`; without rows where exact search is fast enough."""
+    return search_index.index_table(inputs.embedding(), inputs.settings, inputs.progress)
+
+
+def neighbor_table(inputs: StageInputs, known: Frames | None) -> Frames:
+    """The table `neighbors`: the nearest of those that the search index proposes, if there is one."""
+    embedding, index = inputs.embedding(), inputs.frame("search_index", "search_index")
     proposing = SearchIndex.read(index.sort("part")["data"], embedding.shape) if len(index) else None
-    given = (settings, progress)
+    given = (inputs.settings, inputs.progress)
     if known is None:
-        found = neighbors.search_neighbors(embedding, settings.neighbors, *given, index=proposing)
+        found = neighbors.search_neighbors(embedding, inputs.settings.neighbors, *given, index=proposing)
     else:
-        found = increments.extend_neighbors(sample_id, embedding, known["neighbors"], *given, index=proposing)
+        table = known["neighbors"]
+        found = increments.extend_neighbors(inputs.sample_id, embedding, table, *given, index=proposing)
     nearest, similarity = found
-    return neighbors.neighbors_frame(sample_id, nearest, similarity)
+    return {"neighbors": neighbors.neighbors_frame(inputs.sample_id, nearest, similarity)}
 
 
-def fit_map(
-    sample_id: NDArray[np.int64],
-    embedding: NDArray[np.float32],
-    near: Finished,
-    settings: Settings,
-    earlier: Frames | None,
-) -> Frames:
-    """The tables `projection` and `map_quality` and the principal components, the map aligned to an earlier one."""
+def fit_projection(inputs: StageInputs, earlier: Frames | None) -> Frames:
+    """The tables `projection` and `map_quality`, and the principal components; aligned to an earlier projection."""
+    embedding, settings, nearest = inputs.embedding(), inputs.settings, inputs.nearest()
     components = project.reduce_dimensions(embedding, settings)
-    nearest = rows_of_neighbors(sample_id, near)
+    start = earlier["projection"] if earlier else None
     views = {
-        "umap": stable_map.project_like(components, sample_id, settings, earlier["projection"] if earlier else None),
+        "umap": stable_map.project_like(components, inputs.sample_id, settings, start),
         "pca": project.first_two(components),
     }
     return {
-        "projection": _projection(sample_id, views, nearest),
+        "projection": _projection(inputs.sample_id, views, nearest),
         "map_quality": fidelity.measure_maps(embedding, views, nearest, seed=settings.seed),
         "components": pl.DataFrame({"component": score.list_column(components)}),
     }
 
 
-def extend_map(
-    sample_id: NDArray[np.int64], embedding: NDArray[np.float32], near: Finished, settings: Settings, known: Frames
-) -> Frames:
+def extend_projection(inputs: StageInputs, known: Frames) -> Frames:
     """The same with new samples placed among known ones, which stay where they are."""
+    sample_id, embedding, nearest = inputs.sample_id, inputs.embedding(), inputs.nearest()
     columns = ["x", "y", "pca_x", "pca_y"]
     here = pl.DataFrame({"sample_id": sample_id}).join(known["projection"], on="sample_id", how="left")
     old = here["x"].is_not_null().to_numpy()
     position = here.sort("sample_id").select(columns).to_numpy().astype(np.float32)
-    nearest = rows_of_neighbors(sample_id, near)
-    similarity = near.frames["neighbors"]["similarity"].to_numpy().reshape(nearest.shape).astype(np.float32)
+    similarity = inputs.frame("neighbors", "neighbors")["similarity"].to_numpy()
+    similarity = similarity.reshape(nearest.shape).astype(np.float32)
     views = {"umap": increments.place(position[:, :2], old, nearest, similarity), "pca": position[:, 2:]}
     increments.continue_axes(embedding, old, views["pca"])
-    components = project.reduce_dimensions(embedding, settings)
+    components = project.reduce_dimensions(embedding, inputs.settings)
     return {
         "projection": _projection(sample_id, views, nearest),
         "map_quality": known["map_quality"],
@@ -178,12 +169,19 @@ def _projection(
     return pl.DataFrame(columns)
 
 
-def rows_of_neighbors(sample_id: NDArray[np.int64], near: Finished) -> NDArray[np.int64]:
-    """The row of each neighbour [N, R], most similar first."""
-    return np.searchsorted(sample_id, near.frames["neighbors"]["neighbor_id"].to_numpy().reshape(len(sample_id), -1))
+def separation_table(inputs: StageInputs) -> Frames:
+    """The table `separation`."""
+    label, groupings = _group_codes(inputs.dataset, inputs.rows)
+    position = inputs.frame("projection", "projection").select("x", "y").to_numpy().astype(np.float32)
+    spaces = {
+        "embedding": separation.Space(inputs.embedding(), inputs.nearest()[:, : separation.NEAREST]),
+        "umap": separation.Space(position, fidelity.nearest_on_map(position)),
+    }
+    held_out, seed = inputs.frame("score", "predictions")["out_of_sample"].to_numpy(), inputs.settings.seed
+    return {"separation": separation.measure_separation(spaces, groupings, label, held_out, seed=seed)}
 
 
-def group_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | None], dict[str, NDArray[np.int64]]]:
+def _group_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | None], dict[str, NDArray[np.int64]]]:
     """The label of each row, and its group by every grouping and by the label itself; -1 where it is withheld."""
     label = [dataset.classes[i] if i >= 0 else None for i in dataset.label[rows]]
     named = {**dataset.groups, "label": {name: name for name in dataset.classes}}
@@ -194,105 +192,94 @@ def group_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | N
     }
 
 
-def cluster_table(
-    sample_id: NDArray[np.int64],
-    projected: Finished,
-    settings: Settings,
-    progress: Progress,
-    known: pl.DataFrame | None,
-) -> pl.DataFrame:
-    """The table `clusters` but for its run_id, found anew, or new samples assigned to known clusters."""
-    points = cluster.normalize_rows(to_matrix(projected.frames["components"]["component"]))
-    if known is None:
-        found = cluster.compute_clusterings(points, settings)
-    else:
-        found = increments.assign(points, sample_id, known, settings, progress)
-    return cluster.clusters_frame(sample_id, points, found)
+def fit_clusters(inputs: StageInputs, _: Frames | None) -> Frames:
+    """The table `clusters`, found anew."""
+    points = _points(inputs)
+    found = cluster.compute_clusterings(points, inputs.settings)
+    return {"clusters": cluster.clusters_frame(inputs.sample_id, points, found)}
 
 
-def carried_quality(before: Before) -> Frames:
-    """The tables of `pipeline.cluster_quality.assess`, as the run before has them."""
-    tables = before.tables("cluster_quality", "cluster_summaries")
+def extend_clusters(inputs: StageInputs, known: Frames) -> Frames:
+    """The same with new samples assigned to known clusters."""
+    points = _points(inputs)
+    found = increments.assign(points, inputs.sample_id, known["clusters"], inputs.settings, inputs.progress)
+    return {"clusters": cluster.clusters_frame(inputs.sample_id, points, found)}
+
+
+def _points(inputs: StageInputs) -> NDArray[np.float32]:
+    """What is clustered [N, P]: principal components at unit length."""
+    return cluster.normalize_rows(to_matrix(inputs.frame("projection", "components")["component"]))
+
+
+def cluster_quality_tables(inputs: StageInputs) -> Frames:
+    """The tables of `cluster_quality.assess`."""
+    members = inputs.frame("clusters", "clusters")
+    found = {m: members.filter(method=m)["cluster"].fill_null(-1).to_numpy() for m in METHODS}
+    return cluster_quality.assess(_points(inputs), found, inputs.settings, inputs.progress)
+
+
+def carried_cluster_quality(previous: PreviousRun) -> Frames:
+    """The same, as the previous run has them."""
+    tables = previous.tables("cluster_quality", "cluster_summaries")
     stability = tables["cluster_summaries"].select("method", "cluster", "stability").drop_nulls()
     return {"cluster_quality": tables["cluster_quality"], "cluster_stability": stability}
 
 
-def copy_table(
-    dataset: Dataset,
-    rows: NDArray[np.int64],
-    near: Finished,
-    progress: Progress,
-    examined: NDArray[np.int64],
-    known: Frames | None,
-) -> pl.DataFrame:
-    """The table `duplicates` but for its run_id; of samples that were `examined` before the copies are `known`."""
+def duplicate_table(inputs: StageInputs, known: Frames | None) -> Frames:
+    """The table `duplicates`; pairs of samples that the previous run scored are known."""
+    dataset, rows = inputs.dataset, inputs.rows
     images = dataset.images_NHWC  # those of all samples are not copied
     if len(rows) < len(dataset):
         images = images[rows]
-    ids, split = dataset.sample_id[rows], dataset.split[rows]
-    find = partial(duplicates.find_duplicates, ids, images, split, near.frames["neighbors"], progress)
+    ids, split = inputs.sample_id, dataset.split[rows]
+    near = inputs.frame("neighbors", "neighbors")
+    find = partial(duplicates.find_duplicates, ids, images, split, near, inputs.progress)
     if known is None:
-        return find()
+        return {"duplicates": find()}
     pairs = known["duplicates"]
     there = [pl.col(name).is_in(ids.tolist()) for name in ("sample_id", "duplicate_id")]
     lost = pairs.filter(there[0] & ~there[1])["sample_id"].to_numpy()
-    asked = np.flatnonzero(~np.isin(ids, examined) | np.isin(ids, lost))
+    asked = np.flatnonzero(~np.isin(ids, inputs.known_id) | np.isin(ids, lost))
     kept = pairs.filter(*there)
-    if asked.size == 0:
-        return kept
-    return duplicates.closest(pl.concat([kept, find(rows=asked)], how="diagonal"))
+    if asked.size:
+        kept = duplicates.closest(pl.concat([kept, find(rows=asked)], how="diagonal"))
+    return {"duplicates": kept}
 
 
-def separation_table(
-    dataset: Dataset,
-    rows: NDArray[np.int64],
-    scored: Finished,
-    near: Finished,
-    projected: Finished,
-    *,
-    seed: int,
-) -> Frames:
-    """The table `separation` but for its run_id."""
-    embedding = to_matrix(scored.frames["embeddings"]["embedding"])
-    label, groupings = group_codes(dataset, rows)
-    nearest = rows_of_neighbors(dataset.sample_id[rows], near)
-    position = projected.frames["projection"].select("x", "y").to_numpy().astype(np.float32)
-    spaces = {
-        "embedding": separation.Space(embedding, nearest[:, : separation.NEAREST]),
-        "umap": separation.Space(position, fidelity.nearest_on_map(position)),
-    }
-    held_out = scored.frames["predictions"]["out_of_sample"].to_numpy()
-    return {"separation": separation.measure_separation(spaces, groupings, label, held_out, seed=seed)}
+def label_issue_table(inputs: StageInputs) -> Frames:
+    """The table `label_issues`."""
+    near, classes = inputs.frame("neighbors", "neighbors"), inputs.dataset.classes
+    evidence = label_issues.gather_evidence(inputs.tables(), near, classes)
+    return {"label_issues": label_issues.find_label_issues(evidence, inputs.frame("train", "dynamics"), classes)}
 
 
-def quality_tables(clustered: Finished, projected: Finished, settings: Settings, progress: Progress) -> Frames:
-    """The tables of `cluster_quality.assess`."""
-    members = clustered.frames["clusters"]
-    found = {m: members.filter(method=m)["cluster"].fill_null(-1).to_numpy() for m in METHODS}
-    points = cluster.normalize_rows(to_matrix(projected.frames["components"]["component"]))
-    return cluster_quality.assess(points, found, settings, progress)
+def loss_map_table(inputs: StageInputs, known: Frames | None) -> Frames:
+    """The table `loss_maps`; with folds everything is explained anew."""
+    chosen = explain.choose_maps(inputs.dataset, inputs.frame("score", "predictions"))
+    models = {fold: inputs.classifier(fold) for fold in chosen["fold"].unique()}
+    maps = known["loss_maps"] if known and not inputs.settings.folds else None
+    given = (inputs.dataset, chosen, inputs.settings, inputs.progress)
+    return {"loss_maps": explain.extend_loss_maps(maps, models, *given)}
 
 
-def description_tables(
-    joined: Staged,
-    embedding: NDArray[np.float32],
-    assessed: Finished,
-    settings: Settings,
-    progress: Progress,
-    *,
-    training_images: int,
-) -> Frames:
+def map_family_table(inputs: StageInputs) -> Frames:
+    """The table `map_families`."""
+    return {"map_families": map_families.find_families(inputs.tables(), seed=inputs.settings.seed)}
+
+
+def finding_tables(inputs: StageInputs) -> Frames:
     """Why losses are high, what the clusters are, and which groups are hard."""
+    joined, common = inputs.tables(), (inputs.settings, inputs.progress)
     near = joined.frames["neighbors"]
     joined.frames["triage"] = triage.sort_out(queries.scan_samples(joined).collect(), near)
     samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
-    density = statements.Density.of(samples, near, training_images=training_images)
-    common = (settings, progress)
+    density = statements.Density.of(samples, near, training_images=len(inputs.dataset.rows("train")))
     found = findings.find(samples, density, *common, carried=tuple(joined.metadata))
-    of_data = data_findings.find_in_data(samples, embedding, *common)
+    of_data = data_findings.find_in_data(samples, inputs.embedding(), *common)
     summaries = make_frame("cluster_summaries", [])
     if len(members):
-        summaries = describe.summarize(samples, members, assessed.frames["cluster_stability"], *common)
+        stability = inputs.frame("cluster_quality", "cluster_stability")
+        summaries = describe.summarize(samples, members, stability, *common)
     return {
         "triage": joined.frames["triage"],
         "cluster_summaries": summaries,
@@ -300,8 +287,24 @@ def description_tables(
     }
 
 
-def to_matrix(column: pl.Series, *, rows: int | None = None) -> NDArray[np.float32]:
-    """A column of equally long lists as a matrix [N, D]; of no lists one of so many rows without columns."""
-    if column.is_empty():
-        return np.empty((rows or 0, 0), np.float32)
-    return column.explode().to_numpy(writable=True).reshape(len(column), -1)
+def pooled_map_table(inputs: StageInputs) -> Frames:
+    """The table `pooled_maps`."""
+    return {"pooled_maps": pooled_maps.pool_maps(inputs.tables(), inputs.settings)}
+
+
+def check_table(inputs: StageInputs) -> Frames:
+    """The table `proofs`."""
+    by_main_model = inputs.frame("score", "predictions").filter(pl.col("fold").is_null())
+    temperature = float(by_main_model["temperature"][0])
+    main = StoredModel(inputs.classifier(), inputs.settings.resolution, temperature)
+    images, sample_id = inputs.dataset.images_NHWC, inputs.dataset.sample_id
+    proved = proofs.prove(
+        inputs.tables(),
+        main,
+        inputs.dataset.classes,
+        lambda chosen: images[np.searchsorted(sample_id, chosen)],
+        seed=inputs.settings.seed,
+        threads=inputs.settings.threads,
+        progress=inputs.progress,
+    )
+    return {"proofs": proved}

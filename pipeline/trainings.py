@@ -4,38 +4,24 @@ Or the one that was brought as a checkpoint.
 """
 
 import math
+from collections.abc import Callable
 from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from lake.errors import UserError
-from pipeline import (
-    architecture,
-    augment,
-    brought_model,
-    distributed,
-    dynamics,
-    folds,
-    model,
-    muon,
-    schedule,
-    stage_tables,
-    train,
-    whitening,
-)
-from pipeline.before import Before
+from pipeline import architecture, brought_model, folds, model, stage_tables
 from pipeline.datasets import Dataset
-from pipeline.plan import Plan
+from pipeline.previous_run import PreviousRun
 from pipeline.progress import Progress
 from pipeline.retrain import keeps_model, with_kept_model
 from pipeline.settings import Settings
-from pipeline.workspace import CHECKPOINT, Finished, Workspace, hash_facts
+from pipeline.workspace import Finished, Frames, Workspace, hash_facts
 
 TRAIN_SETTINGS = (
     "seed",
-    "threads",
     "device",
     "model",
     "mean",
@@ -53,10 +39,8 @@ TRAIN_SETTINGS = (
     "label_smoothing",
     "warmup",
 )
-TRAIN_CODE = (train, schedule, augment, whitening, dynamics, distributed, architecture, model, muon)
+CHECKPOINT_SETTINGS = ("model", "mean", "std", "checkpoint_classes", "phases")
 FEWEST_IMAGES = 2
-BROUGHT_SETTINGS = ("threads", "device", "model", "mean", "std", "checkpoint_classes", "phases")
-BROUGHT_CODE = (brought_model, architecture, model)
 
 
 def check_splits(dataset: Dataset, settings: Settings) -> None:
@@ -78,9 +62,10 @@ def check_splits(dataset: Dataset, settings: Settings) -> None:
 
 
 class Trainings:
-    """The trainings of a dataset under some settings, or the model of the run before where that is kept.
+    """The trainings of a dataset under some settings, or the model of the previous run where that is kept.
 
-    `settings` are those given, or with the phases of the model that is kept.
+    `settings` are those given, or with the phases of the model that is kept; `adopts` says whether the models of a run
+    of an earlier version are taken over.
     """
 
     def __init__(
@@ -90,17 +75,17 @@ class Trainings:
         progress: Progress,
         *,
         work: Workspace,
-        plan: Plan,
-        before: Before | None,
+        previous: PreviousRun | None,
     ) -> None:
-        self._dataset, self._progress, self._plan, self.settings = dataset, progress, plan, settings
-        self._key = partial(work.key, settings=TRAIN_SETTINGS, code=TRAIN_CODE)
-        self._brought = partial(work.key, settings=BROUGHT_SETTINGS, code=BROUGHT_CODE)
+        self._dataset, self._progress, self._work, self._previous = dataset, progress, work, previous
+        self.settings = settings
         self._check()
-        brought = settings.checkpoint is not None
-        self._keeps = not brought and keeps_model(before, settings, self._wanted("train"), progress)
-        if before and self._keeps:
-            self.settings = with_kept_model(before, settings)
+        external = settings.checkpoint is not None
+        self.adopts = previous is not None and not external and adopts_model(previous, dataset, settings)
+        wanted = self._wanted("train")
+        self._keeps = not (external or self.adopts) and keeps_model(previous, settings, wanted, progress)
+        if previous and self._keeps:
+            self.settings = with_kept_model(previous, settings)
 
     @cached_property
     def fold_of_train(self) -> NDArray[np.int64]:
@@ -111,28 +96,13 @@ class Trainings:
     def main(self) -> Finished:
         """The model of the whole training split, or the one that was brought."""
         if self.settings.checkpoint:
-            return self._plan.training(
-                "train",
-                lambda folder: brought_model.keep_model(folder, self._dataset, self.settings),
-                wanted=self._wanted("train"),
-                keep=False,
-            )
+            return self._find("train", partial(brought_model.keep_model, dataset=self._dataset, settings=self.settings))
         return self._training("train", self._dataset.rows("train"))
 
     def of_folds(self) -> list[Finished]:
         """The models of the folds: number k never saw the training samples of fold k."""
         rows, count = self._dataset.rows("train"), self.settings.folds
         return [self._training(f"fold-{k}", rows[self.fold_of_train != k]) for k in range(1, count + 1)]
-
-    def classifier(self, training: Finished) -> nn.Module:
-        """The model that a training left, where the settings want it to run."""
-        classifier, _ = model.load_checkpoint(
-            training.folder / CHECKPOINT,
-            classes=self._dataset.classes,
-            dataset_id=self._dataset.dataset_id,
-            layers=self.settings.loss_map_layers,
-        )
-        return classifier.to(model.choose_device(self.settings.device))
 
     def _check(self) -> None:
         """Raises `UserError` before anything is computed where the settings name a model that cannot be had."""
@@ -145,16 +115,44 @@ class Trainings:
 
     def _wanted(self, name: str) -> str:
         """The fingerprint of a training on the training split as it is now."""
+        dataset = self._dataset
         if self.settings.checkpoint:
             content = brought_model.hash_file(self.settings.checkpoint)
-            return self._brought(name, inputs=(self._dataset.dataset_id, *self._dataset.classes, content))
+            facts = (dataset.dataset_id, *dataset.classes, content)
+            return self._work.key(name, settings=CHECKPOINT_SETTINGS, code=(brought_model.keep_model,), facts=facts)
         part = () if name == "train" else (name, hash_facts(self.fold_of_train.tolist()))
-        return self._key(name, inputs=(self._dataset.dataset_id, self._dataset.content("train"), *part))
+        facts = (dataset.dataset_id, dataset.content("train"), *part)
+        return self._work.key(name, settings=TRAIN_SETTINGS, code=(stage_tables.train_model,), facts=facts)
 
     def _training(self, name: str, rows: NDArray[np.int64]) -> Finished:
-        return self._plan.training(
-            name,
-            lambda folder: stage_tables.train_model(folder, self._dataset, rows, self.settings, self._progress),
-            wanted=self._wanted(name),
-            keep=self._keeps,
+        settings, progress = self.settings, self._progress
+        return self._find(
+            name, lambda folder: stage_tables.train_model(folder, self._dataset, rows, settings, progress)
         )
+
+    def _find(self, name: str, train: Callable[[Path], Frames]) -> Finished:
+        """The training wanted now, or that of the previous run; one that the lake holds is not done again."""
+        previous = self._previous
+        record = previous.record(name) if previous else None
+        fingerprint = record.fingerprint if record and self._keeps else self._wanted(name)
+
+        def compute(folder: Path) -> Frames:
+            if previous and record and (self.adopts or record.fingerprint == fingerprint):
+                return previous.restore_training(name, folder)
+            return train(folder)
+
+        return self._work.find(name, fingerprint, compute, value_key=fingerprint)
+
+
+def adopts_model(previous: PreviousRun, dataset: Dataset, settings: Settings) -> bool:
+    """Whether the model of a run whose keys are of an earlier rule is taken over: by data and settings alone."""
+    record = previous.record("train")
+    if record is None or record.is_comparable:
+        return False
+    fitted = previous.trained_as_asked(record)
+    chosen = settings.model_dump(mode="json")
+    return (
+        fitted is not None
+        and fitted.content("train") == dataset.content("train")
+        and all(chosen[name] == fitted.config.get(name, chosen[name]) for name in (*TRAIN_SETTINGS, "folds"))
+    )

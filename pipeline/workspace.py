@@ -5,15 +5,13 @@ A repeated or interrupted refresh finds what it already computed and redoes only
 
 import hashlib
 import importlib.metadata
-import inspect
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -21,6 +19,7 @@ import psutil
 
 from lake.disks import find_reason, is_about
 from lake.errors import LakeError
+from pipeline.code_hash import hash_code
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.watching import watching
@@ -37,6 +36,8 @@ PACKAGES = (
     "numpy",
 )
 Frames = dict[str, pl.DataFrame]
+KEY_RULE = "2_"
+"""What keys begin with: of those of another rule nothing can be said of whether the code is the same."""
 CHECKPOINT = "model.safetensors"
 """What a training leaves in its folder."""
 
@@ -45,15 +46,15 @@ CHECKPOINT = "model.safetensors"
 class Finished:
     """A stage's tables, the files it left, and what it cost.
 
-    `row_key` and `fit` are what `pipeline.before` takes samples over by; empty where a stage is done as a whole.
+    `value_key` and `fit_id` are what `pipeline.reuse` takes samples over by; empty where a stage is done as a whole.
     """
 
     fingerprint: str
     folder: Path
     frames: Frames
     cost: dict[str, float]
-    row_key: str = ""
-    fit: str = ""
+    value_key: str = ""
+    fit_id: str = ""
 
 
 class Workspace:
@@ -66,14 +67,19 @@ class Workspace:
         self._root, self._settings, self._progress, self._stores = root, settings, progress, stores
 
     def key(
-        self, name: str, *, settings: tuple[str, ...], code: tuple[ModuleType, ...], inputs: tuple[str, ...]
+        self,
+        name: str,
+        *,
+        settings: tuple[str, ...],
+        code: tuple[Callable[..., object], ...],
+        facts: Sequence[str],
     ) -> str:
-        """The fingerprint of a stage: what it is computed from."""
+        """Hash of what a stage is computed from, after the rule by which it is made."""
         chosen = {key: self._settings.model_dump(mode="json")[key] for key in settings}
-        return hash_facts([name, chosen, [inspect.getsource(module) for module in code], inputs])
+        return KEY_RULE + hash_facts([name, chosen, [hash_code(function) for function in code], list(facts)])
 
     def find(
-        self, name: str, fingerprint: str, compute: Callable[[Path], Frames], *, row_key: str = "", fit: str = ""
+        self, name: str, fingerprint: str, compute: Callable[[Path], Frames], *, value_key: str = "", fit_id: str = ""
     ) -> Finished:
         """What the stage left earlier under the fingerprint, else what `compute(folder)` leaves now.
 
@@ -82,9 +88,9 @@ class Workspace:
         folder = self._root / f"{name}-{fingerprint}"
         if left := self._read(name, folder):
             frames, cost = left
-            return Finished(fingerprint, folder, frames, cost | {"reused": 1.0}, row_key, fit)
+            return Finished(fingerprint, folder, frames, cost | {"reused": 1.0}, value_key, fit_id)
         if not self._stores:
-            return Finished(fingerprint, folder, compute(_partial(folder)), {}, row_key, fit)
+            return Finished(fingerprint, folder, compute(_partial(folder)), {}, value_key, fit_id)
         try:
             frames, cost = self._compute(name, folder, compute)
         except OSError as error:
@@ -95,7 +101,7 @@ class Workspace:
                 f"The stage {name} could not be written to {self._root} ({reason}). Finished stages "
                 "and what readers see are untouched: free space or fix the permissions, then refresh again."
             ) from error
-        return Finished(fingerprint, folder, frames, cost, row_key, fit)
+        return Finished(fingerprint, folder, frames, cost, value_key, fit_id)
 
     def _read(self, name: str, folder: Path) -> tuple[Frames, dict[str, float]] | None:
         """What a stage left, and what it cost; None where it did not finish, or its files are damaged."""

@@ -26,18 +26,22 @@ TREE = {
     "lake/told.py": "",
     "pages/__init__.py": "",
     "pages/one.py": "from lake.store import Lake",
+    "pages/other.py": "",
     "pages/report/document.py": "",
     "pages/report/templates/report.html": "",
     "pages/ui/frame.py": "from pages.ui import navigation",
     "pages/ui/frame.css": "",
     "pages/ui/navigation.py": "",
-    "pipeline/cli.py": "def train():\n    from pipeline.train import train",
+    "pipeline/cli.py": "def train():\n    from pipeline import serve_command\n    from pipeline.train import train",
+    "pipeline/serve_command.py": "",
     "pipeline/start.py": "def main():\n    from pipeline.cli import main",
     "pipeline/train.py": "import lake.store",
     "tests/conftest.py": "",
     "tests/support/commands.py": "",
     "tests/lake/test_store.py": "from lake.store import Lake",
-    "tests/pages/test_one.py": "def test_one(open_page): pass",
+    "tests/pages/test_one.py": "def test_one(open_page): open_page('one')",
+    "tests/pages/test_every.py": "from pages.ui.navigation import ENTRIES\ndef test_every(open_page): 'one'",
+    "tests/desk/test_served.py": "from tests.support.commands import latentlake\nlatentlake('serve')",
     "tests/pages/test_report.py": "from pages.report import document",
     "tests/pipeline/test_cli.py": "from tests.support.commands import latentlake",
     "tests/pipeline/test_text.py": "PROGRAM = 'import pipeline.train'",
@@ -87,22 +91,23 @@ def reached(root: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ("pages/one.py", {"one"}),
-        ("pages/new.py", {"one"}),
-        ("pages/ui/frame.css", {"one"}),
+        ("pages/one.py", {"one", "every", "served"}),
+        ("pages/other.py", {"every", "served"}),
+        ("pages/overview.py", {"one", "every", "served"}),
+        ("pages/ui/frame.css", {"one", "every", "served"}),
         ("pages/report/templates/report.html", {"report"}),
-        ("pipeline/train.py", {"cli", "text", "train"}),
-        ("pipeline/start.py", {"cli"}),
-        ("lake/store.py", {"one", "cli", "text", "train", "store"}),
-        ("lake/__init__.py", {"one", "cli", "text", "train", "store"}),
+        ("pipeline/train.py", {"cli", "served", "text", "train"}),
+        ("pipeline/start.py", {"cli", "served"}),
+        ("lake/store.py", {"one", "every", "served", "cli", "text", "train", "store"}),
+        ("lake/__init__.py", {"one", "every", "served", "cli", "text", "train", "store"}),
         ("lake/told.py", set()),
-        ("tests/support/commands.py", {"cli"}),
+        ("tests/support/commands.py", {"cli", "served"}),
         ("tests/pages/test_one.py", {"one"}),
         ("README.md", set()),
         ("pages/README.md", set()),
         ("docs/picture.png", set()),
-        ("requirements.lock", {"one", "report", "cli", "text", "train", "store"}),
-        ("tests/conftest.py", {"one", "report", "cli", "text", "train", "store"}),
+        ("requirements.lock", {"one", "every", "served", "report", "cli", "text", "train", "store"}),
+        ("tests/conftest.py", {"one", "every", "served", "report", "cli", "text", "train", "store"}),
     ],
 )
 def test_a_change_reaches_what_imports_or_starts_the_file(planted: Path, changed: str, expected: set[str]) -> None:
@@ -115,7 +120,11 @@ def test_a_change_reaches_what_imports_or_starts_the_file(planted: Path, changed
 
 @pytest.mark.parametrize(
     ("deleted", "expected"),
-    [("pipeline/train.py", {"cli", "text", "train"}), ("pages/ui/frame.css", {"one"}), ("pages/one.py", {"one"})],
+    [
+        ("pipeline/train.py", {"cli", "served", "text", "train"}),
+        ("pages/ui/frame.css", {"one", "every", "served"}),
+        ("pages/one.py", {"one", "every", "served"}),
+    ],
 )
 def test_a_deleted_or_renamed_file_is_a_change(planted: Path, deleted: str, expected: set[str]) -> None:
     (planted / deleted).rename(planted / "elsewhere")
@@ -130,7 +139,7 @@ def test_what_a_merge_brings_is_a_change_whenever_it_was_made(planted: Path) -> 
     git(planted, "checkout", "main")
     assert reached(planted) == set()
     git(planted, "merge", "--no-ff", "side")
-    assert reached(planted) == {"one"}
+    assert reached(planted) == {"one", "every", "served"}
 
 
 def test_an_older_commit_hides_no_newer_one(planted: Path) -> None:
@@ -138,7 +147,7 @@ def test_an_older_commit_hides_no_newer_one(planted: Path) -> None:
     commit(planted)
     write(planted, {"pages/report/document.py": "1"})
     commit(planted, OLD)
-    assert reached(planted) == {"one"}
+    assert reached(planted) == {"one", "every", "served"}
 
 
 def test_in_place_of_a_time_stands_the_branch_that_was_left(planted: Path) -> None:
@@ -235,6 +244,24 @@ def test_tests_of_ours_reach_what_they_read(test: str, changed: str) -> None:
 def test_tests_of_the_lake_and_of_stages_do_not_reach_pages() -> None:
     graph = Graph(REPOSITORY, frozenset({"pages/confusion.py"}))
     assert not any(graph.nearest(f"tests/{name}.py") for name in ("lake/test_readers", "pipeline/test_findings"))
+
+
+@pytest.mark.parametrize(
+    ("test", "page", "opened"),
+    [
+        ("browser/test_why", "loss_analysis", True),
+        ("browser/test_why", "runs", False),
+        ("browser/test_why", "overview", True),
+        ("browser/test_walk", "runs", True),
+        ("external/test_object_store", "runs", True),
+        ("lake/test_gc", "runs", False),
+        ("desk/test_terminal", "runs", False),
+        ("desk/test_serve", "runs", True),
+    ],
+)
+def test_a_page_reaches_the_tests_that_open_it(test: str, page: str, opened: bool) -> None:
+    near = Graph(REPOSITORY, frozenset({f"pages/{page}.py"})).nearest(f"tests/{test}.py")
+    assert (near is not None) == opened
 
 
 # --- runs of pytest

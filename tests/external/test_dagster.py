@@ -7,7 +7,7 @@ work folder of an earlier refresh with the smoke preset, whose finished stages a
 import json
 import os
 from collections import defaultdict
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ import pytest
 
 from lake.contracts import DATASET_TABLES, RUN_TABLES
 from lake.errors import RetryLater, UsageError
+from lake.stages import BY_NAME, STAGES
 from lake.store import Lake, Run
 from pipeline import refresh as refreshing
 from pipeline.settings import Settings, load_settings
-from pipeline.stages import MEASURING, Stages
+from pipeline.stage_inputs import StageInputs
+from pipeline.workspace import Finished
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
 
@@ -27,7 +29,7 @@ from deploy import dagster_definitions as definitions  # noqa: E402
 
 pytestmark = pytest.mark.timeout(1800)
 DEPLOY = REPOSITORY / "deploy"
-ASSETS = {*definitions.DEPENDENCIES, "run"}
+ASSETS = {*BY_NAME, "run"}
 TABLES = {*DATASET_TABLES, *RUN_TABLES}
 Executed = tuple[Any, dict[str, set[str]], Run]
 
@@ -38,24 +40,15 @@ def environment(settings: Settings) -> dict[str, str]:
     return {f"LATENTLAKE_{k.upper()}": v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
 
 
-def recorded(asked: dict[str, set[str]]) -> type[Stages]:
-    """Stages that write down which others each of them asks for."""
-    asking = [""]
+def recorded(read: dict[str, set[str]]) -> Callable[[StageInputs, str], list[Finished]]:
+    """How a stage reads another, written down."""
+    plain = StageInputs._read
 
-    def record(name: str) -> property:
-        compute = cache(vars(Stages)[name].func)
+    def read_and_record(inputs: StageInputs, name: str) -> list[Finished]:
+        read[inputs.stage.name].add(name)
+        return plain(inputs, name)
 
-        def get(stages: Stages) -> Any:
-            asked[asking[-1]].add(name)
-            asking.append(name)
-            try:
-                return compute(stages)
-            finally:
-                asking.pop()
-
-        return property(get)
-
-    return type("Recorded", (Stages,), {name: record(name) for name in definitions.DEPENDENCIES})
+    return read_and_record
 
 
 def run_job() -> Any:
@@ -78,12 +71,8 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
         for variable, value in environment(settings).items():
             patch.setenv(variable, value)
         patch.setattr(refreshing, "load_dataset", lambda *_: drawn_dataset())
-        patch.setattr(refreshing, "Stages", recorded(asked))
+        patch.setattr(StageInputs, "_read", recorded(asked))
         return run_job(), asked, Lake(folder / "lake").run()
-
-
-def test_every_stage_is_an_asset() -> None:
-    assert {"properties", "train", "folds", *MEASURING} == definitions.DEPENDENCIES.keys()
 
 
 def test_the_schedule_materialises_and_checks_everything_every_night() -> None:
@@ -109,14 +98,12 @@ def test_the_job_publishes_one_run(executed: Executed) -> None:
     assert facts["run"] == {"run_id": run.run_id, "published": True}
     assert facts["score"]["rows"]["predictions"] == 400
     assert facts["folds"]["seconds"] > 0 and facts["folds"]["peak_memory_mib"] > 50
-    assert not facts["cluster"]["reused"]
+    assert not facts["clusters"]["reused"]
 
 
-def test_the_dependencies_are_those_that_the_stages_ask_for(executed: Executed) -> None:
+def test_a_stage_reads_all_that_it_says_and_nothing_else(executed: Executed) -> None:
     _, asked, _ = executed
-    assert {name: set(others) for name, others in definitions.DEPENDENCIES.items()} == {
-        name: asked[name] for name in definitions.DEPENDENCIES
-    }
+    assert {stage.name: set(stage.reads) for stage in STAGES} == {stage.name: asked[stage.name] for stage in STAGES}
 
 
 def test_publishing_finds_what_the_assets_computed(executed: Executed) -> None:

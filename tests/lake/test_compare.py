@@ -227,7 +227,7 @@ def test_the_seconds_of_every_stage_stand_beside_each_other(runs: Runs) -> None:
     rows = {row["stage"]: row for row in found.iter_rows(named=True)}
     assert rows["train"]["ratio"] == pytest.approx(10)
     assert all(row["ratio"] == pytest.approx(1) for stage, row in rows.items() if stage != "train")
-    assert "most changed train, from 2.0 to 20.0 s" in compare.say_stage_times(found)
+    assert "most changed: Training, from 2.0 to 20.0 s" in compare.say_stage_times(found)
     faster = pl.DataFrame({"stage": ["score", "train"], "seconds": [6.0, 2.0], "seconds_before": [5.0, 20.0]})
     said = compare.say_stage_times(faster.with_columns(ratio=pl.col("seconds") / pl.col("seconds_before")))
-    assert said.endswith("; most changed train, from 20.0 to 2.0 s.")
+    assert said.endswith("; most changed: Training, from 20.0 to 2.0 s.")

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lake.contracts import make_frame
 from lake.errors import LakeError
 from lake.search_index import SearchIndex
 from lake.similar import Index
+from lake.stages import BY_NAME
 from lake.store import Lake
 from lake.vectors import to_unit
 from pipeline import neighbors
@@ -21,8 +23,12 @@ from pipeline.neighbors import search_neighbors
 from pipeline.progress import Progress
 from pipeline.search_index import build_index, index_table, split
 from pipeline.settings import load_settings
+from pipeline.stage_inputs import StageInputs
 from pipeline.stage_tables import neighbor_table
+from pipeline.workspace import Finished
+from tests.support.drawn import drawn_dataset
 from tests.support.paths import REPOSITORY
+from tests.support.tiny_data import lists
 from tests.support.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
 
 QUIET = Progress(quiet=True)
@@ -221,8 +227,17 @@ def test_the_stage_asks_the_index_where_there_is_one(
 
         monkeypatch.setattr(neighbors, name, noted)
     index = make_frame("search_index", [{"part": 0, "data": index_of_few}] if above else [])
-    settings = load_settings(neighbors=15)
-    found = neighbor_table(few.sample_id, few.unit_ND, index, settings, QUIET, None)
+    frames = {"embeddings": pl.DataFrame({"embedding": lists(few.unit_ND)}), "search_index": index}
+    inputs = StageInputs(
+        dataset=replace(drawn_dataset(), sample_id=few.sample_id),
+        rows=np.arange(FEW),
+        settings=load_settings(neighbors=15),
+        progress=QUIET,
+        known_id=np.zeros(0, np.int64),
+        stage=BY_NAME["neighbors"],
+        find=lambda _: [Finished("", Path(), frames, {})],
+    )
+    found = neighbor_table(inputs, None)["neighbors"]
     assert used == ["ListSearcher" if above else "Searcher"]
     same = found["neighbor_id"].to_numpy().reshape(FEW, 15) == few.sample_id[nearest(few)[0]]
     assert same.mean() > (0.95 if above else 0.9999)

@@ -18,6 +18,7 @@ from pages.ui.navigation import ENTRIES
 from tests.support.apps import HELD_OUT, NAMES, VEHICLES, Open, answer, percent, shown, tiles
 from tests.support.paths import REPOSITORY
 from tests.support.raw_tables import read_raw, write_raw
+from tests.support.reach import FIRST_PAGE
 from tests.support.scalars import mean, number
 from tests.support.tiny_lake import RUN_ID
 
@@ -30,6 +31,10 @@ def test_the_app_also_runs_as_a_plain_script(tiny_lake: str, monkeypatch: pytest
 
 
 # --- each page says its sentence, with numbers that the rows agree to
+
+
+def test_the_first_page_is_the_one_that_tests_open_without_its_name() -> None:
+    assert f"pages/{NAMES[0]}.py" == FIRST_PAGE
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from lake import queries
 from lake.errors import UsageError, UserError
 from lake.reviews import Review, add_reviews
+from lake.stages import STAGES, tables_that_need
 from lake.store import Lake, Run
-from lake.validation import OF_EMBEDDINGS, OF_IMAGES
+from lake.validation import MEASURED
 from pages.ui.navigation import ENTRIES
 from pipeline.brought_predictions import LEAST, read_predictions
 from pipeline.numbering import Known
 from pipeline.progress import Progress
 from pipeline.refresh import open_stages, refresh
 from pipeline.settings import DatasetSettings, load_settings
-from pipeline.stages import MEASURING
 from tests.support.apps import NAMES, Open, answer, failures
 from tests.support.brought import DISC, RING, brought_settings, brought_table
 from tests.support.drawn import CLASSES
@@ -31,7 +31,6 @@ from tests.support.own_data import load
 from tests.support.tiny_data import lists
 
 QUIET = Progress(quiet=True)
-OF_MODEL = ("loss_maps", "map_families", "pooled_maps", "models", "training", "dynamics")
 OWN = DatasetSettings(source=Path("said.parquet"), predictions={})  # type: ignore[arg-type]
 KINDS = {
     "predictions": ["image", "embedding"],
@@ -191,10 +190,10 @@ def test_the_run_has_what_was_brought_and_no_more(lake: Lake, kind: str) -> None
     run = lake.run()
     assert run.verify()
     absent = set(KINDS[kind])
-    assert all(run.has(name) != ("embedding" in absent) for name in OF_EMBEDDINGS)
-    assert all(run.has(name) != ("image" in absent) for name in OF_IMAGES)
+    assert all(run.has(name) != ("embedding" in absent) for name in MEASURED["embeddings"])
+    assert all(run.has(name) != ("image" in absent) for name in MEASURED["images"])
     assert run.has("duplicates") <= (not absent)
-    assert not any(run.has(name) for name in OF_MODEL)
+    assert not any(run.has(name) for name in tables_that_need({"model"}))
     assert all(run.has(name) for name in ("predictions", "triage", "findings", "metrics", "proofs"))
 
 
@@ -202,8 +201,8 @@ def test_each_stage_can_be_asked_for_by_itself(kind: str, table: pl.DataFrame, l
     settings = brought_settings(Path(lake.root).parent, table.drop(KINDS[kind]))
     dataset = load(settings)
     published = {row["name"]: row["fingerprint"] for row in lake.run().facts["stages"]}
-    for name in ("train", "properties", *MEASURING):
-        found = getattr(open_stages(settings, QUIET, dataset=dataset), name)
+    for name in (stage.name for stage in STAGES if stage.name != "folds"):
+        found = open_stages(settings, QUIET, dataset=dataset)[name]
         assert found.fingerprint == published.get(name, published["score"]), name
 
 

@@ -199,10 +199,10 @@ def test_a_model_is_kept_or_trained_again_as_asked(
     settings = tiny_settings(copy, retrain=retrain, stale_days=days)
     stages = open_stages(settings, QUIET, dataset=changed_training(grown(drawn_dataset())))
     if kept:
-        assert stages.train.fingerprint == runs[1].facts["stages"][1]["fingerprint"]
+        assert stages["train"].fingerprint == runs[1].facts["stages"][1]["fingerprint"]
     else:
         with pytest.raises(Trained):
-            _ = stages.train
+            _ = stages["train"]
 
 
 def test_with_a_kept_model_the_changed_data_are_published_once(

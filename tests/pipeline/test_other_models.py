@@ -144,4 +144,4 @@ def test_the_same_checkpoint_is_nothing_new_and_another_one_is(transformer: Path
     assert Lake(transformer / "lake").runs().equals(before)
     assert json.loads(before["config"][0])["checkpoint"].endswith("own.safetensors")
     orders = [brought_settings(transformer, checkpoint_classes=order) for order in (CLASSES, CLASSES[::-1])]
-    assert len({Stages(drawn_dataset(), settings, QUIET).train.fingerprint for settings in orders}) == 2
+    assert len({Stages(drawn_dataset(), settings, QUIET)["train"].fingerprint for settings in orders}) == 2

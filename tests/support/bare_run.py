@@ -6,17 +6,11 @@ them that needs what is missing.
 
 import polars as pl
 
+from lake.stages import Need, tables_that_need
 from lake.store import Lake
 from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
 
-OF_MODEL = ("loss_maps", "map_families", "pooled_maps", "models", "training", "dynamics")
-OF_IMAGES = ("images", "properties", "duplicates")
-OF_EMBEDDINGS = (
-    *("embeddings", "projection", "map_quality", "separation", "clusters", "cluster_quality", "cluster_summaries"),
-    *("neighbors", "search_index", "duplicates"),
-)
-"""Tables without rows where that is missing; copies are proposed by embeddings and proven by images."""
 STAGES = {"score", "findings"}
 NO_DIFFERENCE = "no measured property differs enough to be named"
 """What a group is described by where no property was measured."""
@@ -37,7 +31,10 @@ def bare_tables(
 ) -> dict[str, pl.DataFrame]:
     """Every table of the run but `runs`, by name, in the order to stage them."""
     tables = tiny_tables(run_id=run_id, samples=samples, seed=seed)
-    missing = {*OF_MODEL, *(() if images else OF_IMAGES), *(() if embeddings else OF_EMBEDDINGS)}
+    lacks: dict[Need, bool] = {"model": True, "images": not images, "embeddings": not embeddings}
+    missing = tables_that_need(need for need, lacking in lacks.items() if lacking)
+    missing |= set() if images else {"images"}
+    missing |= set() if embeddings else {"embeddings", "cluster_summaries"}
     bare = {name: frame.clear() if name in missing else frame for name, frame in tables.items()}
     bare["proofs"] = bare["proofs"].filter(subject="label issues")
     bare["metrics"] = bare["metrics"].filter(pl.col("stage").is_in(STAGES))

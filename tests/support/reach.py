@@ -21,11 +21,14 @@ EVERY = ("pyproject.toml", "requirements.lock", "tests/conftest.py", "tests/supp
 """Files whose change reaches every test: what is installed, and what is put in place for all tests."""
 FAR, NOT_REACHED = 99, 3
 """How far a test is from a change that reaches every one, and the exit code."""
+NAVIGATION, FIRST_PAGE, SERVE = "pages/ui/navigation.py", "pages/overview.py", "pipeline/serve_command.py"
+EVERY_PAGE = re.compile(r"\b(?:ENTRIES|NAMES|PAGES|PATHS)\b")
+"""How a file of tests opens all pages; one that does not, and names some, opens those and the first."""
 APP, COMMAND = "streamlit_app.py", "pipeline/start.py"
 STARTS = {
     APP: [".streamlit/"],
-    "pages/ui/navigation.py": ["pages/"],
-    "pipeline/serve_command.py": ["pages/ui/launch.py", APP],
+    NAVIGATION: ["pages/"],
+    SERVE: ["pages/ui/launch.py", APP],
     "tests/desk/test_python_use.py": ["README.md"],
     "tests/external/test_deploy.py": ["deploy/"],
     "tests/support/apps.py": [APP],
@@ -111,13 +114,24 @@ class Graph:
 
     def nearest(self, test: str) -> tuple[int, str] | None:
         """How many imports away the nearest changed file is, and its path; None for tests that reach none."""
-        seen, here, distance = {test}, {test}, 0
+        seen, here, distance, closed = {test}, {test}, 0, self._closed(test)
         while here:
             if hit := here & self.changed:
                 return distance, min(hit)
-            here = {file for known in here for file in self._reached_from(known)} - seen
+            here = {next_ for file in here for next_ in self._reached_from(file) if (file, next_) not in closed} - seen
             seen, distance = seen | here, distance + 1
         return next(((FAR, file) for file in EVERY if file in self.changed), None)
+
+    def _closed(self, test: str) -> set[tuple[str, str]]:
+        """The ways that a file of tests does not take: to pages that it does not open, and to a server of none."""
+        text = (self.root / test).read_text(encoding="utf-8")
+        pages = {file for file in self.modules if _folder(file) == "pages/"}
+        strings = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+        said = " ".join(value for value in strings if isinstance(value, str))
+        named = {page for page in pages if re.search(rf"\b{PurePosixPath(page).stem}\b", said)}
+        opened = {*named, FIRST_PAGE} if named and not EVERY_PAGE.search(text) else pages
+        served = [] if "serve" in text else STARTS[SERVE]
+        return {(NAVIGATION, page) for page in pages - opened} | {(SERVE, file) for file in served}
 
     def _reached_from(self, file: str) -> set[str]:
         if file not in self._next:

@@ -15,7 +15,7 @@ from lake.filters import Filters
 from lake.statistics import bootstrap_mean_interval, calibration_error
 from tests.support.tiny_data import TEMPERATURE, lists
 
-STAGES = ["train", "score", "project", "cluster", "neighbors", "properties", "explain", "findings"]
+STAGES = ["train", "score", "projection", "clusters", "neighbors", "properties", "loss_maps", "findings"]
 PERMUTATIONS = 400
 PAIR = ("cat", "dog")
 """The class that findings are about, and what it is taken for."""

@@ -25,7 +25,7 @@ from lake.store import Lake
 from pipeline.progress import Progress
 from pipeline.search_index import index_table
 from pipeline.settings import load_settings
-from pipeline.stage_tables import to_matrix
+from pipeline.stage_inputs import to_matrix
 from tests.support import run_tables, tiny_maps
 from tests.support.classes import CLUSTERS, CLUSTERS_OF_ONE, NAMES, Classes, draw_classes
 from tests.support.tiny_data import NO_ORIGINAL, NOTHING_CARRIED, lists
