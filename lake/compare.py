@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lake.filters import Clause, Filters
-from lake.queries import HELD_OUT, cluster_column, metric, stage_costs
+from lake.queries import HELD_OUT, cluster_column, stage_costs
 from lake.stages import title_of
 from lake.statistics import (
     benjamini_hochberg,
@@ -149,7 +149,7 @@ def figures(now: Run, before: Run, pairs: pl.DataFrame) -> pl.DataFrame:
     """
     changes, loss = count_changes(pairs), (pairs["loss"] - pairs["loss_before"]).to_numpy()
     errors, interval = _calibration(pairs)
-    temperature = [metric(run, "score", "temperature") for run in (now, before)]
+    temperature = [run.metric("score", "temperature") for run in (now, before)]
     right, losses = (pairs.select(name, f"{name}_before").mean().row(0) for name in ("correct", "loss"))
     rows = [
         ("share right", *right, *changes.interval, changes.p),

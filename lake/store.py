@@ -322,6 +322,11 @@ class Run:
         """Whether a table of the run has rows: predictions that were brought may come without all that needs more."""
         return any(table["rows"] for table in self.facts["tables"] if table["name"] == name)
 
+    def metric(self, stage: str, name: str) -> float | None:
+        """One number of the table `metrics`; None where it was not measured."""
+        found = self.scan("metrics").filter(stage=stage, name=name).select("value").collect().to_series()
+        return found[0] if len(found) else None
+
     def verify(self) -> int:
         """Read every table again: its files, contract, keys and pinned row count; returns how many checks passed.
 

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from lake import queries
 from lake.errors import LakeError
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def summarize_lake(lake: "Lake") -> str:
 
 def _test_accuracy(run: "Run") -> list[str]:
     try:
-        value = queries.metric(run, "score", "test_accuracy")
+        value = run.metric("score", "test_accuracy")
     except LakeError:
         return []
     return [] if value is None else [f"test accuracy {value:.1%}"]

@@ -10,13 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import make_frame
 from lake.errors import UserError
-from pipeline import label_issues, label_proofs, score
 from pipeline.image_files import Unusable
 from pipeline.settings import DatasetSettings
-from pipeline.stage_inputs import StageInputs
-from pipeline.workspace import Frames
 
 LEAST = 1e-12
 """No probability is taken as less, so that every loss is finite: at most 27.6 nats."""
@@ -72,34 +68,6 @@ def name_classes(classes: int, labels: list[str], own: DatasetSettings) -> list[
             "name it in its place in classes of [dataset.predictions], or correct the label."
         )
     return named
-
-
-def score_tables(inputs: StageInputs, _: Frames | None) -> Frames:
-    """The tables `predictions` and `embeddings`, without rows where none came, and headline figures."""
-    dataset = inputs.dataset
-    assert dataset.brought is not None
-    brought = dataset.brought.at(dataset.sample_id)
-    count = len(dataset)
-    scores = score.Scores(
-        rows=np.arange(count),
-        embedding_ND=brought.embedding_ND,
-        logits_NK=brought.logits_NK,
-        temperature_N=np.ones(count),
-        fold_N=np.zeros(count, np.int64),
-    )
-    located = brought.embedding_ND.shape[1] > 0
-    return {
-        "predictions": score.predictions_frame(scores, dataset),
-        "embeddings": score.embeddings_frame(scores, dataset) if located else make_frame("embeddings", []),
-        "headline": score.headline_frame(score.headline(scores, dataset)),
-    }
-
-
-def check_table(inputs: StageInputs) -> Frames:
-    """The table `proofs`: labels are flipped and have to be found; all else that is checked needs the model."""
-    classes = inputs.dataset.classes
-    evidence = label_issues.gather_evidence(inputs.tables(), inputs.frame("neighbors", "neighbors"), classes)
-    return {"proofs": label_proofs.prove_label_issues(evidence, classes, seed=inputs.settings.seed)}
 
 
 def _read_lists(column: pl.Series, own: DatasetSettings, what: str) -> tuple[NDArray[np.float32], dict[int, Unusable]]:

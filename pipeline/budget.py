@@ -12,11 +12,12 @@ import numpy as np
 from lake.errors import UsageError
 from pipeline.architecture import Architecture, check
 from pipeline.distributed import World, world_size
+from pipeline.hashing import hash_facts
 from pipeline.model import DEFAULT, choose_device, create_model
 from pipeline.progress import Progress
 from pipeline.settings import PRESETS, Phase, Settings, preset_phases
 from pipeline.train import Trainer, TrainingSet, start
-from pipeline.workspace import hash_facts, package_versions
+from pipeline.workspace import package_versions
 
 RECIPES = ("quick", "standard", "full")
 TIMED_STEPS = 4

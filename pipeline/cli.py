@@ -25,7 +25,7 @@ from lake.gc import Removed, Retention, collect_garbage
 from lake.places import CONFIG, find_file, to_path
 from lake.store import Lake
 from pipeline import doctor as diagnosis
-from pipeline import failures, init_file, logs, outcome, refresh_command, serve_command, start
+from pipeline import failures, init_file, logs, outcome, platforms, refresh_command, serve_command
 from pipeline.consoles import open_console
 from pipeline.lock import only_one
 from pipeline.origins import find_origins
@@ -71,7 +71,7 @@ def options(
 
 def main() -> None:
     """Run the command; errors for people are one message and an exit code, a traceback only with --debug."""
-    start.stop_elsewhere()
+    platforms.stop_elsewhere()
     outcome.run(app)
 
 

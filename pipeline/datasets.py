@@ -7,7 +7,6 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from lake.contracts import make_frame
 from lake.errors import UserError
 from pipeline import cifar10
+from pipeline.hashing import hash_samples
 from pipeline.originals import Original
 from pipeline.progress import Progress
 from pipeline.settings import Settings
@@ -151,11 +151,6 @@ class Dataset:
 def hash_pixels(image_HWC: NDArray[np.uint8], name: str) -> str:
     """SHA-256 of the pixels, or of the name of a sample that came without."""
     return hashlib.sha256(image_HWC.tobytes() or name.encode()).hexdigest()
-
-
-def hash_samples(classes: list[str], groups: dict[str, dict[str, str]], columns: list[list[Any]]) -> str:
-    """Hash of samples by their ids, class indexes, hashes of pixels with names, and splits, a list each."""
-    return hashlib.sha256(json.dumps([classes, groups, *columns]).encode()).hexdigest()[:16]
 
 
 def load_cifar10(settings: Settings, progress: Progress) -> Dataset:

@@ -1,6 +1,5 @@
 """What keeps a computed run from readers: an accuracy that fell too far below the last published run's."""
 
-from lake import queries
 from lake.errors import UserError
 from lake.store import Lake, Run
 from pipeline.settings import Settings
@@ -43,4 +42,4 @@ def find_reason(accuracy: float | None, before: Run | None, settings: Settings) 
 
 def accuracy_of(run: Run | None) -> float | None:
     """Share right of the test samples, as measured when the run was made."""
-    return queries.metric(run, "score", "test_accuracy") if run else None
+    return run.metric("score", "test_accuracy") if run else None

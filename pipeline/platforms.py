@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 
 OLDEST, NEWEST = (3, 11), (3, 14)
 SYSTEMS = ("Linux", "Darwin")
 NEEDED = "Linux or macOS (Windows through WSL), Python 3.11 to 3.14"
+
+
+def stop_elsewhere() -> None:
+    """End the process with one sentence where this Python or system is none that latentlake is made for."""
+    problem = find_problem()
+    if problem:
+        stop("failed", 1, problem)
+
+
+def stop(status: str, code: int, message: str) -> None:
+    """End the process with a sentence on stderr, and with `--json` its outcome on stdout."""
+    sys.stderr.write(f"latentlake: {message}\n")
+    if "--json" in sys.argv:
+        sys.stdout.write(json.dumps({"status": status, "exit_code": code, "message": message}) + "\n")
+    raise SystemExit(code)
 
 
 def find_problem() -> str | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lake.damage import reading
 from lake.store import Lake, Run
-from pipeline.datasets import hash_samples
+from pipeline.hashing import hash_samples
 from pipeline.workspace import CHECKPOINT, KEY_RULE, Frames
 
 

@@ -15,6 +15,7 @@ from pipeline.budget import fit_schedule
 from pipeline.corrections import honour_reviews, report_reviews
 from pipeline.datasets import Dataset
 from pipeline.gate import Refused, accuracy_of, find_reason, last_published
+from pipeline.hashing import hash_facts
 from pipeline.lock import only_one
 from pipeline.new_data import add_new_data
 from pipeline.previous_run import find_previous_run
@@ -26,7 +27,7 @@ from pipeline.sources import load_dataset
 from pipeline.stages import Stages
 from pipeline.train import training_set
 from pipeline.trainings import check_splits
-from pipeline.workspace import Finished, hash_facts, measure_cost
+from pipeline.workspace import Finished, measure_cost
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lake import queries
 from lake.errors import EXIT_OK, RetryLater, UsageError, UserError
 from lake.store import Lake
 from pipeline import caches
@@ -75,7 +74,7 @@ def summarize(lake: Lake, run_id: str, *, published: bool, seconds: float) -> di
         "seconds": round(seconds, 1),
         "rows": {table["name"]: table["rows"] for table in run.facts["tables"]},
         "checks": run.facts["checks"],
-        "test_accuracy": queries.metric(run, "score", "test_accuracy"),
+        "test_accuracy": run.metric("score", "test_accuracy"),
         "forced": run.facts["forced"],
     }
 

@@ -8,11 +8,12 @@ import json
 from pathlib import Path
 
 from lake.store import Lake
+from pipeline.hashing import hash_facts
 from pipeline.new_data import list_files
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.sources import list_source
-from pipeline.workspace import hash_facts, package_versions
+from pipeline.workspace import package_versions
 
 WITHOUT_EFFECT = {"lake", "work_dir", "cache_dir", "log", "keep_runs", "keep_days", "reader_hours"}
 CODE = ("lake", "pipeline")

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.hashing import hash_facts
 from pipeline.previous_run import PreviousRun, Record
 from pipeline.results import check_result
 from pipeline.stage_inputs import StageInputs
-from pipeline.workspace import Finished, Frames, Workspace, hash_facts
+from pipeline.workspace import Finished, Frames, Workspace
 
 Names = tuple[str, ...]
 MOST_ADDED = 0.1

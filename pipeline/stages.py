@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from lake.contracts import make_frame
 from lake.search_index import faiss_is_installed
 from lake.stages import BY_NAME, STAGES, Need, Stage
-from pipeline import brought_predictions, distributed, search_index, stage_tables
+from pipeline import distributed, external_stages, search_index, stage_tables
 from pipeline.code_hash import hash_code
 from pipeline.datasets import Dataset
+from pipeline.hashing import hash_facts
 from pipeline.previous_run import PreviousRun
 from pipeline.progress import Progress
 from pipeline.reuse import AboutFit, Computation, Fit, PerSample, StageRun, Whole
@@ -24,7 +25,7 @@ from pipeline.score import choose_scored
 from pipeline.settings import Settings
 from pipeline.stage_inputs import StageInputs
 from pipeline.trainings import Trainings
-from pipeline.workspace import Finished, Workspace, hash_facts
+from pipeline.workspace import Finished, Workspace
 
 CLUSTER_SETTINGS = ("seed", "kmeans_clusters", "hdbscan_min_cluster_size")
 COMPUTATIONS: dict[str, Computation] = {
@@ -124,9 +125,9 @@ COMPUTATIONS: dict[str, Computation] = {
 """Of a run with a model. The trainings, which are not measurements, are those of `pipeline.trainings`."""
 EXTERNAL = COMPUTATIONS | {
     "score": PerSample(
-        brought_predictions.score_tables, value_facts=("dataset.predictions",), sample_facts=("dataset.content",)
+        external_stages.score_tables, value_facts=("dataset.predictions",), sample_facts=("dataset.content",)
     ),
-    "checks": Whole(brought_predictions.check_table, settings=("seed",), facts=("label_issues.fingerprint",)),
+    "checks": Whole(external_stages.check_table, settings=("seed",), facts=("label_issues.fingerprint",)),
 }
 """Of a run whose predictions come from elsewhere."""
 FACTS: dict[str, Callable[["Stages"], str]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
@@ -11,7 +10,7 @@ from pipeline import platforms
 
 def main() -> None:
     """Run the command where it can run, with UTF-8 for the names of files whatever the locale is."""
-    stop_elsewhere()
+    platforms.stop_elsewhere()
     from pipeline import interruptions  # of signals that other systems do not have
 
     interruptions.watch()
@@ -19,17 +18,10 @@ def main() -> None:
     try:
         from pipeline.cli import main as run
     except KeyboardInterrupt:
-        _stop("interrupted", 128 + interruptions.find_signal(), "Interrupted.")
+        platforms.stop("interrupted", 128 + interruptions.find_signal(), "Interrupted.")
     except ImportError as error:
-        _stop("failed", 1, f"latentlake is not installed completely ({error}): pip install it again.")
+        platforms.stop("failed", 1, f"latentlake is not installed completely ({error}): pip install it again.")
     run()
-
-
-def stop_elsewhere() -> None:
-    """End the process with one sentence where this Python or system is none that latentlake is made for."""
-    problem = platforms.find_problem()
-    if problem:
-        _stop("failed", 1, problem)
 
 
 def _use_utf8() -> None:
@@ -37,10 +29,3 @@ def _use_utf8() -> None:
     if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
         command = [sys.executable, *sys.orig_argv[1:]]
         os.execve(sys.executable, command, {**os.environ, "PYTHONUTF8": "1"})
-
-
-def _stop(status: str, code: int, message: str) -> None:
-    sys.stderr.write(f"latentlake: {message}\n")
-    if "--json" in sys.argv:
-        sys.stdout.write(json.dumps({"status": status, "exit_code": code, "message": message}) + "\n")
-    raise SystemExit(code)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from lake.errors import UserError
 from pipeline import architecture, brought_model, folds, model, stage_tables
 from pipeline.datasets import Dataset
+from pipeline.hashing import hash_facts
 from pipeline.previous_run import PreviousRun
 from pipeline.progress import Progress
 from pipeline.retrain import keeps_model, with_kept_model
 from pipeline.settings import Settings
-from pipeline.workspace import Finished, Frames, Workspace, hash_facts
+from pipeline.workspace import Finished, Frames, Workspace
 
 TRAIN_SETTINGS = (
     "seed",

@@ -3,7 +3,6 @@
 A repeated or interrupted refresh finds what it already computed and redoes only what changed.
 """
 
-import hashlib
 import importlib.metadata
 import json
 import shutil
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import psutil
@@ -20,6 +18,7 @@ import psutil
 from lake.disks import find_reason, is_about
 from lake.errors import LakeError
 from pipeline.code_hash import hash_code
+from pipeline.hashing import hash_facts
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.watching import watching
@@ -148,11 +147,6 @@ def _partial(folder: Path) -> Path:
 def package_versions() -> dict[str, str]:
     """Versions of the packages that compute, stored with every run and checkpoint."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}
-
-
-def hash_facts(facts: Any) -> str:
-    """A short hash of anything JSON can hold; equal facts have equal hashes."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @contextmanager
