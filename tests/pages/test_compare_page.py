@@ -30,7 +30,7 @@ PARTS: dict[str, list[str]] = {
     "Groups": ["3 the same, 1 split, 0 merged, 0 born, 0 died"],
     "Findings": ["0 new and 1 gone"],
     "Drift": ["Both runs are of the same data"],
-    "Cost": ["most changed train, from 2.0 to 20.0 s"],
+    "Cost": ["most changed: Training, from 2.0 to 20.0 s"],
 }
 """What each part says of the changes that were planted."""
 
