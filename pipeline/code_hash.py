@@ -20,10 +20,16 @@ from functools import cache
 from typing import Any
 
 from lake import errors
+from lake.contracts import make_frame
 from pipeline import consoles, logs, progress
 
 OURS = ("lake", "pipeline")
-INERT = frozenset({*(module.__name__ for module in (consoles, errors, logs, progress)), "lake.contracts.make_frame"})
+INERT = frozenset(
+    {
+        *(module.__name__ for module in (consoles, errors, logs, progress)),
+        f"{make_frame.__module__}.{make_frame.__name__}",
+    }
+)
 """Of no effect on values: what tells people how far the work is or why it ended, and what gives rows their contract."""
 SETTINGS_BASES = ("pydantic.BaseModel", "pydantic_settings.BaseSettings")
 """A class of settings counts without its fields: a stage names those whose values it is computed from."""

@@ -55,4 +55,4 @@ def _code() -> list[str]:
     """The source of what computes and stores."""
     roots = [importlib.util.find_spec(package) for package in CODE]
     folders = [Path(root.origin).parent for root in roots if root and root.origin]
-    return [path.read_text(encoding="utf-8") for folder in folders for path in sorted(folder.glob("*.py"))]
+    return [path.read_text(encoding="utf-8") for folder in folders for path in sorted(folder.rglob("*.py"))]

@@ -11,10 +11,15 @@ import pytest
 
 from tests.support.paths import REPOSITORY
 
-LAKE = [f"lake.{path.stem}" for path in sorted((REPOSITORY / "lake").glob("*.py")) if path.stem != "__init__"]
-SHARED = [f"pages.ui.{path.stem}" for path in sorted((REPOSITORY / "pages" / "ui").glob("*.py")) if path.stem[0] != "_"]
-SENTENCES = [f"pages.sentences.{path.stem}" for path in sorted((REPOSITORY / "pages" / "sentences").glob("[!_]*.py"))]
-REPORT = [f"pages.report.{path.stem}" for path in sorted((REPOSITORY / "pages" / "report").glob("[!_]*.py"))]
+
+def modules_in(*folder: str) -> list[str]:
+    """The modules in a folder and below, by their full names."""
+    files = sorted(REPOSITORY.joinpath(*folder).rglob("[!_]*.py"))
+    return [".".join(file.relative_to(REPOSITORY).with_suffix("").parts) for file in files]
+
+
+LAKE, SHARED = modules_in("lake"), modules_in("pages", "ui")
+SENTENCES, REPORT = modules_in("pages", "sentences"), modules_in("pages", "report")
 DOORS = {
     REPOSITORY / "pages" / "ui" / "live_explain.py": "pipeline",
     REPOSITORY / "pipeline" / "export_command.py": "pages",
