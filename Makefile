@@ -16,7 +16,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --maxprocesses 4
 DAGSTER = $(VENV)-dagster
 SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: demo refresh app test test-all test-since test-wheel test-dagster ray check bench install
+.PHONY: demo refresh app test test-all test-since test-wheel test-dagster ray check bench docs install
 
 demo: refresh app
 
@@ -47,6 +47,10 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The pages of docs/ that are made from the code.
+docs: install
+	$(BIN)/python -m tests.support.docs
 
 bench: install
 	$(BIN)/python -m benchmarks.bench $(BENCH)

@@ -1,4 +1,4 @@
-"""Every table of the lake, declared once: writers, readers, the README and test data derive from here.
+"""Every table of the lake, declared once: writers, readers, docs and test data derive from here.
 
 Tables of a run are keyed by `run_id`; `samples`, `images`, `properties` and `quarantine` by `dataset_id` and shared by
 runs, as is what people say.
@@ -347,7 +347,7 @@ def make_frame(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def describe_tables() -> str:
-    """The tables as Markdown, for the README."""
+    """The tables as Markdown, for the docs."""
     parts = []
     for name, schema in TABLES.items():
         summary = (schema.__doc__ or "").splitlines()[0]
