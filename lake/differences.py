@@ -7,6 +7,7 @@ tested as being in that range or not; delta is then the difference of the two sh
 
 import math
 from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
@@ -46,6 +47,15 @@ MAX_CLAUSES = 4
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
+
+
+class Difference(TypedDict):
+    """What a row of `notable` says of a property."""
+
+    property: str
+    delta: float
+    here: float
+    others: float
 
 
 class Ranked:
@@ -93,11 +103,11 @@ def notable(measured: pl.DataFrame, *, rate: float = FALSE_DISCOVERY_RATE) -> pl
     return ordered.group_by("set", maintain_order=True).head(MAX_CLAUSES)
 
 
-def to_clause(row: dict[str, float | str], *, others: str = "others") -> str:
+def to_clause(row: Difference, *, others: str = "others") -> str:
     """One difference in words with its numbers: "clearly light background (median L* 88, others 53)"."""
-    name, delta = str(row["property"]), float(row["delta"])
+    name, delta = row["property"], row["delta"]
     degree = "clearly" if abs(delta) >= CLEARLY else "somewhat" if abs(delta) >= SOMEWHAT else "slightly"
-    here, there = float(row["here"]), float(row["others"])
+    here, there = row["here"], row["others"]
     if name in HUES:
         return f"{degree} {'more' if delta > 0 else 'fewer'} {name} objects ({here:.0%}, {others} {there:.0%})"
     low, high, unit = WORDS[name]

@@ -9,14 +9,16 @@ Shapes: N samples, D features.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from lake.contracts import SPLITS
-from lake.differences import HUES, WORDS, Mask, measure, to_clause
+from lake.differences import HUES, WORDS, Difference, Mask, measure, to_clause
 from lake.queries import Tables
+from lake.rows import rows_of
 from lake.statistics import Z95, benjamini_hochberg
 from lake.store import Run
 from lake.vectors import to_unit
@@ -29,6 +31,35 @@ NOTHING_TESTED = "No property was tested for drift."
 RULE = " (adjusted p < .05 and a Cliff's delta of .147 or more)"
 PROPERTIES, EMBEDDINGS = "image properties", "embeddings"
 Points = NDArray[np.floating]
+
+
+class _Tested(TypedDict):
+    """Which sets of samples a row of `Drift` compares, and its test."""
+
+    set: str
+    others: str
+    n: int
+    n_others: int
+    adjusted_p: float
+
+
+class PropertyDrift(_Tested):
+    """A row of `Drift.properties`."""
+
+    property: str
+    here: float
+    there: float
+    delta: float
+    low: float
+    high: float
+
+
+class SpaceDrift(_Tested):
+    """A row of `Drift.spaces`."""
+
+    space: str
+    value: float
+    chance: float
 
 
 @dataclass(frozen=True)
@@ -56,7 +87,7 @@ class Drift:
             said = [NOTHING_TESTED]
         else:
             said = [f"{len(drifted)} of {len(self.properties)} tests of a property find drift{RULE}."]
-        said += [_say_property(row) for row in drifted.iter_rows(named=True)]
+        said += [_say_property(row) for row in rows_of(drifted, PropertyDrift)]
         if len(self.spaces):
             smallest = p_value(float(self.spaces["adjusted_p"].to_numpy().min()))
             named = " and ".join(sorted(set(self.spaces["space"])))
@@ -64,7 +95,7 @@ class Drift:
                 f"{len(shifted)} of {len(self.spaces)} tests of {named} as a whole find drift (energy distance, "
                 f"permutation test, smallest adjusted {smallest})."
             )
-        return [*said, *(_say_space(row) for row in shifted.iter_rows(named=True))]
+        return [*said, *(_say_space(row) for row in rows_of(shifted, SpaceDrift))]
 
 
 def split_drift(run: Run) -> Drift:
@@ -181,23 +212,27 @@ def property_drift(
     )
 
 
-def _say_property(row: dict[str, object]) -> str:
+def _say_property(row: PropertyDrift) -> str:
     """ "Test: clearly light background (median L* 88, others 53); Cliff's delta +0.62 (0.59 to 0.65), n ..."."""
-    values = {name: row[name] for name in ("property", "delta", "here")} | {"others": row["there"]}
-    clause = to_clause(values, others=str(row["others"]))  # type: ignore[arg-type]
-    low, high, delta, p = (float(str(row[name])) for name in ("low", "high", "delta", "adjusted_p"))
+    said: Difference = {
+        "property": row["property"],
+        "delta": row["delta"],
+        "here": row["here"],
+        "others": row["there"],
+    }
+    clause, interval = to_clause(said, others=row["others"]), between(row["low"], row["high"], "+.2f")
     return (
-        f"{str(row['set']).capitalize()}: {clause}; Cliff's delta {delta:+.2f} ({between(low, high, '+.2f')}), "
-        f"n {row['n']:,} and {row['n_others']:,}, Mann-Whitney, adjusted {p_value(p)}."
+        f"{row['set'].capitalize()}: {clause}; Cliff's delta {row['delta']:+.2f} ({interval}), "
+        f"n {row['n']:,} and {row['n_others']:,}, Mann-Whitney, adjusted {p_value(row['adjusted_p'])}."
     )
 
 
-def _say_space(row: dict[str, object]) -> str:
+def _say_space(row: SpaceDrift) -> str:
     """The energy test of one space that has drifted, in words."""
     return (
-        f"{str(row['set']).capitalize()} and {row['others']} differ in their {row['space']} as a whole: energy "
+        f"{row['set'].capitalize()} and {row['others']} differ in their {row['space']} as a whole: energy "
         f"distance {row['value']:.4f}, by chance up to {row['chance']:.4f} (n {row['n']:,} and {row['n_others']:,}, "
-        f"adjusted {p_value(float(str(row['adjusted_p'])))})."
+        f"adjusted {p_value(row['adjusted_p'])})."
     )
 
 

@@ -73,7 +73,12 @@ def metadata_columns(run: Tables) -> list[pl.Expr]:
 
 def reserved_columns() -> set[str]:
     """Names that neither a grouping nor a column carried along from the source may have."""
-    return {*scan_samples(_Empty()).collect_schema().names(), "row"}
+    return {*sample_schema(), "row"}
+
+
+def sample_schema() -> pl.Schema:
+    """The columns of `scan_samples` that every run has."""
+    return scan_samples(_Empty()).collect_schema()
 
 
 def cluster_column(method: str) -> str:

@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 
 from lake.cluster_contracts import METHODS
 from lake.contracts import make_frame
-from lake.differences import measure, notable, to_clause
+from lake.differences import Difference, measure, notable, to_clause
 from lake.queries import HELD_OUT, cluster_column
+from lake.rows import rows_of
 from lake.statistics import benjamini_hochberg
 from pipeline.cluster import MEDOIDS
 from pipeline.permutation import raised_p, to_matrix
@@ -47,9 +48,9 @@ def describe_sets(samples: pl.DataFrame, number: NDArray[np.int64], settings: Se
     matched = measure(samples.filter(pl.Series(labelled)), [inside[labelled] for inside in sets], within="label")
     even = set(notable(matched, rate=settings.false_discovery_rate).select("set", "property").iter_rows())
     clauses: list[list[str]] = [[] for _ in sets]
-    for row in said.iter_rows(named=True):
-        also = " even for its classes" if (row["set"], row["property"]) in even else ""
-        clauses[row["set"]].append(to_clause(row) + also)
+    for place, row in zip(said["set"], rows_of(said, Difference), strict=True):
+        also = " even for its classes" if (place, row["property"]) in even else ""
+        clauses[place].append(to_clause(row) + also)
     return [", ".join(found) or NOTHING for found in clauses]
 
 

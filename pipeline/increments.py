@@ -35,7 +35,7 @@ def extend_neighbors(
 
     Known lists are kept, with new samples sorted in; one that names a sample that is gone is searched for anew.
     """
-    count = int(known["rank"].max())  # type: ignore[arg-type]
+    count: int = known.select(pl.col("rank").max()).item()
     ids = known.select("sample_id").unique().to_series().sort().to_numpy()
     lists = known.sort("sample_id", "rank")
     near, similarity = (lists[name].to_numpy().reshape(len(ids), count) for name in ("neighbor_id", "similarity"))

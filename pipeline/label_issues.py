@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake.aggregates import or_zero
 from lake.contracts import make_frame
 from lake.queries import Tables
 
@@ -165,7 +166,7 @@ def _at(values_NK: Matrix, classes: Classes) -> Matrix:
 
 def _rows_of(lists: pl.Series, ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """Places among ascending ids of lists of ids, as a matrix filled up with -1."""
-    width = int(lists.list.len().max() or 0)  # type: ignore[arg-type]
+    width = int(or_zero(lists.list.len().max()))
     if not width:
         return np.empty((len(lists), 0), np.int64)
     padded = lists.fill_null([]).list.concat(pl.Series([[-1] * width])).list.head(width)

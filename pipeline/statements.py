@@ -2,17 +2,31 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake.rows import ConfusionCount, ReasonCount, SplitCount, rows_of
 from pipeline.groups import Group
 from pipeline.triage import HIGH_LOSS
 
 BOOTSTRAP_RESAMPLES = 1000
 EXAMPLES = 12
 MOSTLY = 0.5
+
+
+class More(TypedDict):
+    """How many images to collect of which label, or to label, and the neighbours that it was counted from."""
+
+    more_label: str | None
+    more_images: int | None
+    near_own: int | None
+    near_other: int | None
+
+
+NO_MORE: More = {"more_label": None, "more_images": None, "near_own": None, "near_other": None}
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,7 @@ class Density:
         near = neighbors.select("sample_id", "neighbor_id").join(trained, on="neighbor_id")
         return cls(near, training_images / max(1, len(trained)))
 
-    def more_images(self, members: pl.DataFrame) -> dict[str, object]:
+    def more_images(self, members: pl.DataFrame) -> More:
         """The label of which most training images are missing around the members, how many, and from which counts.
 
         Around those of a label, o places among the nearest training images go to it and x to other classes.
@@ -48,7 +62,7 @@ class Density:
             (self.scale * pl.col("images") * (pl.col("other") / pl.col("own") - 1)).alias("more")
         )
         if missing.is_empty():
-            return {"more_label": None, "more_images": None, "near_own": None, "near_other": None}
+            return NO_MORE
         most = missing.sort("more", "label", descending=[True, False]).row(0, named=True)
         return {
             "more_label": most["label"],
@@ -58,13 +72,37 @@ class Density:
         }
 
 
+class _Counted(More):
+    """What was counted of a group: errors, confusions and reasons of the high losses where it has labels."""
+
+    errors: int | None
+    confusion: list[ConfusionCount]
+    reasons: list[ReasonCount]
+
+
+class Facts(_Counted):
+    """What a finding says of a group in numbers, but for its tests."""
+
+    kind: str
+    n: int
+    population: int
+    mean_loss: float
+    median_loss: float
+    lift: float | None
+    lift_low: float | None
+    lift_high: float | None
+    severity: float
+    splits: list[SplitCount]
+    example_ids: list[int]
+
+
 def to_row(group: Group, samples: pl.DataFrame, value: str, density: Density) -> dict[str, object]:
     """What a finding says of a group of `samples` by the column `value`, but for its tests."""
     number = samples[value].to_numpy()
     inside = samples[group.rows]
     lift, low, high = lift_interval(number, group.rows)
     population = samples.filter(pl.col("label") == group.where["label"]) if "label" in group.where else samples
-    facts: dict[str, object] = {
+    facts: Facts = {
         "kind": group.kind,
         "n": len(inside),
         "population": len(population),
@@ -74,12 +112,13 @@ def to_row(group: Group, samples: pl.DataFrame, value: str, density: Density) ->
         "lift_low": low,
         "lift_high": high,
         "severity": float((number[group.rows] - number.mean()).sum()),
-        "splits": _counts(inside, "split"),
+        "splits": rows_of(_counted(inside, "split"), SplitCount),
         "example_ids": inside.sort(value, "sample_id", descending=[True, False])["sample_id"].head(EXAMPLES).to_list(),
+        **(_unlabeled(inside) if group.kind == "unlabeled" else _labelled(inside, density)),
     }
-    facts |= _unlabeled(inside) if group.kind == "unlabeled" else _labelled(inside, density)
     name = _name(group, inside)
-    return facts | {
+    return {
+        **facts,
         "name": name,
         "sentence": _sentence(group, name, inside, facts),
         "action": _action(group, facts, density),
@@ -99,26 +138,28 @@ def lift_interval(
     return float(inside.mean() / overall), float(low), float(high)
 
 
-def _labelled(inside: pl.DataFrame, density: Density) -> dict[str, object]:
+def _labelled(inside: pl.DataFrame, density: Density) -> _Counted:
     wrong = inside.filter(~pl.col("correct"))
     high = inside.filter(pl.col("loss") > HIGH_LOSS)
-    counted = {
-        "confusion": _counts(wrong, "label", "predicted"),
-        "reasons": _counts(high.drop_nulls("reason"), "reason"),
+    return {
+        "errors": len(wrong),
+        "confusion": rows_of(_counted(wrong, "label", "predicted"), ConfusionCount),
+        "reasons": rows_of(_counted(high.drop_nulls("reason"), "reason"), ReasonCount),
+        **density.more_images(high),
     }
-    return {"errors": len(wrong), **counted, **density.more_images(high)}
 
 
-def _unlabeled(inside: pl.DataFrame) -> dict[str, object]:
+def _unlabeled(inside: pl.DataFrame) -> _Counted:
     """How few of the members, the highest first, hold half of their expected loss: those to label first."""
     held = inside["expected_loss"].sort(descending=True).to_numpy().cumsum()
     enough = int((held < held[-1] * MOSTLY).sum()) + 1
-    return {"errors": None, "confusion": [], "reasons": [], "more_images": enough, "more_label": None}
+    return {**NO_MORE, "errors": None, "confusion": [], "reasons": [], "more_images": enough}
 
 
-def _counts(frame: pl.DataFrame, *columns: str) -> list[dict[str, object]]:
+def _counted(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """How often each combination of values occurs, the most frequent first."""
     counted = frame.group_by(columns).agg(pl.len().cast(pl.Int64).alias("n"))
-    return counted.sort("n", *columns, descending=[True, *(False for _ in columns)]).to_dicts()
+    return counted.sort("n", *columns, descending=[True, *(False for _ in columns)])
 
 
 def _name(group: Group, inside: pl.DataFrame) -> str:
@@ -130,12 +171,13 @@ def _name(group: Group, inside: pl.DataFrame) -> str:
 
 def _mix(group: Group, inside: pl.DataFrame) -> str:
     given = "label" if group.kind == "cluster" else "predicted"
-    return " and ".join(f"{r[given]} ({int(str(r['n'])) / len(inside):.0%})" for r in _counts(inside, given)[:2])
+    most = _counted(inside, given).head(2)
+    return " and ".join(f"{value} ({n / len(inside):.0%})" for value, n in most.iter_rows())
 
 
-def _sentence(group: Group, name: str, inside: pl.DataFrame, facts: dict[str, object]) -> str:
+def _sentence(group: Group, name: str, inside: pl.DataFrame, facts: Facts) -> str:
     times = f"{facts['lift']:.1f} times the average (95 % interval {facts['lift_low']:.1f} to {facts['lift_high']:.1f})"
-    n, population = (int(str(facts[key])) for key in ("n", "population"))
+    n, population = facts["n"], facts["population"]
     if group.kind == "unlabeled":
         alike = f"{n:,} unlabeled images that the model sees alike, mostly as {_mix(group, inside)}"
         return f"{alike}, have an expected loss of {times}."
@@ -144,22 +186,21 @@ def _sentence(group: Group, name: str, inside: pl.DataFrame, facts: dict[str, ob
         return (
             f"{n:,} of {population:,} {where['label']} images are called {where['predicted']}; their loss is {times}."
         )
-    top = next(iter(facts["confusion"]), None)  # type: ignore[call-overload]
+    top = next(iter(facts["confusion"]), None)
     called = f", most often {top['label']} called {top['predicted']} ({top['n']:,})" if top else ""
-    wrong = f"{int(str(facts['errors'])):,} of {n:,}"
+    wrong = f"{facts['errors']:,} of {n:,}"
     alike = (
         f"Of images that the model sees alike, mostly {_mix(group, inside)}," if group.kind == "cluster" else f"{name}:"
     )
     return f"{alike} {wrong} are wrong{called}; their loss is {times}."
 
 
-def _action(group: Group, facts: dict[str, object], density: Density) -> str:
+def _action(group: Group, facts: Facts, density: Density) -> str:
     more, label = facts["more_images"], facts["more_label"]
     if group.kind == "unlabeled":
         return f"Label the {more:,} of highest expected loss first: they hold half of the group's."
-    reasons = list(facts["reasons"])  # type: ignore[call-overload]
-    high = sum(reason["n"] for reason in reasons)
-    doubtful = sum(reason["n"] for reason in reasons if reason["reason"] == "doubtful label")
+    high = sum(reason["n"] for reason in facts["reasons"])
+    doubtful = sum(reason["n"] for reason in facts["reasons"] if reason["reason"] == "doubtful label")
     if doubtful > MOSTLY * high:
         return f"Check the labels of the {doubtful:,} samples whose prediction and neighbours agree on another class."
     if more:

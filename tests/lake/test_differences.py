@@ -6,7 +6,8 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from lake import differences
-from lake.differences import HUES, WORDS, measure, notable, to_clause
+from lake.differences import HUES, WORDS, Difference, measure, notable, to_clause
+from lake.rows import rows_of
 from tests.support.random_samples import make_properties
 from tests.support.scalars import number
 
@@ -61,14 +62,14 @@ def test_a_light_background_is_said_with_its_numbers() -> None:
     inside = every_fourth(frame)
     found = notable(measure(frame.with_columns(pl.col("bg_lightness") + pl.Series(25.0 * inside)), [inside]))
     assert len(found) == 1
-    text = to_clause(found.row(0, named=True), others="group 3")
+    text = to_clause(rows_of(found, Difference)[0], others="group 3")
     here = number(frame["bg_lightness"].filter(pl.Series(inside)).median()) + 25
     others = number(frame["bg_lightness"].filter(pl.Series(~inside)).median())
     assert text == f"clearly light background (median L* {here:.0f}, group 3 {others:.0f})"
 
 
 def test_numbers_below_nothing_are_said_without_an_exponent() -> None:
-    row: dict[str, float | str] = {"property": "shade", "delta": -0.4, "here": -123.4, "others": -0.123}
+    row: Difference = {"property": "shade", "delta": -0.4, "here": -123.4, "others": -0.123}
     assert to_clause(row) == (
         "somewhat objects darker than their background (median difference of L* -123, others -0.12)"
     )
@@ -85,7 +86,7 @@ def test_every_hue_is_named_where_planted_and_no_other(name: str) -> None:
         .otherwise((middle + 120 + pl.col("object_hue") / 3) % 360)
         .alias("object_hue")
     )
-    said = [to_clause(row) for row in notable(measure(planted, [inside])).iter_rows(named=True)]
+    said = [to_clause(row) for row in rows_of(notable(measure(planted, [inside])), Difference)]
     assert said[0].startswith(f"clearly more {name} objects (100%, others 0%)")
     assert not any("more" in clause for clause in said[1:])
 
