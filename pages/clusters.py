@@ -1,13 +1,13 @@
 """Groups: three clusterings, what sets each group apart in measured words, and which have a raised loss."""
 
-from typing import Any
-
 import polars as pl
 import streamlit as st
 
 from lake import queries
+from lake.aggregates import or_zero
 from lake.cluster_contracts import METHODS
 from lake.filters import Filters
+from lake.rows import ClusterSummaryRow, PooledMapRow, rows_of
 from lake.store import Run
 from pages.sentences.missing import GROUPS
 from pages.ui import charts, data, filters, pooled
@@ -33,7 +33,7 @@ def show_answer(summaries: pl.DataFrame) -> None:
     have = "has" if len(raised) == 1 else "have"
     sentence = f"{len(summaries)} groups; {len(raised)} {have} a raised loss (adjusted p < .05)"
     if len(raised):
-        worst = raised.row(0, named=True)
+        worst = rows_of(raised, ClusterSummaryRow)[0]
         sentence += (
             f". Hardest: group {worst['cluster']} ({plain(mix_text(worst['class_mix']))}) at "
             f"**{worst['lift']:.1f} times** the average loss ({worst['lift_low']:.1f} to {worst['lift_high']:.1f})"
@@ -53,7 +53,7 @@ def keep_passing(run: Run, method: str, summaries: pl.DataFrame) -> pl.DataFrame
     return kept
 
 
-def pick_group(summaries: pl.DataFrame, *, described: bool) -> dict[str, Any]:
+def pick_group(summaries: pl.DataFrame, *, described: bool) -> ClusterSummaryRow:
     """The table of groups, with what sets each apart where properties were measured.
 
     Returns the one the reader chose, at first the hardest.
@@ -69,6 +69,7 @@ def pick_group(summaries: pl.DataFrame, *, described: bool) -> dict[str, Any]:
     return pick_row(
         ordered,
         table,
+        ClusterSummaryRow,
         key="group-table",
         height=320,
         column_config={
@@ -85,20 +86,20 @@ def pick_group(summaries: pl.DataFrame, *, described: bool) -> dict[str, Any]:
     )
 
 
-def show_group(run: Run, method: str, summary: dict[str, Any]) -> None:
+def show_group(run: Run, method: str, summary: ClusterSummaryRow) -> None:
     """Description, class mix and galleries of one group."""
     column = queries.cluster_column(method)
     members = filters.filtered(run).filter(pl.col(column) == summary["cluster"])
     st.subheader(f"Group {summary['cluster']}: {plain(mix_text(summary['class_mix']))}")
     if run.has("properties"):
-        description = str(summary["description"]).rstrip(".")
+        description = summary["description"].rstrip(".")
         st.markdown(plain(f"{description[:1].upper()}{description[1:]}."))
     left, right = st.columns([1, 2], gap="large")
     with left:
         _show_mix(run, pl.DataFrame(summary["class_mix"], schema={"label": pl.String, "n": pl.Int64}))
         unlabeled = members.filter(pl.col("label").is_null()).collect()
         if len(unlabeled):
-            mean = float(unlabeled["expected_loss"].mean() or 0)  # type: ignore[arg-type]
+            mean = or_zero(unlabeled["expected_loss"].mean())
             st.caption(f"{len(unlabeled):,} unlabeled members, expected loss {number(mean)} nats.")
     with right:
         show_galleries(run, members, data.distances(run, method))
@@ -141,7 +142,7 @@ def show_maps(run: Run, method: str, cluster: int) -> None:
     found = pooled.groups(run, finest).filter(pl.col("filter").str.starts_with(begins))
     if len(found):
         st.subheader("Where in the image its loss is raised", help=GLOSSARY["pooled"])
-        pooled.show_pooled(run, pooled.of_group(run, found.row(0, named=True)), finest, key="group")
+        pooled.show_pooled(run, pooled.of_group(run, rows_of(found, PooledMapRow)[0]), finest, key="group")
 
 
 def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> None:
@@ -150,9 +151,8 @@ def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> 
     if others.is_empty() or not run.has("properties"):
         return
     st.subheader("Against another group")
-    names = {
-        row["cluster"]: f"Group {row['cluster']}: {mix_text(row['class_mix'])}" for row in others.iter_rows(named=True)
-    }
+    listed = rows_of(others, ClusterSummaryRow)
+    names = {row["cluster"]: f"Group {row['cluster']}: {mix_text(row['class_mix'])}" for row in listed}
     other = st.selectbox("Other group", list(names), format_func=names.__getitem__, key=f"versus-{method}-{cluster}")
     column = queries.cluster_column(method)
     both = data.samples(run).filter(pl.col(column).is_in([cluster, other])).collect()

@@ -8,6 +8,7 @@ import streamlit as st
 
 from lake import loss_maps, queries
 from lake.errors import UserError
+from lake.rows import PooledMapRow, SampleRow, rows_of
 from lake.store import Run
 from pages.sentences.claims import NO_MAPS
 from pages.sentences.missing import LOSS_MAPS
@@ -25,7 +26,6 @@ from pages.ui.words import GLOSSARY, plain
 GIVEN, SAID, MARGIN = "Given label", "Prediction", "Margin of two classes"
 NOBODY, ANOTHER, OTHER_RUN = "Nothing", "Another sample", "Another run"
 SELECTION = "The samples that pass the filters"
-Sample = dict[str, object]
 
 
 def choose_look(run: Run) -> Look:
@@ -52,7 +52,7 @@ def _pick_layer(run: Run) -> str:
     return chosen or layers[0]  # an address whose value is empty gives none
 
 
-def choose_target(run: Run, sample: Sample) -> Target:
+def choose_target(run: Run, sample: SampleRow) -> Target:
     """The class whose loss is explained; of a margin, the class it is over too."""
     given = [] if sample["label"] is None else [GIVEN]
     choices = [*given, SAID, *([MARGIN] if live_explain.is_open(run) else [])]
@@ -61,24 +61,24 @@ def choose_target(run: Run, sample: Sample) -> Target:
     )
     chosen = chosen or choices[0]
     if chosen != MARGIN:
-        return str(sample["label"] if chosen == GIVEN else sample["predicted"]), None
-    said = str(sample["predicted"])
+        return _class_of(sample, given=chosen == GIVEN), None
+    said = sample["predicted"]
     ahead = st.selectbox(
         "Margin of", run.classes, index=run.classes.index(said), key="ahead", width=150, bind="query-params"
     )
     ahead = ahead or said
     others = [name for name in run.classes if name != ahead]
-    likely = others.index(str(sample["label"])) if sample["label"] in others else 0
+    likely = others.index(sample["label"]) if sample["label"] in others else 0
     behind = st.selectbox("over", others, index=likely, key="behind", width=150, bind="query-params")
     return ahead, behind or others[likely]
 
 
 def show_sample(
-    run: Run, sample: Sample, shown: SignedMap, look: Look, target: Target, beside: tuple[Run, Sample] | None
+    run: Run, sample: SampleRow, shown: SignedMap, look: Look, target: Target, beside: tuple[Run, SampleRow] | None
 ) -> None:
     """The panel of one sample, or two side by side."""
     if beside is None:
-        sample_id = int(str(sample["sample_id"]))
+        sample_id = sample["sample_id"]
         picture = Picture(thumbnail(run, sample_id), live_explain.image_of(run, sample_id))
         bars = queries.probabilities(run, sample_id).collect()
         show_panel(run, picture, shown, bars, look, label=sample["label"], name=f"sample-{sample_id}")
@@ -90,7 +90,7 @@ def show_sample(
     )
 
 
-def say(sample: Sample, shown: SignedMap) -> str:
+def say(sample: SampleRow, shown: SignedMap) -> str:
     """The sentence of the map; of a sample without a label for which class it holds."""
     said = shown.sentence()
     if sample["label"] is None and shown.target[1] is None:
@@ -106,14 +106,14 @@ def _why_missing(run: Run) -> str:
     return f"{there} This run has no model in the lake, so no other can be computed."
 
 
-def choose_beside(run: Run, sample: Sample) -> tuple[Run, Sample] | None:
+def choose_beside(run: Run, sample: SampleRow) -> tuple[Run, SampleRow] | None:
     """What the reader wants to see beside the sample."""
     others = data.other_runs(run)
     choices = [NOBODY, ANOTHER, *([OTHER_RUN] if others else [])]
     chosen = st.segmented_control(
         "Beside it", choices, default=NOBODY, required=True, key="beside", bind="query-params"
     )
-    there, sample_id = run, int(str(sample["sample_id"]))
+    there, sample_id = run, sample["sample_id"]
     if chosen == ANOTHER:
         sample_id = int(
             st.number_input(
@@ -132,13 +132,13 @@ def choose_beside(run: Run, sample: Sample) -> tuple[Run, Sample] | None:
 
 
 def _show_two(
-    run: Run, first: tuple[Run, Sample, SignedMap], beside: tuple[Run, Sample], look: Look, target: Target
+    run: Run, first: tuple[Run, SampleRow, SignedMap], beside: tuple[Run, SampleRow], look: Look, target: Target
 ) -> None:
     """Two samples, or one in two runs, on one scale."""
     other_run, other = beside
     asked = target if other["sample_id"] == first[1]["sample_id"] or target[1] else _same_kind(first[1], other, target)
     layer = _layer_beside(run, other_run, look.layer)
-    second = find_map(other_run, int(str(other["sample_id"])), layer, asked) if layer else None
+    second = find_map(other_run, other["sample_id"], layer, asked) if layer else None
     if second is None:
         st.info(_why_missing(other_run))
         return
@@ -155,16 +155,21 @@ def _layer_beside(run: Run, other_run: Run, layer: str) -> str | None:
     return layer if layer in there else (there[min(here.index(layer), len(there) - 1)] if there else None)
 
 
-def _same_kind(sample: Sample, other: Sample, target: Target) -> Target:
+def _same_kind(sample: SampleRow, other: SampleRow, target: Target) -> Target:
     """The other sample's label or prediction, whichever the target is of the sample."""
-    given = other["label"] is not None and target[0] == sample["label"]
-    return str(other["label"] if given else other["predicted"]), None
+    return _class_of(other, given=target[0] == sample["label"]), None
+
+
+def _class_of(sample: SampleRow, *, given: bool) -> str:
+    """The label; the prediction where the label is withheld or not asked for."""
+    label = sample["label"] if given else None
+    return sample["predicted"] if label is None else label
 
 
 def show_group(run: Run, layer: str) -> None:
     """The maps of a group as one, against the samples it is a part of."""
     st.subheader("Pooled over a group", help=GLOSSARY["pooled"])
-    rows = {row["name"]: row for row in pooled.groups(run, layer).iter_rows(named=True)}
+    rows = {row["name"]: row for row in rows_of(pooled.groups(run, layer), PooledMapRow)}
     chosen = st.selectbox("Group", [SELECTION, *rows], key="pooled-group")
     pooled.show_pooled(
         run, _selection(run) if chosen == SELECTION else pooled.of_group(run, rows[chosen]), layer, key="why"

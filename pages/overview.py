@@ -3,6 +3,7 @@
 import polars as pl
 import streamlit as st
 
+from lake.rows import FindingRow, rows_of
 from lake.store import Run
 from pages.report.document import file_name
 from pages.sentences import findings, headline
@@ -39,7 +40,7 @@ def show_linked(run: Run) -> int | None:
         st.info("This run has no finding of that number: these are all it has.")
         return None
     st.subheader("The finding of this link")
-    show_finding(run, found.row(0, named=True))
+    show_finding(run, rows_of(found, FindingRow)[0])
     return int(found["finding_id"][0])
 
 
@@ -52,11 +53,11 @@ def show_findings(run: Run, linked: int | None) -> None:
         st.info(findings.NOTHING_FOUND)
         return
     everything = len(confirmed) > AT_FIRST and st.toggle(f"Show all {len(confirmed)}", key="all-findings")
-    for finding in confirmed.head(len(confirmed) if everything else AT_FIRST).iter_rows(named=True):
+    for finding in rows_of(confirmed.head(len(confirmed) if everything else AT_FIRST), FindingRow):
         show_finding(run, finding)
     if len(open_):
         with st.expander(f"{len(open_)} not confirmed, or too few to tell", on_change="rerun") as expander:
-            for finding in open_.iter_rows(named=True) if expander.open else ():
+            for finding in rows_of(open_, FindingRow) if expander.open else ():
                 show_finding(run, finding)
     if len(covered):
         with st.expander(f"{len(covered)} more are about the same samples as one of these"):
@@ -76,7 +77,7 @@ def show_data_findings(run: Run, linked: int | None) -> None:
     """Doubtful labels, copies, leaks, splits that differ, rare kinds of images, files that could not be used."""
     found = findings.data_findings(data.table(run, "findings"))
     st.subheader("About the data")
-    for finding in found.filter(pl.col("finding_id").ne_missing(linked)).iter_rows(named=True):
+    for finding in rows_of(found.filter(pl.col("finding_id").ne_missing(linked)), FindingRow):
         show_finding(run, finding)
     if missing := findings.say_missing(run, found):
         st.caption(missing)

@@ -32,7 +32,9 @@ def show_controls(run: Run) -> None:
         choices = {"View": ("map-layout", LAYOUTS), "Show": ("map-show", {s: SHOWN[s] for s in map_offers.shows(run)})}
         for label, (key, names) in choices.items():
             if len(names) > 1:
-                st.segmented_control(label, list(names), format_func=names.get, key=key, required=True, width="content")
+                st.segmented_control(
+                    label, list(names), format_func=names.__getitem__, key=key, required=True, width="content"
+                )
         _choose_colored(run)
         state = map_session.take_controls()
         lasso_button.show_lasso(

@@ -6,6 +6,7 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
+from lake.aggregates import or_zero
 from lake.stages import title_of
 from lake.store import Run, default_root
 from pages.sentences import missing
@@ -122,8 +123,8 @@ def show_stages(run: Run) -> None:
         column_config={
             "stage": "Stage",
             "seconds": column.ProgressColumn(
-                "Seconds", format="%.1f", min_value=0, max_value=float(costs["seconds"].max() or 1)
-            ),  # type: ignore[arg-type]
+                "Seconds", format="%.1f", min_value=0, max_value=or_zero(costs["seconds"].max()) or 1.0
+            ),
             "peak_memory_mib": column.NumberColumn("Peak memory (MiB)", format="%.0f"),
             "reused": column.CheckboxColumn("Reused", help="Computed by an earlier refresh with the same inputs."),
         },

@@ -4,8 +4,10 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
+from lake.aggregates import or_zero
 from lake.errors import UserError
 from lake.filters import Filters
+from lake.rows import SampleRow
 from lake.similar import Vector
 from lake.store import Run
 from lake.vectors import to_unit
@@ -25,10 +27,9 @@ from pages.ui.words import number, percent, plain
 NOT_A_COPY, OTHER_SPLIT, OTHER_LABEL = "No copies", "Other split", "Other label"
 SAME_PREDICTION, HELD_OUT = "Same prediction", "Held-out"
 COUNTS = [20, 50, 100]
-Sample = dict[str, object]
 
 
-def show_answer(seed: Sample | None, found: pl.DataFrame, noun: str) -> None:
+def show_answer(seed: SampleRow | None, found: pl.DataFrame, noun: str) -> None:
     """What the nearest are, in one sentence; `noun` is what one of them is called."""
     labelled = found.drop_nulls("label")
     if labelled.is_empty():
@@ -39,8 +40,8 @@ def show_answer(seed: Sample | None, found: pl.DataFrame, noun: str) -> None:
         f"**{n} of the {len(labelled)}** most similar labelled {noun}s are {plain(top)} ({percent(n / len(labelled))})"
     )
     if seed and seed["label"] and seed["label"] != top:
-        sentence += f", but this one is labelled {plain(str(seed['label']))}"
-    nearest = float(found["similarity"].max() or 0)  # type: ignore[arg-type]
+        sentence += f", but this one is labelled {plain(seed['label'])}"
+    nearest = or_zero(found["similarity"].max())
     st.markdown(f"## {sentence}. The nearest has a cosine similarity of {number(nearest)}.")
 
 
@@ -77,21 +78,24 @@ def upload_example(run: Run) -> Vector | None:
         return to_unit(live_explain.embedding(run, image)[None])[0]
 
 
-def choose_among(run: Run, seed: Sample | None, left_out: list[int]) -> np.ndarray:
+def choose_among(run: Run, seed: SampleRow | None, left_out: list[int]) -> np.ndarray:
     """Which samples may be found, by the options; a reader's image has no split, label or prediction of its own."""
-    of_seed = [OTHER_SPLIT, OTHER_LABEL, SAME_PREDICTION] if seed else []
-    of_all = [HELD_OUT, NOT_A_COPY] if missing.has(run, missing.COPIES) else [HELD_OUT]
-    options = st.pills("Only", [*of_seed, *of_all], selection_mode="multi", key="similar-only", bind="query-params")
-    of = seed or {"split": "", "label": "", "predicted": ""}
-    conditions = {
-        OTHER_SPLIT: pl.col("split") != of["split"],
-        OTHER_LABEL: pl.col("label").fill_null("") != (of["label"] or ""),
-        SAME_PREDICTION: pl.col("predicted") == of["predicted"],
-        HELD_OUT: pl.col("out_of_sample"),
-        NOT_A_COPY: pl.col("duplicate").is_null(),
-    }
+    conditions = _against(seed) if seed else {}
+    conditions[HELD_OUT] = pl.col("out_of_sample")
+    if missing.has(run, missing.COPIES):
+        conditions[NOT_A_COPY] = pl.col("duplicate").is_null()
+    options = st.pills("Only", list(conditions), selection_mode="multi", key="similar-only", bind="query-params")
     wanted = pl.all_horizontal(~pl.col("sample_id").is_in(left_out), *(conditions[option] for option in options))
     return data.samples(run).select(wanted).collect().to_series().to_numpy()
+
+
+def _against(seed: SampleRow) -> dict[str, pl.Expr]:
+    """The options that compare a sample with the one to be like."""
+    return {
+        OTHER_SPLIT: pl.col("split").ne(seed["split"]),
+        OTHER_LABEL: pl.col("label").fill_null("").ne(seed["label"] or ""),
+        SAME_PREDICTION: pl.col("predicted").eq(seed["predicted"]),
+    }
 
 
 def show_found(run: Run, found: pl.DataFrame) -> None:

@@ -7,11 +7,11 @@ import polars as pl
 from markupsafe import Markup
 from PIL import Image
 
+from lake.rows import FindingRow, rows_of
 from lake.store import Run
 from pages.report.markdown import to_html
 from pages.report.pictures import as_data
 from pages.sentences import findings
-from pages.sentences.findings import Finding
 from pages.sentences.samples import Tile, describe
 
 LARGEST_SIDE = 64
@@ -35,14 +35,14 @@ class Card:
 
 def make_cards(run: Run, chosen: pl.DataFrame, samples: pl.DataFrame) -> list[Card]:
     """A card for each of the findings, in order."""
-    rows = list(chosen.iter_rows(named=True))
-    hard = [findings.hardest(samples.lazy(), row) for row in rows]
+    rows = rows_of(chosen, FindingRow)
+    hard = [findings.hardest(samples.lazy(), row["filter"]) for row in rows]
     pooled = run.scan("pooled_maps").collect()
     images = _read_images(run, {sample for part in hard for sample in part["sample_id"]})
     return [_make_card(row, part, pooled, images) for row, part in zip(rows, hard, strict=True)]
 
 
-def _make_card(row: Finding, hard: pl.DataFrame, pooled: pl.DataFrame, images: dict[int, str]) -> Card:
+def _make_card(row: FindingRow, hard: pl.DataFrame, pooled: pl.DataFrame, images: dict[int, str]) -> Card:
     said = findings.evidence(pooled, row)
     tiles = [describe(sample) for sample in hard.iter_rows(named=True)]
     return Card(

@@ -5,7 +5,6 @@ The same run gives the same bytes, so nothing in it depends on when or where it 
 
 from typing import Any
 
-import altair as alt
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -21,6 +20,7 @@ from pages.sentences import findings, headline, missing
 from pages.sentences.changes import Measured, say_changes
 from pages.sentences.missing import MAP, noun
 from pages.sentences.separation import first_group, say_fidelity, say_separation
+from pages.ui.charts import Layered
 from pages.ui.scales import color_scale
 from pages.ui.words import name
 
@@ -119,7 +119,7 @@ def _map(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _inline(chart: alt.LayerChart, name: str) -> Markup:
+def _inline(chart: Layered, name: str) -> Markup:
     """The chart inside the page, silent: what stands around it says it to a screen reader."""
     return Markup(pictures.to_svg(chart, name).replace("<svg ", '<svg aria-hidden="true" ', 1))
 

@@ -38,7 +38,7 @@ PNG_SCALE = 2
 NOBODY = pl.DataFrame(schema={"neighbor_id": pl.Int64})
 
 
-def draw_map(run: Run, samples: pl.DataFrame, *, legend: bool = True) -> alt.LayerChart:
+def draw_map(run: Run, samples: pl.DataFrame, *, legend: bool = True) -> charts.Layered:
     """The population map, coloured by the first group, larger where the loss is higher."""
     state = MapState(color=first_group(run))
     scale = color_scale(samples[state.color], run.classes, run.groups)
@@ -50,7 +50,7 @@ def draw_map(run: Run, samples: pl.DataFrame, *, legend: bool = True) -> alt.Lay
     return drawn.properties(width=MAP_WIDTH)
 
 
-def draw_matrix(run: Run, samples: pl.DataFrame) -> alt.LayerChart:
+def draw_matrix(run: Run, samples: pl.DataFrame) -> charts.Layered:
     """The confusion matrix of the held-out samples, as shares of the label; of many classes around the worst pair."""
     cells, classes = queries.confusion(samples.lazy().filter(queries.HELD_OUT)).collect(), run.classes
     if len(classes) > MOST_CLASSES:
@@ -66,7 +66,7 @@ def count_dots(samples: pl.DataFrame) -> int:
     return len(samples) if len(samples) <= MOST_DOTS else DOTS_OVER_DENSITY
 
 
-CHARTS: dict[str, Callable[[Run, pl.DataFrame], alt.LayerChart]] = {"map": draw_map, "confusion": draw_matrix}
+CHARTS: dict[str, Callable[[Run, pl.DataFrame], charts.Layered]] = {"map": draw_map, "confusion": draw_matrix}
 
 
 def render_chart(run: Run, name: str, *, png: bool) -> bytes:
@@ -78,12 +78,12 @@ def render_chart(run: Run, name: str, *, png: bool) -> bytes:
     return to_png(chart) if png else to_svg(chart, name).encode()
 
 
-def to_svg(chart: alt.LayerChart, name: str) -> str:
+def to_svg(chart: charts.Layered, name: str) -> str:
     """The chart as an SVG element whose text has the colour of what stands around it."""
     return _with_own_ids(render_svg(to_spec(chart, text="currentColor")), name)
 
 
-def to_png(chart: alt.LayerChart) -> bytes:
+def to_png(chart: charts.Layered) -> bytes:
     """The chart as a PNG file on white."""
     return bytes(vl_convert.vegalite_to_png(to_spec(chart, text="black", background="white"), scale=PNG_SCALE))
 

@@ -8,6 +8,7 @@ import polars as pl
 from markupsafe import Markup
 
 from lake import compare, queries
+from lake.rows import FindingRow, rows_of
 from lake.store import Run
 from pages.report.markdown import to_html
 from pages.sentences import findings, proofs
@@ -58,7 +59,7 @@ def tabulate_findings(found: pl.DataFrame) -> Table:
     rows = [
         {"name": to_html(findings.title(row)), "verdict": findings.verdict(row)}
         | {"numbers": to_html("; ".join(findings.numbers(row)[:NUMBERS_OF_A_ROW]))}
-        for row in found.iter_rows(named=True)
+        for row in rows_of(found, FindingRow)
     ]
     return Table({"name": "Group", "numbers": "Samples and lift", "verdict": "Verdict"}, rows)
 

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from lake import queries
+from lake.aggregates import or_zero
 from lake.confusions import of_enough_samples
 from lake.filters import Filters
 from lake.loss_maps import map_layers
+from lake.rows import ProofRow, SeparationRow, first_row
 from lake.statistics import bootstrap_mean_interval
 from lake.store import Run
 from lake.words import between, p_value
 from pages.sentences import missing
 from pages.sentences.missing import GROUPS, LOSS_MAPS, MAP, SIMILAR
-from pages.sentences.separation import find_purity, first_group, say_kinds, say_purity
+from pages.sentences.separation import find_purity, first_group, say_ends, say_kinds, say_purity
 from pages.ui.words import counted, number, percent, plain, share_with_interval
 
 NEAREST = 15
@@ -73,7 +75,7 @@ def _separation(run: Run, separation: pl.DataFrame, noun: str) -> Claim:
     )
 
 
-def _of_purity(how: str, purity: dict[str, float] | None) -> str:
+def _of_purity(how: str, purity: SeparationRow | None) -> str:
     return f"{how}; {purity['n']:,} held-out samples." if purity else ""
 
 
@@ -81,7 +83,7 @@ def _hardest_class(run: Run, label: str, held_out: pl.LazyFrame, findings: pl.Da
     losses = held_out.select("label", "loss").collect()
     own, every = losses.filter(pl.col("label") == label)["loss"], losses["loss"]
     low, high = bootstrap_mean_interval(own.to_numpy())
-    own_mean, mean = float(own.mean() or 0), float(every.mean() or 0)  # type: ignore[arg-type]
+    own_mean, mean = or_zero(own.mean()), or_zero(every.mean())
     where = Filters.of(label=label, out_of_sample="true").to_text()
     noun, mapped = missing.noun(run), missing.has(run, MAP)
     has = (
@@ -176,7 +178,7 @@ def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example:
         around = f" Of the {counted['n'].sum()} labelled ones nearest to sample {example}, {n} are {plain(near_label)}."
     shared = (
         f"On average {percent(purity['value'])} of the {NEAREST} {noun}s most similar to one share its label "
-        f"({purity['low'] * 100:.1f} to {purity['high'] * 100:.1f}; by chance {percent(purity['chance'])})."
+        f"({say_ends(purity)})."
         if purity
         else NOT_MEASURED
     )
@@ -196,13 +198,12 @@ def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example:
 def _loss_maps(layers: list[str], proofs: pl.DataFrame, example: int) -> Claim:
     """Whether what a loss map marks is what raises the loss, measured by blurring it."""
     rows = proofs.filter(subject="loss maps", proof=f"deletion, {layers[0] if layers else None}")
-    measured = rows.row(0, named=True) if len(rows) else {"value": None, "n": 0}
+    measured = first_row(rows, ProofRow)
     sentence, proof = NOT_MEASURED if layers else NO_MAPS, ""
-    if measured["value"] is not None:
-        ends = f"{measured['low'] * 100:.1f} to {measured['high'] * 100:.1f}"
+    if measured and measured["value"] is not None:
         sentence = (
-            f"For {percent(measured['value'])} of {measured['n']:,} errors ({ends}) the loss falls further when the "
-            "regions are blurred that a map shows in red than when as much is blurred elsewhere."
+            f"For {percent(measured['value'])} of {measured['n']:,} errors{_ends(measured)} the loss falls further "
+            "when the regions are blurred that a map shows in red than when as much is blurred elsewhere."
         )
         proof = f"Measured by scoring the blurred images; bar {percent(measured['bar'])}: " + (
             "it holds." if measured["holds"] else "it is missed."
@@ -215,3 +216,10 @@ def _loss_maps(layers: list[str], proofs: pl.DataFrame, example: int) -> Claim:
         look="Red regions raise the loss of this image, blue ones lower it; beside the map is the check.",
         query={"sample": str(example)},
     )
+
+
+def _ends(proof: ProofRow) -> str:
+    """The interval of an estimate, in hundredths."""
+    if proof["low"] is None or proof["high"] is None:
+        return ""
+    return f" ({proof['low'] * 100:.1f} to {proof['high'] * 100:.1f})"

@@ -1,13 +1,11 @@
 """Findings in words: which stand for themselves, how sure they are, their numbers, their hardest samples."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import polars as pl
 
 from lake.compare import SIGNIFICANT
 from lake.contracts import DATA_KINDS, LOSS_KINDS
 from lake.filters import Filters
+from lake.rows import FindingRow, PooledMapRow, ReasonCount, first_row
 from lake.statistics import wilson_interval
 from lake.store import Run
 from lake.words import p_value
@@ -24,8 +22,6 @@ NAMES = {
     "domain gap": "splits that differ",
     "under-represented": "kinds of samples that are rare in training",
 }
-Finding = Mapping[str, Any]
-"""A row of the table `findings`."""
 
 
 def loss_findings(findings: pl.DataFrame) -> pl.DataFrame:
@@ -45,13 +41,13 @@ def by_certainty(findings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl
     return standing.filter(sure), standing.filter(~sure), findings.filter(pl.col("covered_by").is_not_null())
 
 
-def title(finding: Finding) -> str:
+def title(finding: FindingRow) -> str:
     """Its name, after its rank where it has one."""
     rank = f"{finding['finding_id']} · " if finding["kind"] in LOSS_KINDS else ""
     return f"{rank}{plain(finding['name'])}"
 
 
-def verdict(finding: Finding) -> str:
+def verdict(finding: FindingRow) -> str:
     """How sure it is: counted, confirmed, not confirmed, not enough evidence."""
     if finding["p"] is None:
         return "counted"
@@ -60,7 +56,7 @@ def verdict(finding: Finding) -> str:
     return "confirmed" if finding["confirmed"] else "not confirmed"
 
 
-def numbers(finding: Finding) -> list[str]:
+def numbers(finding: FindingRow) -> list[str]:
     """n, lift, error rate with their intervals, the p values, confusions and reasons with their counts."""
     n = finding["n"]
     said = [f"n {n:,} of {finding['population']:,}"]
@@ -75,19 +71,17 @@ def numbers(finding: Finding) -> list[str]:
         said.append(f"harder than its classes {p_value(finding['class_matched_p'])}")
     confusions = finding["confusion"][:CONFUSIONS]
     said += [plain(f"{cell['label']} called {cell['predicted']} {cell['n']:,}") for cell in confusions]
-    return said + _reasons(finding["reasons"] or [])
+    return said + _reasons(finding["reasons"])
 
 
-def evidence(pooled_maps: pl.DataFrame, finding: Finding) -> str | None:
+def evidence(pooled_maps: pl.DataFrame, finding: FindingRow) -> str | None:
     """What the finest loss maps of a finding say, in one sentence; None where there are none."""
     found = pooled_maps.filter(filter=finding["filter"]).sort(-pl.col("height") * pl.col("width"), "layer")
-    if found.is_empty():
+    row = first_row(found, PooledMapRow)
+    if row is None:
         return None
-    row = found.row(0, named=True)
-    here, there = (
-        f"{percent(row[f'{side}_share'])} ({row[f'{side}_low'] * 100:.0f} to {row[f'{side}_high'] * 100:.0f})"
-        for side in ("border", "others")
-    )
+    here = _share(row["border_share"], row["border_low"], row["border_high"])
+    there = _share(row["others_share"], row["others_low"], row["others_high"])
     clear = "no clear difference" if row["adjusted_p"] >= SIGNIFICANT else "a difference"
     return (
         f"Where the loss is raised: {here} on the border, of {plain(row['others'])} {there}; "
@@ -95,9 +89,13 @@ def evidence(pooled_maps: pl.DataFrame, finding: Finding) -> str | None:
     )
 
 
-def hardest(samples: pl.LazyFrame, finding: Finding) -> pl.DataFrame:
-    """Its samples of highest loss; of unlabeled ones of the highest expected loss."""
-    group = Filters.from_text(finding["filter"]).apply(samples)
+def _share(value: float, low: float, high: float) -> str:
+    return f"{percent(value)} ({low * 100:.0f} to {high * 100:.0f})"
+
+
+def hardest(samples: pl.LazyFrame, where: str) -> pl.DataFrame:
+    """The samples of highest loss that pass the filter of a finding; of unlabeled ones of the highest expected loss."""
+    group = Filters.from_text(where).apply(samples)
     loss = pl.coalesce("loss", "expected_loss")
     return group.sort(loss, "sample_id", descending=[True, False]).head(EXAMPLES).collect()
 
@@ -113,7 +111,7 @@ def say_missing(run: Run, found: pl.DataFrame) -> str | None:
     return f"Looked for and not found: {', '.join(absent)}." if absent else None
 
 
-def _reasons(reasons: list[dict[str, Any]]) -> list[str]:
+def _reasons(reasons: list[ReasonCount]) -> list[str]:
     if not reasons:
         return []
     parts = ", ".join(f"{reason['reason']} {reason['n']:,}" for reason in reasons)

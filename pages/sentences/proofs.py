@@ -1,9 +1,8 @@
 """How far a method of a run can be believed, as a line and a table of words."""
 
-from typing import Any
-
 import polars as pl
 
+from lake.rows import ProofRow, rows_of
 from pages.ui.words import number
 
 VERDICTS = {True: "holds", False: "missed", None: "too few"}
@@ -17,7 +16,7 @@ def say_proofs(proofs: pl.DataFrame, subject: str) -> str:
 
 def tabulate(proofs: pl.DataFrame) -> pl.DataFrame:
     """Verdict, claim, n, figure with its 95 % interval, and the bar of each check."""
-    rows = list(proofs.iter_rows(named=True))
+    rows = rows_of(proofs, ProofRow)
     return pl.DataFrame(
         {
             "verdict": [VERDICTS[row["holds"]] for row in rows],
@@ -29,7 +28,7 @@ def tabulate(proofs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _figure(row: dict[str, Any]) -> str:
+def _figure(row: ProofRow) -> str:
     if row["value"] is None:
         return "–"
     if row["low"] is None or row["high"] is None:

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from lake.rows import SeparationRow, first_row
 from lake.store import Run
 from pages.sentences import missing
 from pages.ui.words import counted, percent, plain
@@ -30,22 +31,27 @@ def _kinds(run: Run, grouping: str) -> list[str]:
     return sorted(set(run.groups[grouping].values())) if grouping in run.groups else run.classes
 
 
-def find_purity(separation: pl.DataFrame, group: str) -> dict[str, float] | None:
-    """How many of the 15 nearest are of the same kind: value, low, high, chance and n; None where not measured."""
+def find_purity(separation: pl.DataFrame, group: str) -> SeparationRow | None:
+    """How many of the 15 nearest are of the same kind; None where not measured."""
     rows = separation.filter(grouping=group, space="embedding", measure="purity", label="")
-    return rows.row(0, named=True) if len(rows) else None
+    return first_row(rows, SeparationRow)
 
 
-def say_purity(purity: dict[str, float], features: int, noun: str = "image") -> str:
+def say_purity(purity: SeparationRow, features: int, noun: str = "image") -> str:
     """The share with its interval, and what chance gives; `features` is the length of an embedding.
 
     `noun` is what one sample is called.
     """
-    ends = f"{purity['low'] * 100:.1f} to {purity['high'] * 100:.1f}; by chance {percent(purity['chance'])}"
     return (
         f"on average **{percent(purity['value'])}** of the 15 nearest {noun}s in the {features:,}-d latent space "
-        f"are of the same kind ({ends})"
+        f"are of the same kind ({say_ends(purity)})"
     )
+
+
+def say_ends(purity: SeparationRow) -> str:
+    """The interval of the share in hundredths, and what chance gives where that was measured."""
+    ends = f"{purity['low'] * 100:.1f} to {purity['high'] * 100:.1f}"
+    return ends if purity["chance"] is None else f"{ends}; by chance {percent(purity['chance'])}"
 
 
 def say_separation(run: Run, separation: pl.DataFrame, misplaced: int, features: int) -> str | None:

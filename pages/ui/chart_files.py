@@ -10,13 +10,14 @@ import streamlit as st
 from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
 
 from pages.report import pictures
+from pages.ui.charts import AnyChart
 from pages.ui.routes import read_image
 
 WIDTH = 640
 """Of a chart that is as wide as its place on the page, in pixels."""
 LONGEST_NAME = 60
 NOT_IN_NAMES = re.compile(r"[^\w.-]+")
-Drawn = dict[str, alt.Chart]
+Drawn = dict[str, AnyChart]
 
 
 def start_page() -> Drawn:
@@ -30,7 +31,7 @@ def start_again() -> None:
     st.session_state["charts"].clear()
 
 
-def show_chart(chart: alt.Chart, *, key: str, alt: str, **options: Any) -> Any:
+def show_chart(chart: AnyChart, *, key: str, alt: str, **options: Any) -> Any:
     """Draw a chart with its text alternative, and keep it for who wants the file; returns what a reader selected."""
     st.session_state["charts"][key] = chart
     return st.altair_chart(chart, key=key, alt=alt, **options)
@@ -68,5 +69,5 @@ def _file_name(key: str, number: int) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}-{number}"
 
 
-def _with_width(chart: alt.Chart) -> alt.Chart:
+def _with_width(chart: AnyChart) -> AnyChart:
     return chart.properties(width=WIDTH) if chart.width is alt.Undefined else chart

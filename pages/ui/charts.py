@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from lake.aggregates import or_zero
 from pages.ui.map_layers import PLACE, Layers
 from pages.ui.map_state import MapState
 from pages.ui.palette import BAD, CHOSEN, CONTEXT, GOOD, LOWERS, NEUTRAL, RAISES, TEXT
@@ -14,6 +15,10 @@ from pages.ui.scales import LONGEST_LABEL, MOST_VALUES, ColorScale, color_scale
 from pages.ui.words import name
 
 Colors = tuple[list[str], dict[str, dict[str, str]]]
+Layered = alt.LayerChart | alt.FacetChart
+"""What `alt.layer` returns: a facet where its charts share one."""
+AnyChart = alt.Chart | Layered
+"""What a page can draw."""
 FEW_POINTS = 5000
 MOST_BARS, MOST_ROWS, MOST_CENTRES = 10, 30, 15
 """Of many classes: probabilities of a sample, rows of a chart, and names on a map."""
@@ -29,6 +34,7 @@ DRAG, SHIFT_DRAG = (
     f"[pointerdown[{shift}event.shiftKey], window:pointerup] > window:pointermove!" for shift in ("!", "")
 )
 EVERY_LABEL = alt.Axis(labelOverlap=False, labelLimit=160)
+MOMENT = "%d %b %H:%M"
 
 
 def population_map(
@@ -40,7 +46,7 @@ def population_map(
     start: MapState,
     height: int = MAP_HEIGHT,
     legend: bool = True,
-) -> alt.LayerChart:
+) -> Layered:
     """Dots over what else lies on the map; click picks, drag draws a box, the wheel zooms, the legend isolates.
 
     `sizes` are the values of the smallest and the largest dot, `start` is the view and the box to begin with, `folder`
@@ -100,7 +106,7 @@ def _interval(extent: Extent | None) -> dict[str, Any]:
     return {"value": {"x": list(extent[:2]), "y": list(extent[2:])}} if extent else {}
 
 
-def probability_bars(frame: pl.DataFrame, label: object) -> alt.Chart:
+def probability_bars(frame: pl.DataFrame, label: str | None) -> alt.Chart:
     """A bar a class, most probable first, of many the highest and the given label; that is orange."""
     given = frame.with_columns((pl.col("label") == (label or "")).alias("given"))
     shown = given.filter(pl.col("given") | (pl.int_range(pl.len()) < MOST_BARS))
@@ -136,12 +142,12 @@ def signed_map(
     opacity: float = 0.6,
     side: int = 280,
     grey: bool = False,
-) -> alt.LayerChart:
+) -> Layered:
     """Cells (row, column, value in nats) over the image: red raises the loss, blue lowers it, symmetric around 0.
 
     A map that has nothing to explain is `grey` all over.
     """
-    rows, columns = int(cells["row"].max()) + 1, int(cells["column"].max()) + 1  # type: ignore[arg-type]
+    rows, columns = (or_zero(cells[side].max()) + 1 for side in ("row", "column"))
     spread = cells.with_columns(
         (pl.col("column") / columns).alias("left"),
         ((pl.col("column") + 1) / columns).alias("right"),
@@ -182,7 +188,7 @@ def signed_map(
     return alt.layer(*layers).properties(width=side, height=side, padding=whole).configure_view(strokeWidth=0)
 
 
-def check_bars(frame: pl.DataFrame, *, title: str) -> alt.LayerChart:
+def check_bars(frame: pl.DataFrame, *, title: str) -> Layered:
     """A bar each for `nats` as it is, without the red quarter, without the blue one, and without as much elsewhere."""
     names = frame["what"].to_list()
     base = alt.Chart(frame).encode(
@@ -196,7 +202,7 @@ def check_bars(frame: pl.DataFrame, *, title: str) -> alt.LayerChart:
     return alt.layer(bars, text).properties(height=alt.Step(30))
 
 
-def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> alt.LayerChart:
+def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> Layered:
     """Label by prediction; `value` is n, share of the label or its difference to another run.
 
     Errors carry the colour, the diagonal is grey; a difference is red where it is worse (more errors, fewer right) and
@@ -230,15 +236,15 @@ def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> 
 
 def _cell_color(frame: pl.DataFrame, value: str) -> Any:
     if value == "difference":
-        most = float(frame["difference"].abs().max() or 0) or 1.0  # type: ignore[arg-type]
+        most = or_zero(frame["difference"].abs().max()) or 1.0
         scale = alt.Scale(range=[FEWER, CORRECT, MANY], domain=[-most, 0, most], interpolate="rgb")
         return alt.Color("worse:Q", scale=scale, legend=None)
-    wrong = frame.filter(pl.col("label") != pl.col("predicted"))["share"].max() or 1.0
+    wrong = or_zero(frame.filter(pl.col("label") != pl.col("predicted"))["share"].max()) or 1.0
     share = alt.Color("share:Q", scale=alt.Scale(range=[FEW, MANY], domain=[0, wrong]), legend=None)
     return alt.condition(alt.datum.label == alt.datum.predicted, alt.value(CORRECT), share)
 
 
-def reliability(frame: pl.DataFrame) -> alt.LayerChart:
+def reliability(frame: pl.DataFrame) -> Layered:
     """Share right against confidence with Wilson intervals (`low`, `high`); on the diagonal it is honest."""
     axis = alt.Axis(format="%")
     unit = alt.Scale(domain=[0, 1])
@@ -258,17 +264,21 @@ def lines(
     frame: pl.DataFrame, *, x: str, y: str, x_title: str, y_title: str, is_share: bool = False, height: int = 220
 ) -> alt.Chart:
     """One line with its points; shares as per cent, moments with their day."""
-    moments = {"format": "%d %b %H:%M", "tickCount": 5} if x.endswith(":T") else {}
+    of_time = x.endswith(":T")
+    moment = MOMENT if of_time else alt.Undefined
     return (
         alt.Chart(frame)
         .mark_line(color=GOOD, point=alt.OverlayMarkDef(color=GOOD, size=25))
         .encode(
-            x=alt.X(x, title=x_title, axis=alt.Axis(**moments)),
+            x=alt.X(x, title=x_title, axis=alt.Axis(format=moment, tickCount=5 if of_time else alt.Undefined)),
             y=alt.Y(
-                y, title=y_title, scale=alt.Scale(zero=False), axis=alt.Axis(**({"format": ".4~p"} if is_share else {}))
+                y,
+                title=y_title,
+                scale=alt.Scale(zero=False),
+                axis=alt.Axis(format=".4~p" if is_share else alt.Undefined),
             ),
             tooltip=[
-                alt.Tooltip(x, title=x_title, **({"format": moments["format"]} if moments else {})),
+                alt.Tooltip(x, title=x_title, format=moment),
                 alt.Tooltip(y, title=y_title, format=".1%" if is_share else ".3f"),
             ],
         )
@@ -276,7 +286,7 @@ def lines(
     )
 
 
-def changes(frame: pl.DataFrame, *, title: str) -> alt.LayerChart:
+def changes(frame: pl.DataFrame, *, title: str) -> Layered:
     """A dot with its interval (`low`, `high`) for the `change` of each `value`; right of 0, in orange, it rose.
 
     Of more rows than a chart holds the first.
@@ -300,7 +310,7 @@ def changes(frame: pl.DataFrame, *, title: str) -> alt.LayerChart:
     return alt.layer(zero, ends, dots).properties(height=alt.Step(24))
 
 
-def class_moves(centres: pl.DataFrame, context: pl.DataFrame, colors: Colors) -> alt.LayerChart:
+def class_moves(centres: pl.DataFrame, context: pl.DataFrame, colors: Colors) -> Layered:
     """From where (ring) to where (dot) the centre of each class moved on the map, over some samples in grey.
 
     Of more classes than a legend holds the first, in colours that can be told apart.
@@ -350,5 +360,6 @@ def _size(domain: tuple[float, float], *, few: bool) -> alt.Size:
 def _tooltip(dots: pl.DataFrame, *, images: bool) -> list[alt.Tooltip]:
     """The hover card: vega shows a value titled image as one."""
     shown = [column for column in dots.columns if column not in (*PLACE, "size")]
-    rows = [alt.Tooltip(c, title=name(c), **({"format": ".3f"} if dots.schema[c].is_float() else {})) for c in shown]
+    formats = {c: ".3f" if dots.schema[c].is_float() else alt.Undefined for c in shown}
+    rows = [alt.Tooltip(c, title=name(c), format=formats[c]) for c in shown]
     return [*([alt.Tooltip("image:N", title="image")] if images else []), *rows]

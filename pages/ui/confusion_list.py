@@ -1,6 +1,5 @@
 """The confusions of more classes than a matrix can show: the most frequent as a list, and the matrix around a class."""
 
-import altair as alt
 import polars as pl
 import streamlit as st
 
@@ -71,7 +70,7 @@ def show_matrix_of(cells: pl.DataFrame, label: str, *, value: str) -> Cell | Non
     return show_matrix(drawn, key=f"matrix-{label}", alt=said)
 
 
-def show_matrix(matrix: alt.LayerChart, *, key: str, alt: str) -> Cell | None:
+def show_matrix(matrix: charts.Layered, *, key: str, alt: str) -> Cell | None:
     """The matrix; returns the cell the reader clicked."""
     state = show_chart(matrix, on_select="rerun", selection_mode="cell", key=key, alt=alt)
     picked = state["selection"].get("cell") or []

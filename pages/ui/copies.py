@@ -10,6 +10,7 @@ import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
 
+from lake.rows import DuplicateRow, rows_of
 from lake.store import Run
 from pages.ui import data
 from pages.ui.live_explain import image_of, to_png
@@ -21,6 +22,13 @@ REACH, GREY = 2, 128
 STYLE = f"width:{SIDE}px;height:{SIDE}px;image-rendering:pixelated;border-radius:6px;margin-right:4px"
 
 
+class Pair(DuplicateRow):
+    """Two samples that are alike, in one row; the smaller number first."""
+
+    first: int
+    second: int
+
+
 def show_pairs(run: Run, copies: pl.DataFrame) -> None:
     """Leaks first, then the pairs most alike, a page at a time; each pair once."""
     pairs = once(copies)
@@ -29,7 +37,7 @@ def show_pairs(run: Run, copies: pl.DataFrame) -> None:
     page = box.number_input(f"Page of {pages:,}", 1, pages, key="pairs-page") if pages > 1 else 1
     split = dict(data.samples(run).select("sample_id", "split").collect().iter_rows())
     label = dict(data.samples(run).select("sample_id", pl.col("label").fill_null("withheld")).collect().iter_rows())
-    shown = pairs.slice((int(page) - 1) * PAIRS, PAIRS).rows(named=True)
+    shown = rows_of(pairs.slice((int(page) - 1) * PAIRS, PAIRS), Pair)
     for start in range(0, len(shown), 3):
         for column, pair in zip(st.columns(3), shown[start : start + 3], strict=False):
             with column.container(border=True):
@@ -64,8 +72,8 @@ def _alignments(image_HWC: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
         yield side[dy : dy + height, dx : dx + width]
 
 
-def _show_pair(run: Run, pair: dict[str, object], split: dict[int, str], label: dict[int, str]) -> None:
-    ids = [int(str(pair[name])) for name in ("first", "second")]
+def _show_pair(run: Run, pair: Pair, split: dict[int, str], label: dict[int, str]) -> None:
+    ids = [pair["first"], pair["second"]]
     delta = to_png(difference(*(image_of(run, i) for i in ids)))
     sources = [*(thumbnail(run, i) for i in ids), f"data:image/png;base64,{base64.b64encode(delta).decode()}"]
     names = [*(f"Sample {i}" for i in ids), "Difference"]
@@ -73,4 +81,4 @@ def _show_pair(run: Run, pair: dict[str, object], split: dict[int, str], label: 
     st.html("".join(f'<img src="{escape(s)}" alt="{n}" title="{n}" style="{STYLE}">' for s, n in pictures))
     said = " and ".join(f"{i} ({split[i]}, {label[i]})" for i in ids)
     leak = ", a leak" if pair["leak"] else ""
-    st.caption(f"{said}: {pair['tier']}{leak}, correlation {number(float(str(pair['correlation'])))}")
+    st.caption(f"{said}: {pair['tier']}{leak}, correlation {number(pair['correlation'])}")

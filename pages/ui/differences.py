@@ -3,7 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake.differences import HUES, notable, to_clause
+from lake.differences import HUES, Difference, notable, to_clause
+from lake.rows import rows_of
 from pages.ui.words import GLOSSARY, name
 
 NOTHING = "No measured property differs enough to be named (adjusted p < .05 and a Cliff's delta of .33 or more)."
@@ -11,7 +12,7 @@ NOTHING = "No measured property differs enough to be named (adjusted p < .05 and
 
 def say_differences(measured: pl.DataFrame, *, others: str) -> str:
     """The strongest differences in one sentence, or that there are none."""
-    clauses = [to_clause(row, others=others) for row in notable(measured).iter_rows(named=True)]
+    clauses = [to_clause(row, others=others) for row in rows_of(notable(measured), Difference)]
     text = ", ".join(clauses)
     return f"{text[:1].upper()}{text[1:]}." if clauses else NOTHING
 

@@ -15,7 +15,7 @@ def show_exports(rows: pl.LazyFrame, shown: list[str], *, n: int, name: str) -> 
         which = st.segmented_control(
             "Columns of the files",
             list(COLUMNS),
-            format_func=COLUMNS.get,
+            format_func=COLUMNS.__getitem__,
             default="shown",
             required=True,
             key="export-columns",

@@ -3,6 +3,7 @@
 import polars as pl
 import streamlit as st
 
+from lake.aggregates import or_zero
 from lake.errors import FilterError
 from lake.filters import MAX_CLAUSES, MAX_VALUES, Clause, Filters
 from lake.store import Run
@@ -82,7 +83,7 @@ def _add(run: Run, filters: Filters) -> None:
     column = st.selectbox("Column", [c for c in schema if c not in left_out], format_func=name, key="filter-column")
     values, some_empty = data.values(run, column, MAX_CHOICES)
     if schema[column].is_float():
-        low, high = (float(str(end or 0)) for end in values)
+        low, high = (or_zero(end) for end in values)
         chosen = st.slider("Range", low, high, (low, high), key=f"filter-range-{column}") if low < high else (low, high)
         clause = Clause(column=column, op="between", values=(f"{chosen[0]:.6g}", f"{chosen[1]:.6g}"))
     else:

@@ -4,9 +4,9 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from lake.rows import FindingRow
 from lake.store import Run
 from pages.sentences import findings, missing
-from pages.sentences.findings import Finding
 from pages.ui import data
 from pages.ui.copy_link import copy_link
 from pages.ui.gallery import show_gallery
@@ -23,7 +23,7 @@ COLORS = {"counted": "blue", "confirmed": "green"}
 """Of the badge, grey where the verdict is another."""
 
 
-def show_finding(run: Run, finding: Finding) -> None:
+def show_finding(run: Run, finding: FindingRow) -> None:
     """The card."""
     with st.container(border=True):
         verdict = findings.verdict(finding)
@@ -34,7 +34,7 @@ def show_finding(run: Run, finding: Finding) -> None:
         if said := findings.evidence(data.table(run, "pooled_maps"), finding):
             st.caption(f":material/gradient: {said}", help=GLOSSARY["border"])
         st.markdown(f"**Do:** {plain(finding['action'])}")
-        examples = findings.hardest(data.samples(run), finding)
+        examples = findings.hardest(data.samples(run), finding["filter"])
         show_gallery(run, examples, key=f"finding-{finding['finding_id']}")
         with st.container(horizontal=True, vertical_alignment="center"):
             for name, label in TARGETS.items():
@@ -44,7 +44,7 @@ def show_finding(run: Run, finding: Finding) -> None:
             copy_link("Copy link", key=f"link-{finding['finding_id']}", query=pinned)
 
 
-def _leads_somewhere(run: Run, finding: Finding, name: str) -> bool:
+def _leads_somewhere(run: Run, finding: FindingRow, name: str) -> bool:
     """Whether the page of that name has something to show of the finding."""
     shown = {
         "population_map": missing.has(run, missing.MAP),

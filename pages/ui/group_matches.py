@@ -1,5 +1,7 @@
 """Which groups of another run are the same, were split or merged, were born or died."""
 
+from typing import TypedDict
+
 import polars as pl
 import streamlit as st
 
@@ -22,6 +24,13 @@ RULE = (
 )
 
 
+class GroupMatch(TypedDict):
+    """The numbers of the groups of a row of `lake.cluster_matches.match_clusters`."""
+
+    before: int | None
+    now: int | None
+
+
 def show_group_matches(run: Run, before: Run) -> None:
     """The sentence, a row each match, and the members of the one the reader picks, in both runs."""
     titles = list(METHODS)
@@ -36,20 +45,21 @@ def show_group_matches(run: Run, before: Run) -> None:
     st.caption(RULE)
     column = cluster_column(method)
     with st.container(horizontal=True):
-        for side, source in {"before": before, "now": run}.items():
-            if row[side] is not None:
-                text = Filters.of(**{column: str(row[side])}).to_text()
-                name = f"Open group {row[side]} of {source.run_id}"
+        for group, source in ((row["before"], before), (row["now"], run)):
+            if group is not None:
+                text = Filters.of(**{column: str(group)}).to_text()
+                name = f"Open group {group} of {source.run_id}"
                 link("samples", name, icon=":material/table_rows:", f=text, run=source.run_id)
 
 
-def _pick(found: pl.DataFrame, *, key: str) -> dict[str, object]:
+def _pick(found: pl.DataFrame, *, key: str) -> GroupMatch:
     number = st.column_config.NumberColumn
     columns = ["event", "before", "now", "n_before", "n_now", "n_both"]
     ends = ["" if low is None else between(low, high, ".0%") for low, high in found.select("low", "high").iter_rows()]
     return pick_row(
         found,
         found.select(*columns, pl.col("jaccard") * 100, pl.Series("interval", ends, dtype=pl.String)),
+        GroupMatch,
         key=key,
         column_config={
             "event": st.column_config.TextColumn("Event", width="small"),

@@ -78,7 +78,7 @@ def _from_own_host(scope: Scope) -> Scope:
     if scope["type"] != "websocket" or origin is None:
         return scope
     others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-    return scope | {"headers": [*others, (b"host", _place(origin).encode("latin-1"))]}
+    return {**scope, "headers": [*others, (b"host", _place(origin).encode("latin-1"))]}
 
 
 def _is_loopback(connection: HTTPConnection) -> bool:

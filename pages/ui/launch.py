@@ -26,7 +26,7 @@ def main(options: list[str]) -> None:
     from streamlit.web import cli
 
     find_files = config.get_config_files
-    config.get_config_files = lambda name: [str(SETTINGS)] if name == "config.toml" else find_files(name)
+    config.get_config_files = lambda file_name: [str(SETTINGS)] if file_name == "config.toml" else find_files(file_name)
     cli.main(["run", str(SCRIPT), *options], prog_name="streamlit")
 
 

@@ -1,5 +1,7 @@
 """Whose loss changed between two runs: by class or by group, with interval and test, and the samples behind a row."""
 
+from typing import TypedDict
+
 import polars as pl
 import streamlit as st
 
@@ -17,6 +19,13 @@ from pages.ui.words import GLOSSARY, plain
 CLASSES = "Classes"
 CHART_WIDTH, TABLE_WIDTH = 320, 660
 COLUMNS = {CLASSES: "label"} | {title: queries.cluster_column(method) for method, title in METHOD_NAMES.items()}
+
+
+class LossChange(TypedDict):
+    """What names a row of `lake.compare.loss_changes`, and finds its samples."""
+
+    value: str
+    filter: str
 
 
 def show_loss_changes(run: Run, before: Run, pairs: pl.DataFrame) -> None:
@@ -41,7 +50,7 @@ def show_loss_changes(run: Run, before: Run, pairs: pl.DataFrame) -> None:
                 st.caption(f"The {charts.MOST_ROWS} largest changes; the table has all {len(found):,}.")
         with st.container(width=TABLE_WIDTH):
             row = _pick(found, title, key=f"loss-table-{column}")
-    st.subheader(f"{title} {plain(str(row['value']))}: the largest changes first")
+    st.subheader(f"{title} {plain(row['value'])}: the largest changes first")
     st.caption("Under each: by how many nats its loss rose (above 0) or fell.")
     members = pairs.filter(pl.col(column).cast(pl.String) == row["value"]).with_columns(
         nats=pl.col("loss") - pl.col("loss_before")
@@ -51,13 +60,14 @@ def show_loss_changes(run: Run, before: Run, pairs: pl.DataFrame) -> None:
     link("samples", "Open these samples in the table", icon=":material/table_rows:", f=row["filter"])
 
 
-def _pick(found: pl.DataFrame, title: str, *, key: str) -> dict[str, object]:
+def _pick(found: pl.DataFrame, title: str, *, key: str) -> LossChange:
     number = st.column_config.NumberColumn
     ends = [between(low, high, "+.3f") for low, high in found.select("low", "high").iter_rows()]
     measured = found.with_columns(pl.Series("interval", ends))
     return pick_row(
         found,
         measured.select("value", "n", "loss_before", "loss", "change", "interval", "adjusted_p", "fixed", "broken"),
+        LossChange,
         key=key,
         column_config={
             "value": st.column_config.TextColumn(title, width=90),

@@ -4,6 +4,7 @@ import polars as pl
 import streamlit as st
 
 from lake import queries
+from lake.aggregates import or_zero
 from lake.filters import Filters
 from lake.store import Run
 from pages.ui import charts, data
@@ -33,7 +34,7 @@ def show_families(run: Run) -> None:
         for column, row in zip(st.columns(IN_A_ROW), rows[start : start + IN_A_ROW], strict=False):
             ids = members.filter(family=row["family"])["sample_id"].to_numpy()
             cells = everything.of_samples(ids).mean()
-            limit = float(cells["value"].abs().max() or 1)  # type: ignore[arg-type]
+            limit = or_zero(cells["value"].abs().max()) or 1.0
             with column:
                 st.markdown(f"**Family {row['family']}** · {row['n']:,} maps")
                 show_chart(

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake.aggregates import or_zero
 from lake.filters import Filters
 from pages.ui import raster
 from pages.ui.lasso import outline
@@ -106,7 +107,7 @@ def full_extent(samples: pl.DataFrame, state: MapState) -> Extent:
     """The extent of every sample of the run, with a margin."""
     ends = []
     for axis in state.axes:
-        low, high = (float(end or 0) for end in (samples[axis].min(), samples[axis].max()))  # type: ignore[arg-type]
+        low, high = (or_zero(end) for end in (samples[axis].min(), samples[axis].max()))
         margin = MARGIN * (high - low) or 1.0
         ends += [low - margin, high + margin]
     return ends[0], ends[1], ends[2], ends[3]

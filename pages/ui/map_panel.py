@@ -8,6 +8,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from lake.loss_maps import FLOOR_NATS
+from lake.rows import SampleRow
 from lake.store import Run
 from pages.ui import charts, data
 from pages.ui.chart_files import show_chart
@@ -95,7 +96,14 @@ def show_check(shown: SignedMap, *, key: str) -> None:
 
 
 def show_panel(
-    run: Run, picture: Picture, shown: SignedMap, probabilities: pl.DataFrame, look: Look, *, label: object, name: str
+    run: Run,
+    picture: Picture,
+    shown: SignedMap,
+    probabilities: pl.DataFrame,
+    look: Look,
+    *,
+    label: str | None,
+    name: str,
 ) -> None:
     """All of one image: itself and its map, the check, files to take away, a bar a class (that of `label` orange)."""
     limit = look.limit(run, shown)
@@ -110,12 +118,12 @@ def show_panel(
             show_chart(bars, key=f"bars-{name}", alt="Probability of each class")
 
 
-def show_beside(run: Run, sample: dict[str, object], shown: SignedMap, look: Look, limit: float, *, key: str) -> None:
+def show_beside(run: Run, sample: SampleRow, shown: SignedMap, look: Look, limit: float, *, key: str) -> None:
     """One of two samples side by side: its sentence, image and map, check."""
     st.markdown(f"**Sample {sample['sample_id']}** · run {run.run_id} · {describe(sample)}")
     st.markdown(shown.sentence())
     with st.container(horizontal=True, gap="small"):
-        url = thumbnail(run, int(str(sample["sample_id"])))
+        url = thumbnail(run, sample["sample_id"])
         show_image_and_map(url, shown, limit, look, key=key, side=SMALL_SIDE)
     show_check(shown, key=key)
 

@@ -75,16 +75,8 @@ def take_selection() -> None:
     changes = {
         field: read(now.get(name)) for name, (field, read) in READERS.items() if now.get(name) != before.get(name)
     }
-    if "only" in changes:
-        changes["only"] = _without_others(changes["only"])
     st.session_state[SELECTION] = now
     st.session_state[STATE] = current().changed(**changes)
-
-
-def _without_others(only: tuple[str, ...]) -> tuple[str, ...]:
-    """The isolated values; what all others are called in the legend is none."""
-    scale = data.color_scale(data.current_run(), current().color, current().colored)
-    return tuple(value for value in only if not scale.others or value != scale.name_of_others)
 
 
 def take_lasso() -> None:
@@ -135,15 +127,18 @@ def _extent(value: Any) -> Extent | None:
     return (left, right, bottom, top) if left < right and bottom < top else None
 
 
-def _values(value: Any) -> tuple[str, ...]:
+def _isolated(value: Any) -> tuple[str, ...]:
+    """The values that the reader isolated; what all others are called in the legend is none."""
     found = [part for item in value or [] for part in item.values()]
-    return tuple(str(part).lower() if isinstance(part, bool) else str(part) for part in found)
+    texts = [str(part).lower() if isinstance(part, bool) else str(part) for part in found]
+    scale = data.color_scale(data.current_run(), current().color, current().colored)
+    return tuple(text for text in texts if not scale.others or text != scale.name_of_others)
 
 
 READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "pick": ("sample", _picked),
     "box": ("box", _extent),
     "zoom": ("view", _extent),
-    "only": ("only", _values),
+    "only": ("only", _isolated),
 }
 """The chart's parameters: which part of the state each one is, and how to read it."""

@@ -20,7 +20,7 @@ def class_colors(classes: list[str], groups: dict[str, dict[str, str]]) -> dict[
     grouping = next(iter(groups.values()), {})
     values = sorted({grouping.get(name, "") for name in classes})
     families = [WARM, COOL, OTHERS] if len(values) > 1 else [DISTINCT]
-    colors = {}
+    colors: dict[str, str] = {}
     for position, value in enumerate(values):
         members = [name for name in classes if grouping.get(name, "") == value]
         colors |= dict(zip(members, _take(families[min(position, len(families) - 1)], len(members)), strict=True))

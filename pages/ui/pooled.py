@@ -7,9 +7,11 @@ import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
 
+from lake.aggregates import or_zero
 from lake.compare import SIGNIFICANT
 from lake.filters import Filters
 from lake.loss_maps import FLOOR_NATS, MAPPED, Maps, border_of
+from lake.rows import PooledMapRow
 from lake.statistics import Ratio
 from lake.store import Run
 from lake.words import p_value
@@ -39,11 +41,10 @@ def groups(run: Run, layer: str) -> pl.DataFrame:
     return data.table(run, "pooled_maps").filter(layer=layer).sort("n", "name", descending=[True, False])
 
 
-def of_group(run: Run, row: dict[str, object]) -> Comparison:
+def of_group(run: Run, row: PooledMapRow) -> Comparison:
     """A group of `pooled_maps` against the rest of what it is a part of."""
-    inside, wider = (_ids(run, Filters.from_text(str(row[name]))) for name in ("filter", "others_filter"))
-    outside, adjusted_p = np.setdiff1d(wider, inside), float(str(row["adjusted_p"]))
-    return Comparison(str(row["name"]), inside, str(row["others"]), outside, adjusted_p)
+    inside, wider = (_ids(run, Filters.from_text(text)) for text in (row["filter"], row["others_filter"]))
+    return Comparison(row["name"], inside, row["others"], np.setdiff1d(wider, inside), row["adjusted_p"])
 
 
 def show_pooled(run: Run, compared: Comparison, layer: str, *, key: str) -> None:
@@ -54,7 +55,7 @@ def show_pooled(run: Run, compared: Comparison, layer: str, *, key: str) -> None
         st.info("There are too few loss maps on one of the two sides: loosen the filters, or choose another group.")
         return
     st.markdown(sentence(compared, here, there), help=GLOSSARY["border"])
-    limit = max(float(abs(m.mean()["value"]).max()) for m in (here, there)) or FLOOR_NATS  # type: ignore[arg-type]
+    limit = max(or_zero(m.mean()["value"].abs().max()) for m in (here, there)) or FLOOR_NATS
     with st.container(horizontal=True, gap="large"):
         for name, maps in ((compared.name, here), (compared.others, there)):
             with st.container(width=SIDE):

@@ -39,7 +39,10 @@ class Density:
 
     def to_picture(self, *, opacity: float = 1.0) -> NDArray[np.uint8]:
         """The picture [height, width, 4], transparent where nothing lies."""
-        sums = sum(np.roll(self._sums_HW4, step, axis=(0, 1)) for step in DISC)[1:-1, 1:-1]  # type: ignore[index]
+        spread = np.zeros_like(self._sums_HW4)
+        for step in DISC:
+            spread += np.roll(self._sums_HW4, step, axis=(0, 1))
+        sums = spread[1:-1, 1:-1]
         count = sums[..., 0]
         shown = count > 0
         picture = np.zeros(sums.shape, dtype=np.uint8)

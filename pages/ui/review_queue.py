@@ -8,6 +8,7 @@ import streamlit as st
 from lake.errors import UserError
 from lake.reviews import Review, add_reviews, judged_issues, latest, scan_reviews, standing
 from lake.row_files import KINDS
+from lake.rows import LabelIssueRow, ReviewRow, first_row, rows_of
 from lake.store import Run
 from pages.ui import data
 from pages.ui.exports import show_download
@@ -25,20 +26,21 @@ def show_queue(run: Run) -> None:
     issues = data.table(run, "label_issues").filter(kind="label").sort("rank")
     reviews = scan_reviews(run.lake, run.dataset_id)
     verdicts = latest(reviews).collect()
-    open_ = issues.join(verdicts, on="sample_id", how="anti", maintain_order="left")
-    st.markdown(f"{len(issues) - len(open_):,} of the {len(issues):,} doubtful labels are reviewed.{_precision(run)}")
+    unseen = issues.join(verdicts, on="sample_id", how="anti", maintain_order="left")
+    st.markdown(f"{len(issues) - len(unseen):,} of the {len(issues):,} doubtful labels are reviewed.{_precision(run)}")
     writable = may_write("verdicts")
     reviewer = ask_reviewer("reviewer") if writable else ""
-    if open_.is_empty():
+    next_ = first_row(unseen, LabelIssueRow)
+    if next_ is None:
         st.info("Every doubtful label of this run has a verdict.")
     elif writable:
         st.caption("The most doubtful comes first: a verdict on it is the most likely to mend a label.")
-        _show_next(run, open_.row(0, named=True), reviewer)
+        _show_next(run, next_, reviewer)
     said = standing(reviews).filter(pl.col("verdict") != "in set").collect()
     if not said.is_empty():
         with st.container(horizontal=True):
             if writable:
-                _offer_undo(run, said.row(-1, named=True), reviewer)
+                _offer_undo(run, rows_of(said.tail(1), ReviewRow)[0], reviewer)
             _offer_export(said)
         _show_record(said)
 
@@ -52,18 +54,19 @@ def _precision(run: Run) -> str:
     return f" Of {len(judged):,} such labels that people judged, in this run or an earlier one, **{wrong}** were wrong."
 
 
-def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
+def _show_next(run: Run, issue: LabelIssueRow, reviewer: str) -> None:
     """The sample of highest rank without a verdict."""
-    sample_id = int(str(issue["sample_id"]))
+    sample_id = issue["sample_id"]
     left, right = st.columns([1, 2], gap="large")
     with left.container(width=PICTURE):
         show_image(run, sample_id)
         show_original(run, sample_id)
     with right:
         row = find_sample(run, sample_id)
-        st.markdown(f"**Number {issue['rank']} of the list: sample {sample_id}** · {describe(row or {})}")
-        st.caption(f"{_evidence(issue, near=run.has('neighbors'))} Score {number(float(str(issue['score'])))}.")
-        classes = [str(issue["likely"]), *(c for c in run.classes if c not in (issue["likely"], issue["label"]))]
+        said = f" · {describe(row)}" if row else ""
+        st.markdown(f"**Number {issue['rank']} of the list: sample {sample_id}**{said}")
+        st.caption(f"{_evidence(issue, near=run.has('neighbors'))} Score {number(issue['score'])}.")
+        classes = [issue["likely"], *(c for c in run.classes if c not in (issue["likely"], issue["label"]))]
         right_class = st.selectbox("If the label is wrong, it is", classes, key=f"right-{sample_id}", width=240)
         note = st.text_input("Note", key=f"note-{sample_id}", max_chars=500)
         review = Review(run.dataset_id, sample_id, "fine", reviewer, note=note, run_id=run.run_id)
@@ -75,20 +78,21 @@ def _show_next(run: Run, issue: dict[str, object], reviewer: str) -> None:
                     _say(run, replace(review, verdict=verdict))
 
 
-def _evidence(issue: dict[str, object], *, near: bool) -> str:
+def _evidence(issue: LabelIssueRow, *, near: bool) -> str:
     """What speaks for the likely class: its probability, and neighbours where there are any."""
     likely, of_likely, of_label = (
-        percent(float(str(issue[name]))) for name in ("likely_confidence", "likely_neighbor_share", "neighbor_share")
+        percent(share)
+        for share in (issue["likely_confidence"], issue["likely_neighbor_share"], issue["neighbor_share"])
     )
-    said = f"Likely {plain(str(issue['likely']))}: probability {likely}"
+    said = f"Likely {plain(issue['likely'])}: probability {likely}"
     return f"{said}, {of_likely} of its neighbours; the label has {of_label} of them." if near else f"{said}."
 
 
-def _offer_undo(run: Run, last: dict[str, object], reviewer: str) -> None:
+def _offer_undo(run: Run, last: ReviewRow, reviewer: str) -> None:
     """A button that takes the last verdict back."""
-    sample_id = int(str(last["sample_id"]))
+    sample_id = last["sample_id"]
     if st.button(f"Take back: sample {sample_id} is {last['verdict']}", key="undo", icon=":material/undo:"):
-        _say(run, Review(run.dataset_id, sample_id, "undone", reviewer, undoes=str(last["review_id"])))
+        _say(run, Review(run.dataset_id, sample_id, "undone", reviewer, undoes=last["review_id"]))
 
 
 def _offer_export(reviews: pl.DataFrame) -> None:

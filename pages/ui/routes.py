@@ -59,7 +59,7 @@ def read_image(address: str) -> bytes | None:
     for route in ROUTES:
         match, found = route.matches(scope)
         if match is Match.FULL:
-            response = route.endpoint(Request(scope | found))
+            response = route.endpoint(Request({**scope, **found}))
             return response.body if response.status_code == 200 else None
     return None
 

@@ -1,15 +1,26 @@
 """A table of which the reader opens one row."""
 
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import streamlit as st
 
+from lake.rows import Row, rows_of
+
 
 def pick_row(
-    frame: pl.DataFrame, shown: pl.DataFrame, *, key: str, column_config: dict[str, Any], height: int | str = "auto"
-) -> dict[str, Any]:
-    """The table `shown`, row by row that of `frame`; returns the row of `frame` the reader chose, else the first."""
+    frame: pl.DataFrame,
+    shown: pl.DataFrame,
+    kind: type[Row],
+    *,
+    key: str,
+    column_config: dict[str, Any],
+    height: int | Literal["auto"] = "auto",
+) -> Row:
+    """The table `shown`, row by row that of `frame`, whose rows are of a `kind`.
+
+    Returns the row of `frame` that the reader chose, else the first.
+    """
     state = st.dataframe(
         shown,
         hide_index=True,
@@ -20,4 +31,4 @@ def pick_row(
         column_config=column_config,
     )
     rows = [row for row in state["selection"]["rows"] if row < len(frame)]
-    return frame.row(rows[0] if rows else 0, named=True)
+    return rows_of(frame[rows[0] if rows else 0], kind)[0]

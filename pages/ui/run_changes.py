@@ -1,5 +1,7 @@
 """What changed since another run: which samples were fixed or broken, and which findings came and went."""
 
+from typing import TypedDict
+
 import polars as pl
 import streamlit as st
 
@@ -73,6 +75,14 @@ def _link_to_samples(members: pl.DataFrame) -> None:
     link("samples", f"Open {which} in the table", icon=":material/table_rows:", f=text)
 
 
+class FindingChange(TypedDict):
+    """What names a row of `lake.compare.finding_changes`, and finds its samples."""
+
+    change: str
+    name: str
+    filter: str
+
+
 def show_findings(run: Run, before: Run) -> None:
     """The findings of one run only as a table; the reader opens the samples of one."""
     found = changes.finding_changes(_measured(run), _measured(before))
@@ -87,6 +97,7 @@ def show_findings(run: Run, before: Run) -> None:
     row = pick_row(
         found,
         found.select("change", "name", "n", "lift"),
+        FindingChange,
         key="finding-changes",
         column_config={
             "change": st.column_config.TextColumn("Change", width="small"),

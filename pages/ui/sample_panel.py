@@ -1,6 +1,5 @@
 """One sample in full: image, label, prediction, loss map, neighbours, and where to go from here."""
 
-from collections.abc import Mapping
 from html import escape
 
 import polars as pl
@@ -8,6 +7,7 @@ import streamlit as st
 
 from lake import loss_maps, queries
 from lake.loss_maps import FLOOR_NATS, Maps
+from lake.rows import SampleRow, first_row, rows_of
 from lake.store import Run
 from pages.sentences import missing
 from pages.ui import charts, data, filters
@@ -48,7 +48,7 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
             key=f"bars-{sample_id}",
             alt="Probability of each class",
         )
-    _show_why_and_nearest(run, sample_id, str(row["label"] or row["predicted"]))
+    _show_why_and_nearest(run, sample_id, row["label"] or row["predicted"])
     with st.container(horizontal=True):
         for page, label in _targets(run, on_map=on_map).items():
             link(page, label, sample=sample_id)
@@ -101,7 +101,7 @@ def _show_nearest(run: Run, sample_id: int) -> None:
         return
     st.caption(f"The {len(nearest)} nearest in latent space")
     if not run.has("images"):
-        st.markdown("\n".join(f"- {_name(row)}" for row in data.samples_of(run, nearest).iter_rows(named=True)))
+        st.markdown("\n".join(f"- {_name(row)}" for row in rows_of(data.samples_of(run, nearest), SampleRow)))
         return
     pictures = "".join(
         f'<img src="{escape(thumbnail(run, i))}" alt="Sample {i}" title="Sample {i}" style="{NEAREST_STYLE}">'
@@ -114,32 +114,31 @@ def show_image(run: Run, sample_id: int) -> None:
     """The image as wide as its column, pixels kept sharp; without images what the source calls the sample."""
     if not run.has("images"):
         row = find_sample(run, sample_id)
-        st.caption(f"In the source  \n**{plain(str(row['source_name']))}**" if row else "")
+        st.caption(f"In the source  \n**{plain(row['source_name'])}**" if row else "")
         return
     style = "width:100%;aspect-ratio:1;image-rendering:pixelated;border-radius:8px"
     st.html(f'<img src="{escape(thumbnail(run, sample_id))}" alt="Sample {sample_id}" style="{style}">')
 
 
-def _name(row: Mapping[str, object]) -> str:
+def _name(row: SampleRow) -> str:
     """A sample among others in Markdown: its number, what it is, and what the source calls it."""
     what = row["label"] or f"{row['predicted']}?"
-    return f"{row['sample_id']}: {plain(str(what))} · {plain(str(row['source_name']))}"
+    return f"{row['sample_id']}: {plain(what)} · {plain(row['source_name'])}"
 
 
-def find_sample(run: Run, sample_id: int) -> dict[str, object] | None:
+def find_sample(run: Run, sample_id: int) -> SampleRow | None:
     """The sample's row of `scan_samples`; None where it was not scored."""
-    found = data.samples_of(run, pl.Series([sample_id]))
-    return found.row(0, named=True) if len(found) else None
+    return first_row(data.samples_of(run, pl.Series([sample_id])), SampleRow)
 
 
-def describe(row: Mapping[str, object]) -> str:
+def describe(row: SampleRow) -> str:
     """One sentence in Markdown: what it is, what the model says, and how wrong that is."""
-    said = f"predicted {plain(str(row['predicted']))} ({percent(float(str(row['confidence'])))})"
-    if row["label"] is None:
-        return f"label withheld, {said}, expected loss {number(float(str(row['expected_loss'])))} nats"
+    said = f"predicted {plain(row['predicted'])} ({percent(row['confidence'])})"
+    if row["label"] is None or row["loss"] is None:
+        return f"label withheld, {said}, expected loss {number(row['expected_loss'])} nats"
     verdict = "right" if row["correct"] else "wrong"
     marked = "" if row["out_of_sample"] else " (in-sample)"
-    return f"{plain(str(row['label']))}, {said}: {verdict}, loss {number(float(str(row['loss'])))} nats{marked}"
+    return f"{plain(row['label'])}, {said}: {verdict}, loss {number(row['loss'])} nats{marked}"
 
 
 def _show(value: object) -> str:
@@ -148,7 +147,7 @@ def _show(value: object) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def choose_sample(run: Run) -> tuple[int, dict[str, object]]:
+def choose_sample(run: Run) -> tuple[int, SampleRow]:
     """The sample of the address, else the highest held-out loss that passes the filters, with controls to move on.
 
     Stops the page with a sentence where there is none.

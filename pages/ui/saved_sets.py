@@ -1,11 +1,13 @@
 """Sets of samples that people keep under a name: save one, open one, take one back."""
 
-import polars as pl
+from typing import TypedDict
+
 import streamlit as st
 
 from lake.errors import UserError
 from lake.filters import Filters
 from lake.reviews import drop_set, save_set, saved_sets, scan_reviews
+from lake.rows import rows_of
 from lake.store import Run
 from pages.ui.access import access
 from pages.ui.login import ask_reviewer, may_write
@@ -13,6 +15,14 @@ from pages.ui.navigation import address, page
 from pages.ui.words import plain
 
 NAME_LENGTH = 80
+
+
+class SavedSet(TypedDict):
+    """What a row of `lake.reviews.saved_sets` says of a set."""
+
+    name: str
+    sample_ids: list[int]
+    saved_by: list[str]
 
 
 def save_as_set(run: Run, sample_ids: list[int]) -> None:
@@ -37,14 +47,14 @@ def show_saved_sets(run: Run) -> None:
     if sets.is_empty():
         return
     st.subheader("Saved sets")
-    for row in sets.iter_rows(named=True):
+    for row in rows_of(sets, SavedSet):
         _show_set(run, row)
 
 
-def _show_set(run: Run, row: dict[str, object]) -> None:
+def _show_set(run: Run, row: SavedSet) -> None:
     """One line: what the set is, where it opens, and the button that takes it back."""
-    name, ids = str(row["name"]), pl.Series(row["sample_ids"]).to_list()
-    by = ", ".join(str(person) for person in pl.Series(row["saved_by"]))
+    name, ids = row["name"], row["sample_ids"]
+    by = ", ".join(row["saved_by"])
     text = Filters.of(sample_id=[str(i) for i in ids]).to_text()
     examples = {"sample": str(ids[0]), "also": ", ".join(str(i) for i in ids[1:])}
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):

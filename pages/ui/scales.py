@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import numpy as np
@@ -22,6 +22,7 @@ MOST_VALUES, COLUMNS = 30, 5
 LONG, LONGEST_LABEL, SYMBOL = 16, 120, 30
 """Characters of a name that is long, and the pixels of each and of its symbol where there are more or long ones."""
 OTHERS_FIELD = "shown_as"
+Kind = Literal["nominal", "linear", "log"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ColorScale:
     column: str
     domain: list[Any]
     range_: list[str]
-    kind: str
+    kind: Kind
     others: int = 0
 
     @property
@@ -80,8 +81,8 @@ class ColorScale:
                 scale = alt.Scale(domain=list(self.legend), range=list(self.legend.values()))
         else:
             shown = {"gradientOpacity": 1}
-            ends = {"domain": self.domain, "range": self.range_}
-            channel, scale = "Q", alt.Scale(type=self.kind, clamp=True, interpolate="rgb", **ends)
+            channel = "Q"
+            scale = alt.Scale(type=self.kind, clamp=True, interpolate="rgb", domain=self.domain, range=self.range_)
         drawn = alt.Legend(title=title, orient="top", **shown) if legend else None
         return alt.Color(f"{self.field}:{channel}", scale=scale, legend=drawn)
 

@@ -31,7 +31,7 @@ class ProbesAtRoot:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         probe = PROBE.fullmatch(below_base(scope["path"])) if scope["type"] == "http" else None
-        await self.app(scope | {"path": base() + probe[1]} if probe else scope, receive, send)
+        await self.app({**scope, "path": base() + probe[1]} if probe else scope, receive, send)
 
 
 def serve_shell(request: Request) -> Response:  # noqa: ARG001

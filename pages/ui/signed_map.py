@@ -2,8 +2,8 @@
 
 import io
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from lake.loss_maps import FLOOR_NATS, border_and_centre, scan_map, to_cells
+from lake.rows import LossMapRow, first_row
 from lake.store import Run
 from pages.ui import live_explain
 from pages.ui.palette import LOWERS, NEUTRAL, RAISES
 from pages.ui.words import number, plain
 
-CHECKS = {
+Check = Literal["loss", "loss_without_red", "loss_without_blue", "loss_without_other"]
+CHECKS: dict[Check, str] = {
     "loss": "As it is",
     "loss_without_red": "Red quarter blurred",
     "loss_without_blue": "Blue quarter blurred",
@@ -79,9 +81,9 @@ def find_map(run: Run, sample_id: int, layer: str, target: Target) -> SignedMap 
     """The map of the lake, else one computed now; None where neither is to be had."""
     label, behind = target
     if behind is None:
-        stored = scan_map(run, sample_id, layer, label).collect()
-        if len(stored):
-            return _of_row(stored.row(0, named=True))
+        stored = first_row(scan_map(run, sample_id, layer, label).collect(), LossMapRow)
+        if stored:
+            return _of_row(stored)
     if not live_explain.is_open(run):
         return None
     fold = run.scan("predictions").filter(pl.col("sample_id") == sample_id).select("fold").collect().item()
@@ -119,10 +121,9 @@ def to_png(shown: SignedMap, image_HWC: NDArray[np.uint8], *, limit: float, opac
     return encoded.getvalue()
 
 
-def _of_row(row: Mapping[str, object]) -> SignedMap:
-    values = np.asarray(row["values"], np.float32).reshape(int(str(row["height"])), int(str(row["width"])))
-    checks = {name: None if row[name] is None else float(str(row[name])) for name in CHECKS}
-    return SignedMap(values, (str(row["target"]), None), checks)
+def _of_row(row: LossMapRow) -> SignedMap:
+    values = np.asarray(row["values"], np.float32).reshape(row["height"], row["width"])
+    return SignedMap(values, (row["target"], None), {name: row[name] for name in CHECKS})
 
 
 def _colors(values_HW: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:

@@ -6,6 +6,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from lake.aggregates import or_zero
+from pages.ui.charts import EVERY_LABEL, Layered
 from pages.ui.palette import CONTEXT, GOOD, TEXT
 
 BINS = "bins"
@@ -61,14 +63,18 @@ def _histogram() -> dict[str, Any]:
     return spec
 
 
-def pivot_cells(cells: pl.DataFrame, *, down: str, across: str) -> alt.LayerChart:
+def pivot_cells(cells: pl.DataFrame, *, down: str, across: str) -> Layered:
     """Mean loss by the places on two axes, in the order of the frame; a cell of too `few` samples is grey."""
     titles = {"down": down, "across": across}
     order = {name: cells.sort(f"{name}_place")[name].unique(maintain_order=True).to_list() for name in titles}
-    label = {"labelOverlap": False, "labelLimit": 160}
     base = alt.Chart(cells).encode(
-        x=alt.X("across:N", sort=order["across"], title=across, axis=alt.Axis(orient="top", labelAngle=-40, **label)),
-        y=alt.Y("down:N", sort=order["down"], title=down, axis=alt.Axis(**label)),
+        x=alt.X(
+            "across:N",
+            sort=order["across"],
+            title=across,
+            axis=alt.Axis(orient="top", labelAngle=-40, labelOverlap=False, labelLimit=160),
+        ),
+        y=alt.Y("down:N", sort=order["down"], title=down, axis=EVERY_LABEL),
         tooltip=[
             *(alt.Tooltip(f"{name}:N", title=title) for name, title in titles.items()),
             alt.Tooltip("mean_loss:Q", title="Mean loss (nats)", format=".3~g"),
@@ -77,7 +83,7 @@ def pivot_cells(cells: pl.DataFrame, *, down: str, across: str) -> alt.LayerChar
         ],
     )
     enough = cells.filter(~pl.col("few"))["mean_loss"]
-    domain = [enough.min() or 0.0, enough.max() or 1.0]
+    domain = [or_zero(enough.min()), or_zero(enough.max()) or 1.0]
     scale = alt.Scale(range=[LEAST, MOST], domain=domain, interpolate="rgb")
     color = alt.condition(alt.datum.few, alt.value(TOO_FEW), alt.Color("mean_loss:Q", scale=scale, legend=None))
     pick = alt.selection_point(name="cell", fields=["cell"], on="click", clear="dblclick")

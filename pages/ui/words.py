@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from lake.rows import LabelCount
 from lake.statistics import wilson_interval
 
 NO_BREAK = "\u00a0"
@@ -49,10 +50,10 @@ def counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-def mix_text(mix: list[dict[str, object]]) -> str:
-    """ "cat 62%, dog 31%": the most frequent class (`label`, `n`) with its share, the next if it has a hundredth."""
-    total = sum(int(str(part["n"])) for part in mix) or 1
-    shares = [(str(part["label"]), int(str(part["n"])) / total) for part in mix[:2]]
+def mix_text(mix: list[LabelCount]) -> str:
+    """ "cat 62%, dog 31%": the most frequent class with its share, the next if it has a hundredth."""
+    total = sum(part["n"] for part in mix) or 1
+    shares = [(part["label"], part["n"] / total) for part in mix[:2]]
     said = [f"{label} {share:.0%}" for i, (label, share) in enumerate(shares) if i == 0 or share >= 0.01]
     return ", ".join(said) or "no labels"
 

@@ -53,7 +53,7 @@ def test_a_card_shows_its_hardest_samples_and_says_what_to_do(
 def test_the_hardest_of_unlabeled_samples_are_those_of_the_highest_expected_loss() -> None:
     expected = [0.1, 0.9, 0.5, 2.0]
     samples = pl.LazyFrame({"sample_id": range(4), "label": [None, None, None, "cat"], "expected_loss": expected})
-    of_unlabeled = {"filter": Filters(clauses=(Clause(column="label", op="null"),)).to_text()}
+    of_unlabeled = Filters(clauses=(Clause(column="label", op="null"),)).to_text()
     found = hardest(samples.with_columns(loss=pl.lit(None, pl.Float64)), of_unlabeled)
     assert found["sample_id"].to_list() == [1, 2, 0]
 
