@@ -8,8 +8,8 @@ answer the first deep link after a start with "page not found".
 from pathlib import Path
 
 import streamlit as st
-from altair.utils.schemapi import disable_debug_mode
 
+from pages.ui.altair_internals import disable_debug_mode
 from pages.ui.frame import show
 from pages.ui.guard import middleware
 from pages.ui.routes import list_routes
@@ -18,7 +18,7 @@ from pages.ui.warm_up import keep_warm
 if __name__ == "__main__":
     show()
 else:
-    disable_debug_mode()  # of altair: the tests validate every part of every chart, a reader need not wait for it
+    disable_debug_mode()
     app = st.App(
         Path(__file__).parent / "pages" / "ui" / "frame.py",
         routes=list_routes(),

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import streamlit as st
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from streamlit.auth_util import get_origin_from_redirect_uri
 
 from lake.errors import UsageError
+from pages.ui.streamlit_internals import get_origin_from_redirect_uri
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 MIN_SECRET = 16

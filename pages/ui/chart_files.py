@@ -7,11 +7,11 @@ from typing import Any
 
 import altair as alt
 import streamlit as st
-from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
 
 from pages.report import pictures
 from pages.ui.charts import AnyChart
 from pages.ui.routes import read_image
+from pages.ui.streamlit_internals import altair_settings
 
 WIDTH = 640
 """Of a chart that is as wide as its place on the page, in pixels."""

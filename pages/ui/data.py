@@ -2,7 +2,6 @@
 
 import polars as pl
 import streamlit as st
-from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
 
 from lake import compare, drift, histograms, loss_maps, map_drift, pivots, queries
 from lake.damage import reading
@@ -22,6 +21,7 @@ from pages.sentences.claims import Claim, find_claims
 from pages.sentences.headline import Figure, headline_figures, say_headline
 from pages.ui import scales, telemetry
 from pages.ui.access import access
+from pages.ui.streamlit_internals import altair_settings
 
 SECONDS_UNTIL_NEW_RUNS_SHOW = 10
 SECONDS_READY = 5

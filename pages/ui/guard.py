@@ -6,18 +6,12 @@ image, download, upload or route that is added later.
 
 import json
 import logging
-from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit.auth_util import get_cookie_with_chunks, is_authlib_installed, validate_auth_credentials
-from streamlit.errors import StreamlitAuthError
-from streamlit.web.server.server_util import get_cookie_secret
-from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
-from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from lake.errors import UsageError, UserError
 from pages.ui.access import Visitor, find_visitor, is_on_loopback, list_hosts, login
@@ -25,6 +19,12 @@ from pages.ui.base_path import below_base
 from pages.ui.hosts import HostNames
 from pages.ui.navigation import ENTRIES
 from pages.ui.shell import ProbesAtRoot
+from pages.ui.streamlit_internals import (
+    StreamlitAuthError,
+    cookie_content,
+    is_authlib_installed,
+    validate_auth_credentials,
+)
 
 LOGIN_PATHS = {"/auth/login", "/auth/logout", "/oauth2callback"}
 OPERATOR_PATHS = {"/healthz", "/readyz", "/metrics"}
@@ -74,7 +74,7 @@ def visitor_of(connection: HTTPConnection) -> Visitor | None:
     found = login()
     if found is None:
         return None
-    content = _read_cookie(connection.cookies)
+    content = cookie_content(connection.cookies)
     claims = json.loads(content) if content else {}
     return find_visitor(claims) if claims.get("origin") == found.origin else None
 
@@ -101,16 +101,6 @@ def _is_open(path: str) -> bool:
     if path in LOGIN_PATHS | OPERATOR_PATHS | PROBES or path.startswith("/static/"):
         return True
     return (path.rstrip("/") or "/") in SHELL_PATHS
-
-
-def _read_cookie(cookies: Mapping[str, str]) -> bytes | None:
-    """The signed content as Streamlit's own websocket reads it."""
-    secret = get_cookie_secret()
-
-    def read(name: str) -> bytes | None:
-        return decode_signed_value(secret, name, cookies[name].encode("latin-1")) if name in cookies else None
-
-    return get_cookie_with_chunks(read, USER_COOKIE_NAME)
 
 
 def _add_headers(headers: MutableHeaders, path: str) -> None:

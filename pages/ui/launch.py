@@ -11,8 +11,6 @@ from pathlib import Path
 from types import FrameType
 
 INTERRUPTED = 130
-CHATTER = ("streamlit.runtime.caching.cache_data_api", "streamlit.runtime.scriptrunner_utils.script_run_context")
-"""Loggers of Streamlit that warn, about nothing, of what is read before the first page is open."""
 SETTINGS = Path(__file__).with_name("streamlit.toml")
 SCRIPT = Path(__file__).parents[2] / "streamlit_app.py"
 
@@ -20,14 +18,10 @@ SCRIPT = Path(__file__).parents[2] / "streamlit_app.py"
 def main(options: list[str]) -> None:
     """Serve until the process is told to stop; `options` are flags of `streamlit run`."""
     signal.signal(signal.SIGINT, _stop)
-    for name in CHATTER:
-        logging.getLogger(name).addFilter(lambda record: record.levelno > logging.WARNING)
-    from streamlit import config  # which takes a second, in which Ctrl+C is no mistake either
-    from streamlit.web import cli
+    sys.path.insert(0, str(SCRIPT.parent))  # where `pages` is not installed
+    from pages.ui import streamlit_internals  # which takes a second, in which Ctrl+C is no mistake either
 
-    find_files = config.get_config_files
-    config.get_config_files = lambda file_name: [str(SETTINGS)] if file_name == "config.toml" else find_files(file_name)
-    cli.main(["run", str(SCRIPT), *options], prog_name="streamlit")
+    streamlit_internals.serve(SCRIPT, options, settings=SETTINGS)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

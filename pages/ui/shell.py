@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from streamlit.file_util import get_static_dir
 
 from pages.ui.base_path import base, below_base
 from pages.ui.navigation import ENTRIES
+from pages.ui.streamlit_internals import get_static_dir
 
 START, *OTHERS = (entry.name for entry in ENTRIES)
 PROBE = re.compile(rf"(?:/(?:{'|'.join((START, *OTHERS))}))?(/_stcore/(?:health|host-config))")

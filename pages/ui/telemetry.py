@@ -7,7 +7,8 @@ import uuid
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.context_managers import Timer
-from streamlit.logger import get_logger
+
+from pages.ui.streamlit_internals import get_logger
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 

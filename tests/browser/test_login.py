@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from playwright.sync_api import Page
-from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from lake.reviews import scan_reviews
 from lake.store import Lake
+from pages.ui.streamlit_internals import USER_COOKIE_NAME
 from pages.ui.words import WORD_JOINER
 from tests.support.browser import request, serve, wait_until_drawn, wait_until_quiet
 from tests.support.oidc_provider import Provider, run_provider

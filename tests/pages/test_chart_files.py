@@ -10,7 +10,6 @@ import zipfile
 import altair as alt
 import polars as pl
 import pytest
-from streamlit.elements.vega_charts import _altair_globals_lock as altair_settings
 from streamlit.testing.v1 import AppTest
 
 from lake.store import Lake
@@ -18,6 +17,7 @@ from pages.report import pictures
 from pages.report.document import find_previous, render_report
 from pages.ui import chart_files, data
 from pages.ui.routes import read_image, thumbnail
+from pages.ui.streamlit_internals import altair_settings
 from tests.support.apps import NAMES, Open, failures
 
 
