@@ -1,5 +1,6 @@
 """The questions pages ask: a run or a lazy frame in, a lazy frame out. Every number on screen comes from here."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Protocol, TypeVar
 
 import polars as pl
@@ -7,7 +8,7 @@ import polars as pl
 from lake.cluster_contracts import METHODS
 from lake.contracts import TABLES, Properties
 from lake.stages import RENAMED
-from lake.store import Run
+from lake.store import Lake, Run
 
 PROPERTIES = [name for name in Properties.column_names() if name not in ("dataset_id", "sample_id")]
 LABELLED = pl.col("label").is_not_null()
@@ -238,6 +239,15 @@ def metric(run: Run, stage: str, name: str) -> float | None:
     found = run.scan("metrics").filter(pl.col("stage") == stage, pl.col("name") == name)
     values = found.select("value").collect().to_series()
     return values[0] if len(values) else None
+
+
+def metrics_of_runs(lake: Lake, runs: pl.DataFrame, stage: str, names: Sequence[str]) -> pl.LazyFrame:
+    """A row for each of some published runs, as `Lake.runs` has them, with numbers that a stage measured; else null."""
+    found = lake.scan_runs("metrics", runs).filter(pl.col("stage") == stage)
+    wide = found.group_by("run_id").agg(
+        pl.col("value").filter(pl.col("name") == name).first().alias(name) for name in names
+    )
+    return runs.lazy().select("run_id").join(wide, on="run_id", how="left", maintain_order="left")
 
 
 def previous_run_id(runs: pl.DataFrame, run: Run) -> str | None:

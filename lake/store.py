@@ -131,6 +131,20 @@ class Lake:
         with reading(self.root):
             return self._select(name, self._newest(name), key)
 
+    def scan_runs(self, name: str, runs: pl.DataFrame) -> pl.LazyFrame:
+        """The rows in a table of several published runs, as `runs` has them, in one read.
+
+        It is that of the latest version which one of them pins: the rows of earlier runs are in it as they were.
+        """
+        listed = runs.select("run_id", "tables").iter_rows()
+        pins = {run_id: t["version"] for run_id, tables in listed for t in tables if t["name"] == name}
+        if not pins:
+            return TABLES[name].create_empty().lazy()
+        latest = max(pins.values())
+        with reading(self.root):
+            self._check_once(name, latest, "")
+            return self._complete(self._at(name, latest), name).filter(pl.col("run_id").is_in(list(pins)))
+
     def has(self, name: str, key: str) -> bool:
         """Whether a table has rows under the key at its newest version."""
         if not self.exists(name):

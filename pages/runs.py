@@ -21,17 +21,11 @@ FORCED = 3
 def history() -> pl.DataFrame:
     """Every published run with its headline figures, newest first."""
     runs = data.runs()
-    figures = [
-        {
-            name: queries.metric(data.open_run(default_root(), run_id), "score", name)
-            for name in ("test_accuracy", "test_loss")
-        }
-        for run_id in runs["run_id"]
-    ]
+    figures = data.metrics_of_runs(runs, "score", "test_accuracy", "test_loss")
     counts = [{t["name"]: t["rows"] for t in tables}["predictions"] for tables in runs["tables"]]
     return (
         runs.select("run_id", "published_at", "preset", "dataset_name")
-        .hstack(pl.DataFrame(figures, schema={"test_accuracy": pl.Float64, "test_loss": pl.Float64}))
+        .join(figures, on="run_id", how="left", maintain_order="left")
         .with_columns(pl.Series("scored", counts))
     )
 

@@ -59,6 +59,18 @@ def runs() -> pl.DataFrame:
     return read_runs(default_root())
 
 
+@st.cache_data(max_entries=4, show_spinner=False)
+@telemetry.query("metrics of runs")
+def _metrics_of_runs(root: str, run_ids: tuple[str, ...], stage: str, names: tuple[str, ...]) -> pl.DataFrame:
+    listed = read_runs(root).filter(pl.col("run_id").is_in(run_ids))
+    return queries.metrics_of_runs(Lake(root), listed, stage, names).collect()
+
+
+def metrics_of_runs(runs: pl.DataFrame, stage: str, *names: str) -> pl.DataFrame:
+    """Numbers that a stage of these runs measured, by run_id; the runs themselves are not opened."""
+    return _metrics_of_runs(default_root(), tuple(runs["run_id"]), stage, names)
+
+
 @st.cache_data(ttl=SECONDS_UNTIL_NEW_RUNS_SHOW, max_entries=4, show_spinner=False)
 @telemetry.query("refused runs")
 def _read_refused(root: str) -> pl.DataFrame:

@@ -16,6 +16,8 @@ from lake.queries import HELD_OUT
 from lake.store import Lake, Run
 from tests.support.run_tables import STAGES
 from tests.support.tiny_data import CLASSES, GROUPS
+from tests.support.tiny_lake import stage_all
+from tests.support.two_runs import FIRST, SECOND, facts_of
 
 Row = dict[str, Any]
 about = pytest.approx
@@ -233,6 +235,22 @@ def test_a_metric_is_its_number_or_nothing(run: Run, rows: list[Row]) -> None:
     assert queries.metric(run, "score", "test_accuracy") == about(accuracy)
     assert queries.metric(run, "score", "temperature") == 1.25
     assert queries.metric(run, "score", "no such number") is None
+
+
+def test_metrics_of_many_runs_are_those_of_each(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
+    stage_all(lake, tables | {"metrics": tables["metrics"].filter(pl.col("name") != "temperature")})
+    lake.publish(facts_of(SECOND))
+    names = ("test_accuracy", "temperature", "no such number")
+    found = queries.metrics_of_runs(lake, lake.runs(), "score", names).collect()
+    assert found["run_id"].to_list() == [SECOND, FIRST]
+    for row in found.iter_rows(named=True):
+        run = lake.run(row["run_id"])
+        assert {name: row[name] for name in names} == {name: queries.metric(run, "score", name) for name in names}
+    assert found["temperature"].to_list() == [None, 1.25]
+
+
+def test_metrics_of_no_runs_are_no_rows(lake: Lake) -> None:
+    assert queries.metrics_of_runs(lake, lake.runs().clear(), "score", ["test_loss"]).collect().is_empty()
 
 
 def test_stage_costs_come_in_the_order_the_stages_ran(run: Run) -> None:

@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lake.store import Lake
+from lake.store import Lake, Run
 from pages.ui.navigation import ENTRIES
 from tests.support.apps import HELD_OUT, NAMES, VEHICLES, Open, answer, percent, shown, tiles
 from tests.support.paths import REPOSITORY
-from tests.support.raw_tables import read_raw, write_raw
+from tests.support.raw_tables import folder_of, read_raw, write_raw
 from tests.support.reach import FIRST_PAGE
 from tests.support.scalars import mean, number
 from tests.support.tiny_lake import RUN_ID
@@ -186,6 +186,37 @@ def test_runs_lists_every_published_run(tiny_lake: str, rows: pl.DataFrame, open
     app = open_page(tiny_lake, "runs")
     assert f"1 published run; the latest is right on {percent(mean(test['correct']))} of the test" in answer(app)
     assert app.dataframe[0].value["run_id"].to_list() == [Lake(tiny_lake).run().run_id]
+
+
+def test_the_history_of_many_runs_opens_none_of_them_but_the_newest(
+    lake_copy: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, shares = Lake(lake_copy), [i / 20 for i in range(20)]
+    for i, share in enumerate(shares):
+        add_earlier_run(lake, f"20250101-0000{i:02}-bbbbbb", days=i + 1, accuracy=share)
+    opened: set[str] = set()
+    find = Lake.run
+
+    def run(lake: Lake, run_id: str = "latest") -> Run:
+        opened.add(run_id)
+        return find(lake, run_id)
+
+    monkeypatch.setattr(Lake, "run", run)
+    history = open_page(str(lake_copy), "runs").dataframe[0].value
+    assert history["run_id"].to_list()[0] == RUN_ID
+    assert history["test_accuracy"].to_list()[1:] == pytest.approx([100 * share for share in shares])
+    assert opened <= {RUN_ID, "latest"}
+
+
+def add_earlier_run(lake: Lake, run_id: str, *, days: int, accuracy: float) -> None:
+    """A run published so many days before the only one, of which nothing but the metrics is its own."""
+    own, runs = pl.lit(run_id).alias("run_id"), lake.runs().filter(pl.col("run_id") == RUN_ID)
+    value = pl.when(pl.col("name") == "test_accuracy").then(accuracy).otherwise("value").alias("value")
+    lake.stage("metrics", lake.run(RUN_ID).scan("metrics").with_columns(own, value).collect())
+    pins = [t | ({"version": lake.version("metrics")} if t["name"] == "metrics" else {}) for t in runs["tables"][0]]
+    tables = pl.Series("tables", [pins], dtype=runs.schema["tables"])
+    published = runs.with_columns(own, tables, pl.col("published_at") - pl.duration(days=days))
+    write_raw(folder_of(lake, "runs"), published, mode="append")
 
 
 def test_the_newest_runs_that_were_published_by_force_are_warned_of(lake_copy: Path, open_page: Open) -> None:
