@@ -95,6 +95,16 @@ def test_runs_that_stay_are_verified_and_read_as_before(four: Lake, before: dict
         assert fresh.verify() == run.verify()
 
 
+def test_what_many_runs_measured_is_read_as_before_by_whoever_knows_the_new_pins_or_the_old(four: Lake) -> None:
+    listed = four.runs().filter(pl.col("run_id") != OLD)
+    measured = four.scan_runs("metrics", listed).sort("run_id", "stage", "name").collect()
+    assert set(measured["run_id"]) == {OTHER, MIDDLE, NEW}
+    assert _collect(four, Retention(runs=1, days=30, hours=0)).runs == [OLD]
+    for runs in (listed, Lake(four.root).runs()):
+        found = Lake(four.root).scan_runs("metrics", runs).sort("run_id", "stage", "name").collect()
+        assert found.equals(measured)
+
+
 def test_no_file_of_a_removed_run_is_left_and_every_version_that_is_pinned_is_whole(four: Lake) -> None:
     removed = _collect(four, ONLY_NEWEST)
     assert removed.runs == [MIDDLE, OLD] and removed.waiting_mib == 0
