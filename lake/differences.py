@@ -123,11 +123,13 @@ class _Stratum:
     """Rows among which sets are compared, with the rank of their values, ties shared."""
 
     def __init__(self, rows: NDArray[np.int64], values: Values) -> None:
-        _, place, ties = np.unique(values[rows], return_inverse=True, return_counts=True)
+        from scipy.stats import rankdata, tiecorrect
+
         self.rows = rows
-        self.rank = (ties.cumsum() - (ties - 1) / 2).astype(np.float32)[place]  # exact to a half up to 8 million rows
-        n = len(rows)
-        self.spread = (n + 1 - float((ties**3.0 - ties).sum()) / max(1, n * (n - 1))) / 12
+        own = values[rows]
+        rank = rankdata(np.where(np.isnan(own), np.inf, own))  # those that are missing tie, above all others
+        self.rank = rank.astype(np.float32)  # exact to a half up to 8 million rows
+        self.spread = (len(rows) + 1) * float(tiecorrect(rank)) / 12
 
     def count(self, inside: Mask) -> tuple[int, int, float]:
         """Members, others, and by how much the Mann-Whitney U of the members exceeds its expectation."""

@@ -2,8 +2,8 @@
 
 A new model draws its map anew, and how it is turned, mirrored, scaled and shifted means nothing; so the earlier map is
 first laid over the later one by the similarity of least summed distance (orthogonal Procrustes, Schönemann 1966,
-reweighted), which a class that moved away does not draw after it. Distances are shares of the map's radius: the root
-mean square distance of its samples from their mean. Shape: [N, 2].
+scipy; reweighted), which a class that moved away does not draw after it. Distances are shares of the map's radius: the
+root mean square distance of its samples from their mean. Shape: [N, 2].
 """
 
 import math
@@ -13,8 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake.statistics import bootstrap_interval
+
 ROUNDS = 50
-RESAMPLES, DRAWN_AT_ONCE = 500, 1_000_000
+RESAMPLES = 500
 ALIKE = 0.5
 MOVED = 0.1
 """Share of the radius from which on a class is said to have moved."""
@@ -115,22 +117,18 @@ def _lay_over(moving: Points, target: Points) -> tuple[Points, NDArray[np.float6
 
 def _fit(moving: Points, target: Points, weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, Points]:
     """Turn, scale and shift of the similarity of weighted least squares; the weights sum to 1."""
+    from scipy.linalg import orthogonal_procrustes
+
     centre, goal = weight @ moving, weight @ target
-    u, singular, vt = np.linalg.svd((weight[:, None] * (moving - centre)).T @ (target - goal))
-    turn_22 = u @ vt
+    turn_22, stretch = orthogonal_procrustes(weight[:, None] * (moving - centre), target - goal)
     spread = float(weight @ ((moving - centre) ** 2).sum(1))
-    scale = float(singular.sum()) / spread if spread else 1.0
+    scale = float(stretch) / spread if spread else 1.0
     return turn_22, scale, goal - scale * centre @ turn_22
 
 
 def _length_interval(step: Points) -> tuple[float, float]:
     """95 % bootstrap interval of the length of the mean step."""
-    rng, n = np.random.default_rng(0), len(step)
     x, y = (np.ascontiguousarray(along) for along in step.T)
-    at_once = max(1, DRAWN_AT_ONCE // n)
-    lengths = []
-    for start in range(0, RESAMPLES, at_once):
-        rows = rng.integers(0, n, (min(at_once, RESAMPLES - start), n))
-        lengths.append(np.hypot(x[rows].mean(1), y[rows].mean(1)))
-    low, high = np.quantile(np.concatenate(lengths), [0.025, 0.975])
-    return float(low), float(high)
+    return bootstrap_interval(
+        lambda rows_BN: np.hypot(x[rows_BN].mean(1), y[rows_BN].mean(1)), len(step), resamples=RESAMPLES
+    )

@@ -6,7 +6,7 @@ Precision counts labels that were wrong before as false alarms, so it is a lower
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu
 
 from lake.contracts import make_frame
 from pipeline.label_issues import Evidence
@@ -67,8 +67,8 @@ def flip(
 
 def area_under_curve(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     """Probability that a positive scores above a negative, ties half (Hanley & McNeil 1982)."""
-    n, total = int(positive.sum()), len(positive)
-    return float((rankdata(score)[positive].sum() - n * (n + 1) / 2) / (n * (total - n)))
+    above = mannwhitneyu(score[positive], score[~positive], method="asymptotic").statistic
+    return float(above / (positive.sum() * (~positive).sum()))
 
 
 def _measure(

@@ -9,10 +9,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lake.rows import ConfusionCount, ReasonCount, SplitCount, rows_of
+from lake.statistics import bootstrap_mean_interval
 from pipeline.groups import Group
 from pipeline.triage import HIGH_LOSS
 
-BOOTSTRAP_RESAMPLES = 1000
 EXAMPLES = 12
 MOSTLY = 0.5
 
@@ -132,10 +132,8 @@ def lift_interval(
     inside, overall = value[rows], value.mean()
     if overall == 0:
         return None, None, None
-    rng = np.random.default_rng(0)
-    means = [inside[rng.integers(0, len(inside), len(inside))].mean() for _ in range(BOOTSTRAP_RESAMPLES)]
-    low, high = np.quantile(means, [0.025, 0.975]) / overall
-    return float(inside.mean() / overall), float(low), float(high)
+    low, high = bootstrap_mean_interval(inside)
+    return float(inside.mean() / overall), float(low / overall), float(high / overall)
 
 
 def _labelled(inside: pl.DataFrame, density: Density) -> _Counted:

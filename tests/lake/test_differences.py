@@ -51,6 +51,12 @@ def test_a_difference_inside_each_class_is_found_within_them() -> None:
     assert said["property"].to_list() == ["bg_lightness"]
 
 
+def test_what_was_measured_of_no_row_differs_nowhere() -> None:
+    frame = make_properties(3, size=40).with_columns(pl.lit(None, pl.Float64).alias(name) for name in WORDS)
+    found = measure(frame, [every_fourth(frame)]).filter(pl.col("property").is_in(list(WORDS)))
+    assert set(found["delta"]) == {0.0} and set(found["p"]) == set(found["adjusted_p"]) == {1.0}
+
+
 def test_rows_without_a_class_are_compared_with_none() -> None:
     frame = make_properties(3).with_columns(pl.lit(None, pl.String).alias("label"))
     found = measure(frame, [every_fourth(frame)], within="label")

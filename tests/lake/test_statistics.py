@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import false_discovery_control
+from scipy.stats import binomtest, bootstrap
 
 from lake.statistics import (
     RESAMPLED_AT_ONCE,
@@ -29,6 +29,12 @@ def test_the_wilson_interval_of_none_and_all_stays_within_0_and_1() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (3, 7), (81, 263), (9_999, 10_000)])
+def test_the_wilson_interval_is_scipys(hits: int, n: int) -> None:
+    expected = binomtest(hits, n).proportion_ci(method="wilson")
+    assert wilson_interval(hits, n) == pytest.approx(tuple(expected), abs=1e-12)
+
+
 def test_the_wilson_interval_narrows_as_samples_grow() -> None:
     widths = [np.diff(wilson_interval(n // 2, n))[0] for n in (10, 100, 1000)]
     assert widths == sorted(widths, reverse=True)
@@ -41,11 +47,18 @@ def test_the_bootstrap_interval_agrees_with_the_normal_one_on_many_values() -> N
     assert bootstrap_mean_interval(values) == pytest.approx(expected, abs=0.02)
 
 
-@pytest.mark.parametrize("n", [1, 7, RESAMPLED_AT_ONCE, RESAMPLED_AT_ONCE + 1])
+@pytest.mark.parametrize("n", [1, 7, RESAMPLED_AT_ONCE, RESAMPLED_AT_ONCE + 1, 3001])
 def test_the_bootstrap_interval_is_that_of_one_resample_after_the_other(n: int) -> None:
     values, rng = np.random.default_rng(4).gamma(0.5, 2, n), np.random.default_rng(0)
     means = [values[rng.integers(0, n, n)].mean() for _ in range(1000)]
-    assert bootstrap_mean_interval(values) == tuple(np.quantile(means, [0.025, 0.975]))
+    assert bootstrap_mean_interval(values) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [7, RESAMPLED_AT_ONCE, RESAMPLED_AT_ONCE + 1])
+def test_the_bootstrap_interval_is_scipys_however_few_the_values_are(n: int) -> None:
+    values = np.random.default_rng(4).gamma(0.5, 2, n)
+    drawn = bootstrap((values,), np.mean, n_resamples=1000, method="percentile", rng=np.random.default_rng(0))
+    assert bootstrap_mean_interval(values) == pytest.approx(tuple(drawn.confidence_interval), rel=1e-12)
 
 
 def test_the_interval_of_more_values_than_are_resampled_is_the_normal_one() -> None:
@@ -94,7 +107,11 @@ def test_the_calibration_error_of_one_sample_and_of_none() -> None:
     assert calibration_error(np.array([]), np.array([], dtype=bool)) == 0.0
 
 
-def test_adjusted_p_equals_scipy() -> None:
+def test_adjusted_p_is_that_of_the_published_steps() -> None:
     p = np.random.default_rng(0).random(50)
-    assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p))
-    assert benjamini_hochberg(np.zeros(0)).tolist() == []
+    rank = p.argsort().argsort() + 1
+    by_hand = [(p * 50 / rank)[p >= one].min() for one in p]
+    assert benjamini_hochberg(p) == pytest.approx(by_hand)
+    assert benjamini_hochberg(np.zeros(0)).tolist() == [] and benjamini_hochberg(np.array([0.3])).tolist() == [0.3]
+    with pytest.raises(ValueError, match="p"):
+        benjamini_hochberg(np.array([0.3, math.nan]))
