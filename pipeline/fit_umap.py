@@ -1,6 +1,12 @@
 """UMAP to 2 dimensions, as a function and as a file that `pipeline.map_process` runs in a process of its own.
 
-It imports nothing of ours, so that such a process needs no more than installed packages.
+It imports nothing of ours, so that such a process needs no more than installed packages. No other module uses umap,
+and this one some names that umap does not promise to keep, as they are in 0.5.12:
+
+`umap.layouts.optimize_layout_euclidean` lays out a graph from given places, which `init` would squeeze first.
+`umap.umap_.make_epochs_per_sample` says how often that draws each edge.
+`UMAP._a` and `UMAP._b` are the curve of the fit by which it draws them, as the argument `min_dist` has it.
+`umap.layouts` and `umap.umap_` hold the functions that numba compiles; `Dispatcher.py_func` is numba's.
 """
 
 import os

@@ -117,6 +117,12 @@ def modules_of(file: Path, *, at_once: bool = False) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def test_one_module_knows_umap() -> None:
+    """It says which names inside umap it uses."""
+    files = [file for folder in ("lake", "pages", "pipeline") for file in (REPOSITORY / folder).rglob("*.py")]
+    assert [file.stem for file in files if "umap" in imported(file)] == ["fit_umap"]
+
+
 def test_no_test_imports_another() -> None:
     files = [*(REPOSITORY / "tests").rglob("*.py"), *(REPOSITORY / "benchmarks").glob("*.py")]
     assert len(files) > 100

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from lake.contracts import Neighbors, Predictions
 from pipeline import cluster, neighbors, project, score
-from pipeline.fit_umap import keep_compiled
 from pipeline.map_process import fit_in_process
 from pipeline.progress import Progress
 from pipeline.settings import load_settings
@@ -133,14 +132,6 @@ def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(
     flat = np.c_[first - first.mean(0), np.zeros(300)].astype(np.float32)
     on_map, _ = neighbors.search_neighbors(flat, 5, settings, QUIET)
     assert (number[on_map] == number[:, None]).mean() > 0.9
-
-
-@pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
-def test_what_numba_compiles_of_umap_is_kept_for_the_next_process() -> None:
-    from umap import umap_
-
-    keep_compiled()
-    assert umap_.smooth_knn_dist.stats.cache_path and umap_.compute_membership_strengths.stats.cache_path
 
 
 @pytest.mark.parametrize("unit", [1e-30, 1, 1e30])
