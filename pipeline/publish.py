@@ -2,16 +2,15 @@
 
 import datetime as dt
 import importlib.metadata
-import io
 import json
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from PIL import Image
 
 from lake.contracts import DATASET_TABLES, TABLES, key_column, make_frame
 from lake.errors import UserError
+from lake.pictures import encode_png
 from lake.stages import STAGES
 from lake.store import Lake
 from pipeline.datasets import Dataset
@@ -93,7 +92,7 @@ def _images_frame(dataset: Dataset, chosen_N: NDArray[np.bool_]) -> pl.DataFrame
         {
             "dataset_id": dataset.dataset_id,
             "sample_id": sample_id,
-            "png": pl.Series([_encode_png(image) for image in dataset.images_NHWC[chosen_N]], dtype=pl.Binary),
+            "png": pl.Series([encode_png(image) for image in dataset.images_NHWC[chosen_N]], dtype=pl.Binary),
             "width": width,
             "height": height,
             "original": pl.Series([one.picture if one else None for one in originals], dtype=pl.Binary),
@@ -101,12 +100,6 @@ def _images_frame(dataset: Dataset, chosen_N: NDArray[np.bool_]) -> pl.DataFrame
             "original_height": pl.Series([one.height if one else None for one in originals], dtype=pl.Int64),
         }
     )
-
-
-def _encode_png(image_HWC: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image_HWC).save(buffer, "PNG", compress_level=3)
-    return buffer.getvalue()
 
 
 def run_facts(

@@ -1,6 +1,5 @@
 """Maps on demand: equal to those of the lake, safe with several readers at once, clear about what cannot be read."""
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pages.ui.signed_map import compute_map, find_map
 from pipeline.on_demand import OnDemand
 from pipeline.stored_model import load_model
 from tests.support.drawn import drawn_dataset
+from tests.support.pictures import encode
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +27,6 @@ def run(drawn_folder: Path) -> Run:
 @pytest.fixture(scope="module")
 def on_demand(run: Run) -> OnDemand:
     return OnDemand(load_model(run))
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def test_a_map_on_demand_is_that_of_the_lake(run: Run, on_demand: OnDemand) -> None:
@@ -91,14 +85,14 @@ def test_without_a_model_there_is_no_map_but_no_error(tiny_lake: str) -> None:
 def test_the_middle_of_any_image_is_taken_as_large_as_those_of_the_run(run: Run) -> None:
     wide = Image.new("RGB", (400, 100), "red")
     wide.paste("blue", (150, 0, 250, 100))
-    found = live_explain.read_upload(encoded(wide), run)
+    found = live_explain.read_upload(encode(wide), run)
     assert found.shape == (32, 32, 3) and (found == (0, 0, 255)).all()
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "1", "CMYK"])
 def test_images_of_every_kind_of_pixel_are_read(mode: str, run: Run) -> None:
     kind = "JPEG" if mode == "CMYK" else "PNG"
-    assert live_explain.read_upload(encoded(Image.new(mode, (50, 70)), kind), run).shape == (32, 32, 3)
+    assert live_explain.read_upload(encode(Image.new(mode, (50, 70)), kind), run).shape == (32, 32, 3)
 
 
 def test_an_image_is_turned_as_its_camera_says(run: Run) -> None:
@@ -106,11 +100,11 @@ def test_an_image_is_turned_as_its_camera_says(run: Run) -> None:
     image.paste("black", (0, 0, 40, 20))  # black above, white below; turned by 180 degrees
     exif = Image.Exif()
     exif[0x0112] = 3
-    found = live_explain.read_upload(encoded(image, "JPEG", exif=exif.tobytes()), run)
+    found = live_explain.read_upload(encode(image, "JPEG", exif=exif.tobytes()), run)
     assert found[:8].mean() > 250 and found[-8:].mean() < 5
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", encoded(Image.new("RGB", (64, 64)))[:60]])
+@pytest.mark.parametrize("content", [b"", b"no image", encode(Image.new("RGB", (64, 64)))[:60]])
 def test_what_is_no_image_is_refused_in_one_sentence(content: bytes, run: Run) -> None:
     with pytest.raises(UserError, match="no image that can be read: choose a PNG, JPEG or WebP file"):
         live_explain.read_upload(content, run)
@@ -118,11 +112,11 @@ def test_what_is_no_image_is_refused_in_one_sentence(content: bytes, run: Run) -
 
 def test_an_image_that_would_fill_the_memory_is_refused_before_it_is_unpacked(run: Run) -> None:
     with pytest.raises(UserError, match=r"has 8,000 x 8,000 pixels, at most 50,000,000 are read"):
-        live_explain.read_upload(encoded(Image.new("1", (8000, 8000))), run)
+        live_explain.read_upload(encode(Image.new("1", (8000, 8000))), run)
 
 
 def test_an_uploaded_image_has_a_map(run: Run) -> None:
-    image = live_explain.read_upload(encoded(Image.new("RGB", (64, 64), "orange")), run)
+    image = live_explain.read_upload(encode(Image.new("RGB", (64, 64), "orange")), run)
     found = compute_map(run, image, "layer4", (run.classes[1], None))
     assert found.values_HW.shape == (4, 4)
     assert live_explain.probabilities(run, image)["probability"].sum() == pytest.approx(1)

@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 
 from lake import queries
 from lake.filters import Filters
+from lake.pictures import encode_png
 from lake.store import Lake
 from pages.report import pictures
 from pages.report.document import MOST_CARDS
@@ -276,12 +277,8 @@ def test_of_very_many_classes_there_is_a_table_and_no_matrix(tmp_path: Path) -> 
 
 def test_large_images_are_made_small(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 128, 96, 3), np.uint8)
-    pngs = []
-    for image in noise:
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, "PNG")
-        pngs.append(file.getvalue())
-    images = tiny_tables(samples=40)["images"].with_columns(png=pl.Series(pngs), width=96, height=128)
+    png = pl.Series([encode_png(image) for image in noise])
+    images = tiny_tables(samples=40)["images"].with_columns(png=png, width=96, height=128)
     report = report_of(publish(tmp_path / "lake", images=images))
     shown = re.findall(r'<img src="data:image/png;base64,(.*?)"', report)
     sizes = {Image.open(io.BytesIO(base64.b64decode(png))).size for png in shown}

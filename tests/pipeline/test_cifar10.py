@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from lake.errors import UserError
+from lake.pictures import encode_png
 from pipeline import cifar10
 from pipeline.progress import Progress
 
@@ -75,7 +75,7 @@ def test_the_npm_package_gives_the_same_bytes(small: dict[str, bytes], tmp_path:
         records = np.frombuffer(content, np.uint8).reshape(-1, 3073)
         labels.append(records[:, 0].tolist())
         images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        Image.fromarray(images.reshape(20, 1024, 3)).save(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.png").write_bytes(encode_png(images.reshape(20, 1024, 3)))
     (tmp_path / "train_lables.json").write_text(json.dumps([label for batch in labels[:5] for label in batch]))
     (tmp_path / "test_lables.json").write_text(json.dumps(labels[5]))
     with tarfile.open(tmp_path / "package.tgz", "w:gz") as tar:

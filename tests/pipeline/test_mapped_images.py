@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from lake.errors import LakeError, UserError
+from lake.pictures import encode_png
 from lake.store import Lake, Run
 from pipeline import mapped_images
 from pipeline.datasets import Dataset
 from pipeline.mapped_images import load_mapped_dataset
 from pipeline.progress import Progress
-from pipeline.publish import _encode_png, _images_frame
+from pipeline.publish import _images_frame
 from pipeline.train import train, training_set
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
@@ -97,7 +98,7 @@ def test_images_of_samples_that_are_gone_are_left_out(dataset: Dataset, tmp_path
             r"^The image of sample 50 in the lake is damaged \(.*\): restore it\.$",
         ),
         (
-            with_png(50, _encode_png(np.zeros((16, 24, 3), np.uint8))),
+            with_png(50, encode_png(np.zeros((16, 24, 3), np.uint8))),
             r"^The image of sample 50 has 24 x 16 px, the first one 32 x 32: images that are mapped are of one size\.$",
         ),
         (lambda images: images.filter(pl.col("sample_id") != 50), r"has no image of sample 50: refresh again\.$"),

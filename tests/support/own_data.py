@@ -1,14 +1,13 @@
 """Images of one's own for tests: the drawn shapes as files, in a folder of classes or beside a CSV."""
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from PIL import Image
 from sklearn.datasets import load_digits
 
+from lake.pictures import encode_png
 from lake.store import Lake
 from pipeline.datasets import Dataset
 from pipeline.own_images import load_own_images
@@ -38,9 +37,7 @@ def draw_files(count: int = 120, *, classes: list[str] | None = None, seed: int 
     for i in range(count):
         label = names[i % len(names)]
         image = draw_shape(CLASSES[i % len(names) % len(CLASSES)], int(rng.integers(60, 220)), rng)
-        file = io.BytesIO()
-        Image.fromarray(image).save(file, "PNG", compress_level=1)
-        files[f"{label}/{i:04}.png"] = (file.getvalue(), label)
+        files[f"{label}/{i:04}.png"] = (encode_png(image), label)
     return files
 
 
@@ -94,7 +91,7 @@ def write_digits(folder: Path) -> Path:
     (folder / "png").mkdir(parents=True)
     digits = load_digits()
     for i, image in enumerate(digits.images):
-        Image.fromarray((image * 255 / 16).astype(np.uint8)).save(folder / "png" / f"{i:04}.png")
+        (folder / "png" / f"{i:04}.png").write_bytes(encode_png((image * 255 / 16).astype(np.uint8)))
     (folder / "png" / "bad.png").write_bytes(b"no image")
     rows = {
         "image": [*(f"png/{i:04}.png" for i in range(DIGITS)), "png/bad.png"],

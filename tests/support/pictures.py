@@ -40,6 +40,4 @@ def noise(width: int, height: int) -> Image.Image:
 
 def picture(seed: int, side: int = 32) -> bytes:
     image = draw_shape(CLASSES[seed % 4], 120, np.random.default_rng(seed))
-    file = io.BytesIO()
-    Image.fromarray(image).resize((side, side)).save(file, "PNG")
-    return file.getvalue()
+    return encode(Image.fromarray(image).resize((side, side)))

@@ -1,6 +1,5 @@
 """Data sets of any shape, drawn: how many images of how many classes, split, predicted and embedded in odd ways."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
 
+from lake.pictures import encode_png
 from pipeline.settings import Settings
 from tests.support.drawn import tiny_settings
 from tests.support.tiny_data import lists
@@ -217,7 +216,7 @@ class Pictures:
         return (
             draw_table(self.shape)
             .drop("probabilities", "embedding", strict=False)
-            .with_columns(image=pl.Series([_to_png(image) for image in images], dtype=pl.Binary))
+            .with_columns(image=pl.Series([encode_png(image) for image in images], dtype=pl.Binary))
         )
 
     def settings(self, root: Path) -> Settings:
@@ -226,12 +225,6 @@ class Pictures:
         own = {"source": root / "images.parquet", "name": "Drawn", "size": self.side}
         phases = [{"resolution": self.side, "epochs": 1}]
         return tiny_settings(root, dataset=own, samples=None, phases=phases, folds=self.folds, permutations=100)
-
-
-def _to_png(image_HWC: Array) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image_HWC).save(file, "PNG")
-    return file.getvalue()
 
 
 PICTURES = st.builds(

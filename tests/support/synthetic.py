@@ -10,7 +10,6 @@ Shapes: N samples of a part, K classes, S clusters, D features.
 
 import colorsys
 import hashlib
-import io
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,9 +17,9 @@ import numpy as np
 import polars as pl
 import typer
 from numpy.typing import NDArray
-from PIL import Image
 
 from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES, key_column
+from lake.pictures import encode_png
 from lake.store import Lake
 from pipeline.progress import Progress
 from pipeline.search_index import index_table
@@ -262,9 +261,7 @@ def _draw_picture(hue: float, rng: np.random.Generator) -> bytes:
     disc = (x**2 + y**2 < rng.integers(40, 120))[..., None]
     color = np.array(colorsys.hsv_to_rgb(hue, 0.8, 0.8)) * 255
     pixels = np.where(disc, color, rng.integers(40, 220)) + rng.normal(0, 6, (SIDE, SIDE, 3))
-    file = io.BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(file, "PNG")
-    return file.getvalue()
+    return encode_png(pixels.clip(0, 255).astype(np.uint8))
 
 
 def _properties(part: Part, classes: int) -> pl.DataFrame:

@@ -4,7 +4,6 @@ Row i of every array is one sample. Shapes: N samples, K classes, D features.
 """
 
 import hashlib
-import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lake.contracts import TABLES
+from lake.pictures import encode_png
 
 CLASSES = ["cat", "dog", "ship", "truck"]
 GROUPS = {"superclass": {"cat": "animal", "dog": "animal", "ship": "vehicle", "truck": "vehicle"}}
@@ -123,9 +123,9 @@ def samples_frame(drawn: Drawn) -> pl.DataFrame:
 
 def images_frame(drawn: Drawn) -> pl.DataFrame:
     """The table `images`."""
-    whole = _png(Image.fromarray(drawn.images[ORIGINAL_OF]).resize(PICTURE_SIZE))
+    whole = encode_png(np.asarray(Image.fromarray(drawn.images[ORIGINAL_OF]).resize(PICTURE_SIZE)))
     of_one = {"original": whole, "original_width": ORIGINAL_SIZE[0], "original_height": ORIGINAL_SIZE[1]}
-    images = {"sample_id": drawn.sample_id, "png": [_png(Image.fromarray(image)) for image in drawn.images]}
+    images = {"sample_id": drawn.sample_id, "png": [encode_png(image) for image in drawn.images]}
     return (
         pl.DataFrame(images)
         .with_columns(
@@ -134,12 +134,6 @@ def images_frame(drawn: Drawn) -> pl.DataFrame:
         )
         .with_columns(width=SIDE, height=SIDE)
     )
-
-
-def _png(image: Image.Image) -> bytes:
-    encoded = io.BytesIO()
-    image.save(encoded, format="PNG")
-    return encoded.getvalue()
 
 
 def properties_frame(drawn: Drawn) -> pl.DataFrame:
