@@ -234,13 +234,6 @@ def embedding_size(run: Tables) -> int:
     return int(found.item()) if len(found) else 0
 
 
-def metric(run: Run, stage: str, name: str) -> float | None:
-    """One number of the run's `metrics`; None where it was not measured."""
-    found = run.scan("metrics").filter(pl.col("stage") == stage, pl.col("name") == name)
-    values = found.select("value").collect().to_series()
-    return values[0] if len(values) else None
-
-
 def metrics_of_runs(lake: Lake, runs: pl.DataFrame, stage: str, names: Sequence[str]) -> pl.LazyFrame:
     """A row for each of some published runs, as `Lake.runs` has them, with numbers that a stage measured; else null."""
     found = lake.scan_runs("metrics", runs).filter(pl.col("stage") == stage)

@@ -11,7 +11,7 @@ from lake.rows import ClusterSummaryRow, PooledMapRow, rows_of
 from lake.store import Run
 from pages.sentences.missing import GROUPS
 from pages.ui import charts, data, filters, pooled
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
 from pages.ui.gallery import show_gallery, show_paged_gallery
 from pages.ui.missing import show_missing

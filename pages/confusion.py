@@ -8,7 +8,7 @@ from lake.statistics import wilson_interval
 from lake.store import Run
 from pages.sentences import missing
 from pages.ui import charts, confusion_list, data, filters, scales
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.gallery import show_gallery
 from pages.ui.pooled import Comparison, show_pooled
 from pages.ui.versus import show_versus

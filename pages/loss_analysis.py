@@ -13,12 +13,12 @@ from lake.store import Run
 from pages.sentences.claims import NO_MAPS
 from pages.sentences.missing import LOSS_MAPS
 from pages.ui import data, filters, live_explain, pooled
+from pages.ui.addresses import thumbnail
 from pages.ui.map_families import show_families
 from pages.ui.map_panel import Look, Picture, show_beside, show_panel
 from pages.ui.missing import show_missing
 from pages.ui.pooled import Comparison
 from pages.ui.proofs import show_proofs
-from pages.ui.routes import thumbnail
 from pages.ui.sample_panel import choose_sample, describe, find_sample
 from pages.ui.signed_map import SignedMap, Target, compute_map, find_map
 from pages.ui.words import GLOSSARY, plain

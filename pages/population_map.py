@@ -6,13 +6,13 @@ import streamlit as st
 from lake.row_files import to_bytes
 from lake.store import Run
 from pages.sentences.missing import MAP
-from pages.ui import chart_files, charts, data, filters, lasso_button, map_layers, map_offers, map_session
+from pages.ui import chart_registry, charts, data, filters, lasso_button, map_layers, map_offers, map_session
+from pages.ui.addresses import map_picture, thumbnail_folder
 from pages.ui.composition import show_composition
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.map_state import MapState
 from pages.ui.missing import show_missing
 from pages.ui.palette import DISTINCT
-from pages.ui.routes import map_picture, thumbnail_folder
 from pages.ui.sample_panel import draw_sample
 from pages.ui.separation import show_answer, show_fidelity, show_separation
 from pages.ui.told import read_lake
@@ -71,7 +71,7 @@ def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> map_layers.Lay
     scale = data.color_scale(run, state.color, state.colored)
     sizes = data.size_domain(run, state.size)
     chart = charts.population_map(layers, scale, sizes=sizes, folder=folder, start=map_session.at_start())
-    chart_files.show_chart(
+    chart_registry.show_chart(
         chart,
         on_select=map_session.take_selection,
         key=map_session.chart_key(),
@@ -105,7 +105,7 @@ def chosen_samples(samples: pl.DataFrame, state: MapState) -> pl.LazyFrame:
 @read_lake()
 def explore(run: Run) -> None:
     """Controls, map, selection and gallery; a click reruns only these."""
-    chart_files.start_again()
+    chart_registry.start_again()
     samples = data.samples(run).collect()
     show_controls(run)
     state = map_session.current()

@@ -11,7 +11,7 @@ from lake.stages import title_of
 from lake.store import Run, default_root
 from pages.sentences import missing
 from pages.ui import charts, data
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.navigation import link
 from pages.ui.words import PERCENT, percent, plain
 

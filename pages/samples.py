@@ -6,10 +6,10 @@ import streamlit as st
 from lake import queries
 from lake.store import Run
 from pages.ui import data, filters, table_session
+from pages.ui.addresses import thumbnail_folder
 from pages.ui.exports import show_exports
 from pages.ui.histograms import show_histograms
 from pages.ui.pivot import show_pivot
-from pages.ui.routes import thumbnail_folder
 from pages.ui.sample_panel import show_sample
 from pages.ui.saved_views import show_views
 from pages.ui.table_controls import choose_columns, choose_order

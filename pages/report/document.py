@@ -67,7 +67,7 @@ def render_report(run: Run, before: Run | None) -> str:
 
 def _headline(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
     sentence = headline.say_headline(samples.lazy(), noun(run))
-    calibration, found = queries.metric(run, "score", "calibration_error"), run.scan("findings").collect()
+    calibration, found = run.metric("score", "calibration_error"), run.scan("findings").collect()
     figures = headline.headline_figures(samples.lazy(), found, calibration) if sentence else []
     return {"headline": sentence or headline.NO_TEST, "figures": figures}
 

@@ -3,12 +3,12 @@
 import io
 import re
 import zipfile
-from typing import Any
 
 import altair as alt
 import streamlit as st
 
 from pages.report import pictures
+from pages.ui.chart_registry import Drawn
 from pages.ui.charts import AnyChart
 from pages.ui.routes import read_image
 from pages.ui.streamlit_internals import altair_settings
@@ -17,24 +17,6 @@ WIDTH = 640
 """Of a chart that is as wide as its place on the page, in pixels."""
 LONGEST_NAME = 60
 NOT_IN_NAMES = re.compile(r"[^\w.-]+")
-Drawn = dict[str, AnyChart]
-
-
-def start_page() -> Drawn:
-    """Where the charts of the page that is drawn now will be, by key."""
-    st.session_state["charts"] = {}
-    return st.session_state["charts"]
-
-
-def start_again() -> None:
-    """Forget the charts of the page, where a fragment that draws all of them runs again by itself."""
-    st.session_state["charts"].clear()
-
-
-def show_chart(chart: AnyChart, *, key: str, alt: str, **options: Any) -> Any:
-    """Draw a chart with its text alternative, and keep it for who wants the file; returns what a reader selected."""
-    st.session_state["charts"][key] = chart
-    return st.altair_chart(chart, key=key, alt=alt, **options)
 
 
 def show_download(drawn: Drawn, page_name: str) -> None:

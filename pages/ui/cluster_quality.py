@@ -6,7 +6,7 @@ import streamlit as st
 from lake.cluster_contracts import SWEEP_MEASURES
 from lake.store import Run
 from pages.ui import charts, data
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.words import GLOSSARY, percent
 
 METHOD_NAMES = {"kmeans": "k-means", "bisecting": "Bisecting k-means", "hdbscan": "HDBSCAN"}

@@ -9,7 +9,7 @@ from lake.queries import rank_confusions
 from lake.statistics import wilson_interval
 from lake.store import Run
 from pages.ui import charts, filters
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.navigation import url
 from pages.ui.words import GLOSSARY, percent, plain
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from lake.rows import DuplicateRow, rows_of
 from lake.store import Run
 from pages.ui import data
+from pages.ui.addresses import thumbnail
 from pages.ui.live_explain import image_of, to_png
-from pages.ui.routes import thumbnail
 from pages.ui.words import number
 
 PAIRS, SIDE = 12, 88

@@ -155,7 +155,7 @@ def _headline(root: str, run_id: str) -> tuple[str, list[Figure]] | None:
     sentence = say_headline(samples, missing.noun(run))
     if sentence is None:
         return None
-    calibration = queries.metric(run, "score", "calibration_error")
+    calibration = run.metric("score", "calibration_error")
     return sentence, headline_figures(samples, _table(root, run_id, "findings"), calibration)
 
 

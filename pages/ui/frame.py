@@ -14,7 +14,7 @@ from lake.damage import reading
 from lake.errors import LakeError
 from lake.places import command, default_root, find_file
 from lake.store import Run
-from pages.ui import chart_files, data, filters, login, telemetry, tour
+from pages.ui import chart_files, chart_registry, data, filters, login, telemetry, tour
 from pages.ui.copy_link import copy_link
 from pages.ui.freshness import ago, show_banner
 from pages.ui.navigation import ENTRIES, address, grouped_pages
@@ -54,7 +54,7 @@ def _show_run(navigation: st.Page, page_name: str) -> None:
     st.session_state["address"] = (st.session_state["run_id"], st.session_state["filters"])
     show_banner(run, page_name)
     tour.show_step(run, page_name)
-    drawn = chart_files.start_page()
+    drawn = chart_registry.start_page()
     navigation.run()
     with files:
         chart_files.show_download(drawn, page_name)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lake.store import Run
 from pages.sentences.samples import describe
-from pages.ui.routes import thumbnail
+from pages.ui.addresses import thumbnail
 from pages.ui.sample_panel import show_sample
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ from lake import compare, queries
 from lake.store import Run
 from lake.words import between
 from pages.ui import charts, data, filters
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.cluster_quality import METHOD_NAMES
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link

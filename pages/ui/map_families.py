@@ -8,7 +8,7 @@ from lake.aggregates import or_zero
 from lake.filters import Filters
 from lake.store import Run
 from pages.ui import charts, data
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.gallery import show_gallery
 from pages.ui.navigation import address, page
 from pages.ui.words import share_with_interval

@@ -5,9 +5,9 @@ import polars as pl
 from lake.filters import Filters
 from lake.store import Run
 from pages.ui import charts, data, map_layers, map_offers
-from pages.ui.chart_files import show_chart
+from pages.ui.addresses import map_picture, thumbnail_folder
+from pages.ui.chart_registry import show_chart
 from pages.ui.map_state import MapState
-from pages.ui.routes import map_picture, thumbnail_folder
 
 HEIGHT = 300
 

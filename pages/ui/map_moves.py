@@ -6,7 +6,7 @@ import streamlit as st
 from lake import map_drift
 from lake.store import Run
 from pages.ui import charts, data, scales
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link
 from pages.ui.words import PERCENT, plain

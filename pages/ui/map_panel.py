@@ -11,9 +11,9 @@ from lake.loss_maps import FLOOR_NATS
 from lake.rows import SampleRow
 from lake.store import Run
 from pages.ui import charts, data
-from pages.ui.chart_files import show_chart
+from pages.ui.addresses import thumbnail
+from pages.ui.chart_registry import show_chart
 from pages.ui.palette import LOWERS, NEUTRAL, RAISES
-from pages.ui.routes import thumbnail
 from pages.ui.sample_panel import describe
 from pages.ui.signed_map import CHECKS, SignedMap, to_csv, to_png
 from pages.ui.words import GLOSSARY, number, plain

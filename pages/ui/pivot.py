@@ -11,7 +11,7 @@ from lake.filters import Clause, Filters
 from lake.pivots import FEW, Axis
 from lake.store import Run
 from pages.ui import data, filters, table_charts, table_session
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.exports import show_download
 from pages.ui.table_columns import axes_of
 from pages.ui.words import counted, name, number, plain

@@ -16,7 +16,7 @@ from lake.statistics import Ratio
 from lake.store import Run
 from lake.words import p_value
 from pages.ui import charts, data
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.gallery import show_gallery
 from pages.ui.map_panel import show_color_bar
 from pages.ui.words import GLOSSARY, NO_BREAK, percent, plain

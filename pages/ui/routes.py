@@ -15,7 +15,7 @@ from starlette.routing import Match, Route
 from lake.damage import reading
 from lake.errors import LakeError, UserError
 from lake.filters import Filters
-from lake.store import RUN_ID, Lake, Run, default_root
+from lake.store import RUN_ID, Lake, default_root
 from pages.ui import data, health, map_layers, map_offers, shell, telemetry
 from pages.ui.base_path import base
 from pages.ui.map_state import MapState
@@ -24,26 +24,6 @@ BLOCK, LARGEST_ID = 1000, 2**63 - 1
 IMAGES = ("pictures", "thumbnails", "originals")
 PNG = b"\x89PNG"
 FOREVER = "private, max-age=31536000, immutable"
-
-
-def thumbnail(run: Run, sample_id: int) -> str:
-    """The address of a sample's image, relative to the page, so that it holds behind every proxy."""
-    return f"{thumbnail_folder(run)}{sample_id}.png"
-
-
-def thumbnail_folder(run: Run) -> str:
-    """The address that the images of the run's dataset share, up to the number of the sample; empty without images."""
-    return f"thumbnails/{run.dataset_id}/" if run.has("images") else ""
-
-
-def original(run: Run, sample_id: int) -> str:
-    """The address of a sample's image as it came, for those that have one."""
-    return f"originals/{run.dataset_id}/{sample_id}"
-
-
-def map_picture(run: Run) -> str:
-    """The address of the pictures under the map of a run, without parameters."""
-    return f"pictures/{run.run_id}.png"
 
 
 def read_image(address: str) -> bytes | None:

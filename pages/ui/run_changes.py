@@ -12,7 +12,7 @@ from lake.store import Run
 from pages.sentences import changes
 from pages.sentences.changes import Measured
 from pages.ui import charts, data, scales
-from pages.ui.chart_files import show_chart
+from pages.ui.chart_registry import show_chart
 from pages.ui.confusion_list import IN_THE_MATRIX
 from pages.ui.gallery import show_paged_gallery
 from pages.ui.navigation import link

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lake.store import Run
 from pages.ui import data
-from pages.ui.routes import original
+from pages.ui.addresses import original
 from pages.ui.words import NO_BREAK
 
 FEW_PIXELS = 64

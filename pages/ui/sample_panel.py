@@ -11,9 +11,9 @@ from lake.rows import SampleRow, first_row, rows_of
 from lake.store import Run
 from pages.sentences import missing
 from pages.ui import charts, data, filters
-from pages.ui.chart_files import show_chart
+from pages.ui.addresses import thumbnail
+from pages.ui.chart_registry import show_chart
 from pages.ui.navigation import link
-from pages.ui.routes import thumbnail
 from pages.ui.sample_ids import read_sample_id
 from pages.ui.sample_original import show_original
 from pages.ui.told import read_lake

@@ -116,7 +116,7 @@ def test_a_settings_file_that_nobody_named_is_said(
 
 def test_a_run_and_a_lake_print_what_they_are(tiny_lake: str, empty_lake: str, lake_copy: Path) -> None:
     run = Lake(tiny_lake).run()
-    accuracy = queries.metric(run, "score", "test_accuracy")
+    accuracy = run.metric("score", "test_accuracy")
     assert repr(run) == (
         f"<Run {run.run_id}: {run.facts['dataset_name']}, {run.scan('samples').collect().height:,} samples of "
         f"{len(run.classes)} classes; published {run.facts['published_at']:%Y-%m-%d %H:%M} UTC; "

@@ -232,9 +232,9 @@ def test_loss_is_minus_the_log_probability_of_the_label_and_expected_loss_the_en
 
 def test_a_metric_is_its_number_or_nothing(run: Run, rows: list[Row]) -> None:
     accuracy = mean(row["correct"] for row in rows if row["split"] == "test")
-    assert queries.metric(run, "score", "test_accuracy") == about(accuracy)
-    assert queries.metric(run, "score", "temperature") == 1.25
-    assert queries.metric(run, "score", "no such number") is None
+    assert run.metric("score", "test_accuracy") == about(accuracy)
+    assert run.metric("score", "temperature") == 1.25
+    assert run.metric("score", "no such number") is None
 
 
 def test_metrics_of_many_runs_are_those_of_each(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
@@ -245,7 +245,7 @@ def test_metrics_of_many_runs_are_those_of_each(lake: Lake, tables: dict[str, pl
     assert found["run_id"].to_list() == [SECOND, FIRST]
     for row in found.iter_rows(named=True):
         run = lake.run(row["run_id"])
-        assert {name: row[name] for name in names} == {name: queries.metric(run, "score", name) for name in names}
+        assert {name: row[name] for name in names} == {name: run.metric("score", name) for name in names}
     assert found["temperature"].to_list() == [None, 1.25]
 
 

@@ -84,7 +84,7 @@ def test_a_first_run_has_nothing_to_compare_with(tiny_lake: str, open_page: Open
 def test_the_runs_are_drawn_and_listed_with_their_accuracy_in_percent(changed_lake: str, open_page: Open) -> None:
     app = open_page(changed_lake, "runs")
     lake = Lake(changed_lake)
-    accuracy = {name: queries.metric(lake.run(name), "score", "test_accuracy") for name in (LATER, EARLIER)}
+    accuracy = {name: lake.run(name).metric("score", "test_accuracy") for name in (LATER, EARLIER)}
     listed = app.dataframe[0].value
     assert dict(zip(listed["run_id"], listed["test_accuracy"] / 100, strict=True)) == pytest.approx(accuracy)
     (chart,) = (found.proto for found in app.get("vega_lite_chart") if "Accuracy, test" in found.proto.spec)

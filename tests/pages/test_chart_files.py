@@ -16,7 +16,8 @@ from lake.store import Lake
 from pages.report import pictures
 from pages.report.document import find_previous, render_report
 from pages.ui import chart_files, data
-from pages.ui.routes import read_image, thumbnail
+from pages.ui.addresses import thumbnail
+from pages.ui.routes import read_image
 from pages.ui.streamlit_internals import altair_settings
 from tests.support.apps import NAMES, Open, failures
 
@@ -58,13 +59,13 @@ def _fragment_that_ran_twice() -> None:
     import polars
     import streamlit
 
-    from pages.ui import chart_files
+    from pages.ui import chart_registry
 
-    drawn = chart_files.start_page()
+    drawn = chart_registry.start_page()
     for key in ("map-chart-0", "map-chart-1"):
-        chart_files.start_again()
+        chart_registry.start_again()
         frame = polars.DataFrame({"x": [1, 2]})
-        chart_files.show_chart(altair.Chart(frame).mark_point().encode(x="x:Q"), key=key, alt="A map")
+        chart_registry.show_chart(altair.Chart(frame).mark_point().encode(x="x:Q"), key=key, alt="A map")
     streamlit.session_state["names"] = list(drawn)
 
 

@@ -14,8 +14,9 @@ from starlette.testclient import TestClient
 from lake.store import Lake
 from lake.validation import validate
 from pages.ui import telemetry
+from pages.ui.addresses import original
 from pages.ui.guard import Guard
-from pages.ui.routes import FOREVER, ROUTES, original
+from pages.ui.routes import FOREVER, ROUTES
 from pages.ui.words import NO_BREAK
 from tests.support.apps import Open, shown
 from tests.support.pictures import encode, noise

@@ -85,7 +85,7 @@ def test_the_next_refresh_honours_verdicts_without_training_again(reviewed: tupl
 def test_the_precision_of_the_list_is_reported_by_the_verdicts_on_it(
     reviewed: tuple[Run, Run, list[int]], tiny_lake: str, tmp_path: Path
 ) -> None:
-    assert queries.metric(reviewed[1], "reviews", "judged") is None, "neither sample stood in a list"
+    assert reviewed[1].metric("reviews", "judged") is None, "neither sample stood in a list"
     lake = Lake(shutil.copytree(tiny_lake, tmp_path / "lake"))
     run = lake.run()
     listed = run.scan("label_issues").filter(kind="label").sort("rank").collect()["sample_id"].to_list()

@@ -112,6 +112,6 @@ def check_accuracy(run: Run, table: pl.DataFrame) -> None:
     test = table if "split" not in table.columns else table.filter(split="test")
     test = test.drop_nulls("label")
     said = test["probabilities"].list.arg_max().replace_strict(classes, return_dtype=pl.String)
-    assert queries.metric(run, "score", "test_accuracy") == pytest.approx((said == test["label"]).mean())
+    assert run.metric("score", "test_accuracy") == pytest.approx((said == test["label"]).mean())
     rates = run.scan("metrics").filter(pl.col("name").is_in(["test_accuracy", "calibration_error"])).collect()["value"]
     assert len(rates) >= 2 and rates.is_between(0, 1).all()

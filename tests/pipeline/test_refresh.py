@@ -59,7 +59,7 @@ def test_the_model_learns_the_drawn_shapes(run: Run) -> None:
     test = queries.scan_samples(run).filter(pl.col("split") == "test")
     n, hits = queries.accuracy(test).select("n", "hits").collect().row(0)
     assert hits / n > 0.9
-    assert queries.metric(run, "score", "test_accuracy") == pytest.approx(hits / n)
+    assert run.metric("score", "test_accuracy") == pytest.approx(hits / n)
 
 
 def test_withheld_labels_reach_no_table(run: Run) -> None:
@@ -210,7 +210,7 @@ def test_with_folds_every_training_sample_is_measured_by_a_model_that_never_saw_
 def test_features_of_the_folds_lie_in_the_space_of_the_main_model(both: list[Run]) -> None:
     """Aligned, a training sample's nearest held-out samples share its class; unaligned axes would mix them."""
     _, folded = both
-    alignment = queries.metric(folded, "score", "fold_1_alignment")
+    alignment = folded.metric("score", "fold_1_alignment")
     assert alignment is not None and alignment > 0.8
     samples = queries.scan_samples(folded).collect().select("sample_id", "split", "predicted")
     features = folded.scan("embeddings").collect().join(samples, on="sample_id")
