@@ -15,8 +15,8 @@ latentlake_packages.load("lake")
 
 from lake import open as open  # noqa: E402
 from lake.errors import UserError as UserError  # noqa: E402
-from lake.places import find_file  # noqa: E402
-from lake.store import Run  # noqa: E402
+from lake.storage.places import find_file  # noqa: E402
+from lake.storage.store import Run  # noqa: E402
 
 
 def refresh(config: Any = None, *, dataset: Any = None, **values: Any) -> Run:

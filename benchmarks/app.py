@@ -24,7 +24,7 @@ from rich.table import Table
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.clock import seconds_of
-from lake.store import Lake
+from lake.storage.store import Lake
 from pages.ui.map_layers import DOTS
 from tests.support.apps import FRAME
 from tests.support.browser import PATHS, chromium, serve, wait_until_drawn

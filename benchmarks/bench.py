@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.settings import load_settings
 from pipeline.workspace import package_versions
 from tests.support.synthetic import build_synthetic_lake

@@ -21,8 +21,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lake import queries
-from lake.store import Lake
+from lake.query import queries
+from lake.storage.store import Lake
 
 GOAL = "goal: 60,000 predictions to a published run within 30 s"
 COPY = "import sys, polars as pl; pl.read_parquet(sys.argv[1]).write_delta(sys.argv[2])"

@@ -26,8 +26,8 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES
-from lake.store import Lake, Run
+from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, TABLES
+from lake.storage.store import Lake, Run
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress
 from pipeline.refresh import refresh

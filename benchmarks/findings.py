@@ -25,9 +25,9 @@ from rich.console import Console
 from sklearn.cluster import KMeans
 from torch import nn
 
-from lake import queries
-from lake.contracts import make_frame
-from lake.store import Lake, Run
+from lake.contracts.tables import make_frame
+from lake.query import queries
+from lake.storage.store import Lake, Run
 from pipeline import cluster, describe, findings, model, project, properties, score, train, triage
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress

@@ -22,7 +22,7 @@ from rich.table import Table
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.clock import seconds_of
-from lake.store import Lake
+from lake.storage.store import Lake
 from tests.support.apps import FRAME
 
 ACTIONS: dict[str, tuple[str, Callable[[int], dict[str, str]]]] = {

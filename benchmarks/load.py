@@ -27,7 +27,7 @@ from rich.table import Table
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pages.ui.navigation import ENTRIES
 from tests.support.browser import serve
 

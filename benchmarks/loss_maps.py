@@ -20,7 +20,7 @@ from rich.console import Console
 from torch.nn import functional
 
 from benchmarks.clock import seconds_of
-from lake.store import Lake, Run
+from lake.storage.store import Lake, Run
 from pipeline import explain
 from pipeline.architecture import map_layers
 from pipeline.datasets import Dataset

@@ -4,8 +4,8 @@ import altair as alt
 import polars as pl
 import streamlit as st
 
-from lake import queries
-from lake.store import Lake, default_root
+from lake.query import queries
+from lake.storage.store import Lake, default_root
 
 
 @st.cache_data

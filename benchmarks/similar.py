@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from lake.search_index import SearchIndex
-from lake.similar import Index
-from lake.store import Lake
-from lake.vectors import to_unit
+from lake.search.ann_index import SearchIndex
+from lake.search.similar import Index
+from lake.search.vectors import to_unit
+from lake.storage.store import Lake
 from pipeline.progress import Progress
 from pipeline.search_index import build_index
 from pipeline.workspace import measure_cost

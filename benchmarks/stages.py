@@ -27,8 +27,8 @@ from rich.table import Table
 
 from benchmarks.apart import apart
 from benchmarks.similar import clustered
-from lake.cluster_contracts import METHODS
-from lake.search_index import SearchIndex
+from lake.contracts.clusters import METHODS
+from lake.search.ann_index import SearchIndex
 from pipeline import explain, increments, neighbors, properties, score
 from pipeline.datasets import Dataset
 from pipeline.model import create_model

@@ -25,7 +25,7 @@ from rich.table import Table
 from benchmarks.apart import apart
 from benchmarks.clock import seconds_of
 from benchmarks.memory import watch_memory
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.distributed import World
 from pipeline.mapped_images import load_mapped_dataset
 from pipeline.model import choose_device

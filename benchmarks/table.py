@@ -19,8 +19,8 @@ from rich.table import Table
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.clock import seconds_of
-from lake.queries import PROPERTIES
-from lake.store import Lake
+from lake.query.queries import PROPERTIES
+from lake.storage.store import Lake
 from tests.support.apps import FRAME
 
 GOAL = 0.5

@@ -32,7 +32,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lake.filters import Filters
+from lake.query.filters import Filters
 from pages.ui import charts, map_layers, map_state, scales
 from tests.support.browser import chromium
 

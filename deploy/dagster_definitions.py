@@ -12,11 +12,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES
-from lake.damage import reading
+from lake.contracts.stages import STAGES, Stage
+from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, TABLES
 from lake.errors import LakeError, RetryLater
-from lake.stages import STAGES, Stage
-from lake.store import Lake, Run
+from lake.storage.damage import reading
+from lake.storage.store import Lake, Run
 from pipeline.progress import Progress
 from pipeline.refresh import open_stages, refresh
 from pipeline.settings import Settings, load_settings

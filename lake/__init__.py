@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lake.store import Lake
+    from lake.storage.store import Lake
 
 
 def open(root: str | os.PathLike[str]) -> "Lake":
@@ -12,7 +12,7 @@ def open(root: str | os.PathLike[str]) -> "Lake":
 
     Raises `UserError` where the root cannot be one.
     """
-    from lake.places import named_root
-    from lake.store import Lake  # the command looks at Python and the system before packages are imported
+    from lake.storage.places import named_root
+    from lake.storage.store import Lake  # the command looks at Python and the system before packages are imported
 
     return Lake(named_root(root))

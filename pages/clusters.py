@@ -3,12 +3,12 @@
 import polars as pl
 import streamlit as st
 
-from lake import queries
-from lake.aggregates import or_zero
-from lake.cluster_contracts import METHODS
-from lake.filters import Filters
-from lake.rows import ClusterSummaryRow, PooledMapRow, rows_of
-from lake.store import Run
+from lake.contracts.clusters import METHODS
+from lake.contracts.rows import ClusterSummaryRow, PooledMapRow, rows_of
+from lake.query import queries
+from lake.query.aggregates import or_zero
+from lake.query.filters import Filters
+from lake.storage.store import Run
 from pages.sentences.missing import GROUPS
 from pages.ui import charts, data, filters, pooled
 from pages.ui.chart_registry import show_chart

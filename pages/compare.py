@@ -3,10 +3,10 @@
 import polars as pl
 import streamlit as st
 
-from lake import compare
-from lake.places import command
-from lake.stages import title_of
-from lake.store import Run
+from lake.comparison import runs as compare
+from lake.contracts.stages import title_of
+from lake.storage.places import command
+from lake.storage.store import Run
 from pages.sentences import missing
 from pages.sentences.changes import tabulate_figures
 from pages.sentences.missing import GROUPS, MAP

@@ -3,9 +3,9 @@
 import polars as pl
 import streamlit as st
 
-from lake import queries
+from lake.query import queries
 from lake.statistics import wilson_interval
-from lake.store import Run
+from lake.storage.store import Run
 from pages.sentences import missing
 from pages.ui import charts, confusion_list, data, filters, scales
 from pages.ui.chart_registry import show_chart

@@ -3,9 +3,9 @@
 import polars as pl
 import streamlit as st
 
-from lake import queries
-from lake.quality_contracts import COPIES, TIERS
-from lake.store import Run
+from lake.contracts.quality import COPIES, TIERS
+from lake.query import queries
+from lake.storage.store import Run
 from pages.sentences import missing
 from pages.ui import data, filters
 from pages.ui.copies import show_pairs

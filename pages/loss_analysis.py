@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from lake import loss_maps, queries
+from lake.contracts.rows import PooledMapRow, SampleRow, rows_of
 from lake.errors import UserError
-from lake.rows import PooledMapRow, SampleRow, rows_of
-from lake.store import Run
+from lake.query import loss_maps, queries
+from lake.storage.store import Run
 from pages.sentences.claims import NO_MAPS
 from pages.sentences.missing import LOSS_MAPS
 from pages.ui import data, filters, live_explain, pooled

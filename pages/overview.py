@@ -3,8 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake.rows import FindingRow, rows_of
-from lake.store import Run
+from lake.contracts.rows import FindingRow, rows_of
+from lake.storage.store import Run
 from pages.report.document import file_name
 from pages.sentences import findings, headline
 from pages.ui import data, tour

@@ -3,8 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake.row_files import to_bytes
-from lake.store import Run
+from lake.storage.rows_to_bytes import to_bytes
+from lake.storage.store import Run
 from pages.sentences.missing import MAP
 from pages.ui import chart_registry, charts, data, filters, lasso_button, map_layers, map_offers, map_session
 from pages.ui.addresses import map_picture, thumbnail_folder

@@ -5,10 +5,10 @@ import json
 import polars as pl
 import streamlit as st
 
-from lake import queries
-from lake.aggregates import or_zero
-from lake.stages import title_of
-from lake.store import Run, default_root
+from lake.contracts.stages import title_of
+from lake.query import queries
+from lake.query.aggregates import or_zero
+from lake.storage.store import Run, default_root
 from pages.sentences import missing
 from pages.ui import charts, data
 from pages.ui.chart_registry import show_chart

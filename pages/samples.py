@@ -3,8 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake import queries
-from lake.store import Run
+from lake.query import queries
+from lake.storage.store import Run
 from pages.ui import data, filters, table_session
 from pages.ui.addresses import thumbnail_folder
 from pages.ui.exports import show_exports

@@ -4,13 +4,13 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from lake.aggregates import or_zero
+from lake.contracts.rows import SampleRow
 from lake.errors import UserError
-from lake.filters import Filters
-from lake.rows import SampleRow
-from lake.similar import Vector
-from lake.store import Run
-from lake.vectors import to_unit
+from lake.query.aggregates import or_zero
+from lake.query.filters import Filters
+from lake.search.similar import Vector
+from lake.search.vectors import to_unit
+from lake.storage.store import Run
 from pages.sentences import missing
 from pages.sentences.missing import SIMILAR
 from pages.ui import data, live_explain

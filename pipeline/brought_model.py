@@ -17,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lake.contracts import make_frame
-from lake.damage import first_line
+from lake.contracts.tables import make_frame
 from lake.errors import UsageError, UserError
+from lake.storage.damage import first_line
 from pipeline.architecture import architecture_of, check
 from pipeline.datasets import Dataset
 from pipeline.distributed import this_rank

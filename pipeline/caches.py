@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from lake.user_caches import user_caches
+from lake.storage.user_caches import user_caches
 
 OF_PACKAGES = {
     "XDG_CACHE_HOME": "",

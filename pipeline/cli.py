@@ -18,12 +18,12 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from lake import queries
-from lake.damage import reading
 from lake.errors import Unprinted, UserError
-from lake.gc import Removed, Retention, collect_garbage
-from lake.places import CONFIG, find_file, to_path
-from lake.store import Lake
+from lake.query import queries
+from lake.storage.damage import reading
+from lake.storage.gc import Removed, Retention, collect_garbage
+from lake.storage.places import CONFIG, find_file, to_path
+from lake.storage.store import Lake
 from pipeline import doctor as diagnosis
 from pipeline import failures, init_file, logs, outcome, platforms, refresh_command, serve_command
 from pipeline.consoles import open_console

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.cluster import BisectingKMeans, KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from lake.cluster_contracts import METHODS
-from lake.vectors import to_unit
+from lake.contracts.clusters import METHODS
+from lake.search.vectors import to_unit
 from pipeline.settings import Settings
 
 MEDOIDS = 12

@@ -14,8 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from lake.cluster_contracts import METHODS
-from lake.contracts import make_frame
+from lake.contracts.clusters import METHODS
+from lake.contracts.tables import make_frame
 from pipeline.cluster import fit
 from pipeline.progress import Progress
 from pipeline.settings import Settings

@@ -20,7 +20,7 @@ from functools import cache
 from typing import Any
 
 from lake import errors
-from lake.contracts import make_frame
+from lake.contracts.tables import make_frame
 from pipeline import consoles, logs, progress
 
 OURS = ("lake", "pipeline")

@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lake import cluster_matches, compare, drift, map_drift, queries
-from lake.cluster_contracts import METHODS
-from lake.drift import Drift
-from lake.store import Run
-from lake.words import between, p_value
+from lake.comparison import cluster_matches, drift, projection_drift
+from lake.comparison import runs as compare
+from lake.comparison.drift import Drift
+from lake.contracts.clusters import METHODS
+from lake.query import queries
+from lake.storage.store import Run
+from lake.text.formatting import between, p_value
 from pipeline.groups import METHOD_NAMES
 
 MOVED_SAMPLES, LISTED = 20, 5
@@ -83,11 +85,11 @@ def _of_samples(pairs: pl.DataFrame, methods: list[str]) -> Summary:
 
 
 def _of_map(now: pl.LazyFrame, before: pl.LazyFrame) -> Summary:
-    alignment, moves = map_drift.measure_moves(now, before)
-    classes = map_drift.class_moves(moves, alignment.radius)
+    alignment, moves = projection_drift.measure_moves(now, before)
+    classes = projection_drift.class_moves(moves, alignment.radius)
     most = moves.sort("moved", "sample_id", descending=[True, False]).head(MOVED_SAMPLES)
     return vars(alignment) | {
-        "sentence": f"{alignment.sentence()} {map_drift.say_moves(classes)}",
+        "sentence": f"{alignment.sentence()} {projection_drift.say_moves(classes)}",
         "classes": classes.to_dicts(),
         "samples": most.select("sample_id", "label", "moved").to_dicts(),
     }

@@ -12,9 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from lake.contracts import make_frame
-from lake.quality_contracts import COPIES
-from lake.vectors import to_unit
+from lake.contracts.quality import COPIES
+from lake.contracts.tables import make_frame
+from lake.search.vectors import to_unit
 from pipeline.duplicates import PROPOSED_BY, find_duplicates
 from pipeline.progress import Progress
 from pipeline.proof import Row, share

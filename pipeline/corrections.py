@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from lake.quality_contracts import LEFT_OUT as REASON
-from lake.reviews import judged_issues, latest, scan_reviews
+from lake.contracts.quality import LEFT_OUT as REASON
+from lake.query.reviews import judged_issues, latest, scan_reviews
 from lake.statistics import wilson_interval
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress
 

@@ -16,13 +16,13 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
-from lake.contracts import make_frame
-from lake.differences import WORDS
-from lake.filters import Clause, Filters
-from lake.quality_contracts import COPIES
-from lake.queries import HELD_OUT
+from lake.comparison.differences import WORDS
+from lake.contracts.quality import COPIES
+from lake.contracts.tables import make_frame
+from lake.query.filters import Clause, Filters
+from lake.query.queries import HELD_OUT
+from lake.search.vectors import to_common_scale
 from lake.statistics import Z95, benjamini_hochberg
-from lake.vectors import to_common_scale
 from pipeline.findings import CONFIRMED_BELOW, split_in_half
 from pipeline.groups import Group, model_free_groups
 from pipeline.progress import Progress
@@ -44,7 +44,7 @@ def find_in_data(
 ) -> pl.DataFrame:
     """More rows of the `findings` table, their `finding_id` counted from 1.
 
-    `samples` as from `lake.queries.scan_samples`; row i of the embedding is of its row i.
+    `samples` as from `lake.query.queries.scan_samples`; row i of the embedding is of its row i.
     """
     with progress.task("data findings", 4) as task:
         rows = list(_copies(samples))

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import make_frame
+from lake.contracts.tables import make_frame
 from lake.errors import UserError
 from pipeline import cifar10
 from pipeline.hashing import hash_samples

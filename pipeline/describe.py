@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.cluster_contracts import METHODS
-from lake.contracts import make_frame
-from lake.differences import Difference, measure, notable, to_clause
-from lake.queries import HELD_OUT, cluster_column
-from lake.rows import rows_of
+from lake.comparison.differences import Difference, measure, notable, to_clause
+from lake.contracts.clusters import METHODS
+from lake.contracts.rows import rows_of
+from lake.contracts.tables import make_frame
+from lake.query.queries import HELD_OUT, cluster_column
 from lake.statistics import benjamini_hochberg
 from pipeline.cluster import MEDOIDS
 from pipeline.permutation import raised_p, to_matrix
@@ -23,7 +23,7 @@ Row = dict[str, object]
 def summarize(
     samples: pl.DataFrame, clusters: pl.DataFrame, stability: pl.DataFrame, settings: Settings, progress: Progress
 ) -> pl.DataFrame:
-    """The `cluster_summaries` table but for its run_id; `samples` as from `lake.queries.scan_samples`."""
+    """The `cluster_summaries` table but for its run_id; `samples` as from `lake.query.queries.scan_samples`."""
     parts = []
     with progress.task("clusters", 1 + len(METHODS)) as task:
         losses = _compare_losses(samples, settings)

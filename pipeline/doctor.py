@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lake.disks import find_reason
 from lake.errors import UserError
-from lake.places import find_file
-from lake.store import Lake
+from lake.storage.disks import find_reason
+from lake.storage.places import find_file
+from lake.storage.store import Lake
 from pipeline import platforms
 from pipeline.settings import Settings
 

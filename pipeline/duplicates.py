@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.fft import rfft2  # unlike numpy's it stays in float32
 
-from lake.contracts import make_frame
+from lake.contracts.tables import make_frame
 from pipeline.progress import Progress
 
 PROPOSED_BY, MAX_SHIFT, SAME, SIMILAR = 5, 2, 0.97, 0.93

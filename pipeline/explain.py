@@ -17,7 +17,7 @@ from pytorch_grad_cam import HiResCAM
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lake.contracts import make_frame
+from lake.contracts.tables import make_frame
 from pipeline.architecture import map_layers
 from pipeline.datasets import HELD_OUT, Dataset
 from pipeline.executor import Batch, cut, map_batches

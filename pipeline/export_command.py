@@ -10,12 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
-from lake import queries
-from lake.damage import reading
 from lake.errors import UsageError
-from lake.filters import Clause, Filters
-from lake.row_files import KINDS, to_bytes
-from lake.store import Run
+from lake.query import queries
+from lake.query.filters import Clause, Filters
+from lake.storage.damage import reading
+from lake.storage.rows_to_bytes import KINDS, to_bytes
+from lake.storage.store import Run
 from pipeline.named_files import check_free, check_place, write_file
 
 REPORT, PICTURES = (".html",), (".svg", ".png")
@@ -38,8 +38,8 @@ class Written:
 def export(run: Run, path: Path | None, *, condition: str | None = None, force: bool = False) -> Written:
     """Write what the ending of the path asks for; the report under its own name where there is no path.
 
-    `condition` is a line of `lake.expressions` that the rows must meet. Raises `UserError` and writes nothing where
-    the file is there already and not `force`, where the ending is unknown, or the condition cannot be read.
+    `condition` is a line of `lake.query.expressions` that the rows must meet. Raises `UserError` and writes nothing
+    where the file is there already and not `force`, where the ending is unknown, or the condition cannot be read.
     """
     path = _default_path(run) if path is None else path
     check_place(path)

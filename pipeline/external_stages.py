@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lake.contracts import make_frame
+from lake.contracts.tables import make_frame
 from pipeline import label_issues, label_proofs, score
 from pipeline.stage_inputs import StageInputs
 from pipeline.workspace import Frames

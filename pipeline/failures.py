@@ -14,8 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
 
-from lake.disks import find_reason
 from lake.errors import Unforeseen, UserError
+from lake.storage.disks import find_reason
 
 NO_MEMORY = re.compile(r"out of memory|can(?:no|')t allocate memory|not enough memory", flags=re.IGNORECASE)
 NOT_MAPPED = "failed to map segment"

@@ -8,8 +8,8 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
+from lake.search.vectors import to_unit
 from lake.statistics import bootstrap_mean_interval
-from lake.vectors import to_unit
 
 NEAREST = 15
 ANCHORS, BLOCK = 2000, 64

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.stats import binom
 
-from lake.contracts import make_frame
-from lake.filters import Clause, Filters
-from lake.queries import HELD_OUT
+from lake.contracts.tables import make_frame
+from lake.query.filters import Clause, Filters
+from lake.query.queries import HELD_OUT
 from lake.statistics import benjamini_hochberg
 from pipeline.groups import Group, all_groups, cluster_groups
 from pipeline.permutation import raised_p, to_matrix
@@ -69,7 +69,8 @@ def find(
 ) -> pl.DataFrame:
     """The `findings` table but for its run_id: those that stand for themselves first, of them the confirmed, the worst.
 
-    `samples` as from `lake.queries.scan_samples`; `carried` are its columns that were carried along from the source.
+    `samples` as from `lake.query.queries.scan_samples`; `carried` are its columns that were carried along from the
+    source.
     """
     found = search(populations(samples, settings, carried), settings, progress)
     rows = [to_row(f.group, f.population.samples, f.population.value, density) | _tests(f) for f in found]

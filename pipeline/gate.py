@@ -1,7 +1,7 @@
 """What keeps a computed run from readers: an accuracy that fell too far below the last published run's."""
 
 from lake.errors import UserError
-from lake.store import Lake, Run
+from lake.storage.store import Lake, Run
 from pipeline.settings import Settings
 
 ROUNDING = 1e-9

@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.cluster_contracts import METHODS
-from lake.differences import HUES, WORDS
-from lake.filters import Clause, Filters
-from lake.queries import GROUPS_AT_MOST, cluster_column
+from lake.comparison.differences import HUES, WORDS
+from lake.contracts.clusters import METHODS
+from lake.query.filters import Clause, Filters
+from lake.query.queries import GROUPS_AT_MOST, cluster_column
 
 ENDS = (0.02, 0.05, 0.2)
 """Shares of the samples that the lower and the upper end of a property are cut at."""
@@ -52,7 +52,7 @@ def model_free_groups(samples: pl.DataFrame, *, at_least: int) -> list[Group]:
 
 
 def all_groups(samples: pl.DataFrame, *, at_least: int, carried: Sequence[str] = ()) -> list[Group]:
-    """Every group of labelled samples that has so many members; `samples` as from `lake.queries.scan_samples`.
+    """Every group of labelled samples that has so many members; `samples` as from `lake.query.queries.scan_samples`.
 
     `carried` are its columns that were carried along from the source.
     """

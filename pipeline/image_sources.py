@@ -14,8 +14,8 @@ from pathlib import Path
 import polars as pl
 from deltalake.exceptions import DeltaError
 
-from lake.door import open_table
 from lake.errors import UserError
+from lake.storage.door import open_table
 from pipeline.image_files import Unusable
 from pipeline.settings import DatasetSettings, PredictionSettings
 

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.cluster_contracts import METHODS
-from lake.search_index import SearchIndex
-from lake.vectors import to_unit
+from lake.contracts.clusters import METHODS
+from lake.search.ann_index import SearchIndex
+from lake.search.vectors import to_unit
 from pipeline.cluster import Clustering
 from pipeline.executor import Batch, cut, map_batches
 from pipeline.neighbors import BLOCK, SIMILARITIES, search_neighbors

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lake.places import SETTINGS
+from lake.storage.places import SETTINGS
 from pipeline.named_files import check_free, check_place, write_file
 
 DEFAULT = SETTINGS

@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.aggregates import or_zero
-from lake.contracts import make_frame
-from lake.queries import Tables
+from lake.contracts.tables import make_frame
+from lake.query.aggregates import or_zero
+from lake.query.queries import Tables
 
 BOTH_LIKELY = 0.25
 """Mean of probability and share of neighbours from which a class is likely."""

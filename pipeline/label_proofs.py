@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
-from lake.contracts import make_frame
+from lake.contracts.tables import make_frame
 from pipeline.label_issues import Evidence
 from pipeline.proof import Row, proof
 

@@ -12,8 +12,8 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from lake.errors import LakeError, RetryLater
-from lake.roots import check_folder
-from lake.store import Lake
+from lake.storage.roots import check_folder
+from lake.storage.store import Lake
 from pipeline.progress import Progress
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from lake.contracts import make_frame
-from lake.loss_maps import FLOOR_NATS, MAPPED, Maps, map_layers, scan_maps
-from lake.queries import Tables, scan_samples
-from lake.vectors import to_unit
+from lake.contracts.tables import make_frame
+from lake.query.loss_maps import FLOOR_NATS, MAPPED, Maps, map_layers, scan_maps
+from lake.query.queries import Tables, scan_samples
+from lake.search.vectors import to_unit
 
 FAMILIES = 8
 MEMBERS_EACH = 10

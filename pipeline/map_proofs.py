@@ -19,9 +19,9 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lake.contracts import make_frame
-from lake.loss_maps import FLOOR_NATS, quarter_effect
-from lake.queries import Tables
+from lake.contracts.tables import make_frame
+from lake.query.loss_maps import FLOOR_NATS, quarter_effect
+from lake.query.queries import Tables
 from lake.statistics import bootstrap_mean_interval
 from pipeline.explain import ExplainedModel, Explainer, LossTarget
 from pipeline.model import create_model, normalize, resize

@@ -15,11 +15,11 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from lake import queries
-from lake.damage import reading
+from lake.atomic_files import create_array, write_whole
 from lake.errors import LakeError, UserError
-from lake.store import Run
-from lake.whole_files import create_array, write_whole
+from lake.query import queries
+from lake.storage.damage import reading
+from lake.storage.store import Run
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress
 

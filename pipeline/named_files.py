@@ -5,9 +5,9 @@ import shutil
 import stat
 from pathlib import Path
 
-from lake.disks import find_reason
+from lake.atomic_files import write_whole
 from lake.errors import UsageError, UserError
-from lake.whole_files import write_whole
+from lake.storage.disks import find_reason
 
 
 def check_place(path: Path) -> None:

@@ -11,8 +11,8 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from lake.search_index import SearchIndex
-from lake.vectors import to_unit
+from lake.search.ann_index import SearchIndex
+from lake.search.vectors import to_unit
 from pipeline.executor import Batch, Mapper, cut, map_batches
 from pipeline.progress import Progress
 from pipeline.settings import Settings

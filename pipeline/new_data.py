@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lake.errors import UserError
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.datasets import Dataset, hash_pixels
 from pipeline.image_files import Decoded, Unusable, decode_all
 from pipeline.numbering import Key, Known

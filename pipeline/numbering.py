@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.reviews import scan_reviews
-from lake.store import Lake, Run
+from lake.query.reviews import scan_reviews
+from lake.storage.store import Lake, Run
 
 Key = tuple[str, str]
 """The name in the source and the SHA-256 of the pixels."""

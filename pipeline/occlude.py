@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.functional import gaussian_blur
 
-from lake.loss_maps import FLOOR_NATS, reddest_quarter
+from lake.query.loss_maps import FLOOR_NATS, reddest_quarter
 from pipeline.score import Scorer
 
 SIGMA = 3 / 32

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lake.places import find_file, read_file
+from lake.storage.places import find_file, read_file
 from pipeline.settings import PRESETS, Settings
 from pipeline.written import Environment, find_variable
 

@@ -15,10 +15,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import make_frame
+from lake.contracts.tables import make_frame
 from lake.errors import UserError
-from lake.queries import reserved_columns
-from lake.store import Lake
+from lake.query.queries import reserved_columns
+from lake.storage.store import Lake
 from pipeline.brought_predictions import Read, name_classes, read_predictions
 from pipeline.datasets import Brought, Dataset, hash_pixels, stratified
 from pipeline.image_files import Unusable, decode_all

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import make_frame
-from lake.loss_maps import MAPPED, Maps, border_of, map_layers, scan_maps
-from lake.queries import Tables, scan_samples
+from lake.contracts.tables import make_frame
+from lake.query.loss_maps import MAPPED, Maps, border_of, map_layers, scan_maps
+from lake.query.queries import Tables, scan_samples
 from lake.statistics import Ratio, benjamini_hochberg
 from pipeline.findings import Population, filter_of, labelled
 from pipeline.groups import Group

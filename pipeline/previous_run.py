@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.damage import reading
-from lake.store import Lake, Run
+from lake.storage.damage import reading
+from lake.storage.store import Lake, Run
 from pipeline.hashing import hash_samples
 from pipeline.workspace import CHECKPOINT, KEY_RULE, Frames
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
-from lake.vectors import to_unit
+from lake.search.vectors import to_unit
 from pipeline.map_process import fit_in_process
 from pipeline.settings import Settings
 

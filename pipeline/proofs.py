@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from lake.damage import reading
-from lake.queries import Tables
-from lake.store import Run
+from lake.query.queries import Tables
+from lake.storage.damage import reading
+from lake.storage.store import Run
 from pipeline import copy_proofs, label_proofs, map_proofs
 from pipeline.label_issues import gather_evidence
 from pipeline.progress import Progress

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import DATASET_TABLES, TABLES, key_column, make_frame
+from lake.contracts.stages import STAGES
+from lake.contracts.tables import DATASET_TABLES, TABLES, key_column, make_frame
 from lake.errors import UserError
 from lake.pictures import encode_png
-from lake.stages import STAGES
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress
 from pipeline.settings import Settings

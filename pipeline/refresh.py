@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from lake.errors import BrokenContract
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline import caches
 from pipeline.budget import fit_schedule
 from pipeline.corrections import honour_reviews, report_reviews

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lake.errors import EXIT_OK, RetryLater, UsageError, UserError
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline import caches
 from pipeline.progress import Progress
 from pipeline.settings import Settings

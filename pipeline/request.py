@@ -7,7 +7,7 @@ import importlib.util
 import json
 from pathlib import Path
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.hashing import hash_facts
 from pipeline.new_data import list_files
 from pipeline.progress import Progress

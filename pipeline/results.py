@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from lake.contracts import ScoredSamples
+from lake.contracts.stages import Stage
+from lake.contracts.tables import ScoredSamples
 from lake.errors import UserError
-from lake.stages import Stage
 from pipeline.workspace import Frames
 
 OF_EACH_SAMPLE = frozenset({"properties", *ScoredSamples.members()}) - {"embeddings"}

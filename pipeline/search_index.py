@@ -1,14 +1,14 @@
 """Build the search index of a large run: an inverted file with product quantisation, by faiss.
 
-`lake.search_index` reads it. Shapes: N samples, D features.
+`lake.search.ann_index` reads it. Shapes: N samples, D features.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lake.contracts import make_frame
-from lake.search_index import faiss_is_installed
-from lake.vectors import to_unit
+from lake.contracts.tables import make_frame
+from lake.search.ann_index import faiss_is_installed
+from lake.search.vectors import to_unit
 from pipeline.progress import Progress
 from pipeline.settings import Settings
 from pipeline.workspace import Frames

@@ -15,9 +15,9 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import silhouette_samples
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from lake.contracts import make_frame
+from lake.contracts.tables import make_frame
+from lake.search.vectors import to_common_scale
 from lake.statistics import bootstrap_mean_interval
-from lake.vectors import to_common_scale
 
 NEAREST, FOLDS, SILHOUETTE_SAMPLES = 15, 5, 4000
 Rows = NDArray[np.int64]

@@ -11,8 +11,8 @@ from pathlib import Path
 import typer
 
 from lake.errors import UsageError, UserError
-from lake.places import to_path
-from lake.store import Lake
+from lake.storage.places import to_path
+from lake.storage.store import Lake
 
 BASE_PATH = re.compile(r"([\w~-][\w.~-]*(/[\w~-][\w.~-]*)*)?", re.ASCII)
 LAUNCHER = Path(__file__).parents[1] / "pages" / "ui" / "launch.py"

@@ -25,7 +25,7 @@ from pydantic_settings import (
 )
 
 from lake.errors import UsageError
-from lake.places import DEFAULT_ROOT, find_file, read_file, to_path, to_root
+from lake.storage.places import DEFAULT_ROOT, find_file, read_file, to_path, to_root
 from pipeline import caches
 from pipeline.written import PREFIX, Environment, parse, split
 from pipeline.wrong_settings import describe

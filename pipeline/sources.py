@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.datasets import Dataset, load_cifar10
 from pipeline.image_sources import is_table, list_paths
 from pipeline.new_data import list_files

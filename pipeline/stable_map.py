@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 
-from lake.vectors import to_unit
+from lake.search.vectors import to_unit
 from pipeline.project import project
 from pipeline.settings import Settings
 

@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 from torch import nn
 
-from lake.contracts import make_frame
-from lake.stages import Stage
+from lake.contracts.stages import Stage
+from lake.contracts.tables import make_frame
 from pipeline.datasets import Dataset
 from pipeline.model import choose_device, load_checkpoint
 from pipeline.progress import Progress
@@ -22,7 +22,7 @@ from pipeline.workspace import CHECKPOINT, Finished, Frames
 
 @dataclass
 class Staged:
-    """The tables of a run before it is published; `scan` as `lake.store.Run` has it."""
+    """The tables of a run before it is published; `scan` as `lake.storage.store.Run` has it."""
 
     groups: dict[str, dict[str, str]]
     frames: Frames = field(default_factory=dict)
@@ -92,7 +92,7 @@ class StageInputs:
 
     def _read(self, stage: str) -> list[Finished]:
         if stage not in self.stage.reads:
-            raise KeyError(f"{self.stage.name} reads {stage} and does not say so in lake.stages")
+            raise KeyError(f"{self.stage.name} reads {stage} and does not say so in lake.contracts.stages")
         return self.find(stage)
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake import queries
-from lake.cluster_contracts import METHODS
-from lake.contracts import make_frame
-from lake.search_index import SearchIndex
+from lake.contracts.clusters import METHODS
+from lake.contracts.tables import make_frame
+from lake.query import queries
+from lake.search.ann_index import SearchIndex
 from pipeline import (
     cluster,
     cluster_quality,

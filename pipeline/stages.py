@@ -1,4 +1,5 @@
-"""How each stage of `lake.stages` is computed: by which function, from which facts, settings and earlier stages.
+"""How each stage of `lake.contracts.stages` is computed: by which function, from which facts, settings and earlier
+stages.
 
 `Stages(...).run()` finds or computes them in order; `pipeline.refresh` publishes what they leave.
 """
@@ -11,9 +12,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lake.contracts import make_frame
-from lake.search_index import faiss_is_installed
-from lake.stages import BY_NAME, STAGES, Need, Stage
+from lake.contracts.stages import BY_NAME, STAGES, Need, Stage
+from lake.contracts.tables import make_frame
+from lake.search.ann_index import faiss_is_installed
 from pipeline import distributed, external_stages, search_index, stage_tables
 from pipeline.code_hash import hash_code
 from pipeline.datasets import Dataset

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.rows import ConfusionCount, ReasonCount, SplitCount, rows_of
+from lake.contracts.rows import ConfusionCount, ReasonCount, SplitCount, rows_of
 from lake.statistics import bootstrap_mean_interval
 from pipeline.groups import Group
 from pipeline.triage import HIGH_LOSS

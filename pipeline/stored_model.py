@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 from torch import nn
 
-from lake.damage import reading
 from lake.errors import UserError
-from lake.store import Run
+from lake.storage.damage import reading
+from lake.storage.store import Run
 from pipeline.model import load_checkpoint
 
 

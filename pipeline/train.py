@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lake.contracts import make_frame
+from lake.contracts.tables import make_frame
 from lake.errors import UserError
 from pipeline.architecture import architecture_of, small_stem
 from pipeline.augment import augment, draw_shifts

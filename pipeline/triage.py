@@ -8,9 +8,9 @@ import math
 
 import polars as pl
 
-from lake.contracts import make_frame
-from lake.quality_contracts import REASONS
-from lake.queries import HELD_OUT
+from lake.contracts.quality import REASONS
+from lake.contracts.tables import make_frame
+from lake.query.queries import HELD_OUT
 
 HIGH_LOSS = math.log(2)
 CONFIDENT, NEIGHBORS_AGREE, TWO_CLASSES = 0.95, 0.95, 0.8

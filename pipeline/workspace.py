@@ -15,8 +15,8 @@ from pathlib import Path
 import polars as pl
 import psutil
 
-from lake.disks import find_reason, is_about
 from lake.errors import LakeError
+from lake.storage.disks import find_reason, is_about
 from pipeline.code_hash import hash_code
 from pipeline.hashing import hash_facts
 from pipeline.progress import Progress

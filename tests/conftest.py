@@ -21,7 +21,7 @@ from filelock import FileLock
 from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from tests.support.apps import FRAME, NAMES, Open, without_repeats
 from tests.support.browser import chromium, serve
 from tests.support.browser import open_page as open_in_browser

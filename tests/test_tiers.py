@@ -22,10 +22,10 @@ AUTHOR = {
 TREE = {
     "streamlit_app.py": "from pages.ui.frame import show",
     "lake/__init__.py": "",
-    "lake/store.py": "",
+    "lake/storage/store.py": "",
     "lake/told.py": "",
     "pages/__init__.py": "",
-    "pages/one.py": "from lake.store import Lake",
+    "pages/one.py": "from lake.storage.store import Lake",
     "pages/other.py": "",
     "pages/report/document.py": "",
     "pages/report/templates/report.html": "",
@@ -35,10 +35,10 @@ TREE = {
     "pipeline/cli.py": "def train():\n    from pipeline import serve_command\n    from pipeline.train import train",
     "pipeline/serve_command.py": "",
     "pipeline/start.py": "def main():\n    from pipeline.cli import main",
-    "pipeline/train.py": "import lake.store",
+    "pipeline/train.py": "import lake.storage.store",
     "tests/conftest.py": "",
     "tests/support/commands.py": "",
-    "tests/lake/test_store.py": "from lake.store import Lake",
+    "tests/lake/test_store.py": "from lake.storage.store import Lake",
     "tests/pages/test_one.py": "def test_one(open_page): open_page('one')",
     "tests/pages/test_every.py": "from pages.ui.navigation import ENTRIES\ndef test_every(open_page): 'one'",
     "tests/desk/test_served.py": "from tests.support.commands import latentlake\nlatentlake('serve')",
@@ -98,7 +98,7 @@ def reached(root: Path) -> set[str]:
         ("pages/report/templates/report.html", {"report"}),
         ("pipeline/train.py", {"cli", "served", "text", "train"}),
         ("pipeline/start.py", {"cli", "served"}),
-        ("lake/store.py", {"one", "every", "served", "cli", "text", "train", "store"}),
+        ("lake/storage/store.py", {"one", "every", "served", "cli", "text", "train", "store"}),
         ("lake/__init__.py", {"one", "every", "served", "cli", "text", "train", "store"}),
         ("lake/told.py", set()),
         ("tests/support/commands.py", {"cli", "served"}),
@@ -179,7 +179,7 @@ def test_the_distance_is_the_number_of_imports(planted: Path) -> None:
 
 
 def test_a_shallow_clone_and_a_folder_without_history_say_so(planted: Path, tmp_path: Path) -> None:
-    write(planted, {"lake/store.py": "1"})
+    write(planted, {"lake/storage/store.py": "1"})
     commit(planted)
     git(tmp_path, "clone", "--depth", "1", f"file://{planted}", "shallow")
     assert find_changes(tmp_path / "shallow", SINCE) == Changes(unknown="this is a shallow clone")
@@ -230,7 +230,7 @@ def test_every_shared_fixture_that_needs_code_is_named() -> None:
         ("tests/desk/test_terminal.py", "pipeline/refresh_command.py"),
         ("tests/desk/test_wheel.py", "pages/ui/streamlit.toml"),
         ("tests/desk/test_python_use.py", "README.md"),
-        ("tests/lake/test_readers.py", "lake/store.py"),
+        ("tests/lake/test_readers.py", "lake/storage/store.py"),
         ("tests/lake/test_views.py", "tests/support/two_runs.py"),
         ("tests/pages/test_samples_page.py", "tests/support/apps.py"),
         ("tests/pipeline/test_refresh.py", "tests/support/maps.py"),

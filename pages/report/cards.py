@@ -7,8 +7,8 @@ import polars as pl
 from markupsafe import Markup
 from PIL import Image
 
-from lake.rows import FindingRow, rows_of
-from lake.store import Run
+from lake.contracts.rows import FindingRow, rows_of
+from lake.storage.store import Run
 from pages.report.markdown import to_html
 from pages.report.pictures import as_data
 from pages.sentences import findings

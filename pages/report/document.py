@@ -9,9 +9,9 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from lake import queries
-from lake.damage import reading
-from lake.store import Run
+from lake.query import queries
+from lake.storage.damage import reading
+from lake.storage.store import Run
 from pages.report import pictures, tables
 from pages.report.cards import make_cards
 from pages.report.markdown import to_html

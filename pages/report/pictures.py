@@ -10,13 +10,13 @@ import altair as alt
 import polars as pl
 import vl_convert
 
-from lake import queries
-from lake.confusions import among, confused_with
-from lake.damage import reading
 from lake.errors import UserError
-from lake.filters import Filters
-from lake.queries import rank_confusions
-from lake.store import Run
+from lake.query import queries
+from lake.query.confusions import among, confused_with
+from lake.query.filters import Filters
+from lake.query.queries import rank_confusions
+from lake.storage.damage import reading
+from lake.storage.store import Run
 from pages.sentences import missing
 from pages.sentences.separation import first_group
 from pages.ui import charts

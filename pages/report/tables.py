@@ -7,9 +7,10 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from lake import compare, queries
-from lake.rows import FindingRow, rows_of
-from lake.store import Run
+from lake.comparison import runs as compare
+from lake.contracts.rows import FindingRow, rows_of
+from lake.query import queries
+from lake.storage.store import Run
 from pages.report.markdown import to_html
 from pages.sentences import findings, proofs
 from pages.sentences.changes import tabulate_figures

@@ -5,8 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from lake import cluster_matches, compare
-from lake.words import between
+from lake.comparison import cluster_matches
+from lake.comparison import runs as compare
+from lake.text.formatting import between
 from pages.ui.words import number, percent, plain
 
 NAMED = 5

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from lake import queries
-from lake.aggregates import or_zero
-from lake.confusions import of_enough_samples
-from lake.filters import Filters
-from lake.loss_maps import map_layers
-from lake.rows import ProofRow, SeparationRow, first_row
+from lake.contracts.rows import ProofRow, SeparationRow, first_row
+from lake.query import queries
+from lake.query.aggregates import or_zero
+from lake.query.confusions import of_enough_samples
+from lake.query.filters import Filters
+from lake.query.loss_maps import map_layers
 from lake.statistics import bootstrap_mean_interval
-from lake.store import Run
-from lake.words import between, p_value
+from lake.storage.store import Run
+from lake.text.formatting import between, p_value
 from pages.sentences import missing
 from pages.sentences.missing import GROUPS, LOSS_MAPS, MAP, SIMILAR
 from pages.sentences.separation import find_purity, first_group, say_ends, say_kinds, say_purity
@@ -39,7 +39,7 @@ class Claim:
 
 
 def find_claims(run: Run, samples: pl.LazyFrame) -> list[Claim]:
-    """The claims of the run, up to six; `samples` as from `lake.queries.scan_samples`."""
+    """The claims of the run, up to six; `samples` as from `lake.query.queries.scan_samples`."""
     held_out = samples.filter(queries.HELD_OUT)
     tables = {name: run.scan(name).collect() for name in ("separation", "findings", "cluster_summaries", "proofs")}
     noun = missing.noun(run)

@@ -2,13 +2,13 @@
 
 import polars as pl
 
-from lake.compare import SIGNIFICANT
-from lake.contracts import DATA_KINDS, LOSS_KINDS
-from lake.filters import Filters
-from lake.rows import FindingRow, PooledMapRow, ReasonCount, first_row
+from lake.comparison.runs import SIGNIFICANT
+from lake.contracts.rows import FindingRow, PooledMapRow, ReasonCount, first_row
+from lake.contracts.tables import DATA_KINDS, LOSS_KINDS
+from lake.query.filters import Filters
 from lake.statistics import wilson_interval
-from lake.store import Run
-from lake.words import p_value
+from lake.storage.store import Run
+from lake.text.formatting import p_value
 from pages.sentences import missing
 from pages.sentences.missing import COPIES
 from pages.ui.words import percent, plain

@@ -5,9 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from lake import queries
-from lake.confusions import of_enough_samples
-from lake.pivots import FEW
+from lake.query import queries
+from lake.query.confusions import of_enough_samples
+from lake.query.pivots import FEW
 from lake.statistics import bootstrap_mean_interval, wilson_interval
 from pages.ui.words import counted, number, percent, plain, share_with_interval
 

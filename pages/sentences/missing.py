@@ -5,7 +5,7 @@ Whether something is there is `Run.has`; the words for what is not are here.
 
 from dataclasses import dataclass
 
-from lake.store import Run
+from lake.storage.store import Run
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from lake.rows import ProofRow, rows_of
+from lake.contracts.rows import ProofRow, rows_of
 from pages.ui.words import number
 
 VERDICTS = {True: "holds", False: "missed", None: "too few"}

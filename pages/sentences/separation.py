@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from lake.rows import SeparationRow, first_row
-from lake.store import Run
+from lake.contracts.rows import SeparationRow, first_row
+from lake.storage.store import Run
 from pages.sentences import missing
 from pages.ui.words import counted, percent, plain
 

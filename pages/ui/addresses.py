@@ -1,6 +1,6 @@
 """Where the images of samples and of the map are, relative to the page, so that it holds behind every proxy."""
 
-from lake.store import Run
+from lake.storage.store import Run
 
 
 def thumbnail(run: Run, sample_id: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from lake.aggregates import or_zero
+from lake.query.aggregates import or_zero
 from pages.ui.map_layers import PLACE, Layers
 from pages.ui.map_state import MapState
 from pages.ui.palette import BAD, CHOSEN, CONTEXT, GOOD, LOWERS, NEUTRAL, RAISES, TEXT

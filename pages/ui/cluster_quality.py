@@ -3,8 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake.cluster_contracts import SWEEP_MEASURES
-from lake.store import Run
+from lake.contracts.clusters import SWEEP_MEASURES
+from lake.storage.store import Run
 from pages.ui import charts, data
 from pages.ui.chart_registry import show_chart
 from pages.ui.words import GLOSSARY, percent

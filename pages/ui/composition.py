@@ -3,9 +3,9 @@
 import polars as pl
 import streamlit as st
 
-from lake import queries
-from lake.cluster_contracts import METHODS
-from lake.differences import measure
+from lake.comparison.differences import measure
+from lake.contracts.clusters import METHODS
+from lake.query import queries
 from lake.statistics import wilson_interval
 from pages.ui.differences import show_differences
 from pages.ui.words import PERCENT, name, percent

@@ -3,11 +3,11 @@
 import polars as pl
 import streamlit as st
 
-from lake.confusions import among, confused_with
-from lake.filters import Clause, Filters
-from lake.queries import rank_confusions
+from lake.query.confusions import among, confused_with
+from lake.query.filters import Clause, Filters
+from lake.query.queries import rank_confusions
 from lake.statistics import wilson_interval
-from lake.store import Run
+from lake.storage.store import Run
 from pages.ui import charts, filters
 from pages.ui.chart_registry import show_chart
 from pages.ui.navigation import url

@@ -10,8 +10,8 @@ import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
 
-from lake.rows import DuplicateRow, rows_of
-from lake.store import Run
+from lake.contracts.rows import DuplicateRow, rows_of
+from lake.storage.store import Run
 from pages.ui import data
 from pages.ui.addresses import thumbnail
 from pages.ui.live_explain import image_of, to_png

@@ -3,18 +3,20 @@
 import polars as pl
 import streamlit as st
 
-from lake import compare, drift, histograms, loss_maps, map_drift, pivots, queries
-from lake.damage import reading
-from lake.differences import Ranked
-from lake.drift import Drift
-from lake.filters import Filters
-from lake.loss_maps import Maps
-from lake.map_drift import Alignment
-from lake.pivots import Axis
-from lake.read_only import ReadOnlyLake
-from lake.sample_table import read_samples
-from lake.similar import Index
-from lake.store import Lake, Run, default_root
+from lake.comparison import drift, projection_drift
+from lake.comparison import runs as compare
+from lake.comparison.differences import Ranked
+from lake.comparison.drift import Drift
+from lake.comparison.projection_drift import Alignment
+from lake.query import histograms, loss_maps, pivots, queries
+from lake.query.filters import Filters
+from lake.query.loss_maps import Maps
+from lake.query.pivots import Axis
+from lake.query.sample_table import read_samples
+from lake.search.similar import Index
+from lake.storage.damage import reading
+from lake.storage.read_only import ReadOnlyLake
+from lake.storage.store import Lake, Run, default_root
 from pages.report.document import render_report
 from pages.sentences import missing
 from pages.sentences.claims import Claim, find_claims
@@ -175,7 +177,9 @@ def _shared(root: str, run_id: str, sample_ids: tuple[int, ...]) -> pl.DataFrame
 
 
 def shared(run: Run, sample_ids: list[int]) -> pl.DataFrame:
-    """How some samples differ from all others in measured properties, as `lake.differences.measure` says it."""
+    """How some samples differ from all others in measured properties, as `lake.comparison.differences.measure` says
+    it.
+    """
     return _shared(run.lake.root, run.run_id, tuple(sample_ids))
 
 
@@ -319,7 +323,7 @@ def index(run: Run) -> Index:
 @telemetry.query("map moves")
 def _map_moves(root: str, run_id: str, before_id: str) -> tuple[Alignment, pl.DataFrame]:
     now, before = (_samples(root, name).lazy() for name in (run_id, before_id))
-    return map_drift.measure_moves(now, before)
+    return projection_drift.measure_moves(now, before)
 
 
 def map_moves(run: Run, before: Run) -> tuple[Alignment, pl.DataFrame]:

@@ -3,9 +3,9 @@
 import polars as pl
 import streamlit as st
 
-from lake.differences import HUES
-from lake.drift import Drift
-from lake.store import Run
+from lake.comparison.differences import HUES
+from lake.comparison.drift import Drift
+from lake.storage.store import Run
 from pages.ui import data
 from pages.ui.navigation import link
 from pages.ui.words import GLOSSARY, name, plain

@@ -3,8 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake.differences import HUES, Difference, notable, to_clause
-from lake.rows import rows_of
+from lake.comparison.differences import HUES, Difference, notable, to_clause
+from lake.contracts.rows import rows_of
 from pages.ui.words import GLOSSARY, name
 
 NOTHING = "No measured property differs enough to be named (adjusted p < .05 and a Cliff's delta of .33 or more)."

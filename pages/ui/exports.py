@@ -3,7 +3,7 @@
 import polars as pl
 import streamlit as st
 
-from lake.row_files import to_bytes
+from lake.storage.rows_to_bytes import to_bytes
 
 COLUMNS = {"shown": "Shown columns", "all": "All columns"}
 NAMES = {"csv": "CSV", "parquet": "Parquet"}

@@ -3,10 +3,10 @@
 import polars as pl
 import streamlit as st
 
-from lake.aggregates import or_zero
 from lake.errors import FilterError
-from lake.filters import MAX_CLAUSES, MAX_VALUES, Clause, Filters
-from lake.store import Run
+from lake.query.aggregates import or_zero
+from lake.query.filters import MAX_CLAUSES, MAX_VALUES, Clause, Filters
+from lake.storage.store import Run
 from pages.ui import data
 from pages.ui.words import name, plain
 

@@ -4,8 +4,8 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from lake.rows import FindingRow
-from lake.store import Run
+from lake.contracts.rows import FindingRow
+from lake.storage.store import Run
 from pages.sentences import findings, missing
 from pages.ui import data
 from pages.ui.copy_link import copy_link

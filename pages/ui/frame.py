@@ -10,10 +10,10 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
-from lake.damage import reading
 from lake.errors import LakeError
-from lake.places import command, default_root, find_file
-from lake.store import Run
+from lake.storage.damage import reading
+from lake.storage.places import command, default_root, find_file
+from lake.storage.store import Run
 from pages.ui import chart_files, chart_registry, data, filters, login, telemetry, tour
 from pages.ui.copy_link import copy_link
 from pages.ui.freshness import ago, show_banner

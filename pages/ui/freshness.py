@@ -6,7 +6,7 @@ import json
 import streamlit as st
 
 from lake.errors import LakeError
-from lake.store import Run
+from lake.storage.store import Run
 from pages.ui import data
 from pages.ui.navigation import address, page
 from pages.ui.told import tell_errors

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
-from lake.store import Run
+from lake.storage.store import Run
 from pages.sentences.samples import describe
 from pages.ui.addresses import thumbnail
 from pages.ui.sample_panel import show_sample

@@ -5,11 +5,11 @@ from typing import TypedDict
 import polars as pl
 import streamlit as st
 
-from lake import cluster_matches
-from lake.filters import Filters
-from lake.queries import cluster_column
-from lake.store import Run
-from lake.words import between
+from lake.comparison import cluster_matches
+from lake.query.filters import Filters
+from lake.query.queries import cluster_column
+from lake.storage.store import Run
+from lake.text.formatting import between
 from pages.ui import data
 from pages.ui.cluster_quality import METHOD_NAMES
 from pages.ui.navigation import link
@@ -25,7 +25,7 @@ RULE = (
 
 
 class GroupMatch(TypedDict):
-    """The numbers of the groups of a row of `lake.cluster_matches.match_clusters`."""
+    """The numbers of the groups of a row of `lake.comparison.cluster_matches.match_clusters`."""
 
     before: int | None
     now: int | None

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from lake.errors import UserError
-from lake.store import Run, default_root
+from lake.storage.store import Run, default_root
 from pages.ui import data, telemetry
 from pages.ui.access import access, login
 from pages.ui.guard import may_read

@@ -3,8 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake.filters import Clause
-from lake.store import Run
+from lake.query.filters import Clause
+from lake.storage.store import Run
 from pages.ui import data, filters, table_charts
 from pages.ui.words import name
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lake.errors import UserError
-from lake.store import Run
+from lake.storage.store import Run
 from pages.ui import data
 
 if TYPE_CHECKING:

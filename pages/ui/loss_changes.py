@@ -5,9 +5,10 @@ from typing import TypedDict
 import polars as pl
 import streamlit as st
 
-from lake import compare, queries
-from lake.store import Run
-from lake.words import between
+from lake.comparison import runs as compare
+from lake.query import queries
+from lake.storage.store import Run
+from lake.text.formatting import between
 from pages.ui import charts, data, filters
 from pages.ui.chart_registry import show_chart
 from pages.ui.cluster_quality import METHOD_NAMES
@@ -22,7 +23,7 @@ COLUMNS = {CLASSES: "label"} | {title: queries.cluster_column(method) for method
 
 
 class LossChange(TypedDict):
-    """What names a row of `lake.compare.loss_changes`, and finds its samples."""
+    """What names a row of `lake.comparison.runs.loss_changes`, and finds its samples."""
 
     value: str
     filter: str

@@ -3,10 +3,10 @@
 import polars as pl
 import streamlit as st
 
-from lake import queries
-from lake.aggregates import or_zero
-from lake.filters import Filters
-from lake.store import Run
+from lake.query import queries
+from lake.query.aggregates import or_zero
+from lake.query.filters import Filters
+from lake.storage.store import Run
 from pages.ui import charts, data
 from pages.ui.chart_registry import show_chart
 from pages.ui.gallery import show_gallery

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from lake.filters import Filters
-from lake.store import Run
+from lake.query.filters import Filters
+from lake.storage.store import Run
 from pages.ui import charts, data, map_layers, map_offers
 from pages.ui.addresses import map_picture, thumbnail_folder
 from pages.ui.chart_registry import show_chart

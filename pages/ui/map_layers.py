@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.aggregates import or_zero
-from lake.filters import Filters
+from lake.query.aggregates import or_zero
+from lake.query.filters import Filters
 from pages.ui import raster
 from pages.ui.lasso import outline
 from pages.ui.map_state import SIZES, MapState

@@ -3,8 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake import map_drift
-from lake.store import Run
+from lake.comparison import projection_drift
+from lake.storage.store import Run
 from pages.ui import charts, data, scales
 from pages.ui.chart_registry import show_chart
 from pages.ui.gallery import show_paged_gallery
@@ -19,9 +19,9 @@ def show_map_moves(run: Run, before: Run, now: pl.LazyFrame) -> None:
     """How the maps were aligned, how far class centres moved, and the samples that moved most."""
     alignment, everything = data.map_moves(run, before)
     moves = everything.join(now.select("sample_id").collect(), on="sample_id", how="semi")
-    classes = map_drift.class_moves(moves, alignment.radius)
+    classes = projection_drift.class_moves(moves, alignment.radius)
     named = classes.with_columns(pl.col("label").map_elements(plain, pl.String))
-    st.markdown(f"{alignment.sentence()} {map_drift.say_moves(named)}")
+    st.markdown(f"{alignment.sentence()} {projection_drift.say_moves(named)}")
     context = moves.sample(min(len(moves), CONTEXT_DOTS), seed=0).select("x", "y")
     with st.container(horizontal=True, gap="small"):
         with st.container(width=MAP_WIDTH):

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from lake import queries
-from lake.cluster_contracts import METHODS
-from lake.store import Run
+from lake.contracts.clusters import METHODS
+from lake.query import queries
+from lake.storage.store import Run
 from pages.ui import data, map_state
 from pages.ui.map_state import MapState
 

@@ -7,9 +7,9 @@ import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
 
-from lake.loss_maps import FLOOR_NATS
-from lake.rows import SampleRow
-from lake.store import Run
+from lake.contracts.rows import SampleRow
+from lake.query.loss_maps import FLOOR_NATS
+from lake.storage.store import Run
 from pages.ui import charts, data
 from pages.ui.addresses import thumbnail
 from pages.ui.chart_registry import show_chart

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from lake.store import Run
+from lake.storage.store import Run
 from pages.ui import data, map_offers, map_state, page_address
 from pages.ui.map_state import MapState
 from pages.ui.raster import Extent

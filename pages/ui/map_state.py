@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from lake.queries import PROPERTIES
+from lake.query.queries import PROPERTIES
 from pages.ui.lasso import MAX_CORNERS, Polygon, encloses
 from pages.ui.raster import Extent
 from pages.ui.sample_ids import read_sample_id

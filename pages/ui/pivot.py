@@ -6,10 +6,10 @@ from functools import partial
 import polars as pl
 import streamlit as st
 
-from lake import pivots
-from lake.filters import Clause, Filters
-from lake.pivots import FEW, Axis
-from lake.store import Run
+from lake.query import pivots
+from lake.query.filters import Clause, Filters
+from lake.query.pivots import FEW, Axis
+from lake.storage.store import Run
 from pages.ui import data, filters, table_charts, table_session
 from pages.ui.chart_registry import show_chart
 from pages.ui.exports import show_download
@@ -49,7 +49,7 @@ def show_pivot(run: Run, frame: pl.LazyFrame) -> None:
 
 
 def name_cells(found: pl.DataFrame, axes: tuple[Axis, Axis]) -> pl.DataFrame:
-    """The rows of `lake.pivots.pivot` with their places in words and in order, `interval`, `few` and a number."""
+    """The rows of `lake.query.pivots.pivot` with their places in words and in order, `interval`, `few` and a number."""
     cells = found.with_row_index("cell")
     for side, axis in zip(SIDES, axes, strict=True):
         keys = found[side].unique().sort(nulls_last=True).to_list()

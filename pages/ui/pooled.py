@@ -7,14 +7,14 @@ import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
 
-from lake.aggregates import or_zero
-from lake.compare import SIGNIFICANT
-from lake.filters import Filters
-from lake.loss_maps import FLOOR_NATS, MAPPED, Maps, border_of
-from lake.rows import PooledMapRow
+from lake.comparison.runs import SIGNIFICANT
+from lake.contracts.rows import PooledMapRow
+from lake.query.aggregates import or_zero
+from lake.query.filters import Filters
+from lake.query.loss_maps import FLOOR_NATS, MAPPED, Maps, border_of
 from lake.statistics import Ratio
-from lake.store import Run
-from lake.words import p_value
+from lake.storage.store import Run
+from lake.text.formatting import p_value
 from pages.ui import charts, data
 from pages.ui.chart_registry import show_chart
 from pages.ui.gallery import show_gallery

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lake.store import Run
+from lake.storage.store import Run
 from pages.sentences.proofs import say_proofs, tabulate
 from pages.ui import data
 

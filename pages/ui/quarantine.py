@@ -3,8 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake.quality_contracts import LEFT_OUT
-from lake.store import Run
+from lake.contracts.quality import LEFT_OUT
+from lake.storage.store import Run
 from pages.ui import data
 
 EXAMPLES = 3

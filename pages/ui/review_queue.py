@@ -5,11 +5,11 @@ from dataclasses import replace
 import polars as pl
 import streamlit as st
 
+from lake.contracts.rows import LabelIssueRow, ReviewRow, first_row, rows_of
 from lake.errors import UserError
-from lake.reviews import Review, add_reviews, judged_issues, latest, scan_reviews, standing
-from lake.row_files import KINDS
-from lake.rows import LabelIssueRow, ReviewRow, first_row, rows_of
-from lake.store import Run
+from lake.query.reviews import Review, add_reviews, judged_issues, latest, scan_reviews, standing
+from lake.storage.rows_to_bytes import KINDS
+from lake.storage.store import Run
 from pages.ui import data
 from pages.ui.exports import show_download
 from pages.ui.login import ask_reviewer, may_write

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from lake.damage import reading
 from lake.errors import LakeError, UserError
-from lake.filters import Filters
-from lake.store import RUN_ID, Lake, default_root
+from lake.query.filters import Filters
+from lake.storage.damage import reading
+from lake.storage.store import RUN_ID, Lake, default_root
 from pages.ui import data, health, map_layers, map_offers, shell, telemetry
 from pages.ui.base_path import base
 from pages.ui.map_state import MapState

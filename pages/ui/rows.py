@@ -5,7 +5,7 @@ from typing import Any, Literal
 import polars as pl
 import streamlit as st
 
-from lake.rows import Row, rows_of
+from lake.contracts.rows import Row, rows_of
 
 
 def pick_row(

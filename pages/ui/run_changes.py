@@ -5,10 +5,10 @@ from typing import TypedDict
 import polars as pl
 import streamlit as st
 
-from lake import queries
-from lake.confusions import among, most_changed
-from lake.filters import MAX_VALUES, Clause, Filters
-from lake.store import Run
+from lake.query import queries
+from lake.query.confusions import among, most_changed
+from lake.query.filters import MAX_VALUES, Clause, Filters
+from lake.storage.store import Run
 from pages.sentences import changes
 from pages.sentences.changes import Measured
 from pages.ui import charts, data, scales
@@ -76,7 +76,7 @@ def _link_to_samples(members: pl.DataFrame) -> None:
 
 
 class FindingChange(TypedDict):
-    """What names a row of `lake.compare.finding_changes`, and finds its samples."""
+    """What names a row of `lake.comparison.runs.finding_changes`, and finds its samples."""
 
     change: str
     name: str

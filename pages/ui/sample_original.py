@@ -5,7 +5,7 @@ from html import escape
 
 import streamlit as st
 
-from lake.store import Run
+from lake.storage.store import Run
 from pages.ui import data
 from pages.ui.addresses import original
 from pages.ui.words import NO_BREAK

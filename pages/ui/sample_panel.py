@@ -5,10 +5,10 @@ from html import escape
 import polars as pl
 import streamlit as st
 
-from lake import loss_maps, queries
-from lake.loss_maps import FLOOR_NATS, Maps
-from lake.rows import SampleRow, first_row, rows_of
-from lake.store import Run
+from lake.contracts.rows import SampleRow, first_row, rows_of
+from lake.query import loss_maps, queries
+from lake.query.loss_maps import FLOOR_NATS, Maps
+from lake.storage.store import Run
 from pages.sentences import missing
 from pages.ui import charts, data, filters
 from pages.ui.addresses import thumbnail

@@ -4,11 +4,11 @@ from typing import TypedDict
 
 import streamlit as st
 
+from lake.contracts.rows import rows_of
 from lake.errors import UserError
-from lake.filters import Filters
-from lake.reviews import drop_set, save_set, saved_sets, scan_reviews
-from lake.rows import rows_of
-from lake.store import Run
+from lake.query.filters import Filters
+from lake.query.reviews import drop_set, save_set, saved_sets, scan_reviews
+from lake.storage.store import Run
 from pages.ui.access import access
 from pages.ui.login import ask_reviewer, may_write
 from pages.ui.navigation import address, page
@@ -18,7 +18,7 @@ NAME_LENGTH = 80
 
 
 class SavedSet(TypedDict):
-    """What a row of `lake.reviews.saved_sets` says of a set."""
+    """What a row of `lake.query.reviews.saved_sets` says of a set."""
 
     name: str
     sample_ids: list[int]

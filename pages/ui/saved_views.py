@@ -5,10 +5,10 @@ from typing import Any
 
 import streamlit as st
 
-from lake.appending import MAX_NAME
 from lake.errors import UserError
-from lake.store import Run
-from lake.views import View, drop_view, save_view, saved_views, scan_views
+from lake.query.saved_views import View, drop_view, save_view, saved_views, scan_views
+from lake.storage.appending import MAX_NAME
+from lake.storage.store import Run
 from pages.ui import filters, table_session
 from pages.ui.access import access
 from pages.ui.login import ask_reviewer, may_write

@@ -3,8 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake.contracts import SEPARATION_MEASURES
-from lake.store import Run
+from lake.contracts.tables import SEPARATION_MEASURES
+from lake.storage.store import Run
 from pages.sentences import separation
 from pages.ui import data
 from pages.ui.gallery import show_paged_gallery

@@ -10,9 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from lake.loss_maps import FLOOR_NATS, border_and_centre, scan_map, to_cells
-from lake.rows import LossMapRow, first_row
-from lake.store import Run
+from lake.contracts.rows import LossMapRow, first_row
+from lake.query.loss_maps import FLOOR_NATS, border_and_centre, scan_map, to_cells
+from lake.storage.store import Run
 from pages.ui import live_explain
 from pages.ui.palette import LOWERS, NEUTRAL, RAISES
 from pages.ui.words import number, plain

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from lake.aggregates import or_zero
+from lake.query.aggregates import or_zero
 from pages.ui.charts import EVERY_LABEL, Layered
 from pages.ui.palette import CONTEXT, GOOD, TEXT
 

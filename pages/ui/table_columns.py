@@ -1,8 +1,8 @@
 """Which columns the analyst's table has, in groups, and what each may be used for."""
 
-from lake import queries
-from lake.cluster_contracts import METHODS
-from lake.store import Run
+from lake.contracts.clusters import METHODS
+from lake.query import queries
+from lake.storage.store import Run
 from pages.ui import data
 
 SHOWN = ("label", "predicted", "correct", "loss", "confidence", "split", "out_of_sample")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from lake.store import Run
+from lake.storage.store import Run
 from pages.ui import table_session
 from pages.ui.table_columns import columns_of, grouped_columns
 from pages.ui.table_state import Order

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lake.store import Run
+from lake.storage.store import Run
 from pages.ui import page_address, table_state
 from pages.ui.table_columns import axes_of, columns_of
 from pages.ui.table_state import TableState

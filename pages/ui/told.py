@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from lake.damage import reading
 from lake.errors import UserError
-from lake.places import default_root
+from lake.storage.damage import reading
+from lake.storage.places import default_root
 from pages.ui import telemetry
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lake.store import Run
+from lake.storage.store import Run
 from pages.sentences.claims import Claim
 from pages.ui import data
 from pages.ui.navigation import page

@@ -3,8 +3,8 @@
 import polars as pl
 import streamlit as st
 
-from lake.differences import measure
-from lake.store import Run
+from lake.comparison.differences import measure
+from lake.storage.store import Run
 from pages.ui.differences import say_differences, show_differences
 from pages.ui.gallery import show_gallery
 from pages.ui.words import counted, plain

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import anyio
 import streamlit as st
 
-from lake.damage import reading
 from lake.errors import UserError
-from lake.store import Run, default_root
+from lake.storage.damage import reading
+from lake.storage.store import Run, default_root
 from pages.sentences.separation import first_group
 from pages.ui import data, map_offers, telemetry
 

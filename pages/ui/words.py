@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from lake.rows import LabelCount
+from lake.contracts.rows import LabelCount
 from lake.statistics import wilson_interval
 
 NO_BREAK = "\u00a0"

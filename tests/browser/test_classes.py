@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from lake.filters import MAX_VALUES
+from lake.query.filters import MAX_VALUES
 from pages.ui import charts
 from pages.ui.navigation import ENTRIES
 from pages.ui.palette import DISTINCT

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from lake.queries import scan_samples
-from lake.store import Lake
+from lake.query.queries import scan_samples
+from lake.storage.store import Lake
 from pages.ui.map_state import from_query
 from tests.support.browser import chart, serve, wait_until_drawn
 from tests.support.synthetic import build_synthetic_lake

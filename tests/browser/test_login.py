@@ -12,8 +12,8 @@ import pytest
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from playwright.sync_api import Page
 
-from lake.reviews import scan_reviews
-from lake.store import Lake
+from lake.query.reviews import scan_reviews
+from lake.storage.store import Lake
 from pages.ui.streamlit_internals import USER_COOKIE_NAME
 from pages.ui.words import WORD_JOINER
 from tests.support.browser import request, serve, wait_until_drawn, wait_until_quiet

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pages.ui.navigation import ENTRIES
 from tests.support.browser import open_page, serve, unexpected
 from tests.support.drawn import draw_shape

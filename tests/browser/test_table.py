@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from lake.filters import Filters
-from lake.queries import scan_samples
-from lake.store import Lake
+from lake.query.filters import Filters
+from lake.query.queries import scan_samples
+from lake.storage.store import Lake
 from tests.support.apps import HELD_OUT
 from tests.support.browser import serve, unexpected, wait_until_drawn
 

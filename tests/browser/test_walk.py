@@ -15,9 +15,9 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from lake.filters import Filters
-from lake.queries import scan_samples
-from lake.store import Lake
+from lake.query.filters import Filters
+from lake.query.queries import scan_samples
+from lake.storage.store import Lake
 from pages.ui.map_panel import MAP_SIDE
 from pages.ui.map_state import from_query
 from pages.ui.navigation import ENTRIES, Entry

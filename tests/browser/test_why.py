@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from lake.store import Lake, Run
+from lake.storage.store import Lake, Run
 from pages.ui.map_panel import MAP_SIDE
 from tests.support.browser import chart, serve, unexpected, wait_until_drawn
 

@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 from streamlit.logger import get_logger
 
-from lake.damage import reading, writing
 from lake.errors import LakeError, Unforeseen
-from lake.store import Lake
+from lake.storage.damage import reading, writing
+from lake.storage.store import Lake
 from pages.ui import data
 from pipeline import failures, platforms
 from pipeline.progress import Progress

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from numba.core.caching import UserProvidedCacheLocator
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from tests.support.brought import brought_table
 from tests.support.own_data import QUICK
 from tests.support.python import VARIABLES

@@ -11,7 +11,7 @@ from tests.support.python import OWN, executed, run, run_python, write_own
 from tests.support.server import serve_from
 
 COMMAND = Path(sys.executable).parent / "latentlake"
-READ = 'import latentlake, lake.queries, lake.store; print(latentlake.open("nothing"))'
+READ = 'import latentlake, lake.query.queries, lake.storage.store; print(latentlake.open("nothing"))'
 REFRESH = 'import latentlake\ntry: latentlake.refresh("none.toml")\nexcept latentlake.UserError as error: print(error)'
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pages.ui.navigation import ENTRIES
 from tests.support.browser import request, serve, unexpected, wait_until_drawn
 from tests.support.proxy import run_proxy

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from tests.support.paths import REPOSITORY
 from tests.support.python import OWN, VARIABLES, executed, run_python, write_own, write_photos
 from tests.support.terminal import run_on_terminal

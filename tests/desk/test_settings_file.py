@@ -14,8 +14,8 @@ import pytest
 
 import latentlake
 from lake.errors import UsageError
-from lake.places import command, default_root
-from lake.user_caches import user_caches
+from lake.storage.places import command, default_root
+from lake.storage.user_caches import user_caches
 from pipeline import caches
 from pipeline.settings import Settings, load_settings
 from tests.support.paths import REPOSITORY

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from tests.support.own_data import QUICK, draw_files, write_folder
 from tests.support.paths import REPOSITORY
 from tests.support.terminal import Shown, run_on_terminal

@@ -14,9 +14,9 @@ import torch
 
 import lake
 import latentlake
-from lake import queries
 from lake.errors import UsageError
-from lake.store import Lake
+from lake.query import queries
+from lake.storage.store import Lake
 from pipeline.python_use import read_arguments, refresh_here
 from pipeline.settings import load_settings
 from tests.support.drawn import drawn_dataset, tiny_settings

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from lake.contracts import DATASET_TABLES, RUN_TABLES
+from lake.contracts.stages import BY_NAME, STAGES
+from lake.contracts.tables import DATASET_TABLES, RUN_TABLES
 from lake.errors import RetryLater, UsageError
-from lake.stages import BY_NAME, STAGES
-from lake.store import Lake, Run
+from lake.storage.store import Lake, Run
 from pipeline import refresh as refreshing
 from pipeline.settings import Settings, load_settings
 from pipeline.stage_inputs import StageInputs

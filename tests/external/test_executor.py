@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from lake.errors import UsageError
-from lake.search_index import SearchIndex
-from lake.store import Lake
-from lake.vectors import to_unit
+from lake.search.ann_index import SearchIndex
+from lake.search.vectors import to_unit
+from lake.storage.store import Lake
 from pipeline.executor import Batch, cut, map_batches
 from pipeline.neighbors import search_neighbors
 from pipeline.progress import Progress

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from lake.errors import LakeError, RetryLater
-from lake.gc import Retention, collect_garbage
-from lake.reviews import Review, add_reviews, scan_reviews
-from lake.store import Lake
+from lake.query.reviews import Review, add_reviews, scan_reviews
+from lake.storage.gc import Retention, collect_garbage
+from lake.storage.store import Lake
 from tests.support.apps import Open, failures
 from tests.support.drawn import drawn_dataset, take_training, tiny_settings
 from tests.support.paths import REPOSITORY

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from lake.aggregates import or_zero
+from lake.query.aggregates import or_zero
 
 
 @pytest.mark.parametrize(("values", "highest"), [([1, 3], 3.0), ([0.5], 0.5), ([], 0.0), ([None], 0.0)])

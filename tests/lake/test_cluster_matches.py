@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake import cluster_matches, queries
-from lake.cluster_matches import count_events, match_clusters, same_clusters, say_matches
-from lake.store import Lake
+from lake.comparison import cluster_matches
+from lake.comparison.cluster_matches import count_events, match_clusters, same_clusters, say_matches
+from lake.query import queries
+from lake.storage.store import Lake
 from tests.support.changed_run import EARLIER, LATER, NEW_CLUSTER, RENUMBERED, SHIP
 
 NOTHING = dict.fromkeys(cluster_matches.EVENTS, 0)

@@ -5,10 +5,11 @@ import polars as pl
 import pytest
 from scipy.stats import permutation_test
 
-from lake import compare, queries
-from lake.filters import Filters
+from lake.comparison import runs as compare
+from lake.query import queries
+from lake.query.filters import Filters
 from lake.statistics import calibration_error, paired_difference_interval, sign_flip_p
-from lake.store import Lake, Run
+from lake.storage.store import Lake, Run
 from tests.support.apps import HELD_OUT
 from tests.support.changed_run import EARLIER, LATER
 from tests.support.scalars import mean

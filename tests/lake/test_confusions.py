@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from lake.confusions import among, confused_with, most_changed, of_enough_samples
-from lake.queries import rank_confusions
+from lake.query.confusions import among, confused_with, most_changed, of_enough_samples
+from lake.query.queries import rank_confusions
 
 CELLS = pl.DataFrame(
     [

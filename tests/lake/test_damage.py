@@ -15,10 +15,10 @@ import polars as pl
 import pytest
 from deltalake.exceptions import DeltaError
 
-from lake.damage import explain_read, reading
-from lake.disks import find_reason
 from lake.errors import LakeError, RetryLater
-from lake.store import Lake
+from lake.storage.damage import explain_read, reading
+from lake.storage.disks import find_reason
+from lake.storage.store import Lake
 from pipeline import cli
 from pipeline.lock import only_one
 from pipeline.progress import Progress
@@ -275,7 +275,7 @@ def test_a_process_killed_before_the_runs_row_leaves_the_previous_run(
 ) -> None:
     before = contents(lake.run())
     killed = _python(
-        "import os, signal; from lake.store import Lake; from tests.support.tiny_lake import publish_tiny_run\n"
+        "import os, signal; from lake.storage.store import Lake; from tests.support.tiny_lake import publish_tiny_run\n"
         "Lake._append_run = lambda self, row: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"publish_tiny_run({lake.root!r}, run_id={SECOND!r}, samples={SAMPLES})"
     )

@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from scipy.stats import mannwhitneyu
 
-from lake import differences
-from lake.differences import HUES, WORDS, Difference, measure, notable, to_clause
-from lake.rows import rows_of
+from lake.comparison import differences
+from lake.comparison.differences import HUES, WORDS, Difference, measure, notable, to_clause
+from lake.contracts.rows import rows_of
 from tests.support.random_samples import make_properties
 from tests.support.scalars import number
 

@@ -13,12 +13,12 @@ import duckdb
 import polars as pl
 import pytest
 
-from lake import door
-from lake.contracts import RUN_TABLES
+from lake.contracts.tables import RUN_TABLES
 from lake.errors import LakeError
-from lake.gc import Retention, collect_garbage
-from lake.reviews import Review, add_reviews, scan_reviews
-from lake.store import Lake
+from lake.query.reviews import Review, add_reviews, scan_reviews
+from lake.storage import door
+from lake.storage.gc import Retention, collect_garbage
+from lake.storage.store import Lake
 from tests.support.own_data import draw_files, load, own_settings, to_table, write_folder
 from tests.support.paths import REPOSITORY
 from tests.support.raw_tables import write_raw
@@ -100,7 +100,7 @@ def test_a_run_that_another_process_publishes_is_seen_at_once(built_and_staged: 
     lake = Lake(shutil.copytree(built_and_staged, tmp_path / "a b" / "lake"))
     assert run_ids(lake) == [FIRST]
     program = (
-        "from lake.store import Lake; from tests.support.two_runs import *; "
+        "from lake.storage.store import Lake; from tests.support.two_runs import *; "
         f"Lake({lake.root!r}).publish(facts_of(SECOND))"
     )
     subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
@@ -131,7 +131,7 @@ def test_a_process_leaves_no_door_behind(built: str, tmp_path: Path) -> None:
     (tmp_path / "doors").mkdir()
     doors = Path(door.plain_path(str(tmp_path / "doors")))
     program = (
-        "import os; from pathlib import Path; from lake.store import Lake\n"
+        "import os; from pathlib import Path; from lake.storage.store import Lake\n"
         f"Lake({str(root)!r}).run().verify(); print(len(os.listdir(os.environ['TMPDIR'])))\n"
         "if os.fork() == 0: raise SystemExit\n"
         "os.wait(); print(len(os.listdir(os.environ['TMPDIR'])))"

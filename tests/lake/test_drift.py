@@ -8,10 +8,10 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
 
-from lake import drift
-from lake.differences import HUES, WORDS
-from lake.drift import Drift, delta_interval, energy_test, property_drift
-from lake.store import Lake
+from lake.comparison import drift
+from lake.comparison.differences import HUES, WORDS
+from lake.comparison.drift import Drift, delta_interval, energy_test, property_drift
+from lake.storage.store import Lake
 from tests.support.bare_run import build_bare_lake
 from tests.support.random_samples import make_properties
 from tests.support.scalars import number

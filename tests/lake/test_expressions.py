@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lake.errors import FilterError
-from lake.expressions import MAX_DEPTH, MAX_LENGTH, parse
+from lake.query.expressions import MAX_DEPTH, MAX_LENGTH, parse
 
 ROWS = pl.DataFrame(
     {

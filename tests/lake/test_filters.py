@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lake.errors import FilterError
-from lake.filters import MAX_CLAUSES, MAX_VALUES, Clause, Filters, Operator
+from lake.query.filters import MAX_CLAUSES, MAX_VALUES, Clause, Filters, Operator
 
 ROWS = pl.LazyFrame(
     {

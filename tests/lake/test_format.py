@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dataframely as dy
 
-from lake.contracts import TABLES
+from lake.contracts.tables import TABLES
 
 WRITTEN = Path(__file__).with_name("format.txt")
 BOUNDS = ("min", "max", "min_exclusive", "max_exclusive", "min_length", "max_length", "regex")

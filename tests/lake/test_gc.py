@@ -14,13 +14,13 @@ from deltalake import DeltaTable, Field, PostCommitHookProperties
 from deltalake.schema import PrimitiveType
 from filelock import FileLock
 
-import lake.gc as gc
-from lake.contracts import DATASET_TABLES, RUN_TABLES, SAID_TABLES, TABLES, UNPINNED
+import lake.storage.gc as gc
+from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, SAID_TABLES, TABLES, UNPINNED
 from lake.errors import LakeError
-from lake.gc import Removed, Retention, collect_garbage
-from lake.reviews import Review, add_reviews, scan_reviews
-from lake.store import Lake, Run
-from lake.views import View, save_view, scan_views
+from lake.query.reviews import Review, add_reviews, scan_reviews
+from lake.query.saved_views import View, save_view, scan_views
+from lake.storage.gc import Removed, Retention, collect_garbage
+from lake.storage.store import Lake, Run
 from tests.support.commands import latentlake
 from tests.support.paths import REPOSITORY
 from tests.support.raw_tables import folder_of, write_raw
@@ -142,8 +142,8 @@ def test_a_reader_that_has_a_removed_run_open_goes_on_reading_until_the_hours_ar
     [
         ("DeltaTable.delete", 1),
         ("DeltaTable.delete", 5),
-        ("lake.gc._pin", 1),
-        ("lake.gc._delete_files", 1),
+        ("lake.storage.gc._pin", 1),
+        ("lake.storage.gc._delete_files", 1),
         ("DeltaTable.vacuum", 12),
     ],
 )
@@ -339,16 +339,16 @@ def _kill_at(lake: Lake, where: str, call: int) -> None:
     holder, _, name = where.rpartition(".")
     program = f"""
 import itertools, os, signal
-import lake.gc
+import lake.storage.gc
 from deltalake import DeltaTable
-from lake.store import Lake
+from lake.storage.store import Lake
 original, calls = {where}, itertools.count(1)
 def die(*arguments, **options):
     if next(calls) == {call}:
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*arguments, **options)
 setattr({holder}, {name!r}, die)
-lake.gc.collect_garbage(Lake({lake.root!r}), lake.gc.Retention(runs=1, days=0, hours=0), alone=True)
+lake.storage.gc.collect_garbage(Lake({lake.root!r}), lake.storage.gc.Retention(runs=1, days=0, hours=0), alone=True)
 """
     result = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, check=False)
     assert result.returncode == -signal.SIGKILL, result.stderr.decode()

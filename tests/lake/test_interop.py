@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from lake.contracts import DATASET_TABLES, RUN_TABLES, key_column
-from lake.store import Lake, Run
+from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, key_column
+from lake.storage.store import Lake, Run
 from tests.support.tiny_lake import EMPTY
 
 NAMES = (*DATASET_TABLES, *RUN_TABLES)

@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake import loss_maps
-from lake.loss_maps import Maps
+from lake.query import loss_maps
+from lake.query.loss_maps import Maps
 from lake.statistics import Ratio, pooled_ratio
-from lake.store import Lake, Run
+from lake.storage.store import Lake, Run
 from tests.support.apps import HELD_OUT
 
 

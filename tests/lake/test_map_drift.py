@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 from scipy.spatial import procrustes
 
-from lake import map_drift, queries
-from lake.map_drift import Alignment, class_moves, measure_moves, say_moves
-from lake.store import Lake
+from lake.comparison import projection_drift
+from lake.comparison.projection_drift import Alignment, class_moves, measure_moves, say_moves
+from lake.query import queries
+from lake.storage.store import Lake
 from tests.support.changed_run import EARLIER, LATER, SCALE, TRUCKS_MOVED, TURN
 
 
@@ -52,7 +53,7 @@ def test_scatter_moves_no_class() -> None:
             before.with_columns(pl.col("x") + jitter[0], pl.col("y") + jitter[1]), degrees=9, mirror=True, scale=1
         )
         alignment, moves = measure_moves(now.lazy(), before.lazy())
-        assert class_moves(moves, alignment.radius).filter(pl.col("low") > map_drift.MOVED).is_empty()
+        assert class_moves(moves, alignment.radius).filter(pl.col("low") > projection_drift.MOVED).is_empty()
 
 
 def test_a_class_that_moved_is_named_and_no_other() -> None:

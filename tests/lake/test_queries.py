@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake import queries
-from lake.cluster_contracts import METHODS
-from lake.filters import Filters
-from lake.queries import HELD_OUT
-from lake.store import Lake, Run
+from lake.contracts.clusters import METHODS
+from lake.query import queries
+from lake.query.filters import Filters
+from lake.query.queries import HELD_OUT
+from lake.storage.store import Lake, Run
 from tests.support.run_tables import STAGES
 from tests.support.tiny_data import CLASSES, GROUPS
 from tests.support.tiny_lake import stage_all

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lake import queries, reader_files, sample_table, vectors
-from lake.sample_table import read_samples
-from lake.similar import Index
-from lake.store import Lake, Run
-from lake.vectors import read_vectors
+from lake.query import queries, sample_table
+from lake.query.sample_table import read_samples
+from lake.search import vectors
+from lake.search.similar import Index
+from lake.search.vectors import read_vectors
+from lake.storage import local_cache
+from lake.storage.store import Lake, Run
 from tests.support.tiny_lake import build_tiny_lake
 from tests.support.two_runs import SAMPLES
 
@@ -25,7 +27,7 @@ def run(tiny_lake: str) -> Run:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the copies go, however small the run is."""
     monkeypatch.setenv("LATENTLAKE_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(reader_files, "MAPPED_ABOVE", 0)
+    monkeypatch.setattr(local_cache, "MAPPED_ABOVE", 0)
     monkeypatch.setattr(vectors, "ROWS_AT_ONCE", 7)
     monkeypatch.setattr(sample_table, "IDS_AT_ONCE", 50)
     return tmp_path / "reader"
@@ -36,7 +38,7 @@ def test_vectors_from_a_file_are_those_in_memory(run: Run, folder: Path, monkeyp
         sample_id, mapped = read_vectors(run)
         assert isinstance(mapped, np.memmap)
         assert len(list(folder.glob("*"))) == 1
-    monkeypatch.setattr(reader_files, "MAPPED_ABOVE", 1000)
+    monkeypatch.setattr(local_cache, "MAPPED_ABOVE", 1000)
     ids, held = read_vectors(run)
     assert (sample_id == ids).all() and (mapped == held).all()
     here, there = Index(ids, held), Index(sample_id, mapped)
@@ -59,15 +61,15 @@ def test_only_the_files_of_a_kind_that_were_used_last_are_kept(lake: Lake, folde
         read_samples(lake.run(run_id))
         for newest in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns)[-2:]:
             os.utime(newest, (moment, moment))
-    kept = {f"{reader_files._name(lake.run(run_id))}.{kind}" for run_id in ids[1:] for kind in ("npy", "arrow")}
+    kept = {f"{local_cache._name(lake.run(run_id))}.{kind}" for run_id in ids[1:] for kind in ("npy", "arrow")}
     assert {file.name for file in folder.iterdir()} == kept
 
 
 def test_a_file_that_was_used_again_is_kept_before_a_newer_one(run: Run, folder: Path) -> None:
     runs = [Run(run.lake, run.facts | {"run_id": f"2026020{day}-000000-aaaaaa"}) for day in (1, 2, 3)]
     for moment, one in enumerate(runs[:2]):
-        os.utime(reader_files.find_file(one, "bin", Path.touch), (moment, moment))
-    used = {reader_files.find_file(one, "bin", Path.touch) for one in (runs[0], runs[2])}
+        os.utime(local_cache.find_file(one, "bin", Path.touch), (moment, moment))
+    used = {local_cache.find_file(one, "bin", Path.touch) for one in (runs[0], runs[2])}
     assert set(folder.iterdir()) == used
 
 
@@ -85,7 +87,7 @@ def test_a_copy_that_was_not_finished_is_not_seen(run: Run, folder: Path, monkey
         raise OSError("no space left on device")
 
     with pytest.raises(OSError):
-        reader_files.find_file(run, "arrow", fail)
+        local_cache.find_file(run, "arrow", fail)
     assert list(folder.iterdir()) == []
     assert sample_table.read_samples(run).height == 240
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lake.gc import Retention, collect_garbage
-from lake.store import Lake
+from lake.storage.gc import Retention, collect_garbage
+from lake.storage.store import Lake
 from tests.support.paths import REPOSITORY
 from tests.support.readers import READER
 from tests.support.tiny_lake import build_tiny_lake

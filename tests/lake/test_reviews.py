@@ -12,10 +12,10 @@ import pytest
 from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from lake import appending, door
 from lake.errors import LakeError, UsageError
-from lake.reviews import Review, add_reviews, drop_set, latest, save_set, saved_sets, scan_reviews, standing
-from lake.store import Lake
+from lake.query.reviews import Review, add_reviews, drop_set, latest, save_set, saved_sets, scan_reviews, standing
+from lake.storage import appending, door
+from lake.storage.store import Lake
 from tests.support.paths import REPOSITORY
 from tests.support.raw_tables import folder_of, write_raw
 
@@ -145,8 +145,8 @@ def test_twenty_people_at_once_lose_and_double_nothing(lake: Lake) -> None:
     program = f"""
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from lake.reviews import Review, add_reviews
-from lake.store import Lake
+from lake.query.reviews import Review, add_reviews
+from lake.storage.store import Lake
 def work(person):
     lake = Lake({lake.root!r})
     for i in range(50):

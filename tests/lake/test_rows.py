@@ -8,10 +8,10 @@ import dataframely as dy
 import polars as pl
 import pytest
 
-from lake import rows
-from lake.contracts import TABLES
-from lake.queries import sample_schema
-from lake.rows import DuplicateRow, LabelCount, SampleRow, first_row, rows_of
+from lake.contracts import rows
+from lake.contracts.rows import DuplicateRow, LabelCount, SampleRow, first_row, rows_of
+from lake.contracts.tables import TABLES
+from lake.query.queries import sample_schema
 
 CONTRACTS = {
     rows.FindingRow: "findings",

@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake.contracts import make_frame
+from lake.contracts.stages import BY_NAME
+from lake.contracts.tables import make_frame
 from lake.errors import LakeError
-from lake.search_index import SearchIndex
-from lake.similar import Index
-from lake.stages import BY_NAME
-from lake.store import Lake
-from lake.vectors import to_unit
+from lake.search.ann_index import SearchIndex
+from lake.search.similar import Index
+from lake.search.vectors import to_unit
+from lake.storage.store import Lake
 from pipeline import neighbors
 from pipeline.neighbors import search_neighbors
 from pipeline.progress import Progress

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from lake.contracts import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES
+from lake.contracts.tables import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES
 from lake.errors import LakeError
-from lake.store import Lake, Run
+from lake.storage.store import Lake, Run
 from tests.support.raw_tables import folder_of, write_raw
 from tests.support.tiny_lake import EMPTY, build_tiny_lake, stage_all, tiny_tables
 from tests.support.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids

@@ -5,11 +5,11 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from lake.filters import Filters
-from lake.histograms import histograms
-from lake.pivots import FEW, PARTS, Axis, pivot, quantiles
-from lake.queries import scan_samples
-from lake.store import Lake
+from lake.query.filters import Filters
+from lake.query.histograms import histograms
+from lake.query.pivots import FEW, PARTS, Axis, pivot, quantiles
+from lake.query.queries import scan_samples
+from lake.storage.store import Lake
 from tests.support.apps import HELD_OUT
 from tests.support.scalars import number
 

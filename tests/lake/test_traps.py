@@ -13,9 +13,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from lake.contracts import SAID_TABLES, TABLES
-from lake.door import open_table, plain_path, vacuum_table
-from lake.store import KEEP_LOG, Lake
+from lake.contracts.tables import SAID_TABLES, TABLES
+from lake.storage.door import open_table, plain_path, vacuum_table
+from lake.storage.store import KEEP_LOG, Lake
 from tests.support.raw_tables import files_of, folder_of, write_raw
 from tests.support.tiny_lake import EMPTY, build_tiny_lake, run_facts, stage_all, tiny_tables
 

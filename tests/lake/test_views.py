@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 from dataframely.exc import ValidationError
 
-from lake.appending import append_rows
-from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES, UNPINNED, key_column
+from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, TABLES, UNPINNED, key_column
+from lake.contracts.views import MAX_STATE
 from lake.errors import UsageError
-from lake.store import Lake, Run
-from lake.view_contracts import MAX_STATE
-from lake.views import View, drop_view, save_view, saved_views, scan_views
+from lake.query.saved_views import View, drop_view, save_view, saved_views, scan_views
+from lake.storage.appending import append_rows
+from lake.storage.store import Lake, Run
 from tests.support.paths import REPOSITORY
 
 
@@ -114,8 +114,8 @@ def test_two_processes_at_once_lose_no_view(tiny_lake: str, tmp_path: Path) -> N
     root = shutil.copytree(tiny_lake, tmp_path / "copy")
     program = f"""
 import sys
-from lake.store import Lake
-from lake.views import View, save_view
+from lake.storage.store import Lake
+from lake.query.saved_views import View, save_view
 run = Lake({str(root)!r}).run()
 for i in range(20):
     save_view(run, View(f"{{sys.argv[1]}} {{i}}", sys.argv[1]))

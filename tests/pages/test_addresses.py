@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lake.filters import Clause, Filters
-from lake.store import Lake
+from lake.query.filters import Clause, Filters
+from lake.storage.store import Lake
 from pages.ui.navigation import ENTRIES
 from tests.support.apps import NAMES, Open, answer, failures, shown
 from tests.support.tiny_lake import build_tiny_lake

@@ -9,8 +9,8 @@ import structlog
 from typer.testing import CliRunner
 
 from lake.errors import UserError
-from lake.queries import scan_samples
-from lake.store import Lake
+from lake.query.queries import scan_samples
+from lake.storage.store import Lake
 from pages.report.document import render_report
 from pages.report.pictures import render_chart
 from pages.sentences import missing

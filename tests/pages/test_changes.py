@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 from scipy.stats import binomtest
 
-from lake import compare, queries
+from lake.comparison import runs as compare
+from lake.query import queries
 from lake.statistics import mcnemar_p
-from lake.store import Lake
+from lake.storage.store import Lake
 from tests.support.apps import HELD_OUT, Open, failures, shown
 from tests.support.changed_run import EARLIER, LATER
 from tests.support.scalars import mean

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pages.report import pictures
 from pages.report.document import find_previous, render_report
 from pages.ui import chart_files, data

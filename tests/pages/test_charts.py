@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from lake.filters import Filters
+from lake.query.filters import Filters
 from pages.ui import charts, table_charts
 from pages.ui.map_layers import lay_out
 from pages.ui.map_state import MapState

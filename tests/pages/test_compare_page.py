@@ -10,9 +10,11 @@ import polars as pl
 import pytest
 from scipy.stats import bootstrap
 
-from lake import cluster_matches, compare, map_drift, queries
-from lake.filters import Filters
-from lake.store import Lake
+from lake.comparison import cluster_matches, projection_drift
+from lake.comparison import runs as compare
+from lake.query import queries
+from lake.query.filters import Filters
+from lake.storage.store import Lake
 from pages.ui import run_changes
 from tests.support.apps import HELD_OUT, Open, answer, failures, shown, tiles
 from tests.support.changed_run import EARLIER, LATER
@@ -219,8 +221,8 @@ def test_the_summary_for_machines_holds_every_number(changed_lake: str) -> None:
     assert found["figures"] == compare.figures(now, before, pairs).to_dicts()
     matched = cluster_matches.match_clusters(samples, earlier, "kmeans")
     assert found["clusters"]["kmeans"]["rows"] == matched.to_dicts()
-    alignment, moves = map_drift.measure_moves(samples, earlier)
-    assert found["map"]["classes"] == map_drift.class_moves(moves, alignment.radius).to_dicts()
+    alignment, moves = projection_drift.measure_moves(samples, earlier)
+    assert found["map"]["classes"] == projection_drift.class_moves(moves, alignment.radius).to_dicts()
     assert found["stages"] == compare.stage_times(now, before).to_dicts()
     assert {"between_runs", "between_splits"} == set(found["drift"])
 

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from streamlit.testing.v1 import AppTest
 
-from lake.reviews import scan_reviews
-from lake.store import Lake
+from lake.query.reviews import scan_reviews
+from lake.storage.store import Lake
 from pages.ui.copies import difference, once
 from tests.support.apps import HELD_OUT, Open, answer, percent, shown, tiles
 from tests.support.scalars import mean

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pages.ui import data
 from pages.ui.frame import name_runs
 from pages.ui.freshness import ago
@@ -70,7 +70,7 @@ def test_a_lake_that_cannot_be_read_is_said_by_the_banner_and_breaks_no_page(
         from typing import NoReturn
 
         from lake.errors import LakeError
-        from lake.store import default_root
+        from lake.storage.store import default_root
         from pages.ui import data, freshness
 
         def fail() -> NoReturn:

@@ -16,9 +16,9 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from lake.errors import FilterError
-from lake.filters import Filters
-from lake.queries import scan_samples
-from lake.store import Lake
+from lake.query.filters import Filters
+from lake.query.queries import scan_samples
+from lake.storage.store import Lake
 from pages.ui import map_offers, map_state
 from pages.ui.guard import Guard
 from pages.ui.routes import ROUTES

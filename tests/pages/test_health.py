@@ -13,7 +13,7 @@ from prometheus_client.samples import Sample
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pages.ui import data, health
 from pages.ui.routes import ROUTES
 from tests.support.apps import Open

@@ -11,8 +11,8 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
-from lake.store import Lake
-from lake.validation import validate
+from lake.contracts.validation import validate
+from lake.storage.store import Lake
 from pages.ui import telemetry
 from pages.ui.addresses import original
 from pages.ui.guard import Guard

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lake import queries
-from lake.filters import MAX_SAID, MAX_VALUES, Filters
-from lake.pivots import FEW
-from lake.store import Lake
+from lake.query import queries
+from lake.query.filters import MAX_SAID, MAX_VALUES, Filters
+from lake.query.pivots import FEW
+from lake.storage.store import Lake
 from pages.report.document import render_report
 from pages.sentences.headline import say_headline
 from pages.ui.confusion_list import IN_THE_LIST, IN_THE_MATRIX

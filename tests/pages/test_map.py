@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from polars.testing import assert_series_equal
 
-from lake.filters import Filters
+from lake.query.filters import Filters
 from pages.ui import map_layers, raster
 from pages.ui.lasso import MAX_CORNERS, encloses
 from pages.ui.map_state import FINEST, SIZES, MapState, from_query

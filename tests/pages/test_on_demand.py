@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from lake.errors import UserError
-from lake.loss_maps import scan_map
-from lake.store import Lake, Run
+from lake.query.loss_maps import scan_map
+from lake.storage.store import Lake, Run
 from pages.ui import live_explain
 from pages.ui.signed_map import compute_map, find_map
 from pipeline.on_demand import OnDemand

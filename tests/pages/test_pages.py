@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lake.store import Lake, Run
+from lake.storage.store import Lake, Run
 from pages.ui.navigation import ENTRIES
 from tests.support.apps import HELD_OUT, NAMES, VEHICLES, Open, answer, percent, shown, tiles
 from tests.support.paths import REPOSITORY

@@ -6,9 +6,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lake.errors import LakeError
-from lake.read_only import ReadOnlyLake
-from lake.reviews import Review, add_reviews, drop_set, save_set, scan_reviews
-from lake.store import Lake
+from lake.query.reviews import Review, add_reviews, drop_set, save_set, scan_reviews
+from lake.storage.read_only import ReadOnlyLake
+from lake.storage.store import Lake
 from pages.ui import data
 from tests.support.apps import Open, failures, shown
 

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from scipy.stats import binomtest
 
-from lake import queries
-from lake.filters import Filters
 from lake.pictures import encode_png
-from lake.store import Lake
+from lake.query import queries
+from lake.query.filters import Filters
+from lake.storage.store import Lake
 from pages.report import pictures
 from pages.report.document import MOST_CARDS
 from pages.ui.map_layers import DOTS_OVER_DENSITY

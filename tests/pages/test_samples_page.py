@@ -13,10 +13,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from lake.filters import MAX_CLAUSES, Filters
-from lake.queries import scan_samples
-from lake.store import Lake
-from lake.views import View, save_view, saved_views, scan_views
+from lake.query.filters import MAX_CLAUSES, Filters
+from lake.query.queries import scan_samples
+from lake.query.saved_views import View, save_view, saved_views, scan_views
+from lake.storage.store import Lake
 from tests.support.apps import HELD_OUT, Open, answer, failures, shown
 
 TOO_MANY = f"More than {MAX_CLAUSES} filters: remove some first."
@@ -281,7 +281,7 @@ def _narrowed() -> None:
     """A page with so many filters, and a button that adds one."""
     import streamlit as st
 
-    from lake.filters import Clause, Filters
+    from lake.query.filters import Clause, Filters
     from pages.ui import filters
 
     clauses = [Clause(column="loss", op="between", values=("0", str(end))) for end in range(1, 30)]

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from lake.differences import measure, notable
-from lake.queries import scan_samples
-from lake.reviews import saved_sets, scan_reviews
-from lake.similar import Index
-from lake.store import Lake, Run
-from lake.vectors import to_unit
+from lake.comparison.differences import measure, notable
+from lake.query.queries import scan_samples
+from lake.query.reviews import saved_sets, scan_reviews
+from lake.search.similar import Index
+from lake.search.vectors import to_unit
+from lake.storage.store import Lake, Run
 from tests.support.apps import HELD_OUT, Open, answer, galleries, shown, tiles
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lake import queries
-from lake.store import Lake
+from lake.query import queries
+from lake.storage.store import Lake
 from tests.support import synthetic
 from tests.support.apps import NAMES, Open, failures
 from tests.support.classes import ODD

@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from lake import queries
-from lake.store import Lake
+from lake.query import queries
+from lake.storage.store import Lake
 from pages.sentences.claims import Claim, find_claims
 from tests.support.apps import HELD_OUT, Open, failures, percent, shown
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from streamlit.testing.v1 import AppTest
 
-from lake.contracts import FORMAT_VERSION
+from lake.contracts.tables import FORMAT_VERSION
 from pages.ui.routes import serve_original, serve_thumbnail
 from tests.support.apps import Open, shown
 from tests.support.raw_tables import read_raw, write_raw

@@ -12,7 +12,7 @@ import pytest
 import streamlit as st
 from streamlit import logger
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pages.sentences import separation
 from pages.ui import data, telemetry, warm_up
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake

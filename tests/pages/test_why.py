@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pages.ui.signed_map import SignedMap, to_csv, to_png
 from tests.support.apps import HELD_OUT, Open, answer, failures, percent, shown, tiles
 from tests.support.scalars import number

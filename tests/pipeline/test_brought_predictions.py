@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake import queries
+from lake.contracts.stages import STAGES, tables_that_need
+from lake.contracts.validation import MEASURED
 from lake.errors import UsageError, UserError
-from lake.reviews import Review, add_reviews
-from lake.stages import STAGES, tables_that_need
-from lake.store import Lake, Run
-from lake.validation import MEASURED
+from lake.query import queries
+from lake.query.reviews import Review, add_reviews
+from lake.storage.store import Lake, Run
 from pages.ui.navigation import ENTRIES
 from pipeline.brought_predictions import LEAST, read_predictions
 from pipeline.numbering import Known

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline import cli, copy_proofs, proofs
 from pipeline.cli import app
 from pipeline.doctor import diagnose
@@ -169,7 +169,7 @@ def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake: str)
 @pytest.mark.long
 def test_proofs_are_the_same_to_the_last_bit_in_a_process_that_computed_nothing_before(drawn_folder: Path) -> None:
     program = (
-        "from lake.store import Lake; from pipeline.progress import Progress; from pipeline.proofs import *; "
+        "from lake.storage.store import Lake; from pipeline.progress import Progress; from pipeline.proofs import *; "
         f"from pipeline import copy_proofs; copy_proofs.PLANTED = {copy_proofs.PLANTED}; "
         f"run = Lake({str(drawn_folder / 'lake')!r}).run(); "
         "print(prove_again(run, Progress(quiet=True), MAPS + PLANTED).write_json())"

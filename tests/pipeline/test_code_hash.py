@@ -56,7 +56,7 @@ def unreached():
     return 1
 """,
     "pipeline.deepest": """
-from lake.vectors import to_unit
+from lake.search.vectors import to_unit
 
 def bottom(row, depth=3):
     return to_unit(row) if depth == 0 else bottom(row, depth - 1)
@@ -88,7 +88,7 @@ class Data:
     "pipeline.late": "def finish(stack, tolerance):\n    return stack + tolerance\n",
     "pipeline.progress": "class Progress:\n    def say(self, text):\n        print(text)\n",
     "lake": "",
-    "lake.vectors": "def to_unit(row):\n    return row / (row**2).sum() ** 0.5\n",
+    "lake.search.vectors": "def to_unit(row):\n    return row / (row**2).sum() ** 0.5\n",
 }
 
 
@@ -113,7 +113,7 @@ def edited(module: str, old: str, new: str) -> Modules:
         ("pipeline.depth", "@functools.cache", "@functools.lru_cache"),
         ("pipeline.deepest", "depth=3", "depth=4"),
         ("pipeline.deepest", "depth - 1", "depth - 2"),
-        ("lake.vectors", "0.5", "0.25"),
+        ("lake.search.vectors", "0.5", "0.25"),
         ("pipeline.data", "return 5", "return 6"),
         ("pipeline.data", "first: int = 0", "first: int = 1"),
         ("pipeline.data", "[self.count]", "[self.count + 1]"),
@@ -174,7 +174,7 @@ def renamed(*pairs: tuple[str, str]) -> Modules:
         ([("SCALE", "FACTOR"), ("TOLERANCE", "SLACK"), ("bottom", "lowest")], STAGE),
         ([("Data,", "Table,"), ("data: Data", "data: Table"), ("class Data:", "class Table:")], STAGE),
         ([("def measure", "def gauge")], Definition("pipeline.stage", "gauge")),
-        ([("pipeline.stage", "lake.stages.first")], Definition("lake.stages.first", "measure")),
+        ([("pipeline.stage", "lake.contracts.stages.first")], Definition("lake.contracts.stages.first", "measure")),
     ],
 )
 def test_a_moved_module_and_a_renamed_definition_leave_the_hash(pairs: list[tuple[str, str]], root: Definition) -> None:
@@ -294,7 +294,7 @@ def overlaid(module: str, edit: Callable[[str], str]) -> Callable[[str], str | N
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [
-        ("lake.vectors", "np.where(length > 0, length, 1)", "np.where(length > 0, length, 2)"),
+        ("lake.search.vectors", "np.where(length > 0, length, 1)", "np.where(length > 0, length, 2)"),
         ("pipeline.increments", "argpartition(-here", "argpartition(here"),
         ("pipeline.executor", "range(0, max(count, 1), size)", "range(1, max(count, 1), size)"),
     ],

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake import queries
-from lake.reviews import Review, add_reviews, judged_issues
-from lake.store import Lake, Run
+from lake.query import queries
+from lake.query.reviews import Review, add_reviews, judged_issues
+from lake.storage.store import Lake, Run
 from pipeline.corrections import apply_verdicts
 from pipeline.progress import Progress
 from pipeline.refresh import refresh

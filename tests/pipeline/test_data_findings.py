@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake.contracts import DATA_KINDS
-from lake.filters import Filters
-from lake.queries import HELD_OUT
+from lake.contracts.tables import DATA_KINDS
+from lake.query.filters import Filters
+from lake.query.queries import HELD_OUT
 from pipeline.data_findings import find_in_data
 from pipeline.progress import Progress
 from pipeline.settings import Settings

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lake.contracts import Samples
+from lake.contracts.tables import Samples
 from lake.errors import UserError
 from pipeline.datasets import assign_splits, choose_samples
 from tests.support.drawn import drawn_dataset

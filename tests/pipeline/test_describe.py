@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake import queries
-from lake.cluster_contracts import METHODS
-from lake.store import Lake
+from lake.contracts.clusters import METHODS
+from lake.query import queries
+from lake.storage.store import Lake
 from pipeline.describe import summarize
 from pipeline.progress import Progress
 from pipeline.settings import Settings

@@ -13,11 +13,11 @@ import polars as pl
 import pytest
 from hypothesis import event, example, given, settings
 
-from lake import queries
-from lake.contracts import RUN_TABLES
+from lake.contracts.tables import RUN_TABLES
 from lake.errors import LakeError, UserError
-from lake.filters import Filters
-from lake.store import Lake, Run
+from lake.query import queries
+from lake.query.filters import Filters
+from lake.storage.store import Lake, Run
 from pipeline.progress import Progress
 from pipeline.refresh import open_stages, refresh
 from pipeline.settings import Settings

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lake import queries
 from lake.errors import UserError
-from lake.store import Lake
+from lake.query import queries
+from lake.storage.store import Lake
 from pages.report.document import find_previous, render_report
 from pipeline import init_file
 from pipeline.export_command import export

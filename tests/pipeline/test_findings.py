@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake.filters import Filters
-from lake.queries import HELD_OUT
+from lake.query.filters import Filters
+from lake.query.queries import HELD_OUT
 from pipeline import describe, findings
 from pipeline.groups import Group, all_groups
 from pipeline.progress import Progress

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake import queries
-from lake.contracts import TABLES
-from lake.store import Lake, Run
+from lake.contracts.tables import TABLES
+from lake.query import queries
+from lake.storage.store import Lake, Run
 from pipeline import properties, score
 from pipeline.datasets import Dataset
 from pipeline.progress import Progress

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake.cluster_contracts import METHODS
+from lake.contracts.clusters import METHODS
 from pipeline import increments
 from pipeline.increments import Assigner, assign, continue_axes, extend_neighbors, place
 from pipeline.neighbors import neighbors_frame, search_neighbors

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from lake.loss_maps import Maps
+from lake.query.loss_maps import Maps
 from pipeline.map_families import FAMILIES, sort_into_families
 
 

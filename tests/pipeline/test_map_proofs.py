@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from lake.store import Lake, Run
+from lake.storage.store import Lake, Run
 from pipeline import map_proofs
 from pipeline.explain import Explainer, Target
 from pipeline.map_proofs import Subject, occlusion_effects, prove, rank_correlations

@@ -14,7 +14,7 @@ import torch
 
 from lake.errors import LakeError, UserError
 from lake.pictures import encode_png
-from lake.store import Lake, Run
+from lake.storage.store import Lake, Run
 from pipeline import mapped_images
 from pipeline.datasets import Dataset
 from pipeline.mapped_images import load_mapped_dataset

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from lake.contracts import Neighbors, Predictions
+from lake.contracts.tables import Neighbors, Predictions
 from pipeline import cluster, neighbors, project, score
 from pipeline.map_process import fit_in_process
 from pipeline.progress import Progress

@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake import queries
-from lake.contracts import Samples
-from lake.filters import Clause, Filters
-from lake.queries import scan_samples
-from lake.store import Lake, Run
+from lake.contracts.tables import Samples
+from lake.query import queries
+from lake.query.filters import Clause, Filters
+from lake.query.queries import scan_samples
+from lake.storage.store import Lake, Run
 from pages.ui.table_columns import axes_of, columns_of
 from pipeline.corrections import apply_verdicts
 from pipeline.datasets import Dataset

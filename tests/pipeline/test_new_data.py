@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lake.errors import UserError
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.datasets import Dataset
 from pipeline.new_data import add_new_data, list_files
 from pipeline.progress import Progress

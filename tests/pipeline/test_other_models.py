@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lake import loss_maps, queries
-from lake.similar import Index
-from lake.store import Lake, Run
+from lake.query import loss_maps, queries
+from lake.search.similar import Index
+from lake.storage.store import Lake, Run
 from pages.report.document import render_report
 from pages.sentences.claims import NO_MAPS, find_claims
 from pages.ui import live_explain

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from lake.contracts import Samples
+from lake.contracts.quality import Quarantine
+from lake.contracts.tables import Samples
 from lake.errors import UsageError, UserError
-from lake.quality_contracts import Quarantine
 from pipeline import image_sources
 from pipeline.corrections import apply_verdicts
 from pipeline.datasets import Dataset

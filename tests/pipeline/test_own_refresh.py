@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from lake import queries
-from lake.filters import Filters
-from lake.store import Lake, Run
+from lake.query import queries
+from lake.query.filters import Filters
+from lake.storage.store import Lake, Run
 from pages.ui.navigation import ENTRIES
 from pipeline.progress import Progress
 from pipeline.refresh import refresh

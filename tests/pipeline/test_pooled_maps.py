@@ -4,10 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake.contracts import make_frame
-from lake.filters import Filters
-from lake.loss_maps import Maps, border_of
-from lake.queries import scan_samples
+from lake.contracts.tables import make_frame
+from lake.query.filters import Filters
+from lake.query.loss_maps import Maps, border_of
+from lake.query.queries import scan_samples
 from pipeline.findings import filter_of, labelled
 from pipeline.pooled_maps import pool_maps
 from pipeline.settings import load_settings

@@ -13,7 +13,7 @@ import structlog
 from rich.console import Console
 from structlog.testing import capture_logs
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline import progress as progress_module
 from pipeline.logs import unfailing
 from pipeline.progress import Progress, Task

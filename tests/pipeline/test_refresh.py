@@ -14,12 +14,12 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from lake import queries
-from lake.contracts import TABLES, UNPINNED
+from lake.contracts.stages import BY_NAME
+from lake.contracts.tables import TABLES, UNPINNED
 from lake.errors import RetryLater, UserError
-from lake.similar import Index
-from lake.stages import BY_NAME
-from lake.store import Lake, Run
+from lake.query import queries
+from lake.search.similar import Index
+from lake.storage.store import Lake, Run
 from pipeline import cluster
 from pipeline.progress import Progress
 from pipeline.refresh import Outcome, refresh
@@ -137,7 +137,7 @@ def test_a_refresh_killed_while_publishing_changes_nothing_and_the_next_one_succ
     before = Lake(folder / "lake").runs()["run_id"].to_list()
     program = f"""
 import os, signal
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.progress import Progress
 from pipeline.refresh import refresh
 from tests.support.drawn import drawn_dataset, tiny_settings

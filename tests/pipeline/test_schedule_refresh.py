@@ -14,9 +14,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lake import store
 from lake.errors import BrokenContract, LakeError, RetryLater, UsageError
-from lake.store import Lake, Run
+from lake.storage import store
+from lake.storage.store import Lake, Run
 from pipeline import gate, lock, refresh_command
 from pipeline.gate import Refused, find_reason
 from pipeline.lock import Holder, only_one
@@ -114,7 +114,7 @@ def test_who_holds_the_lock_is_named(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     program = f"""
 import time
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.lock import only_one
 from pipeline.progress import Progress
 with only_one(Lake({lake.root!r}), Progress(quiet=True)):
@@ -227,7 +227,7 @@ def test_an_error_of_the_machine_while_publishing_is_told_and_forgotten(staged_l
     steps = ("Lake._newest", "validate", "Lake.digest", "Lake.append_once")
     for step, number in itertools.product(steps, (errno.EMFILE, errno.EACCES, errno.ENOSPC)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(f"lake.store.{step}", _fail(OSError(number, os.strerror(number))))
+            patch.setattr(f"lake.storage.store.{step}", _fail(OSError(number, os.strerror(number))))
             with pytest.raises(LakeError, match=r"cannot be (read|written)"):
                 _publish(staged_lake, facts_of(SECOND), None, Settings(), force=False)
         assert staged_lake.rejected().is_empty() and run_ids(staged_lake) == [FIRST]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_samples
 
-from lake.contracts import FIDELITY_MEASURES, MapQuality, Separation
+from lake.contracts.tables import FIDELITY_MEASURES, MapQuality, Separation
 from pipeline import fidelity, separation
 from pipeline.separation import Space
 

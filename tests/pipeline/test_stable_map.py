@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake.map_drift import class_moves, measure_moves
+from lake.comparison.projection_drift import class_moves, measure_moves
 from pipeline import fidelity
 from pipeline.project import project
 from pipeline.stable_map import project_like

@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lake import queries
-from lake.contracts import RUN_TABLES, SAMPLE_TABLES, make_frame
+from lake.contracts.stages import BY_NAME, RENAMED, STAGES, tables_that_need, title_of
+from lake.contracts.tables import RUN_TABLES, SAMPLE_TABLES, make_frame
 from lake.errors import UserError
-from lake.stages import BY_NAME, RENAMED, STAGES, tables_that_need, title_of
-from lake.store import Lake
+from lake.query import queries
+from lake.storage.store import Lake
 from pipeline import score
 from pipeline.brought_model import keep_model
 from pipeline.code_hash import Closure, Definition, read_source, sources_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page
 
-from lake.whole_files import write_whole
+from lake.atomic_files import write_whole
 from pipeline.settings import load_settings
 
 VERSION = "4.14.1"

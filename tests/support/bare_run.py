@@ -6,8 +6,8 @@ them that needs what is missing.
 
 import polars as pl
 
-from lake.stages import Need, tables_that_need
-from lake.store import Lake
+from lake.contracts.stages import Need, tables_that_need
+from lake.storage.store import Lake
 from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
 

@@ -9,7 +9,7 @@ radius; only class findings are left; scoring has another temperature and the tr
 import numpy as np
 import polars as pl
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all, tiny_tables
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from lake.contracts import describe_tables
+from lake.contracts.tables import describe_tables
 from pages.ui.words import GLOSSARY
 from pipeline.settings import DatasetSettings, Phase, PredictionSettings, Settings
 from tests.support.paths import REPOSITORY

@@ -5,8 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from lake.filters import Clause, Filters
-from lake.store import Lake
+from lake.query.filters import Clause, Filters
+from lake.storage.store import Lake
 from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import run_facts, stage_all, tiny_tables
 

@@ -23,7 +23,7 @@ def find_modules(root: Path = REPOSITORY) -> dict[str, Path]:
 
 
 def package_of(module: str) -> str:
-    """`lake.contracts.tables` -> `lake.contracts`; `lake.errors` is its own."""
+    """`lake.contracts.tables.tables` -> `lake.contracts.tables`; `lake.errors` is its own."""
     return module.rpartition(".")[0] if module.count(".") > 1 else module
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from lake.contracts import DATASET_TABLES
-from lake.store import Lake
+from lake.contracts.tables import DATASET_TABLES
+from lake.storage.store import Lake
 from tests.support import synthetic
 from tests.support.synthetic import build_synthetic_lake
 

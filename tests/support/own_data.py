@@ -8,7 +8,7 @@ import polars as pl
 from sklearn.datasets import load_digits
 
 from lake.pictures import encode_png
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.datasets import Dataset
 from pipeline.own_images import load_own_images
 from pipeline.progress import Progress

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from lake.differences import WORDS
+from lake.comparison.differences import WORDS
 from pipeline.triage import HIGH_LOSS
 
 CLASSES = np.array(["cat", "dog", "ship", "truck"])

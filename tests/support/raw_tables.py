@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 from deltalake import write_deltalake
 
-from lake.door import plain_path
-from lake.store import Lake
+from lake.storage.door import plain_path
+from lake.storage.store import Lake
 
 
 def folder_of(lake: Lake, name: str) -> Path:

@@ -5,7 +5,7 @@ import json, sys
 from pathlib import Path
 import polars as pl
 from lake import queries
-from lake.store import Lake
+from lake.storage.store import Lake
 root, stop, told = sys.argv[1:]
 reads, torn, errors, seen = 0, [], [], []
 while not Path(stop).exists():

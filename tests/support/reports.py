@@ -3,7 +3,7 @@
 import html
 import re
 
-from lake.store import Lake
+from lake.storage.store import Lake
 from pages.report.document import find_previous, render_report
 
 

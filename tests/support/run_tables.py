@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.cluster_contracts import SWEEP_MEASURES
-from lake.contracts import FIDELITY_MEASURES, SEPARATION_MEASURES
-from lake.filters import Filters
+from lake.contracts.clusters import SWEEP_MEASURES
+from lake.contracts.tables import FIDELITY_MEASURES, SEPARATION_MEASURES
+from lake.query.filters import Filters
 from lake.statistics import bootstrap_mean_interval, calibration_error
 from tests.support.tiny_data import TEMPERATURE, lists
 

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from lake.contracts import make_frame
+from lake.contracts.tables import make_frame
 from pipeline.stage_inputs import Staged
 from tests.support.apps import HELD_OUT
 from tests.support.tiny_lake import tiny_tables

@@ -18,9 +18,9 @@ import polars as pl
 import typer
 from numpy.typing import NDArray
 
-from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES, key_column
+from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, TABLES, key_column
 from lake.pictures import encode_png
-from lake.store import Lake
+from lake.storage.store import Lake
 from pipeline.progress import Progress
 from pipeline.search_index import index_table
 from pipeline.settings import load_settings

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from lake.contracts import TABLES
+from lake.contracts.tables import TABLES
 from lake.pictures import encode_png
 
 CLASSES = ["cat", "dog", "ship", "truck"]

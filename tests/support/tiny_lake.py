@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.contracts import DATASET_TABLES, TABLES
-from lake.store import Lake
+from lake.contracts.tables import DATASET_TABLES, TABLES
+from lake.storage.store import Lake
 from tests.support import run_tables, tiny_maps
 from tests.support.tiny_data import (
     CLASSES,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lake.filters import Clause, Filters
+from lake.query.filters import Clause, Filters
 from tests.support.tiny_data import lists
 
 SIDES = {"layer3": 8, "layer4": 4}

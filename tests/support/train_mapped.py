@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.memory import watch_memory
-from lake.whole_files import create_array
+from lake.atomic_files import create_array
 from pipeline.progress import Progress
 from pipeline.train import WHITENING_IMAGES, TrainingSet, train
 from tests.support.drawn import tiny_settings

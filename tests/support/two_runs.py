@@ -1,7 +1,7 @@
 """A lake with one published run, another run ready to be staged, and how to look at both."""
 
-from lake.contracts import DATASET_TABLES, RUN_TABLES, TABLES
-from lake.store import Lake, Run
+from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, TABLES
+from lake.storage.store import Lake, Run
 from tests.support.tiny_data import dataset_id_of
 from tests.support.tiny_lake import run_facts
 

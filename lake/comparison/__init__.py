@@ -1,0 +1,1 @@
+"""What differs between two runs, and between two sets of samples."""

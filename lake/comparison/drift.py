@@ -1,0 +1,286 @@
+"""Do two sets of samples differ: in each measured property, and as a whole in properties or in latent space?
+
+A property has drifted where a Mann-Whitney test survives Benjamini-Hochberg over everything tested at once and Cliff's
+delta is at least .147, below which a difference is called negligible (Romano et al. 2006). A whole space is tested by
+the energy distance with a permutation test (Székely & Rizzo 2013), on at most a thousand samples of either side.
+Shapes: N samples, D features.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.comparison.differences import HUES, WORDS, Difference, Mask, measure, to_clause
+from lake.contracts.rows import rows_of
+from lake.contracts.tables import SPLITS
+from lake.query.queries import Tables
+from lake.search.vectors import to_unit
+from lake.statistics import Z95, benjamini_hochberg
+from lake.storage.store import Run
+from lake.text.formatting import between, p_value
+
+FALSE_DISCOVERY_RATE = 0.05
+NEGLIGIBLE = 0.147
+PERMUTATIONS, AT_MOST, AT_LEAST = 999, 1000, 20
+NOTHING_TESTED = "No property was tested for drift."
+RULE = " (adjusted p < .05 and a Cliff's delta of .147 or more)"
+PROPERTIES, EMBEDDINGS = "image properties", "embeddings"
+Points = NDArray[np.floating]
+
+
+class _Tested(TypedDict):
+    """Which sets of samples a row of `Drift` compares, and its test."""
+
+    set: str
+    others: str
+    n: int
+    n_others: int
+    adjusted_p: float
+
+
+class PropertyDrift(_Tested):
+    """A row of `Drift.properties`."""
+
+    property: str
+    here: float
+    there: float
+    delta: float
+    low: float
+    high: float
+
+
+class SpaceDrift(_Tested):
+    """A row of `Drift.spaces`."""
+
+    space: str
+    value: float
+    chance: float
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What was tested: each property of each set, whole spaces of each set, both against the named others."""
+
+    properties: pl.DataFrame
+    """set, others, n, n_others, property, here, there, delta, low, high, p, adjusted_p; hues as shares of samples."""
+    spaces: pl.DataFrame
+    """set, others, space, n, n_others, value (0 the same, 1 apart), chance (its 95 % quantile), p, adjusted_p."""
+
+    def drifted(self) -> pl.DataFrame:
+        """The properties that differ by more than a negligible amount, most first."""
+        sure = self.properties.filter(pl.col("adjusted_p") < FALSE_DISCOVERY_RATE, pl.col("delta").abs() >= NEGLIGIBLE)
+        return sure.sort(pl.col("delta").abs(), "set", "property", descending=[True, False, False])
+
+    def shifted(self) -> pl.DataFrame:
+        """The spaces that differ, most first."""
+        return self.spaces.filter(pl.col("adjusted_p") < FALSE_DISCOVERY_RATE).sort("value", descending=True)
+
+    def sentences(self) -> list[str]:
+        """How many tests of properties find drift and a sentence for each, then the same of whole spaces."""
+        drifted, shifted = self.drifted(), self.shifted()
+        if self.properties.is_empty():
+            said = [NOTHING_TESTED]
+        else:
+            said = [f"{len(drifted)} of {len(self.properties)} tests of a property find drift{RULE}."]
+        said += [_say_property(row) for row in rows_of(drifted, PropertyDrift)]
+        if len(self.spaces):
+            smallest = p_value(float(self.spaces["adjusted_p"].to_numpy().min()))
+            named = " and ".join(sorted(set(self.spaces["space"])))
+            said.append(
+                f"{len(shifted)} of {len(self.spaces)} tests of {named} as a whole find drift (energy distance, "
+                f"permutation test, smallest adjusted {smallest})."
+            )
+        return [*said, *(_say_space(row) for row in rows_of(shifted, SpaceDrift))]
+
+
+def split_drift(run: Run) -> Drift:
+    """Each split against all other scored samples by property, each held-out one against the others by embedding.
+
+    Embeddings of training samples are left out: the model knows these, and that alone sets them apart. Of properties or
+    embeddings that the run does not have, nothing is tested.
+    """
+    samples = _scored(run)
+    splits = [name for name in SPLITS if AT_LEAST <= (samples["split"] == name).sum() <= len(samples) - AT_LEAST]
+    masks = [(samples["split"] == name).to_numpy() for name in splits] if run.has("properties") else []
+    properties = property_drift(samples, masks, splits, ["all other samples"] * len(splits))
+    unseen = samples.filter("out_of_sample", pl.col("split") != "train")
+    rows = []
+    for name in splits if run.has("embeddings") else ():
+        sides = [
+            unseen.filter(side)["sample_id"].to_numpy() for side in (pl.col("split") == name, pl.col("split") != name)
+        ]
+        if min(len(side) for side in sides) >= AT_LEAST:
+            points = [_embeddings(run, _pick(side)) for side in sides]
+            rows.append({"set": name, "others": "other held-out samples", "space": EMBEDDINGS} | energy_test(*points))
+    return Drift(properties, _adjusted(rows))
+
+
+def run_drift(now: Run, before: Run) -> Drift | str:
+    """The images that only the later data has against all of the earlier, or why there is nothing to test, in words."""
+    bare = next((run.run_id for run in (now, before) if not run.has("properties")), None)
+    if bare:
+        return f"Run {bare} has no images whose properties could be tested for drift."
+    if now.dataset_id == before.dataset_id:
+        return (
+            f"Both runs are of the same data ({now.facts['dataset_name']}, {now.dataset_id}): the properties of its "
+            "images are the same numbers, so there is no drift to test between them."
+        )
+    here, there = (_images(run) for run in (now, before))
+    new = here.join(there, on="sha256", how="anti")
+    if min(len(new), len(there)) < AT_LEAST:
+        return (
+            f"{len(new):,} of {len(here):,} images are not in the data of {before.run_id} ({len(there):,} images), "
+            f"too few to test for drift: at least {AT_LEAST} are needed."
+        )
+    both = pl.concat([new, there])
+    inside = np.arange(len(both)) < len(new)
+    names = ("new images", f"images of {before.run_id}")
+    properties = property_drift(both, [inside], [names[0]], [names[1]])
+    points = _standardised(both)
+    picked = [_pick(np.flatnonzero(side)) for side in (inside, ~inside)]
+    tested = energy_test(points[picked[0]], points[picked[1]])
+    return Drift(properties, _adjusted([{"set": names[0], "others": names[1], "space": PROPERTIES} | tested]))
+
+
+def energy_test(
+    here_ND: Points, there_ND: Points, *, permutations: int = PERMUTATIONS, seed: int = 0
+) -> dict[str, object]:
+    """n, n_others, value, chance and p that two sets of points are drawn alike.
+
+    `value` is the energy distance over twice the mean distance between the sets, 0 where they are distributed alike and
+    1 where they are apart; `chance` is what 95 of 100 random divisions stay below; p = (1 + hits) / (1 + permutations).
+    """
+    n, m = len(here_ND), len(there_ND)
+    distance_NN = _distances(np.concatenate([here_ND, there_ND]).astype(np.float64))
+    rng = np.random.default_rng(seed)
+    inside = np.zeros((n + m, 1 + permutations), np.float32)
+    inside[:n] = 1
+    inside[:, 1:] = rng.permuted(inside[:, 1:], axis=0)
+    within = (inside * (distance_NN @ inside)).sum(0, dtype=np.float64)
+    from_inside = distance_NN.sum(1, dtype=np.float64) @ inside
+    across = from_inside - within
+    outside = distance_NN.sum(dtype=np.float64) - 2 * from_inside + within
+    mean_across = 2 * across / (n * m)
+    value = (mean_across - within / n**2 - outside / m**2) / np.maximum(mean_across, 1e-12)
+    hits = int((value[1:] >= value[0] - 1e-6).sum())
+    chance = float(np.quantile(value[1:], 0.95))
+    return {"n": n, "n_others": m, "value": float(value[0]), "chance": chance, "p": (1 + hits) / (1 + permutations)}
+
+
+def delta_interval(here: Points, there: Points) -> tuple[float, float]:
+    """95 % interval of Cliff's delta of two sets of values, none missing (DeLong et al. 1988)."""
+    from scipy.stats import rankdata
+
+    n, m = len(here), len(there)
+    both = rankdata(np.concatenate([here, there]))
+    above = (both[:n] - rankdata(here)) / m  # of each value here, the share of those there that are lower
+    below = 1 - (both[n:] - rankdata(there)) / n
+    delta = 2 * float(above.mean()) - 1
+    half = 2 * Z95 * math.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m)
+    return max(-1.0, delta - half), min(1.0, delta + half)
+
+
+def property_drift(
+    samples: pl.DataFrame, masks: list[Mask], sets: Sequence[str], others: Sequence[str]
+) -> pl.DataFrame:
+    """Every property of every set against all other samples, as in `Drift.properties`."""
+    measured = measure(samples, masks).rename({"others": "there"})
+    columns = {name: samples[name].to_numpy() for name in WORDS}
+    ends = []
+    for row in measured.iter_rows(named=True):
+        inside = masks[row["set"]]
+        if row["property"] in HUES:
+            shares = [(row["here"], int(inside.sum())), (row["there"], int((~inside).sum()))]
+            half = Z95 * math.sqrt(sum(share * (1 - share) / n for share, n in shares))
+            ends.append((row["delta"] - half, row["delta"] + half))
+        else:
+            values = columns[row["property"]]
+            ends.append(delta_interval(values[inside], values[~inside]))
+    number = measured["set"]
+    return measured.select(
+        pl.Series("set", [sets[i] for i in number], dtype=pl.String),
+        pl.Series("others", [others[i] for i in number], dtype=pl.String),
+        pl.Series("n", [int(masks[i].sum()) for i in number], dtype=pl.Int64),
+        pl.Series("n_others", [int((~masks[i]).sum()) for i in number], dtype=pl.Int64),
+        *("property", "here", "there", "delta"),
+        pl.Series("low", [low for low, _ in ends], dtype=pl.Float64),
+        pl.Series("high", [high for _, high in ends], dtype=pl.Float64),
+        *("p", "adjusted_p"),
+    )
+
+
+def _say_property(row: PropertyDrift) -> str:
+    """ "Test: clearly light background (median L* 88, others 53); Cliff's delta +0.62 (0.59 to 0.65), n ..."."""
+    said: Difference = {
+        "property": row["property"],
+        "delta": row["delta"],
+        "here": row["here"],
+        "others": row["there"],
+    }
+    clause, interval = to_clause(said, others=row["others"]), between(row["low"], row["high"], "+.2f")
+    return (
+        f"{row['set'].capitalize()}: {clause}; Cliff's delta {row['delta']:+.2f} ({interval}), "
+        f"n {row['n']:,} and {row['n_others']:,}, Mann-Whitney, adjusted {p_value(row['adjusted_p'])}."
+    )
+
+
+def _say_space(row: SpaceDrift) -> str:
+    """The energy test of one space that has drifted, in words."""
+    return (
+        f"{row['set'].capitalize()} and {row['others']} differ in their {row['space']} as a whole: energy "
+        f"distance {row['value']:.4f}, by chance up to {row['chance']:.4f} (n {row['n']:,} and {row['n_others']:,}, "
+        f"adjusted {p_value(row['adjusted_p'])})."
+    )
+
+
+def _adjusted(rows: list[dict[str, object]]) -> pl.DataFrame:
+    """The energy tests with p adjusted over all of them."""
+    counts = dict.fromkeys(("n", "n_others"), pl.Int64)
+    schema = dict.fromkeys(("set", "others", "space"), pl.String) | counts
+    found = pl.DataFrame(rows, schema=schema | dict.fromkeys(("value", "chance", "p"), pl.Float64))
+    return found.with_columns(pl.Series("adjusted_p", benjamini_hochberg(found["p"].to_numpy()), dtype=pl.Float64))
+
+
+def _scored(run: Tables) -> pl.DataFrame:
+    """The scored samples with split and properties."""
+    scored = run.scan("predictions").select("sample_id", "out_of_sample")
+    samples = scored.join(run.scan("samples").select("sample_id", "split"), on="sample_id")
+    properties = run.scan("properties").drop("dataset_id")
+    return samples.join(properties, on="sample_id", how="left").sort("sample_id").collect()
+
+
+def _images(run: Tables) -> pl.DataFrame:
+    """Every image of the run's data with its hash and properties."""
+    hashes = run.scan("samples").select("sample_id", "sha256")
+    return hashes.join(run.scan("properties").drop("dataset_id"), on="sample_id").sort("sample_id").collect()
+
+
+def _embeddings(run: Tables, sample_id: NDArray[np.int64]) -> Points:
+    """Embeddings of the samples at unit length [N, D]."""
+    wanted = run.scan("embeddings").filter(pl.col("sample_id").is_in(sample_id.tolist()))
+    rows = wanted.select("embedding").collect()["embedding"]
+    return to_unit(rows.explode().to_numpy().reshape(len(rows), -1))
+
+
+def _standardised(samples: pl.DataFrame) -> Points:
+    """Every property but the hue at mean 0 and deviation 1 [N, D]."""
+    values = samples.select(*WORDS).to_numpy()
+    return np.asarray((values - values.mean(0)) / values.std(0).clip(1e-12))
+
+
+def _pick(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most a thousand of them, always the same."""
+    return ids if len(ids) <= AT_MOST else np.sort(np.random.default_rng(0).choice(ids, AT_MOST, replace=False))
+
+
+def _distances(points_ND: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Euclidean distances of all pairs [N, N]."""
+    squares = (points_ND**2).sum(1)
+    squared_NN = squares[:, None] + squares - 2 * points_ND @ points_ND.T
+    np.fill_diagonal(squared_NN, 0)
+    return np.sqrt(squared_NN.clip(0)).astype(np.float32)

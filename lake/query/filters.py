@@ -1,0 +1,194 @@
+"""One filter model for every page: chips on screen <-> the page's address <-> a polars expression.
+
+A clause reads `column.op.value,value`, each part percent-encoded; a leading `~` keeps it but switches it off. Clauses
+are joined by `;`; `.where.<line>` is a line of `lake.query.expressions`. Addresses are untrusted: `Filters.checked`
+refuses what the run does not have.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Literal, get_args
+from urllib.parse import quote, unquote
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from lake.errors import FilterError
+from lake.query import expressions
+
+Operator = Literal["is", "not", "between", "null", "present", "where"]
+Schema = Mapping[str, pl.DataType]
+MAX_CLAUSES, MAX_VALUES, MAX_SAID = 20, 200, 5
+NUMBER_OF_VALUES = {"between": 2, "null": 0, "present": 0, "where": 1}
+OFF = "~"
+
+
+class Clause(BaseModel):
+    """One condition on one column, or on any by an expression; `values` are texts as in the address."""
+
+    model_config = ConfigDict(frozen=True)
+
+    column: str
+    op: Operator
+    values: tuple[str, ...] = ()
+    enabled: bool = True
+
+    @classmethod
+    def where(cls, expression: str) -> "Clause":
+        """A line of `lake.query.expressions` as a condition."""
+        return cls(column="", op="where", values=(expression,))
+
+    def to_text(self) -> str:
+        parts = [_quote(self.column), self.op]
+        if self.values:
+            parts.append(",".join(map(_quote, self.values)))
+        return ("" if self.enabled else OFF) + ".".join(parts)
+
+    def describe(self) -> str:
+        """The condition in words, for a chip."""
+        column = self.column.replace("_", " ")
+        match self.op:
+            case "is":
+                return f"{column}: {self._either()}"
+            case "not":
+                return f"{column}: not {self._either()}"
+            case "between":
+                return f"{column}: {self.values[0]} to {self.values[1]}"
+            case "null":
+                return f"{column}: empty"
+            case "present":
+                return f"{column}: not empty"
+            case "where":
+                return self.values[0]
+
+    def _either(self) -> str:
+        """Its values in words, of many the first."""
+        rest = len(self.values) - MAX_SAID
+        others = [f"{rest:,} others"] if rest > 1 else self.values[MAX_SAID:]
+        return " or ".join([*self.values[:MAX_SAID], *others])
+
+    def to_expr(self, schema: Schema) -> pl.Expr:
+        """The condition as polars sees it; `FilterError` where a value does not fit the column's type."""
+        if self.op == "where":
+            return expressions.parse(self.values[0], schema)
+        column, dtype = pl.col(self.column), schema[self.column]
+        if self.op in ("null", "present"):
+            return column.is_null() if self.op == "null" else column.is_not_null()
+        if self.op == "between":
+            low, high = (self._number(value) for value in self.values)
+            return column.is_between(low, high)
+        found = column.is_in(self._typed(dtype))
+        return found if self.op == "is" else ~found
+
+    def check(self, schema: Schema) -> None:
+        """Raise `FilterError` where the run has no such column or the values do not fit it."""
+        wanted = NUMBER_OF_VALUES.get(self.op)
+        if self.op != "where" and self.column not in schema:
+            raise FilterError(f"There is no column {self.column[:60]!r} to filter by.")
+        if (wanted is None and not self.values) or (wanted is not None and len(self.values) != wanted):
+            subject = f"on {self.column} " if self.column else ""
+            raise FilterError(f"The filter {subject[:60]}has {len(self.values)} values, which {self.op} cannot use.")
+        if self.op == "between" and not schema[self.column].is_numeric():
+            raise FilterError(f"{self.column} is not a number and has no range.")
+        self.to_expr(schema)
+
+    def _typed(self, dtype: pl.DataType) -> list[str] | list[float] | list[bool] | list[int]:
+        if dtype == pl.Boolean:
+            if not set(self.values) <= {"true", "false"}:
+                raise FilterError(f"{self.column} is true or false, not {self.values[0][:60]!r}.")
+            return [value == "true" for value in self.values]
+        if dtype.is_integer():
+            return [self._integer(value) for value in self.values]
+        if dtype.is_numeric():
+            return [self._number(value) for value in self.values]
+        if dtype != pl.String:
+            raise FilterError(f"{self.column} cannot be filtered by its values.")
+        return list(self.values)
+
+    def _integer(self, value: str) -> int:
+        number = self._number(value)
+        if not number.is_integer():
+            raise FilterError(f"{self.column}: {value[:60]!r} is not a whole number.")
+        return int(number)
+
+    def _number(self, value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or abs(number) > 2**53:
+            raise FilterError(f"{self.column}: {value[:60]!r} is not a number.")
+        return number
+
+
+class Filters(BaseModel):
+    """Conditions that all must hold."""
+
+    model_config = ConfigDict(frozen=True)
+
+    clauses: tuple[Clause, ...] = ()
+
+    @classmethod
+    def of(cls, /, **values: str | list[str]) -> "Filters":
+        """Equality on each named column: `Filters.of(label="cat", predicted="dog")`."""
+        listed = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in values.items()}
+        return cls(clauses=tuple(Clause(column=k, op="is", values=v) for k, v in listed.items()))
+
+    @classmethod
+    def from_text(cls, text: str) -> "Filters":
+        """The filters of an address; `FilterError` where it is not one."""
+        readable = text.encode(errors="replace").decode()  # a lone surrogate is no text that polars could compare
+        parts = [part for part in readable.split(";") if part]
+        if len(parts) > MAX_CLAUSES:
+            raise FilterError(f"More than {MAX_CLAUSES} filters in the address.")
+        return cls(clauses=tuple(_parse(part) for part in parts))
+
+    def to_text(self) -> str:
+        return ";".join(clause.to_text() for clause in self.clauses)
+
+    def checked(self, schema: Schema) -> "Filters":
+        """Itself, after every clause was checked against the columns of the run; raises `FilterError`."""
+        for clause in self.clauses:
+            clause.check(schema)
+        return self
+
+    def to_expr(self, schema: Schema) -> pl.Expr:
+        """Whether every enabled clause holds; never null."""
+        # Of a constant nothing is filled: polars 2.1 fails to filter a large frame eagerly by one that was.
+        enabled = [clause.to_expr(schema).fill_null(value=False) for clause in self.clauses if clause.enabled]
+        return pl.all_horizontal(pl.lit(value=True), *enabled)
+
+    def apply(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows on which every enabled clause holds."""
+        return frame.filter(self.to_expr(frame.collect_schema()))
+
+    def with_clause(self, clause: Clause) -> "Filters":
+        """With the clause in place of any other on its column."""
+        kept = tuple(c for c in self.clauses if c.column != clause.column)
+        return Filters(clauses=(*kept, clause))
+
+    def toggled(self, index: int) -> "Filters":
+        """With one clause switched on or off."""
+        flip = {"enabled": not self.clauses[index].enabled}
+        return Filters(
+            clauses=tuple(c.model_copy(update=flip) if i == index else c for i, c in enumerate(self.clauses))
+        )
+
+    def without(self, index: int) -> "Filters":
+        return Filters(clauses=tuple(c for i, c in enumerate(self.clauses) if i != index))
+
+
+def _parse(part: str) -> Clause:
+    enabled = not part.startswith(OFF)
+    column, _, rest = part.removeprefix(OFF).partition(".")
+    op, dot, listed = rest.partition(".")
+    if op not in get_args(Operator):
+        raise FilterError(f"The filter {part[:60]!r} in the address cannot be read.")
+    values = tuple(unquote(value) for value in listed.split(",")) if dot else ()
+    if len(values) > MAX_VALUES:
+        raise FilterError(f"More than {MAX_VALUES} values in one filter of the address.")
+    return Clause(column=unquote(column), op=op, values=values, enabled=enabled)  # type: ignore[arg-type]
+
+
+def _quote(text: str) -> str:
+    return quote(text, safe="").replace(".", "%2E").replace("~", "%7E")

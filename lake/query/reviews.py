@@ -1,0 +1,130 @@
+"""What people say of samples: verdicts, and sets of samples under a name."""
+
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from lake.contracts.quality import VERDICTS
+from lake.errors import UsageError
+from lake.storage import appending
+from lake.storage.appending import MAX_NAME, MAX_NOTE, MAX_PERSON
+from lake.storage.store import Lake, Run
+
+MOMENT = "reviewed_at"
+
+
+@dataclass(frozen=True)
+class Review:
+    """One verdict of one person on one sample.
+
+    `run_id` is the run it was looked at in, `undoes` the review that it takes back.
+    """
+
+    dataset_id: str
+    sample_id: int
+    verdict: str
+    reviewer: str
+    label: str | None = None
+    note: str = ""
+    undoes: str | None = None
+    run_id: str | None = None
+
+
+def add_reviews(lake: Lake, reviews: list[Review]) -> list[str]:
+    """Append the reviews of one dataset in one commit; returns their ids.
+
+    Raises `UsageError` where one is not complete, `LakeError` where the lake cannot be written.
+    """
+    return appending.append_rows(lake, "reviews", [_row(review) for review in reviews], moment=MOMENT)
+
+
+def scan_reviews(lake: Lake, dataset_id: str) -> pl.LazyFrame:
+    """Every review of a dataset, oldest first, those that were taken back too."""
+    return appending.scan_rows(lake, "reviews", dataset_id, moment=MOMENT)
+
+
+def standing(reviews: pl.LazyFrame) -> pl.LazyFrame:
+    """The reviews that were not taken back."""
+    return appending.standing("reviews", reviews)
+
+
+def latest(reviews: pl.LazyFrame) -> pl.LazyFrame:
+    """The last standing verdict on each sample, sets left out."""
+    verdicts = standing(reviews).filter(pl.col("verdict") != "in set")
+    return verdicts.sort("reviewed_at", "review_id").unique("sample_id", keep="last", maintain_order=True)
+
+
+def judged_issues(lake: Lake, dataset_id: str) -> pl.DataFrame:
+    """The last verdict on each sample of the list of doubtful labels that its reviewer saw: run_id, sample_id, verdict.
+
+    Every verdict counts for the list it was given on, as the next run need not have the sample in its own.
+    """
+    verdicts = latest(scan_reviews(lake, dataset_id)).select("run_id", "sample_id", "verdict").drop_nulls().collect()
+    runs = lake.runs().filter(pl.col("run_id").is_in(verdicts["run_id"].unique().to_list()))
+    lists = [Run(lake, facts).scan("label_issues").filter(kind="label") for facts in runs.iter_rows(named=True)]
+    if not lists:
+        return verdicts.clear()
+    return verdicts.join(pl.concat(lists).select("run_id", "sample_id").collect(), on=["run_id", "sample_id"])
+
+
+def save_set(run: Run, name: str, sample_ids: list[int], reviewer: str) -> None:
+    """Keep samples under a name, in one commit; a set of that name gets them in addition.
+
+    Raises `UsageError` where the name, the samples or the person are missing, `LakeError` as `add_reviews`.
+    """
+    if not name.strip() or not sample_ids:
+        raise UsageError("A set needs a name and at least one sample.")
+    name = name.strip()[:MAX_NAME]
+    first = Review(run.dataset_id, sample_ids[0], "in set", reviewer, note=name, run_id=run.run_id)
+    add_reviews(run.lake, [replace(first, sample_id=i) for i in sample_ids])
+
+
+def drop_set(run: Run, name: str, reviewer: str) -> None:
+    """Take a set back, by a row for each of its samples."""
+    rows = _in_sets(scan_reviews(run.lake, run.dataset_id)).filter(pl.col("note") == name).collect()
+    undone = [
+        Review(run.dataset_id, row["sample_id"], "undone", reviewer, undoes=row["review_id"])
+        for row in rows.iter_rows(named=True)
+    ]
+    if undone:
+        add_reviews(run.lake, undone)
+
+
+def saved_sets(reviews: pl.LazyFrame) -> pl.LazyFrame:
+    """Each saved set: name, n, sample_ids in the order they were saved, saved_by and saved_at; the newest first."""
+    samples = _in_sets(reviews).unique(["note", "sample_id"], keep="first", maintain_order=True)
+    return (
+        samples.group_by(pl.col("note").alias("name"), maintain_order=True)
+        .agg(
+            n=pl.len().cast(pl.Int64),
+            sample_ids=pl.col("sample_id"),
+            saved_by=pl.col("reviewer").unique(maintain_order=True),
+            saved_at=pl.col("reviewed_at").max(),
+        )
+        .sort("saved_at", "name", descending=[True, False])
+    )
+
+
+def _in_sets(reviews: pl.LazyFrame) -> pl.LazyFrame:
+    return standing(reviews).filter(pl.col("verdict") == "in set")
+
+
+def _row(review: Review) -> dict[str, object]:
+    if review.verdict not in VERDICTS:
+        raise UsageError(f"The verdict {review.verdict[:40]!r} is none of {', '.join(VERDICTS)}.")
+    if review.verdict == "wrong" and not review.label:
+        raise UsageError("A label that is wrong needs the right one: name a class.")
+    if not review.reviewer.strip():
+        raise UsageError("A review needs the name of who says so.")
+    if (review.verdict == "undone") != (review.undoes is not None):
+        raise UsageError("What is taken back needs the review that said it, and only that.")
+    return {
+        "dataset_id": review.dataset_id,
+        "sample_id": review.sample_id,
+        "verdict": review.verdict,
+        "label": review.label,
+        "note": review.note[:MAX_NOTE],
+        "reviewer": review.reviewer.strip()[:MAX_PERSON],
+        "undoes": review.undoes,
+        "run_id": review.run_id,
+    }

@@ -1,0 +1,1 @@
+"""Similar samples: unit vectors, exact search and the index that proposes."""

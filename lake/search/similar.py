@@ -1,0 +1,86 @@
+"""Search for similar samples: cosine similarity of embeddings, any number of examples for and against.
+
+Every sample is compared, or those that the run's search index proposes. Shapes: N samples, D features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.search.ann_index import SearchIndex
+from lake.search.vectors import read_vectors, to_unit
+from lake.storage.store import Run
+
+Vector = NDArray[np.float32]
+FEW = 0.01
+"""Share of the samples that is gathered and compared faster than all are, or than an index proposes some."""
+PROPOSED_AT_LEAST, PROPOSED_PER_ASKED = 1000, 10
+
+
+@dataclass(frozen=True)
+class Index:
+    """The embeddings of a run at unit length, in the order of their ids, and its search index if it has one."""
+
+    sample_id: NDArray[np.int64]
+    unit_ND: NDArray[np.float32]
+    search_index: SearchIndex | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> "Index":
+        """All embeddings of the run, 2 KiB a sample at 512 features; of a large run mapped from a file of the reader.
+
+        Raises `LakeError` where the search index is damaged.
+        """
+        sample_id, unit_ND = read_vectors(run)
+        return cls(sample_id, unit_ND, SearchIndex.of(run, unit_ND.shape))
+
+    def vector(self, more_like: Sequence[int], less_like: Sequence[int] = ()) -> Vector:
+        """The direction of some samples and away from others: the mean of the ones less that of the others.
+
+        Samples that the run has not scored are left out; zeros where none is left.
+        """
+        toward, away = (self._mean(ids) for ids in (more_like, less_like))
+        return to_unit((toward - away)[None])[0]
+
+    def search(self, query: Vector, count: int, *, among: NDArray[np.bool_] | None = None) -> pl.DataFrame:
+        """The `count` samples most similar to a vector, of those that `among` allows: rank, sample_id, similarity.
+
+        Exact among all, or among those the search index proposes; of equal similarities the smaller id comes first.
+        """
+        allowed = len(self.sample_id) if among is None else int(among.sum())
+        count = min(count, allowed)
+        rows = self._choose_rows(query, count, allowed, among)
+        similarity = np.einsum("nd,d->n", self.unit_ND[rows], query)  # equal for equal vectors, and by one thread
+        best = np.lexsort((self.sample_id[rows], -similarity))[:count]
+        return pl.DataFrame(
+            {
+                "rank": np.arange(1, count + 1),
+                "sample_id": self.sample_id[rows[best]],
+                "similarity": similarity[best].astype(np.float64),
+            }
+        )
+
+    def _choose_rows(
+        self, query: Vector, count: int, allowed: int, among: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        """Rows among which the nearest are, at least `count`."""
+        if among is not None and allowed <= max(count, FEW * len(among)):
+            return np.flatnonzero(among)
+        if self.search_index is not None:
+            wanted = min(allowed, max(PROPOSED_AT_LEAST, PROPOSED_PER_ASKED * count))
+            proposed = self.search_index.propose(query, wanted, among)
+            if len(proposed) == wanted:
+                return proposed
+        similarity = self.unit_ND @ query
+        if among is not None:
+            similarity[~among] = -np.inf
+        return np.argpartition(-similarity, count - 1)[:count]
+
+    def _mean(self, ids: Sequence[int]) -> Vector:
+        asked = np.unique(np.array(ids, dtype=np.int64))
+        place = np.searchsorted(self.sample_id, asked).clip(max=len(self.sample_id) - 1)
+        rows = place[self.sample_id[place] == asked]
+        return np.asarray(self.unit_ND[rows].mean(0) if len(rows) else np.zeros(self.unit_ND.shape[1], np.float32))

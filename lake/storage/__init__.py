@@ -1,0 +1,1 @@
+"""Delta tables on disks and object stores: reading, staging, publishing, cleaning."""

@@ -1,0 +1,75 @@
+"""Tables that people write to: rows appended, never changed, by as many at once as there are.
+
+Each append is one Delta commit with a transaction of its own name, so that a retry can neither lose nor double it.
+A row is taken back by a later one that names it in `undoes`. Files are not compacted here: two compactions at once
+double rows (deltalake 1.6).
+"""
+
+import datetime as dt
+import random
+import threading
+import time
+import uuid
+from typing import Any
+
+import polars as pl
+from deltalake.exceptions import DeltaError
+
+from lake.contracts.tables import TABLES, key_column
+from lake.errors import LakeError
+from lake.storage.store import Lake
+
+TRIES, LONGEST_PAUSE = 60, 0.5
+MAX_NOTE, MAX_NAME = 2000, 80
+MAX_PERSON = 254  # the longest e-mail
+_TURN = threading.Lock()  # people on one server wait for each other instead of committing into each other
+
+
+def append_rows(lake: Lake, table: str, rows: list[dict[str, Any]], *, moment: str) -> list[str]:
+    """Append rows to a table in one commit, each with an id and, in the column `moment`, its time; returns the ids.
+
+    Raises `LakeError` where the lake cannot be written.
+    """
+    row_id, now = id_column(table), dt.datetime.now(dt.UTC)
+    known = [
+        {**row, row_id: uuid.uuid4().hex, moment: now + dt.timedelta(microseconds=i)} for i, row in enumerate(rows)
+    ]
+    frame = pl.DataFrame(known, schema={n: c.dtype for n, c in TABLES[table].columns().items()})
+    ids = [str(row[row_id]) for row in known]
+    _append(lake, table, TABLES[table].validate(frame, cast=True), transaction=f"{table}/{ids[0]}")
+    return ids
+
+
+def scan_rows(lake: Lake, table: str, dataset_id: str, *, moment: str) -> pl.LazyFrame:
+    """Every row about a dataset, oldest first, those that were taken back too."""
+    if not lake.has(table, dataset_id):
+        return TABLES[table].create_empty().lazy()
+    return lake.staged(table, dataset_id).sort(moment, id_column(table))
+
+
+def standing(table: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows that say something and were not taken back."""
+    row_id = id_column(table)
+    undone = rows.select(pl.col("undoes").alias(row_id)).drop_nulls()
+    return rows.filter(pl.col("undoes").is_null()).join(undone, on=row_id, how="anti", maintain_order="left")
+
+
+def id_column(table: str) -> str:
+    """The column that names a row."""
+    (name,) = (column for column in TABLES[table].primary_key() if column != key_column(table))
+    return name
+
+
+def _append(lake: Lake, table: str, frame: pl.DataFrame, *, transaction: str) -> None:
+    for attempt in range(TRIES):
+        try:
+            with _TURN:
+                lake.append_once(table, frame, transaction=transaction, partition_by=key_column(table))
+            return
+        except (DeltaError, OSError) as error:
+            if attempt + 1 == TRIES:
+                raise LakeError(
+                    f"The {table.removesuffix('s')} could not be written to the lake {lake.root} ({error}): check its "
+                    "permissions and the space that is left, and try again."
+                ) from error
+            time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))

@@ -1,0 +1,103 @@
+"""What an error of a read means: the lake is damaged, the machine refuses, or neither, and then the error is ours."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import polars as pl
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
+
+from lake.errors import LakeError, RetryLater
+from lake.storage.disks import find_reason, is_about
+from lake.storage.roots import find_file_as_table, tell_damage
+
+FORMAT = re.compile(
+    r"parquet|out[- ]of[- ]spec|\bIPC\b|ARROW:|magic bytes|os error|\bI/?O error|decompress|zstd|thrift|utf-?8|"
+    r"object.store|Generic \w+ error|mismatch for column|did not find column",
+    flags=re.IGNORECASE,
+)
+"""What polars says where a file is not what it should be, and never of a query that is wrong."""
+QUERY = (
+    pl.exceptions.ColumnNotFoundError,
+    pl.exceptions.DuplicateError,
+    pl.exceptions.ShapeError,
+    pl.exceptions.StructFieldNotFoundError,
+    pl.exceptions.OutOfBoundsError,
+)
+UNREACHED = re.compile(
+    r"\b(401|403|Unauthorized|Forbidden|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|credentials?|timed? ?out|"
+    r"connect|dns|error sending request|NoSuchBucket|Unknown scheme|No suitable object store)\b",
+    flags=re.IGNORECASE,
+)
+
+
+@contextmanager
+def reading(root: str) -> Iterator[None]:
+    """Turns what a damaged lake raises into `LakeError`; scans are lazy, so every `collect` belongs inside.
+
+    An error that is not the lake's, such as of a query that is wrong, is left as it is.
+    polars 2.1 panics on a parquet file that was cut short, and a panic is not an `Exception`.
+    """
+    try:
+        yield
+    except (OSError, DeltaError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if (sentence := explain_read(error, root)) is None:
+            raise
+        raise LakeError(sentence) from error
+
+
+@contextmanager
+def writing(root: str) -> Iterator[None]:
+    """Turns what a lake that cannot be written raises into `LakeError`, a lost race into `RetryLater`."""
+    try:
+        yield
+    except CommitFailedError as error:
+        raise RetryLater(
+            f"Another refresh was writing the same rows of the lake {root} ({first_line(error)}): refresh again."
+        ) from error
+    except (OSError, DeltaError) as error:
+        if (sentence := explain_write(error, root)) is None:
+            raise
+        raise LakeError(sentence) from error
+
+
+def explain_read(error: BaseException, root: str) -> str | None:
+    """What to say of an error that came up while the lake was read; None where it is not the lake's."""
+    if not _is_of_the_lake(error, root):
+        return None
+    if reason := find_reason(error, root, "read"):
+        return f"The lake {root} cannot be read: {reason}. Mend that, or name another folder with --lake."
+    if "://" in root and UNREACHED.search(str(error)):
+        return f"The lake {root} cannot be reached ({first_line(error)}): check its address, the network and the keys."
+    return tell_damage(root, _find_damage(error, root))
+
+
+def explain_write(error: BaseException, root: str) -> str | None:
+    """The same of an error that came up while it was written."""
+    if isinstance(error, SchemaMismatchError) or not _is_of_the_lake(error, root):
+        return None
+    return (
+        f"The lake {root} cannot be written ({find_reason(error, root) or first_line(error)}). What was published "
+        "before is untouched: free space or fix the permissions, then refresh again."
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what the error says, else its name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _find_damage(error: BaseException, root: str) -> str:
+    if name := find_file_as_table(root):
+        return f"{name} is a file, and a table is a folder"
+    if isinstance(error, pl.exceptions.PanicException):
+        return "a file is cut short or damaged"
+    return first_line(error)
+
+
+def _is_of_the_lake(error: BaseException, root: str) -> bool:
+    if isinstance(error, DeltaError | pl.exceptions.PanicException):
+        return True
+    if isinstance(error, OSError):
+        return is_about(error, root)
+    return not isinstance(error, QUERY) and FORMAT.search(first_line(error)) is not None

@@ -1,0 +1,15 @@
+"""A lake that nobody can write to through this process, whatever the permissions of its files are."""
+
+from typing import Any, NoReturn
+
+from lake.errors import LakeError
+from lake.storage.store import Lake
+
+
+class ReadOnlyLake(Lake):
+    """A `Lake` that reads as any other and refuses to stage, publish, add or review with `LakeError`."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise LakeError("This lake is served read-only: nothing can be written to it from here.")
+
+    _write = append_once = open_to_write = _refuse

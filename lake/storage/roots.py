@@ -1,0 +1,68 @@
+"""What lies at the root where no lake can be read: no folder, tables of something else, files that were cut short."""
+
+import os
+import stat
+from pathlib import Path
+
+import polars as pl
+from deltalake import DeltaTable
+
+from lake.contracts.tables import TABLES
+from lake.errors import LakeError
+
+AS_FOLDER = "and a lake is a folder: name another with --lake."
+
+
+def check_folder(root: str) -> None:
+    """Raises `LakeError` where something is at the root of a local lake that is no folder."""
+    if "://" in root:
+        return
+    try:
+        mode = Path(root).stat().st_mode
+    except FileNotFoundError:
+        if Path(root).is_symlink():
+            raise LakeError(f"{root} is a link that leads nowhere, {AS_FOLDER}") from None
+        return
+    except OSError as error:
+        raise LakeError(f"{root} cannot be opened ({error.strerror}), {AS_FOLDER}") from None
+    if not stat.S_ISDIR(mode):
+        raise LakeError(f"{root} is {'a file' if stat.S_ISREG(mode) else 'no folder'}, {AS_FOLDER}")
+
+
+def find_file_as_table(root: str) -> str | None:
+    """The first table of a local lake in whose place a file lies; None where there is none."""
+    return next((name for name in TABLES if Path(root, name).is_file()), None)
+
+
+def check_columns(name: str, stored: set[str], address: str) -> None:
+    """Raises `LakeError` where a table lacks columns without which none was ever written."""
+    needed = [*TABLES[name].primary_key(), *(["format_version"] if name == "runs" else [])]
+    if absent := [column for column in needed if column not in stored]:
+        raise LakeError(
+            f"{address} is no table of latentlake (it lacks {' and '.join(absent)}): name another folder with --lake."
+        )
+
+
+def check_files(table: DeltaTable, folder: Path, partition: str, root: str) -> None:
+    """Raises `LakeError` where a file of a table in a folder has fewer bytes than were written, as of half a copy.
+
+    polars would panic. Files that are gone are left for it to tell.
+    """
+    written = pl.DataFrame(table.get_add_actions(flatten=True)).select("path", "size_bytes")
+    for path, size in written.filter(pl.col("path").str.starts_with(partition)).iter_rows():
+        if (found := _size(folder / path)) is not None and found < size:
+            raise LakeError(
+                tell_damage(root, f"{folder.name}/{path} is cut short: {found:,} of {size:,} bytes are there")
+            )
+
+
+def tell_damage(root: str, what: str) -> str:
+    """What to say of a lake that cannot be read as it is."""
+    return f"The lake {root} cannot be read ({what}): restore it from a copy, or name another folder with --lake."
+
+
+def _size(file: Path) -> int | None:
+    try:
+        return os.stat(file).st_size  # noqa: PTH116
+    except OSError:
+        return None

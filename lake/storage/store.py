@@ -1,0 +1,407 @@
+"""Open, stage, publish and read: a run exists for readers if and only if its row in `runs` does.
+
+Stages append their tables under a new `run_id`; `publish` validates them and appends one row with the pinned
+version of every table. Readers scan each table at its pinned version, so nothing written later can reach them.
+"""
+
+import datetime as dt
+import os
+import re
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Transaction,
+    WriterProperties,
+)
+from deltalake.exceptions import TableNotFoundError
+
+from lake.contracts.tables import DATASET_TABLES, FORMAT_VERSION, RUN_TABLES, TABLES, key_column
+from lake.contracts.validation import polars_schema, validate, validated
+from lake.errors import BrokenContract, LakeError
+from lake.storage.damage import reading, writing
+from lake.storage.door import open_table, plain_path, vacuum_table, write_table
+from lake.storage.files import compute_digest, list_files
+from lake.storage.places import command
+from lake.storage.places import default_root as default_root
+from lake.storage.roots import check_columns, check_files, check_folder
+
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+IMAGE_ROWS_PER_GROUP, IMAGE_BYTES_PER_GROUP = 1000, 4 * 2**20
+"""Whichever is less: to show one image a whole row group is fetched."""
+KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
+"""By default deltalake deletes log entries older than 30 days, and with them the versions that runs pin."""
+
+
+class Lake:
+    """The tables under one root, a local folder or an object-store URL."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root).rstrip("/")
+        self._table = lru_cache(maxsize=256)(self.open)
+        self._check_once = lru_cache(maxsize=1024)(
+            lambda name, version, partition: self._check_files(name, self._at(name, version), partition)
+        )
+
+    def __repr__(self) -> str:
+        from lake.storage.summaries import summarize_lake  # which asks the lake itself
+
+        return summarize_lake(self)
+
+    def runs(self) -> pl.DataFrame:
+        """Published runs, newest first, each once however often it was published; empty where none has been.
+
+        Raises `LakeError` where the lake is damaged or was written by a newer version.
+        """
+        runs = self._read("runs")
+        newest = max(runs["format_version"].to_list(), default=0)
+        if newest > FORMAT_VERSION:
+            raise LakeError(
+                f"The lake {self.root} has runs of format {newest}; this latentlake reads up to {FORMAT_VERSION}. "
+                "Install the newer latentlake to read it."
+            )
+        once = runs.sort("published_at").unique("run_id", keep="first", maintain_order=True)
+        return once.sort("published_at", descending=True)
+
+    def rejected(self) -> pl.DataFrame:
+        """Runs that were computed and kept from readers, newest first."""
+        return self._read("rejected").sort("rejected_at", descending=True)
+
+    def run(self, run_id: str = "latest") -> "Run":
+        """The published run of that id; `LakeError` where there is none."""
+        runs = self.runs()
+        if runs.is_empty():
+            raise LakeError(self.tell_empty())
+        found = runs.head(1) if run_id == "latest" else runs.filter(pl.col("run_id") == str(run_id))
+        if found.is_empty():
+            raise LakeError(
+                f"The lake {self.root} has no run {str(run_id)[:80]!r}: "
+                f"the latest is {runs['run_id'][0]}; `{command('runs', self.root)}` lists all."
+            )
+        return Run(self, found.row(0, named=True))
+
+    def tell_empty(self) -> str:
+        """What to say of a lake without a published run."""
+        refresh = f"run `{command('refresh', self.root)}`"
+        if any(self.exists(name) for name in (*DATASET_TABLES, *RUN_TABLES)):
+            return f"The lake {self.root} has tables and no published run: {refresh}, or restore runs from a copy."
+        return f"The lake {self.root} has no published run yet: {refresh}."
+
+    def stage(self, name: str, frame: pl.DataFrame, *, key: str | None = None) -> None:
+        """Write the rows of one run (or dataset) of a table, replacing what an earlier try left.
+
+        `key` names the run where the frame may have no rows. Raises `LakeError` where a contract is broken.
+        """
+        column, key = key_column(name), _only_key(name, frame, key)
+        exists = self.exists(name)
+        self._write(name, frame, mode="overwrite", predicate=f"{column} = '{key}'" if exists else None)
+
+    def add_rows(self, name: str, frame: pl.DataFrame) -> None:
+        """Add rows to those of a dataset in a table; nothing where there are none."""
+        if not frame.is_empty():
+            _only_key(name, frame, None)
+            self._write(name, frame, mode="append")
+
+    def _write(self, name: str, frame: pl.DataFrame, **how: Any) -> None:
+        ordered = validated(name, frame).sort(TABLES[name].primary_key())
+        with writing(self.root):
+            self._create_root()
+            table = self.open_to_write(name)
+            write_table(
+                self._address(name),
+                ordered,
+                onto=table,
+                schema_mode="merge" if table else None,
+                partition_by=key_column(name),
+                configuration=None if table else KEEP_LOG,
+                storage_options=self.options,
+                writer_properties=WriterProperties(
+                    compression="ZSTD", max_row_group_size=_image_rows_per_group(frame) if name == "images" else None
+                ),
+                **how,
+            )
+
+    def staged(self, name: str, key: str) -> pl.LazyFrame:
+        """Rows of a table under one key at its newest version, published or not."""
+        with reading(self.root):
+            return self._select(name, self._newest(name), key)
+
+    def scan_runs(self, name: str, runs: pl.DataFrame) -> pl.LazyFrame:
+        """The rows in a table of several published runs, as `runs` has them, in one read.
+
+        It is that of the latest version which one of them pins: the rows of earlier runs are in it as they were.
+        """
+        listed = runs.select("run_id", "tables").iter_rows()
+        pins = {run_id: t["version"] for run_id, tables in listed for t in tables if t["name"] == name}
+        if not pins:
+            return TABLES[name].create_empty().lazy()
+        latest = max(pins.values())
+        with reading(self.root):
+            self._check_once(name, latest, "")
+            return self._complete(self._at(name, latest), name).filter(pl.col("run_id").is_in(list(pins)))
+
+    def has(self, name: str, key: str) -> bool:
+        """Whether a table has rows under the key at its newest version."""
+        if not self.exists(name):
+            return False
+        with reading(self.root):
+            return not self.staged(name, key).select(key_column(name)).head(1).collect().is_empty()
+
+    def publish(self, facts: dict[str, Any]) -> str:
+        """Validate every table of `facts["run_id"]`, then make the run visible in one append; returns the run id.
+
+        Raises `BrokenContract` or another `LakeError`, and changes nothing that readers see.
+        """
+        run_id, dataset_id = facts["run_id"], facts["dataset_id"]
+        with reading(self.root):
+            versions = {name: self._newest(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
+            keys = {name: dataset_id if name in DATASET_TABLES else run_id for name in versions}
+            tables = {name: self._select(name, version, keys[name]) for name, version in versions.items()}
+            try:
+                checks = validate(tables)
+            except BrokenContract as error:
+                raise BrokenContract(f"Nothing was published: {error}") from None
+            counts = {name: frame.select(pl.len()).collect().item() for name, frame in tables.items()}
+            digests = [{"table": n, "sha256": self.digest(n, version, keys[n])} for n, version in versions.items()]
+        row = facts | {
+            "format_version": FORMAT_VERSION,
+            "published_at": self._after_last(dt.datetime.now(dt.UTC)),
+            "tables": [{"name": n, "version": v, "rows": counts[n]} for n, v in versions.items()],
+            "digests": digests,
+            "checks": checks,
+        }
+        self._append_run(validated("runs", pl.DataFrame([row], schema=polars_schema("runs"))))
+        return str(run_id)
+
+    def reject(self, facts: dict[str, Any], reason: str, measured: dict[str, Any]) -> None:
+        """Record why a run that was staged is kept from readers; `measured` are the other columns of `rejected`."""
+        row = facts | measured | {"reason": reason, "rejected_at": dt.datetime.now(dt.UTC)}
+        named = pl.DataFrame(
+            [{name: row[name] for name in polars_schema("rejected")}], schema=polars_schema("rejected")
+        )
+        with writing(self.root):
+            self.append_once("rejected", validated("rejected", named), transaction=f"reject/{facts['run_id']}")
+
+    def version(self, name: str) -> int | None:
+        """The newest version of a table; None where it is not there."""
+        if not self.exists(name):
+            return None
+        return self._newest(name)
+
+    def exists(self, name: str) -> bool:
+        """Whether anything was ever written to a table."""
+        with reading(self.root):
+            return DeltaTable.is_deltatable(self.uri(name), self.options)
+
+    def uri(self, name: str) -> str:
+        """The path by which deltalake and polars find a table, whatever the folders above it are called."""
+        return plain_path(self._address(name))
+
+    def open(self, name: str, version: int | None = None) -> DeltaTable:
+        """A table at a version, else at its newest; raises the errors of deltalake."""
+        return open_table(self._address(name), version=version, storage_options=self.options)
+
+    def open_to_write(self, name: str) -> DeltaTable | None:
+        """A table at its newest version, from now on keeping the log of every version; None where there is none."""
+        if not self.exists(name):
+            return None
+        table = self.open(name)
+        if KEEP_LOG.items() - table.metadata().configuration.items():
+            no_cleanup = PostCommitHookProperties(cleanup_expired_logs=False)
+            table.alter.set_table_properties(KEEP_LOG, post_commithook_properties=no_cleanup)
+        return table
+
+    def digest(self, name: str, version: int, key: str) -> str:
+        """SHA-256 over the files that hold the rows of a key at a version; raises `OSError` where one is gone."""
+        files = list_files(self._at(name, version), name).filter(key=key)
+        return compute_digest(self.uri(name), files["path"], self.options)
+
+    def append_once(self, name: str, frame: pl.DataFrame, *, transaction: str, partition_by: str | None = None) -> None:
+        """Append rows in one commit under a transaction's name; a second try under that name changes nothing.
+
+        Raises the errors of deltalake.
+        """
+        once = Transaction(app_id=transaction, version=1)
+        exists = self.exists(name)
+        if exists and self.open(name).transaction_version(once.app_id) is not None:
+            return
+        write_table(
+            self._address(name),
+            frame,
+            mode="append",
+            schema_mode="merge" if exists else None,
+            partition_by=partition_by,
+            storage_options=self.options,
+            commit_properties=CommitProperties(app_transactions=[once]),
+        )
+
+    def replace(self, name: str, table: DeltaTable, frame: pl.DataFrame) -> None:
+        """Replace what a table that is not partitioned had when it was opened; raises the errors of deltalake."""
+        write_table(self._address(name), frame, onto=table, mode="overwrite")
+
+    def delete_files(self, table: DeltaTable, name: str, **which: Any) -> list[str]:
+        """`DeltaTable.vacuum` of a table; returns the paths that it lists. Raises the errors of deltalake."""
+        return vacuum_table(self._address(name), table, **which)
+
+    def _at(self, name: str, version: int) -> DeltaTable:
+        self.uri(name)  # whatever removes old files from the temporary folder may have taken a door
+        return self._table(name, version)
+
+    def _address(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    def _after_last(self, moment: dt.datetime) -> dt.datetime:
+        """The moment, or just after the last publish where the clock went back: what was published last is latest."""
+        runs = self.runs()
+        return moment if runs.is_empty() else max(moment, runs["published_at"][0] + dt.timedelta(microseconds=1))
+
+    def _append_run(self, row: pl.DataFrame) -> None:
+        with writing(self.root):
+            self.append_once("runs", row, transaction=f"publish/{row['run_id'][0]}")
+
+    def _read(self, name: str) -> pl.DataFrame:
+        """A table that is read as it is now; columns that it is older than are null."""
+        with reading(self.root):
+            check_folder(self.root)
+            try:
+                table = self.open(name)
+            except TableNotFoundError:
+                return TABLES[name].create_empty()
+            self._check_files(name, table)
+            return self._complete(table, name).collect()
+
+    def _select(self, name: str, version: int, key: str) -> pl.LazyFrame:
+        """The rows of a table under one key at a version, whose files are looked at once."""
+        table, column = self._at(name, version), key_column(name)
+        self._check_once(name, version, f"{column}={key}/")
+        return self._complete(table, name).filter(pl.col(column) == key)
+
+    def _complete(self, table: DeltaTable, name: str) -> pl.LazyFrame:
+        """All rows, with nulls in the columns that the table is older than."""
+        stored = {field.name for field in table.schema().fields}
+        check_columns(name, stored, self._address(name))
+        absent = {c: pl.lit(None, dtype) for c, dtype in polars_schema(name).items() if c not in stored}
+        return pl.scan_delta(table).with_columns(**absent)
+
+    def _check_files(self, name: str, table: DeltaTable, partition: str = "") -> None:
+        if "://" not in self.root:
+            check_files(table, Path(self._address(name)), partition, self.root)
+
+    def _newest(self, name: str) -> int:
+        try:
+            return self.open(name).version()
+        except TableNotFoundError:
+            raise LakeError(f"The table {name} has not been staged: refresh again.") from None
+
+    def _create_root(self) -> None:
+        if "://" not in self.root:
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def options(self) -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))}
+
+
+class Run:
+    """One published run; `scan` reads a table as it was when the run was published."""
+
+    def __init__(self, lake: Lake, facts: dict[str, Any]) -> None:
+        self.lake, self.facts = lake, facts
+        self.run_id: str = facts["run_id"]
+        self.dataset_id: str = facts["dataset_id"]
+        self.classes: list[str] = facts["classes"]
+        self._versions = {table["name"]: table["version"] for table in facts["tables"]}
+
+    def __repr__(self) -> str:
+        from lake.storage.summaries import summarize_run  # which asks the run itself
+
+        return summarize_run(self)
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """The rows of this run in a table; what the run is older than is null, a whole table empty."""
+        if name not in (*DATASET_TABLES, *RUN_TABLES):
+            tables = ", ".join((*DATASET_TABLES, *RUN_TABLES))
+            raise LakeError(f"A run has no table {str(name)[:80]!r}: its tables are {tables}.")
+        if name not in self._versions:
+            return TABLES[name].create_empty().lazy()
+        with reading(self.lake.root):
+            return self.lake._select(name, self._versions[name], self._key(name))
+
+    def has(self, name: str) -> bool:
+        """Whether a table of the run has rows: predictions that were brought may come without all that needs more."""
+        return any(table["rows"] for table in self.facts["tables"] if table["name"] == name)
+
+    def metric(self, stage: str, name: str) -> float | None:
+        """One number of the table `metrics`; None where it was not measured."""
+        found = self.scan("metrics").filter(stage=stage, name=name).select("value").collect().to_series()
+        return found[0] if len(found) else None
+
+    def verify(self) -> int:
+        """Read every table again: its files, contract, keys and pinned row count; returns how many checks passed.
+
+        Raises `LakeError` with the first that fails. The files of a run from before checksums are not checked.
+        """
+        with reading(self.lake.root):
+            digests = self._verify_files()
+            pinned = {table["name"]: table["rows"] for table in self.facts["tables"]}
+            tables = {name: self.scan(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
+            try:
+                checks = validate(tables)
+            except BrokenContract as error:
+                raise LakeError(f"The run {self.run_id} is damaged: {error} Refresh again.") from None
+            for name, rows in pinned.items():
+                if (found := tables[name].select(pl.len()).collect().item()) != rows:
+                    raise LakeError(
+                        f"The run {self.run_id} is damaged: {name} has {found} rows, it was published with {rows}. "
+                        "Restore the lake from a copy, or refresh again."
+                    )
+        return digests + checks + len(pinned)
+
+    def _verify_files(self) -> int:
+        recorded = self.facts["digests"] or []
+        for table in recorded:
+            name = table["table"]
+            try:
+                same = self.lake.digest(name, self._versions[name], self._key(name)) == table["sha256"]
+            except FileNotFoundError:
+                same = False
+            if not same:
+                raise LakeError(
+                    f"The run {self.run_id} is damaged: the files of {name} are not those that were published. "
+                    "Restore the lake from a copy, or refresh again."
+                )
+        return len(recorded)
+
+    def _key(self, name: str) -> str:
+        return self.dataset_id if name in DATASET_TABLES else self.run_id
+
+    @cached_property
+    def groups(self) -> dict[str, dict[str, str]]:
+        """Grouping -> class -> value, for example superclass -> ship -> vehicle."""
+        found: dict[str, dict[str, str]] = {}
+        for group in self.facts["groups"]:
+            found.setdefault(group["name"], {})[group["label"]] = group["value"]
+        return found
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """Column of the source that is carried along -> "text" or "number"."""
+        return {column["name"]: column["kind"] for column in self.facts.get("metadata") or []}
+
+
+def _image_rows_per_group(images: pl.DataFrame) -> int:
+    by_bytes = IMAGE_BYTES_PER_GROUP * len(images) // max(1, int(images.estimated_size()))
+    return max(1, min(IMAGE_ROWS_PER_GROUP, by_bytes))
+
+
+def _only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:
+    column = key_column(name)
+    found = set(frame[column] if column in frame.columns else []) | ({key} if key else set())
+    if len(found) != 1 or not RUN_ID.fullmatch(str(*found)):
+        raise LakeError(f"{name}: expected rows of one {column} in lower case, digits and dashes, got {[*found][:3]}.")
+    return str(*found)
