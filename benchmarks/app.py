@@ -25,7 +25,7 @@ from streamlit.testing.v1 import AppTest
 
 from benchmarks.clock import seconds_of
 from lake.storage.store import Lake
-from pages.ui.map_layers import DOTS
+from pages.charts.projection_layers import DOTS
 from tests.support.apps import FRAME
 from tests.support.browser import PATHS, chromium, serve, wait_until_drawn
 

@@ -28,7 +28,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from lake.storage.store import Lake
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.navigation import ENTRIES
 from tests.support.browser import serve
 
 GOAL_SECONDS = 1.5

@@ -33,7 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lake.query.filters import Filters
-from pages.ui import charts, map_layers, map_state, scales
+from pages.charts import charts, projection_layers, projection_state, scales
 from tests.support.browser import chromium
 
 SOURCE = Path(__file__).parent / "webgl"
@@ -100,7 +100,7 @@ def _points(count: int, _: dict[str, str]) -> bytes:
 
 def _map(count: int, query: dict[str, str]) -> bytes:
     """The chart of the page, whose picture is asked for by its own address."""
-    layers = map_layers.lay_out(
+    layers = projection_layers.lay_out(
         samples(count),
         Filters(),
         _state(query),
@@ -113,7 +113,7 @@ def _map(count: int, query: dict[str, str]) -> bytes:
 
 
 def _picture(count: int, query: dict[str, str]) -> bytes:
-    return map_layers.draw(samples(count), Filters(), _state(query), _scale(count))
+    return projection_layers.draw(samples(count), Filters(), _state(query), _scale(count))
 
 
 def _selected(count: int, query: dict[str, str]) -> bytes:
@@ -129,8 +129,8 @@ def _warm(count: int) -> None:
     _picture(count, {})
 
 
-def _state(query: dict[str, str]) -> map_state.MapState:
-    return map_state.from_query(query, ["label"])[0]
+def _state(query: dict[str, str]) -> projection_state.MapState:
+    return projection_state.from_query(query, ["label"])[0]
 
 
 @lru_cache

@@ -9,15 +9,17 @@ from lake.query import queries
 from lake.query.aggregates import or_zero
 from lake.query.filters import Filters
 from lake.storage.store import Run
-from pages.sentences.missing import GROUPS
-from pages.ui import charts, data, filters, pooled
-from pages.ui.chart_registry import show_chart
-from pages.ui.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
-from pages.ui.gallery import show_gallery, show_paged_gallery
-from pages.ui.missing import show_missing
-from pages.ui.rows import pick_row
-from pages.ui.versus import ATTRIBUTES, show_versus
-from pages.ui.words import GLOSSARY, counted, mix_text, number, plain
+from pages.charts import charts
+from pages.text.missing import GROUPS
+from pages.text.words import GLOSSARY, counted, mix_text, number, plain
+from pages.ui.core import data, filters
+from pages.ui.core.chart_registry import show_chart
+from pages.ui.core.missing import show_missing
+from pages.ui.core.rows import pick_row
+from pages.ui.groups.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
+from pages.ui.loss_maps import pooled
+from pages.ui.samples.gallery import show_gallery, show_paged_gallery
+from pages.ui.samples.versus import ATTRIBUTES, show_versus
 
 IN_THE_GALLERY = 24
 RAISED = 0.05

@@ -7,18 +7,18 @@ from lake.comparison import runs as compare
 from lake.contracts.stages import title_of
 from lake.storage.places import command
 from lake.storage.store import Run
-from pages.sentences import missing
-from pages.sentences.changes import tabulate_figures
-from pages.sentences.missing import GROUPS, MAP
-from pages.ui import data, filters
-from pages.ui.data_drift import show_run_drift, show_split_drift
-from pages.ui.figure import show_figure
-from pages.ui.group_matches import show_group_matches
-from pages.ui.loss_changes import show_loss_changes
-from pages.ui.map_moves import show_map_moves
-from pages.ui.navigation import link
-from pages.ui.run_changes import show_findings, show_samples
-from pages.ui.words import GLOSSARY, plain
+from pages.text import missing
+from pages.text.changes import tabulate_figures
+from pages.text.missing import GROUPS, MAP
+from pages.text.words import GLOSSARY, plain
+from pages.ui.comparison.data_drift import show_run_drift, show_split_drift
+from pages.ui.comparison.loss_changes import show_loss_changes
+from pages.ui.comparison.map_moves import show_map_moves
+from pages.ui.comparison.run_changes import show_findings, show_samples
+from pages.ui.core import data, filters
+from pages.ui.core.figure import show_figure
+from pages.ui.groups.group_matches import show_group_matches
+from pages.ui.session.navigation import link
 
 PARTS = ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"]
 NEEDED = {"Map": MAP, "Groups": GROUPS}  # what both runs must have for a part of the comparison

@@ -6,13 +6,15 @@ import streamlit as st
 from lake.query import queries
 from lake.statistics import wilson_interval
 from lake.storage.store import Run
-from pages.sentences import missing
-from pages.ui import charts, confusion_list, data, filters, scales
-from pages.ui.chart_registry import show_chart
-from pages.ui.gallery import show_gallery
-from pages.ui.pooled import Comparison, show_pooled
-from pages.ui.versus import show_versus
-from pages.ui.words import GLOSSARY, PERCENT, counted, plain, share_with_interval
+from pages.charts import charts, scales
+from pages.text import missing
+from pages.text.words import GLOSSARY, PERCENT, counted, plain, share_with_interval
+from pages.ui.core import data, filters
+from pages.ui.core.chart_registry import show_chart
+from pages.ui.groups import confusion_list
+from pages.ui.loss_maps.pooled import Comparison, show_pooled
+from pages.ui.samples.gallery import show_gallery
+from pages.ui.samples.versus import show_versus
 
 IN_THE_GALLERY = 32
 MATRIX = "Confusion matrix of given label by prediction"

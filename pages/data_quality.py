@@ -6,13 +6,13 @@ import streamlit as st
 from lake.contracts.quality import COPIES, TIERS
 from lake.query import queries
 from lake.storage.store import Run
-from pages.sentences import missing
-from pages.ui import data, filters
-from pages.ui.copies import show_pairs
-from pages.ui.gallery import show_paged_gallery
-from pages.ui.proofs import show_proofs
-from pages.ui.review_queue import show_queue
-from pages.ui.words import GLOSSARY, PERCENT, percent, share_with_interval
+from pages.text import missing
+from pages.text.words import GLOSSARY, PERCENT, percent, share_with_interval
+from pages.ui.core import data, filters
+from pages.ui.loss_maps.checks import show_proofs
+from pages.ui.review.copies import show_pairs
+from pages.ui.review.review_queue import show_queue
+from pages.ui.samples.gallery import show_paged_gallery
 
 KINDS = {"label": "Likely wrong", "ambiguous": "Ambiguous"}
 LISTED = {

@@ -10,18 +10,19 @@ from lake.contracts.rows import PooledMapRow, SampleRow, rows_of
 from lake.errors import UserError
 from lake.query import loss_maps, queries
 from lake.storage.store import Run
-from pages.sentences.claims import NO_MAPS
-from pages.sentences.missing import LOSS_MAPS
-from pages.ui import data, filters, live_explain, pooled
-from pages.ui.addresses import thumbnail
-from pages.ui.map_families import show_families
-from pages.ui.map_panel import Look, Picture, show_beside, show_panel
-from pages.ui.missing import show_missing
-from pages.ui.pooled import Comparison
-from pages.ui.proofs import show_proofs
-from pages.ui.sample_panel import choose_sample, describe, find_sample
-from pages.ui.signed_map import SignedMap, Target, compute_map, find_map
-from pages.ui.words import GLOSSARY, plain
+from pages.text.claims import NO_MAPS
+from pages.text.missing import LOSS_MAPS
+from pages.text.words import GLOSSARY, plain
+from pages.ui.core import data, filters
+from pages.ui.core.missing import show_missing
+from pages.ui.loss_maps import live_explain, pooled
+from pages.ui.loss_maps.checks import show_proofs
+from pages.ui.loss_maps.families import show_families
+from pages.ui.loss_maps.panel import Look, Picture, show_beside, show_panel
+from pages.ui.loss_maps.pooled import Comparison
+from pages.ui.loss_maps.signed_map import SignedMap, Target, compute_map, find_map
+from pages.ui.samples.sample_panel import choose_sample, describe, find_sample
+from pages.ui.session.addresses import thumbnail
 
 GIVEN, SAID, MARGIN = "Given label", "Prediction", "Margin of two classes"
 NOBODY, ANOTHER, OTHER_RUN = "Nothing", "Another sample", "Another run"

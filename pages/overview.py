@@ -6,13 +6,14 @@ import streamlit as st
 from lake.contracts.rows import FindingRow, rows_of
 from lake.storage.store import Run
 from pages.report.document import file_name
-from pages.sentences import findings, headline
-from pages.ui import data, tour
-from pages.ui.figure import show_figure
-from pages.ui.finding_card import show_finding
-from pages.ui.quarantine import show_quarantine
-from pages.ui.run_changes import show_changes
-from pages.ui.words import GLOSSARY
+from pages.text import findings, headline
+from pages.text.words import GLOSSARY
+from pages.ui.comparison.run_changes import show_changes
+from pages.ui.core import data
+from pages.ui.core.figure import show_figure
+from pages.ui.frame import tour
+from pages.ui.groups.finding_card import show_finding
+from pages.ui.review.quarantine import show_quarantine
 
 AT_FIRST = 5
 

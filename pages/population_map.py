@@ -5,18 +5,20 @@ import streamlit as st
 
 from lake.storage.rows_to_bytes import to_bytes
 from lake.storage.store import Run
-from pages.sentences.missing import MAP
-from pages.ui import chart_registry, charts, data, filters, lasso_button, map_layers, map_offers, map_session
-from pages.ui.addresses import map_picture, thumbnail_folder
-from pages.ui.composition import show_composition
-from pages.ui.gallery import show_paged_gallery
-from pages.ui.map_state import MapState
-from pages.ui.missing import show_missing
-from pages.ui.palette import DISTINCT
-from pages.ui.sample_panel import draw_sample
-from pages.ui.separation import show_answer, show_fidelity, show_separation
-from pages.ui.told import read_lake
-from pages.ui.words import name
+from pages.charts import charts, projection_layers
+from pages.charts.palette import DISTINCT
+from pages.charts.projection_state import MapState
+from pages.text.missing import MAP
+from pages.text.words import name
+from pages.ui.core import chart_registry, data, filters
+from pages.ui.core.composition import show_composition
+from pages.ui.core.missing import show_missing
+from pages.ui.core.told import read_lake
+from pages.ui.groups.separation import show_answer, show_fidelity, show_separation
+from pages.ui.map import lasso_button, projection_offers, projection_session
+from pages.ui.samples.gallery import show_paged_gallery
+from pages.ui.samples.sample_panel import draw_sample
+from pages.ui.session.addresses import map_picture, thumbnail_folder
 
 LAYOUTS = {"umap": "UMAP", "pca": "PCA"}
 SHOWN = {"dots": "Dots", "images": "Images"}
@@ -27,22 +29,27 @@ MOST_ROWS = 100_000  # of the table: what a browser should hold
 def show_controls(run: Run) -> None:
     """What to colour and size by, and how to draw."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Colour", map_offers.color_columns(run), format_func=name, key="map-color", width=CONTROL_WIDTH)
-        st.selectbox("Size", map_offers.size_columns(run), format_func=name, key="map-size", width=CONTROL_WIDTH)
-        choices = {"View": ("map-layout", LAYOUTS), "Show": ("map-show", {s: SHOWN[s] for s in map_offers.shows(run)})}
+        st.selectbox(
+            "Colour", projection_offers.color_columns(run), format_func=name, key="map-color", width=CONTROL_WIDTH
+        )
+        st.selectbox("Size", projection_offers.size_columns(run), format_func=name, key="map-size", width=CONTROL_WIDTH)
+        choices = {
+            "View": ("map-layout", LAYOUTS),
+            "Show": ("map-show", {s: SHOWN[s] for s in projection_offers.shows(run)}),
+        }
         for label, (key, names) in choices.items():
             if len(names) > 1:
                 st.segmented_control(
                     label, list(names), format_func=names.__getitem__, key=key, required=True, width="content"
                 )
         _choose_colored(run)
-        state = map_session.take_controls()
+        state = projection_session.take_controls()
         lasso_button.show_lasso(
-            state.view or map_layers.full_extent(data.samples(run).collect(), state),
-            chart=map_session.chart_key(),
+            state.view or projection_layers.full_extent(data.samples(run).collect(), state),
+            chart=projection_session.chart_key(),
             drawn=bool(state.lasso),
-            key=map_session.LASSO,
-            on_change=map_session.take_lasso,
+            key=projection_session.LASSO,
+            on_change=projection_session.take_lasso,
         )
 
 
@@ -53,7 +60,7 @@ def _choose_colored(run: Run) -> None:
         st.multiselect(
             "Coloured values",
             data.color_values(run, color),
-            key=map_session.colored_key(color),
+            key=projection_session.colored_key(color),
             max_selections=len(DISTINCT),
             placeholder=f"The {len(DISTINCT)} most frequent",
             help="Type to search; all others are grey. Click one in the legend to isolate it.",
@@ -61,30 +68,30 @@ def _choose_colored(run: Run) -> None:
         )
 
 
-def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> map_layers.Layers:
+def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> projection_layers.Layers:
     """The map itself; a selection changes the state before the fragment runs again."""
     folder = thumbnail_folder(run)
     neighbors = data.neighbors(run, state.sample)
-    layers = map_layers.lay_out(
+    layers = projection_layers.lay_out(
         samples, filters.current(), state, neighbors=neighbors, folder=folder, picture_url=map_picture(run)
     )
     scale = data.color_scale(run, state.color, state.colored)
     sizes = data.size_domain(run, state.size)
-    chart = charts.population_map(layers, scale, sizes=sizes, folder=folder, start=map_session.at_start())
+    chart = charts.population_map(layers, scale, sizes=sizes, folder=folder, start=projection_session.at_start())
     chart_registry.show_chart(
         chart,
-        on_select=map_session.take_selection,
-        key=map_session.chart_key(),
+        on_select=projection_session.take_selection,
+        key=projection_session.chart_key(),
         alt=f"{layers.in_view:,} samples on a two-dimensional map, coloured by {name(state.color)}",
     )
     return layers
 
 
-def show_legend(layers: map_layers.Layers, state: MapState) -> None:
+def show_legend(layers: projection_layers.Layers, state: MapState) -> None:
     """How to read and use the map."""
     drawn = (
-        f"Colour shows where {layers.in_view:,} samples lie densest, dots the {map_layers.DOTS_OVER_DENSITY:,} of the "
-        f"highest {name(state.size).lower()}; zoom in to see more"
+        f"Colour shows where {layers.in_view:,} samples lie densest, dots the "
+        f"{projection_layers.DOTS_OVER_DENSITY:,} of the highest {name(state.size).lower()}; zoom in to see more"
         if layers.dense
         else f"{layers.in_view:,} samples, larger where the {name(state.size).lower()} is higher"
     )
@@ -97,7 +104,7 @@ def show_legend(layers: map_layers.Layers, state: MapState) -> None:
 
 def chosen_samples(samples: pl.DataFrame, state: MapState) -> pl.LazyFrame:
     """The samples in the box or the lasso, or all that are shown."""
-    kept = samples.lazy().filter(map_layers.keeps(samples, filters.current(), state))
+    kept = samples.lazy().filter(projection_layers.keeps(samples, filters.current(), state))
     return kept.filter(state.selected())
 
 
@@ -108,7 +115,7 @@ def explore(run: Run) -> None:
     chart_registry.start_again()
     samples = data.samples(run).collect()
     show_controls(run)
-    state = map_session.current()
+    state = projection_session.current()
     panes, below = st.container(key="map-panes"), st.container()
     left, right = panes.columns([8, 5], gap="medium")
     group = chosen_samples(samples, state)
@@ -121,7 +128,7 @@ def explore(run: Run) -> None:
             draw_sample(run, state.sample, on_map=True)
         else:
             show_composition(group, samples, whole=not state.has_selection)
-    map_session.keep_address()
+    projection_session.keep_address()
 
 
 def show_group(run: Run, group: pl.LazyFrame, state: MapState) -> None:
@@ -146,7 +153,7 @@ def main() -> None:
     if show_missing(run, MAP):
         return
     show_answer(run)
-    map_session.start(run)
+    projection_session.start(run)
     explore(run)
     left, right = st.columns([6, 5], gap="large")
     with left:

@@ -9,11 +9,12 @@ from lake.contracts.stages import title_of
 from lake.query import queries
 from lake.query.aggregates import or_zero
 from lake.storage.store import Run, default_root
-from pages.sentences import missing
-from pages.ui import charts, data
-from pages.ui.chart_registry import show_chart
-from pages.ui.navigation import link
-from pages.ui.words import PERCENT, percent, plain
+from pages.charts import charts
+from pages.text import missing
+from pages.text.words import PERCENT, percent, plain
+from pages.ui.core import data
+from pages.ui.core.chart_registry import show_chart
+from pages.ui.session.navigation import link
 
 FORCED = 3
 

@@ -5,16 +5,17 @@ import streamlit as st
 
 from lake.query import queries
 from lake.storage.store import Run
-from pages.ui import data, filters, table_session
-from pages.ui.addresses import thumbnail_folder
-from pages.ui.exports import show_exports
-from pages.ui.histograms import show_histograms
-from pages.ui.pivot import show_pivot
-from pages.ui.sample_panel import show_sample
-from pages.ui.saved_views import show_views
-from pages.ui.table_controls import choose_columns, choose_order
-from pages.ui.table_state import TableState
-from pages.ui.words import name, number
+from pages.text.words import name, number
+from pages.ui.core import data, filters
+from pages.ui.groups.histograms import show_histograms
+from pages.ui.samples.exports import show_exports
+from pages.ui.samples.sample_panel import show_sample
+from pages.ui.session.addresses import thumbnail_folder
+from pages.ui.table import table_session
+from pages.ui.table.pivot import show_pivot
+from pages.ui.table.saved_views import show_views
+from pages.ui.table.table_controls import choose_columns, choose_order
+from pages.ui.table.table_state import TableState
 
 MAX_ROWS = 2000
 HEIGHT, PICTURE_HEIGHT, TEXT_HEIGHT = 560, 44, 35

@@ -11,18 +11,19 @@ from lake.query.filters import Filters
 from lake.search.similar import Vector
 from lake.search.vectors import to_unit
 from lake.storage.store import Run
-from pages.sentences import missing
-from pages.sentences.missing import SIMILAR
-from pages.ui import data, live_explain
-from pages.ui.differences import say_differences
-from pages.ui.gallery import show_paged_gallery
-from pages.ui.map_inset import show_on_map
-from pages.ui.missing import show_missing
-from pages.ui.navigation import address, page
-from pages.ui.sample_ids import read_sample_ids
-from pages.ui.sample_panel import choose_sample, draw_sample
-from pages.ui.saved_sets import save_as_set, show_saved_sets
-from pages.ui.words import number, percent, plain
+from pages.charts.sample_ids import read_sample_ids
+from pages.text import missing
+from pages.text.missing import SIMILAR
+from pages.text.words import number, percent, plain
+from pages.ui.core import data
+from pages.ui.core.differences import say_differences
+from pages.ui.core.missing import show_missing
+from pages.ui.loss_maps import live_explain
+from pages.ui.map.projection_inset import show_on_map
+from pages.ui.samples.gallery import show_paged_gallery
+from pages.ui.samples.sample_panel import choose_sample, draw_sample
+from pages.ui.samples.saved_sets import save_as_set, show_saved_sets
+from pages.ui.session.navigation import address, page
 
 NOT_A_COPY, OTHER_SPLIT, OTHER_LABEL = "No copies", "Other split", "Other label"
 SAME_PREDICTION, HELD_OUT = "Same prediction", "Held-out"

@@ -15,7 +15,7 @@ from lake.storage.places import to_path
 from lake.storage.store import Lake
 
 BASE_PATH = re.compile(r"([\w~-][\w.~-]*(/[\w~-][\w.~-]*)*)?", re.ASCII)
-LAUNCHER = Path(__file__).parents[1] / "pages" / "ui" / "launch.py"
+LAUNCHER = Path(__file__).parents[1] / "pages" / "ui" / "server" / "launch.py"
 
 
 @dataclass(frozen=True)

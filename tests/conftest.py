@@ -194,7 +194,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
         app = AppTest.from_file(FRAME, default_timeout=60)
         for key, value in query.items():
             app.query_params[key] = value
-        return (app if name == NAMES[0] else app.switch_page(f"../{name}.py")).run()
+        return (app if name == NAMES[0] else app.switch_page(f"../../{name}.py")).run()
 
     return opened
 

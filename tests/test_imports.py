@@ -19,9 +19,9 @@ def modules_in(*folder: str) -> list[str]:
 
 
 LAKE, SHARED = modules_in("lake"), modules_in("pages", "ui")
-SENTENCES, REPORT = modules_in("pages", "sentences"), modules_in("pages", "report")
+SENTENCES, REPORT = modules_in("pages", "text"), modules_in("pages", "report")
 DOORS = {
-    REPOSITORY / "pages" / "ui" / "live_explain.py": "pipeline",
+    REPOSITORY / "pages" / "ui" / "loss_maps" / "live_explain.py": "pipeline",
     REPOSITORY / "pipeline" / "export_command.py": "pages",
 }
 """The one module that a folder has for each folder it must not know otherwise."""

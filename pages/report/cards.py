@@ -11,8 +11,8 @@ from lake.contracts.rows import FindingRow, rows_of
 from lake.storage.store import Run
 from pages.report.markdown import to_html
 from pages.report.pictures import as_data
-from pages.sentences import findings
-from pages.sentences.samples import Tile, describe
+from pages.text import findings
+from pages.text.samples import Tile, describe
 
 LARGEST_SIDE = 64
 """Pixels of an image as it is shown; a larger one is made smaller, so that the file stays small."""

@@ -12,17 +12,17 @@ from markupsafe import Markup
 from lake.query import queries
 from lake.storage.damage import reading
 from lake.storage.store import Run
+from pages.charts.charts import Layered
+from pages.charts.scales import color_scale
 from pages.report import pictures, tables
 from pages.report.cards import make_cards
 from pages.report.markdown import to_html
 from pages.report.tables import Table
-from pages.sentences import findings, headline, missing
-from pages.sentences.changes import Measured, say_changes
-from pages.sentences.missing import MAP, noun
-from pages.sentences.separation import first_group, say_fidelity, say_separation
-from pages.ui.charts import Layered
-from pages.ui.scales import color_scale
-from pages.ui.words import name
+from pages.text import findings, headline, missing
+from pages.text.changes import Measured, say_changes
+from pages.text.missing import MAP, noun
+from pages.text.separation import first_group, say_fidelity, say_separation
+from pages.text.words import name
 
 MOST_CARDS = 12
 """About the loss, and as many about the data; the rest of them are rows of a table, so that the file stays small."""

@@ -1,4 +1,4 @@
-"""The Markdown of `pages.sentences` as HTML: emphasis and escapes, and nothing else."""
+"""The Markdown of `pages.text` as HTML: emphasis and escapes, and nothing else."""
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup

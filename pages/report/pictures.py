@@ -17,12 +17,12 @@ from lake.query.filters import Filters
 from lake.query.queries import rank_confusions
 from lake.storage.damage import reading
 from lake.storage.store import Run
-from pages.sentences import missing
-from pages.sentences.separation import first_group
-from pages.ui import charts
-from pages.ui.map_layers import DOTS_OVER_DENSITY, Layers, draw, lay_out
-from pages.ui.map_state import MapState
-from pages.ui.scales import ColorScale, color_scale, size_domain
+from pages.charts import charts
+from pages.charts.projection_layers import DOTS_OVER_DENSITY, Layers, draw, lay_out
+from pages.charts.projection_state import MapState
+from pages.charts.scales import ColorScale, color_scale, size_domain
+from pages.text import missing
+from pages.text.separation import first_group
 
 MOST_DOTS = 3000
 """Each is about 150 bytes of the file; of more samples the highest are dots over a picture of their density."""

@@ -12,9 +12,9 @@ from lake.contracts.rows import FindingRow, rows_of
 from lake.query import queries
 from lake.storage.store import Run
 from pages.report.markdown import to_html
-from pages.sentences import findings, proofs
-from pages.sentences.changes import tabulate_figures
-from pages.ui.words import GLOSSARY, number, share_with_interval
+from pages.text import checks, findings
+from pages.text.changes import tabulate_figures
+from pages.text.words import GLOSSARY, number, share_with_interval
 
 NUMBERS_OF_A_ROW = 2
 MOST_CLASSES, MOST_CONFUSIONS = 50, 20
@@ -81,9 +81,9 @@ def tabulate_proofs(run: Run) -> dict[str, Table]:
     columns = {"claim": "What was measured", "n": "n", "figure": "Figure (95 % interval)"}
     columns |= {"bar": "Bar", "verdict": "Verdict"}
     return {
-        proofs.say_proofs(part, subject): Table(
+        checks.say_proofs(part, subject): Table(
             columns,
-            proofs.tabulate(part).with_columns(n=pl.Series([f"{n:,}" for n in part["n"]])).to_dicts(),
+            checks.tabulate(part).with_columns(n=pl.Series([f"{n:,}" for n in part["n"]])).to_dicts(),
             numbers=("n", "figure"),
         )
         for (subject,), part in measured.group_by("subject", maintain_order=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from pages.ui.navigation import ENTRIES, Entry
+from pages.ui.session.navigation import ENTRIES, Entry
 from tests.support.browser import (
     BEYOND,
     brightness,

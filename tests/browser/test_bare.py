@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.navigation import ENTRIES
 from tests.support.bare_run import build_bare_lake
 from tests.support.browser import open_page, serve, unexpected
 

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from lake.query.filters import MAX_VALUES
-from pages.ui import charts
-from pages.ui.navigation import ENTRIES
-from pages.ui.palette import DISTINCT
+from pages.charts import charts
+from pages.charts.palette import DISTINCT
+from pages.ui.session.navigation import ENTRIES
 from tests.support.axe import violations
 from tests.support.browser import BEYOND, chart, path_of, serve, unexpected, wait_until_drawn
 from tests.support.classes import ODD

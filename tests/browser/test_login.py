@@ -14,8 +14,8 @@ from playwright.sync_api import Page
 
 from lake.query.reviews import scan_reviews
 from lake.storage.store import Lake
-from pages.ui.streamlit_internals import USER_COOKIE_NAME
-from pages.ui.words import WORD_JOINER
+from pages.text.words import WORD_JOINER
+from pages.ui.internals.streamlit_internals import USER_COOKIE_NAME
 from tests.support.browser import request, serve, wait_until_drawn, wait_until_quiet
 from tests.support.oidc_provider import Provider, run_provider
 from tests.support.tiny_lake import RUN_ID

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from lake.storage.store import Lake
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.navigation import ENTRIES
 from tests.support.browser import open_page, serve, unexpected
 from tests.support.drawn import draw_shape
 from tests.support.own_data import QUICK, write_digits

@@ -18,9 +18,9 @@ from playwright.sync_api import Browser, Page, expect
 from lake.query.filters import Filters
 from lake.query.queries import scan_samples
 from lake.storage.store import Lake
-from pages.ui.map_panel import MAP_SIDE
-from pages.ui.map_state import from_query
-from pages.ui.navigation import ENTRIES, Entry
+from pages.charts.projection_state import from_query
+from pages.ui.loss_maps.panel import MAP_SIDE
+from pages.ui.session.navigation import ENTRIES, Entry
 from tests.support.axe import contrast
 from tests.support.browser import (
     BEYOND,

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from lake.storage.store import Lake, Run
-from pages.ui.map_panel import MAP_SIDE
+from pages.ui.loss_maps.panel import MAP_SIDE
 from tests.support.browser import chart, serve, unexpected, wait_until_drawn
 
 pytestmark = pytest.mark.browser

@@ -17,7 +17,7 @@ from streamlit.logger import get_logger
 from lake.errors import LakeError, Unforeseen
 from lake.storage.damage import reading, writing
 from lake.storage.store import Lake
-from pages.ui import data
+from pages.ui.core import data
 from pipeline import failures, platforms
 from pipeline.progress import Progress
 from pipeline.settings import load_settings

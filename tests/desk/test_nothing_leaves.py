@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.navigation import ENTRIES
 from tests.support.browser import knock, request, wait_until_drawn
 from tests.support.paths import REPOSITORY
 from tests.support.server import serve_from

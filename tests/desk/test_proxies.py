@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lake.storage.store import Lake
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.navigation import ENTRIES
 from tests.support.browser import request, serve, unexpected, wait_until_drawn
 from tests.support.proxy import run_proxy
 

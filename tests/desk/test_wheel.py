@@ -43,7 +43,7 @@ baseFontSize = 24
 primaryColor = "#ff0000"
 backgroundColor = "#ffff00"
 """
-SETTINGS = "pages/ui/streamlit.toml"
+SETTINGS = "pages/ui/server/streamlit.toml"
 SETTINGS_OF_THE_LAUNCHER = """
 import json, pathlib, runpy
 import pages
@@ -56,7 +56,7 @@ def show(*_, **__):
     print(json.dumps({name: option.value for name, option in options if option.where_defined != "<default>"}))
 
 cli.main = show
-runpy.run_path(str(pathlib.Path(pages.__file__).parent / "ui" / "launch.py"), run_name="__main__")
+runpy.run_path(str(pathlib.Path(pages.__file__).parent / "ui" / "server" / "launch.py"), run_name="__main__")
 """
 LOOKS = """() => {
   const style = getComputedStyle(document.querySelector('[data-testid="stApp"]'));

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pages.ui.access import Access
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.access import Access
+from pages.ui.session.navigation import ENTRIES
 from pipeline.cli import app
 from pipeline.settings import PRESETS, Settings, load_settings
 from tests.support.docs import DOCS, GENERATED

@@ -121,8 +121,8 @@ def test_what_a_refresh_left_stays_for_a_day_where_no_lock_says_that_none_runs(r
 
 @pytest.mark.long
 def test_pages_and_images_come_from_there(root: str, open_page: Open) -> None:
-    from pages.ui.addresses import thumbnail
-    from pages.ui.routes import read_image
+    from pages.ui.server.routes import read_image
+    from pages.ui.session.addresses import thumbnail
 
     run = build_tiny_lake(root).run()
     app = open_page(root)

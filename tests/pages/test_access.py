@@ -16,10 +16,10 @@ from starlette.websockets import WebSocket
 from streamlit.runtime.secrets import secrets_singleton
 
 from lake.errors import UsageError
-from pages.ui import guard
-from pages.ui.access import access, find_visitor, list_hosts, login
-from pages.ui.hosts import UNNAMED, HostNames
-from pages.ui.words import WORD_JOINER
+from pages.text.words import WORD_JOINER
+from pages.ui.server import guard
+from pages.ui.server.hosts import UNNAMED, HostNames
+from pages.ui.session.access import access, find_visitor, list_hosts, login
 from tests.support.apps import Open, shown
 from tests.support.browser import knock, request, serve
 from tests.support.tiny_lake import RUN_ID

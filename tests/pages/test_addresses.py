@@ -7,7 +7,7 @@ import pytest
 
 from lake.query.filters import Clause, Filters
 from lake.storage.store import Lake
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.navigation import ENTRIES
 from tests.support.apps import NAMES, Open, answer, failures, shown
 from tests.support.tiny_lake import build_tiny_lake
 

@@ -6,7 +6,7 @@ import altair as alt
 import pytest
 from altair.utils import schemapi
 
-from pages.ui.altair_internals import disable_debug_mode
+from pages.ui.internals.altair_internals import disable_debug_mode
 
 
 def test_a_part_is_not_validated_as_it_is_built_once_that_is_disabled() -> None:

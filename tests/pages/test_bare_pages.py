@@ -13,10 +13,11 @@ from lake.query.queries import scan_samples
 from lake.storage.store import Lake
 from pages.report.document import render_report
 from pages.report.pictures import render_chart
-from pages.sentences import missing
-from pages.sentences.claims import find_claims
-from pages.sentences.missing import COPIES, GROUPS, LOSS_MAPS, MAP, SIMILAR
-from pages.ui import data, map_offers
+from pages.text import missing
+from pages.text.claims import find_claims
+from pages.text.missing import COPIES, GROUPS, LOSS_MAPS, MAP, SIMILAR
+from pages.ui.core import data
+from pages.ui.map import projection_offers
 from pipeline.cli import app as commands
 from pipeline.compare_command import summarise
 from tests.support.apps import NAMES, Open, answer, failures, galleries, shown, tiles
@@ -114,7 +115,7 @@ def test_columns_that_are_empty_everywhere_are_offered_nowhere(root: str, kind: 
     assert {column in empty for column in PROPERTIES} == {not images}
     assert ("leak" in empty) == (not (images and embeddings))
     assert "map_family" in empty and not empty & {"label", "predicted", "loss", "split", "reason"}
-    assert not empty & set(map_offers.color_columns(run))
+    assert not empty & set(projection_offers.color_columns(run))
 
 
 def test_the_tour_claims_only_what_the_run_can_show(lakes: dict[str, str], open_page: Open) -> None:

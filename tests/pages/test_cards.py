@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from lake.contracts.tables import DATA_KINDS
 from lake.query.filters import Clause, Filters
 from lake.storage.store import Lake
-from pages.sentences.findings import hardest
+from pages.text.findings import hardest
 from tests.support.apps import HELD_OUT, Open, failures, galleries, percent, shown, tiles
 from tests.support.scalars import mean, number
 

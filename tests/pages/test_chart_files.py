@@ -15,10 +15,11 @@ from streamlit.testing.v1 import AppTest
 from lake.storage.store import Lake
 from pages.report import pictures
 from pages.report.document import find_previous, render_report
-from pages.ui import chart_files, data
-from pages.ui.addresses import thumbnail
-from pages.ui.routes import read_image
-from pages.ui.streamlit_internals import altair_settings
+from pages.ui.core import data
+from pages.ui.frame import chart_files
+from pages.ui.internals.streamlit_internals import altair_settings
+from pages.ui.server.routes import read_image
+from pages.ui.session.addresses import thumbnail
 from tests.support.apps import NAMES, Open, failures
 
 
@@ -59,7 +60,7 @@ def _fragment_that_ran_twice() -> None:
     import polars
     import streamlit
 
-    from pages.ui import chart_registry
+    from pages.ui.core import chart_registry
 
     drawn = chart_registry.start_page()
     for key in ("map-chart-0", "map-chart-1"):

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 
 from lake.query.filters import Filters
-from pages.ui import charts, table_charts
-from pages.ui.map_layers import lay_out
-from pages.ui.map_state import MapState
-from pages.ui.palette import BAD, COOL, LOWERS, RAISES, WARM, class_colors
-from pages.ui.scales import color_scale, size_domain
+from pages.charts import charts
+from pages.charts.palette import BAD, COOL, LOWERS, RAISES, WARM, class_colors
+from pages.charts.projection_layers import lay_out
+from pages.charts.projection_state import MapState
+from pages.charts.scales import color_scale, size_domain
+from pages.ui.table import table_charts
 
 CLASSES = ["cat", "dog", "ship", "truck"]
 GROUPS = {"superclass": {"cat": "animal", "dog": "animal", "ship": "vehicle", "truck": "vehicle"}}

@@ -15,7 +15,7 @@ from lake.comparison import runs as compare
 from lake.query import queries
 from lake.query.filters import Filters
 from lake.storage.store import Lake
-from pages.ui import run_changes
+from pages.ui.comparison import run_changes
 from tests.support.apps import HELD_OUT, Open, answer, failures, shown, tiles
 from tests.support.changed_run import EARLIER, LATER
 from tests.support.commands import latentlake

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from lake.query.reviews import scan_reviews
 from lake.storage.store import Lake
-from pages.ui.copies import difference, once
+from pages.ui.review.copies import difference, once
 from tests.support.apps import HELD_OUT, Open, answer, percent, shown, tiles
 from tests.support.scalars import mean
 from tests.support.tiny_data import dataset_id_of

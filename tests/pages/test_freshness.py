@@ -10,9 +10,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lake.storage.store import Lake
-from pages.ui import data
-from pages.ui.frame import name_runs
-from pages.ui.freshness import ago
+from pages.ui.core import data
+from pages.ui.frame.frame import name_runs
+from pages.ui.frame.freshness import ago
 from tests.support.apps import Open
 from tests.support.changed_run import LATER
 from tests.support.raw_tables import read_raw, write_raw
@@ -71,7 +71,8 @@ def test_a_lake_that_cannot_be_read_is_said_by_the_banner_and_breaks_no_page(
 
         from lake.errors import LakeError
         from lake.storage.store import default_root
-        from pages.ui import data, freshness
+        from pages.ui.core import data
+        from pages.ui.frame import freshness
 
         def fail() -> NoReturn:
             raise LakeError("gone for a moment")

@@ -19,10 +19,11 @@ from lake.errors import FilterError
 from lake.query.filters import Filters
 from lake.query.queries import scan_samples
 from lake.storage.store import Lake
-from pages.ui import map_offers, map_state
-from pages.ui.guard import Guard
-from pages.ui.routes import ROUTES
-from pages.ui.sample_ids import read_sample_id, read_sample_ids
+from pages.charts import projection_state
+from pages.charts.sample_ids import read_sample_id, read_sample_ids
+from pages.ui.map import projection_offers
+from pages.ui.server.guard import Guard
+from pages.ui.server.routes import ROUTES
 from tests.support.apps import FRAME, NAMES, shown
 from tests.support.bare_run import build_bare_lake
 from tests.support.paths import REPOSITORY
@@ -134,7 +135,9 @@ def map_query(rng: random.Random) -> dict[str, str]:
         "only": ["cat", "cat,dog", "a%2Cb,%ff"],
         "colored": ["cat", "ship,dog", "nothing,%ff"],
     }
-    asked = {name: rng.choice(good[name]) if rng.random() < 0.8 else hostile(rng) for name in map_state.PARAMETERS}
+    asked = {
+        name: rng.choice(good[name]) if rng.random() < 0.8 else hostile(rng) for name in projection_state.PARAMETERS
+    }
     return {name: text for name, text in asked.items() if rng.random() < 0.4}
 
 
@@ -210,13 +213,13 @@ def test_filters_of_any_text_are_refused_in_words_or_hold_on_every_sample(tiny_l
 
 
 def test_any_parameters_of_the_map_give_a_view_that_reads_itself_back(tiny_lake: str) -> None:
-    colors = map_offers.color_columns(Lake(tiny_lake).run())
+    colors = projection_offers.color_columns(Lake(tiny_lake).run())
     rng, kept = random.Random(3), 0
     for _ in range(PARSED // 4):
         query = map_query(rng)
-        state, refused = map_state.from_query(query, colors)
+        state, refused = projection_state.from_query(query, colors)
         assert set(refused) <= set(query)
-        again, refused_again = map_state.from_query(state.to_query(), colors)
+        again, refused_again = projection_state.from_query(state.to_query(), colors)
         assert not refused_again, query
         assert again.to_query() == state.to_query(), query
         kept += not refused
@@ -242,7 +245,7 @@ def follow(link: dict[str, str], name: str) -> AppTest:
 
 def open_under_any_parameters(pages: int) -> int:
     """Open so many pages of the lake that is served; returns how many got as far as their title."""
-    rng, drawn, known = random.Random(5), 0, ["run", "f", *map_state.PARAMETERS, *BOUND]
+    rng, drawn, known = random.Random(5), 0, ["run", "f", *projection_state.PARAMETERS, *BOUND]
     for i in range(pages):
         asked = {name: hostile(rng) for name in known if rng.random() < 0.5}
         asked["f"] = rng.choice([filter_text(rng), "label.is.cat", ""])

@@ -14,8 +14,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from lake.storage.store import Lake
-from pages.ui import data, health
-from pages.ui.routes import ROUTES
+from pages.ui.core import data
+from pages.ui.server import health
+from pages.ui.server.routes import ROUTES
 from tests.support.apps import Open
 from tests.support.raw_tables import read_raw, write_raw
 from tests.support.tiny_lake import RUN_ID

@@ -13,11 +13,11 @@ from starlette.testclient import TestClient
 
 from lake.contracts.validation import validate
 from lake.storage.store import Lake
-from pages.ui import telemetry
-from pages.ui.addresses import original
-from pages.ui.guard import Guard
-from pages.ui.routes import FOREVER, ROUTES
-from pages.ui.words import NO_BREAK
+from pages.text.words import NO_BREAK
+from pages.ui.server.guard import Guard
+from pages.ui.server.routes import FOREVER, ROUTES
+from pages.ui.session import telemetry
+from pages.ui.session.addresses import original
 from tests.support.apps import Open, shown
 from tests.support.pictures import encode, noise
 from tests.support.raw_tables import write_raw

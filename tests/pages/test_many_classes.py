@@ -13,14 +13,14 @@ from lake.query import queries
 from lake.query.filters import MAX_SAID, MAX_VALUES, Filters
 from lake.query.pivots import FEW
 from lake.storage.store import Lake
+from pages.charts.palette import DISTINCT
+from pages.charts.projection_state import MapState
 from pages.report.document import render_report
-from pages.sentences.headline import say_headline
-from pages.ui.confusion_list import IN_THE_LIST, IN_THE_MATRIX
-from pages.ui.map_state import MapState
-from pages.ui.navigation import ENTRIES
-from pages.ui.palette import DISTINCT
-from pages.ui.pivot import MOST_PLACES
-from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER
+from pages.text.headline import say_headline
+from pages.text.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER
+from pages.ui.groups.confusion_list import IN_THE_LIST, IN_THE_MATRIX
+from pages.ui.session.navigation import ENTRIES
+from pages.ui.table.pivot import MOST_PLACES
 from tests.support.apps import HELD_OUT, NAMES, Open, answer, failures, galleries, percent, shown, tiles
 from tests.support.classes import ODD
 from tests.support.many_classes import MANY, build_two_runs

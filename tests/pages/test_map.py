@@ -13,11 +13,11 @@ from PIL import Image
 from polars.testing import assert_series_equal
 
 from lake.query.filters import Filters
-from pages.ui import map_layers, raster
-from pages.ui.lasso import MAX_CORNERS, encloses
-from pages.ui.map_state import FINEST, SIZES, MapState, from_query
-from pages.ui.palette import CONTEXT, LOSS_RAMP, class_colors
-from pages.ui.scales import color_scale, hex_to_rgb
+from pages.charts import projection_layers, raster
+from pages.charts.lasso import MAX_CORNERS, encloses
+from pages.charts.palette import CONTEXT, LOSS_RAMP, class_colors
+from pages.charts.projection_state import FINEST, SIZES, MapState, from_query
+from pages.charts.scales import color_scale, hex_to_rgb
 from tests.support.scalars import number
 from tests.support.tiny_data import CLASSES, GROUPS
 
@@ -73,14 +73,16 @@ def lay_out(
 ) -> Any:
     near = pl.DataFrame({"neighbor_id": [4, 6, 8]})
     shown = samples() if frame is None else frame
-    return map_layers.lay_out(shown, filters, state, neighbors=near, folder="/t/", picture_url="/p.png", **options)
+    return projection_layers.lay_out(
+        shown, filters, state, neighbors=near, folder="/t/", picture_url="/p.png", **options
+    )
 
 
 def picture(
     state: MapState = STATE, filters: Filters = NO_FILTER, frame: pl.DataFrame | None = None, **options: int
 ) -> np.ndarray:
     frame = samples() if frame is None else frame
-    png = map_layers.draw(frame, filters, state, color_scale(frame[state.color], CLASSES, GROUPS), **options)
+    png = projection_layers.draw(frame, filters, state, color_scale(frame[state.color], CLASSES, GROUPS), **options)
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
@@ -173,7 +175,7 @@ def test_a_lasso_in_the_shape_of_a_u_leaves_out_its_inside() -> None:
 
 
 def test_a_lasso_is_drawn_as_a_closed_line_and_its_highest_stay_dots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_layers, "DOTS_OVER_DENSITY", 2)
+    monkeypatch.setattr(projection_layers, "DOTS_OVER_DENSITY", 2)
     layers = lay_out(STATE.changed(lasso=((-2.0, 0.0), (0.0, 0.0), (-1.0, 0.2))), most_dots=20)
     assert layers.outline.rows() == [(0, -2.0, 0.0), (1, 0.0, 0.0), (2, -1.0, 0.2), (3, -2.0, 0.0)]
     assert set(layers.dots["sample_id"]) == {0, 2, 4, 6, 8, 10, 58, 59}
@@ -229,7 +231,7 @@ def test_a_large_run_that_nothing_filters_is_laid_out() -> None:
 
 
 def test_many_samples_are_a_picture_of_their_density_and_the_highest_are_dots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_layers, "DOTS_OVER_DENSITY", 5)
+    monkeypatch.setattr(projection_layers, "DOTS_OVER_DENSITY", 5)
     layers = lay_out(STATE.changed(sample=2, box=(-2.0, 0.0, 0.09, 0.21)), most_dots=20)
     assert layers.dense
     assert layers.in_view == 60
@@ -266,7 +268,7 @@ def test_a_chosen_sample_has_a_ring_and_a_line_to_each_of_its_nearest() -> None:
 
 def test_images_show_the_highest_of_each_cell_of_a_grid() -> None:
     layers = lay_out(STATE.changed(show="images"))
-    assert 0 < len(layers.images) <= map_layers.IMAGES_ACROSS * map_layers.IMAGES_DOWN
+    assert 0 < len(layers.images) <= projection_layers.IMAGES_ACROSS * projection_layers.IMAGES_DOWN
     assert 59 in layers.images["sample_id"]
     assert layers.images.filter(sample_id=59)["url"].item() == "/t/59.png"
 
@@ -284,11 +286,11 @@ def test_a_run_older_than_a_view_shows_an_empty_one() -> None:
 
 
 def test_an_extent_holds_every_sample() -> None:
-    left, right, bottom, top = map_layers.full_extent(samples(), STATE)
+    left, right, bottom, top = projection_layers.full_extent(samples(), STATE)
     assert left < number(samples()["x"].min()) and number(samples()["x"].max()) < right
     assert bottom < 0 and 59 / 60 < top < 2
     same = samples().with_columns(x=pl.lit(1.0))
-    assert map_layers.full_extent(same, STATE)[:2] == (0, 2)
+    assert projection_layers.full_extent(same, STATE)[:2] == (0, 2)
 
 
 # --- pictures

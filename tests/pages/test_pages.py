@@ -14,7 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lake.storage.store import Lake, Run
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.navigation import ENTRIES
 from tests.support.apps import HELD_OUT, NAMES, VEHICLES, Open, answer, percent, shown, tiles
 from tests.support.paths import REPOSITORY
 from tests.support.raw_tables import folder_of, read_raw, write_raw

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pages.ui.palette import COOL, WARM, class_colors, value_colors
-from pages.ui.scales import MOST_VALUES
+from pages.charts.palette import COOL, WARM, class_colors, value_colors
+from pages.charts.scales import MOST_VALUES
 
 CLASSES = [f"class {i:02}" for i in range(24)]
 GROUPS = {"superclass": {name: ("animal", "vehicle")[i % 2] for i, name in enumerate(CLASSES)}}

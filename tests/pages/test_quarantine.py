@@ -8,7 +8,7 @@ import polars as pl
 from lake.contracts.quality import LEFT_OUT
 from lake.contracts.tables import make_frame
 from lake.storage.store import Lake
-from pages.ui.quarantine import count_reasons
+from pages.ui.review.quarantine import count_reasons
 from tests.support.apps import Open, failures
 from tests.support.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
 

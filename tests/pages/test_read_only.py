@@ -9,7 +9,7 @@ from lake.errors import LakeError
 from lake.query.reviews import Review, add_reviews, drop_set, save_set, scan_reviews
 from lake.storage.read_only import ReadOnlyLake
 from lake.storage.store import Lake
-from pages.ui import data
+from pages.ui.core import data
 from tests.support.apps import Open, failures, shown
 
 WRITES = ("Save", "Take back", "Wrong:", "Label is fine", "Ambiguous", "Duplicate", "Exclude")

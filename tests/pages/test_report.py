@@ -18,10 +18,10 @@ from lake.pictures import encode_png
 from lake.query import queries
 from lake.query.filters import Filters
 from lake.storage.store import Lake
+from pages.charts.projection_layers import DOTS_OVER_DENSITY
 from pages.report import pictures
 from pages.report.document import MOST_CARDS
-from pages.ui.map_layers import DOTS_OVER_DENSITY
-from pages.ui.words import GLOSSARY
+from pages.text.words import GLOSSARY
 from tests.support.apps import HELD_OUT, percent
 from tests.support.changed_run import EARLIER, LATER
 from tests.support.hostile_run import LINK, SCRIPT, build_hostile_lake

@@ -282,7 +282,7 @@ def _narrowed() -> None:
     import streamlit as st
 
     from lake.query.filters import Clause, Filters
-    from pages.ui import filters
+    from pages.ui.core import filters
 
     clauses = [Clause(column="loss", op="between", values=("0", str(end))) for end in range(1, 30)]
     held = st.session_state["held"]

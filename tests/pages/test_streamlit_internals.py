@@ -13,10 +13,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from pages.ui import shell
+from pages.ui.server import shell
 from tests.support.paths import REPOSITORY
 
-MODULE = "pages/ui/streamlit_internals.py"
+MODULE = "pages/ui/internals/streamlit_internals.py"
 SECRET = "only for these tests, 32 letters"
 AUTH = {
     "redirect_uri": "http://testserver/oauth2callback",
@@ -39,7 +39,7 @@ WATCHED = """
 import altair as alt
 import polars as pl
 import streamlit as st
-from pages.ui.streamlit_internals import altair_settings
+from pages.ui.internals.streamlit_internals import altair_settings
 
 class Watched(alt.Chart):
     def to_dict(self, *arguments, **options):
@@ -104,7 +104,7 @@ def test_streamlit_holds_the_lock_while_it_draws_a_chart() -> None:
 def test_the_cookie_of_a_login_is_read_whole_or_in_parts(parts: int) -> None:
     from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
-    from pages.ui.streamlit_internals import USER_COOKIE_NAME, cookie_content
+    from pages.ui.internals.streamlit_internals import USER_COOKIE_NAME, cookie_content
 
     length = -(-len(CLAIMS) // parts)
     pieces = [CLAIMS[start : start + length] for start in range(0, len(CLAIMS), length)]
@@ -125,7 +125,7 @@ def test_the_cookie_of_a_login_is_read_whole_or_in_parts(parts: int) -> None:
 def test_a_cookie_that_somebody_else_signed_has_no_content() -> None:
     from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 
-    from pages.ui.streamlit_internals import USER_COOKIE_NAME, cookie_content
+    from pages.ui.internals.streamlit_internals import USER_COOKIE_NAME, cookie_content
 
     forged = create_signed_value("guessed, and not the right secret", USER_COOKIE_NAME, CLAIMS)
     assert cookie_content({USER_COOKIE_NAME: forged.decode()}) is None
@@ -134,7 +134,7 @@ def test_a_cookie_that_somebody_else_signed_has_no_content() -> None:
 
 @pytest.mark.usefixtures("auth")
 def test_a_login_is_checked_before_the_first_reader_comes() -> None:
-    from pages.ui.streamlit_internals import (
+    from pages.ui.internals.streamlit_internals import (
         StreamlitAuthError,
         get_origin_from_redirect_uri,
         is_authlib_installed,
@@ -149,7 +149,7 @@ def test_a_login_is_checked_before_the_first_reader_comes() -> None:
 
 
 def test_the_log_of_the_server_takes_an_error() -> None:
-    from pages.ui.streamlit_internals import get_logger
+    from pages.ui.internals.streamlit_internals import get_logger
 
     logger = get_logger("latentlake")
     assert isinstance(logger, logging.Logger)
@@ -157,14 +157,14 @@ def test_the_log_of_the_server_takes_an_error() -> None:
 
 
 def test_the_page_of_streamlit_can_be_told_where_the_app_is() -> None:
-    from pages.ui.streamlit_internals import get_static_dir
+    from pages.ui.internals.streamlit_internals import get_static_dir
 
     page = (Path(get_static_dir()) / "index.html").read_text(encoding="utf-8")
-    assert shell.MODULE in page, "the script that the app's own goes before has changed: mend pages/ui/shell.py"
+    assert shell.MODULE in page, "the script that the app's own goes before has changed: mend pages/ui/server/shell.py"
 
 
 def test_loggers_that_chatter_are_those_of_modules() -> None:
-    from pages.ui.streamlit_internals import CHATTER
+    from pages.ui.internals.streamlit_internals import CHATTER
 
     for name in CHATTER:
         assert importlib.util.find_spec(name), f"Streamlit {st.__version__} has no {name}: mend {MODULE}"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pages.ui.table_columns import SHOWN
-from pages.ui.table_state import Order, TableState, from_query
+from pages.ui.table.table_columns import SHOWN
+from pages.ui.table.table_state import Order, TableState, from_query
 
 COLUMNS = [*SHOWN, "margin", "odd, name", "100 %"]
 AXES = ["label", "margin", "odd, name"]

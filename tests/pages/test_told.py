@@ -10,7 +10,7 @@ def fail_in_a_fragment() -> None:
     import streamlit as st
 
     from lake.errors import UsageError
-    from pages.ui.told import read_lake
+    from pages.ui.core.told import read_lake
 
     @st.fragment
     @read_lake()

@@ -5,7 +5,7 @@ import pytest
 
 from lake.query import queries
 from lake.storage.store import Lake
-from pages.sentences.claims import Claim, find_claims
+from pages.text.claims import Claim, find_claims
 from tests.support.apps import HELD_OUT, Open, failures, percent, shown
 
 STEPS = range(1, 7)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from streamlit.testing.v1 import AppTest
 
 from lake.contracts.tables import FORMAT_VERSION
-from pages.ui.routes import serve_original, serve_thumbnail
+from pages.ui.server.routes import serve_original, serve_thumbnail
 from tests.support.apps import Open, shown
 from tests.support.raw_tables import read_raw, write_raw
 

@@ -13,8 +13,10 @@ import streamlit as st
 from streamlit import logger
 
 from lake.storage.store import Lake
-from pages.sentences import separation
-from pages.ui import data, telemetry, warm_up
+from pages.text import separation
+from pages.ui.core import data
+from pages.ui.server import warm_up
+from pages.ui.session import telemetry
 from tests.support.tiny_lake import RUN_ID, build_tiny_lake
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lake.storage.store import Lake
-from pages.ui.signed_map import SignedMap, to_csv, to_png
+from pages.ui.loss_maps.signed_map import SignedMap, to_csv, to_png
 from tests.support.apps import HELD_OUT, Open, answer, failures, percent, shown, tiles
 from tests.support.scalars import number
 

@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from pages.report.markdown import to_html
-from pages.ui.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER, counted, mix_text, number, plain
+from pages.text.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER, counted, mix_text, number, plain
 from tests.support.classes import ODD
 
 INVISIBLE = re.compile(f"[{WORD_JOINER}{ISOLATE}{ISOLATED}]")

@@ -18,7 +18,7 @@ from lake.errors import UsageError, UserError
 from lake.query import queries
 from lake.query.reviews import Review, add_reviews
 from lake.storage.store import Lake, Run
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.navigation import ENTRIES
 from pipeline.brought_predictions import LEAST, read_predictions
 from pipeline.numbering import Known
 from pipeline.progress import Progress

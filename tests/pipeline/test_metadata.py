@@ -12,7 +12,7 @@ from lake.query import queries
 from lake.query.filters import Clause, Filters
 from lake.query.queries import scan_samples
 from lake.storage.store import Lake, Run
-from pages.ui.table_columns import axes_of, columns_of
+from pages.ui.table.table_columns import axes_of, columns_of
 from pipeline.corrections import apply_verdicts
 from pipeline.datasets import Dataset
 from pipeline.new_data import add_new_data

@@ -12,8 +12,8 @@ from lake.query import loss_maps, queries
 from lake.search.similar import Index
 from lake.storage.store import Lake, Run
 from pages.report.document import render_report
-from pages.sentences.claims import NO_MAPS, find_claims
-from pages.ui import live_explain
+from pages.text.claims import NO_MAPS, find_claims
+from pages.ui.loss_maps import live_explain
 from pipeline import brought_model
 from pipeline.architecture import Architecture
 from pipeline.model import create_model

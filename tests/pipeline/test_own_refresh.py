@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from lake.query import queries
 from lake.query.filters import Filters
 from lake.storage.store import Lake, Run
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.navigation import ENTRIES
 from pipeline.progress import Progress
 from pipeline.refresh import refresh
 from pipeline.request import find_answer

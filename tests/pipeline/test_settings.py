@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from lake.errors import UsageError
-from pages.ui.access import Access
+from pages.ui.session.access import Access
 from pipeline.init_file import TEMPLATE
 from pipeline.origins import find_origins
 from pipeline.settings import PRESETS, DatasetSettings, Phase, PredictionSettings, Settings, load_settings

@@ -14,10 +14,10 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.navigation import ENTRIES
+from pages.ui.session.navigation import ENTRIES
 from tests.support.paths import REPOSITORY
 
-FRAME = REPOSITORY / "pages" / "ui" / "frame.py"  # what `streamlit_app.app` serves
+FRAME = REPOSITORY / "pages" / "ui" / "frame" / "frame.py"  # what `streamlit_app.app` serves
 NAMES = [entry.name for entry in ENTRIES]
 VEHICLES = ["ship", "truck"]
 HELD_OUT = pl.col("out_of_sample") & pl.col("label").is_not_null()

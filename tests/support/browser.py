@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from pages.ui.navigation import ENTRIES, Entry
+from pages.ui.session.navigation import ENTRIES, Entry
 from tests.support.axe import violations
 from tests.support.paths import REPOSITORY
 

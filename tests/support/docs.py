@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from lake.contracts.tables import describe_tables
-from pages.ui.words import GLOSSARY
+from pages.text.words import GLOSSARY
 from pipeline.settings import DatasetSettings, Phase, PredictionSettings, Settings
 from tests.support.paths import REPOSITORY
 

@@ -21,14 +21,14 @@ EVERY = ("pyproject.toml", "requirements.lock", "tests/conftest.py", "tests/supp
 """Files whose change reaches every test: what is installed, and what is put in place for all tests."""
 FAR, NOT_REACHED = 99, 3
 """How far a test is from a change that reaches every one, and the exit code."""
-NAVIGATION, FIRST_PAGE, SERVE = "pages/ui/navigation.py", "pages/overview.py", "pipeline/serve_command.py"
+NAVIGATION, FIRST_PAGE, SERVE = "pages/ui/session/navigation.py", "pages/overview.py", "pipeline/serve_command.py"
 EVERY_PAGE = re.compile(r"\b(?:ENTRIES|NAMES|PAGES|PATHS)\b")
 """How a file of tests opens all pages; one that does not, and names some, opens those and the first."""
 APP, COMMAND = "streamlit_app.py", "pipeline/start.py"
 STARTS = {
     APP: [".streamlit/"],
     NAVIGATION: ["pages/"],
-    SERVE: ["pages/ui/launch.py", APP],
+    SERVE: ["pages/ui/server/launch.py", APP],
     "tests/desk/test_python_use.py": ["README.md"],
     "tests/external/test_deploy.py": ["deploy/"],
     "tests/support/apps.py": [APP],

@@ -1,0 +1,1 @@
+"""Charts of altair and pictures, for pages and reports alike."""

@@ -1,0 +1,1 @@
+"""What pages say: numbers in words, and sentences."""

@@ -1,0 +1,80 @@
+"""The answer of a run in one sentence, and its headline numbers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from lake.query import queries
+from lake.query.confusions import of_enough_samples
+from lake.query.pivots import FEW
+from lake.statistics import bootstrap_mean_interval, wilson_interval
+from pages.text.words import counted, number, percent, plain, share_with_interval
+
+NO_TEST = "This run has no labelled test samples."
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its title, what stands below it, and its word in the glossary, if it has one."""
+
+    title: str
+    value: str
+    below: str
+    word: str | None = None
+
+
+def say_headline(samples: pl.LazyFrame, noun: str = "image") -> str | None:
+    """How often the model is right and which class it fails on most; None without labelled test samples.
+
+    `noun` is what one of them is called.
+    """
+    test = _test(samples)
+    total = queries.accuracy(test).collect().row(0, named=True)
+    if not total["n"]:
+        return None
+    report = queries.class_report(test).collect()
+    sentence = (
+        f"The model is right on **{share_with_interval(total['hits'], total['n'])}** of "
+        f"{counted(total['n'], f'new {noun}')}"
+    )
+    if total["hits"] == total["n"]:
+        return f"{sentence}: none is wrong."
+    read = of_enough_samples(report)
+    among = "It" if len(read) == len(report) else f"Of the classes with {FEW} or more of them it"
+    return f"{sentence}. {among} fails most on {_say_worst(test, read.row(0, named=True))}."
+
+
+def _say_worst(test: pl.LazyFrame, worst: dict[str, Any]) -> str:
+    """How many samples of a class are wrong, and what most of those are called."""
+    wrong = worst["n"] - worst["hits"]
+    said = f"**{plain(worst['label'])}**: {wrong:,} of {worst['n']:,} {'is' if wrong == 1 else 'are'} wrong"
+    confusions = queries.top_confusions(test).filter(pl.col("label") == worst["label"]).collect()
+    if confusions.is_empty():
+        return said
+    top = confusions.row(0, named=True)
+    called = f"called **{plain(top['predicted'])}**"
+    return f"{said}, and {called}" if wrong == 1 else f"{said}, and {percent(top['n'] / wrong)} of those are {called}"
+
+
+def headline_figures(samples: pl.LazyFrame, findings: pl.DataFrame, calibration_error: float | None) -> list[Figure]:
+    """The five headline numbers, with 95 % intervals where they are estimates; there must be labelled test samples."""
+    test = _test(samples)
+    total = queries.accuracy(test).collect().row(0, named=True)
+    losses = test.select("loss").drop_nulls().collect()["loss"].to_numpy()
+    right, loss = wilson_interval(total["hits"], total["n"]), bootstrap_mean_interval(losses)
+    tested = findings.filter(pl.col("covered_by").is_null(), pl.col("p").is_not_null())
+    calibration = "–" if calibration_error is None else percent(calibration_error)
+    confirmed = int(tested["confirmed"].sum())
+    ends = f"{right[0] * 100:.1f} to {right[1] * 100:.1f}"
+    return [
+        Figure("Accuracy, test", percent(total["hits"] / total["n"]), ends),
+        Figure("Mean loss (nats)", number(total["mean_loss"]), f"{number(loss[0])} to {number(loss[1])}", "loss"),
+        Figure("Calibration error", calibration, "0 is honest", "calibration"),
+        Figure("Samples scored", f"{samples.select(pl.len()).collect().item():,}", "in every split"),
+        Figure("Findings confirmed", f"{confirmed}", f"{len(tested) - confirmed} open", "confirmed"),
+    ]
+
+
+def _test(samples: pl.LazyFrame) -> pl.LazyFrame:
+    return samples.filter(pl.col("split") == "test")

@@ -1,0 +1,1 @@
+"""The data of a page and what every page shows of it."""

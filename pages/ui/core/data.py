@@ -1,0 +1,412 @@
+"""Everything pages read, cached by run and plain arguments; filtering happens outside the caches."""
+
+import polars as pl
+import streamlit as st
+
+from lake.comparison import drift, projection_drift
+from lake.comparison import runs as compare
+from lake.comparison.differences import Ranked
+from lake.comparison.drift import Drift
+from lake.comparison.projection_drift import Alignment
+from lake.query import histograms, loss_maps, pivots, queries
+from lake.query.filters import Filters
+from lake.query.loss_maps import Maps
+from lake.query.pivots import Axis
+from lake.query.sample_table import read_samples
+from lake.search.similar import Index
+from lake.storage.damage import reading
+from lake.storage.read_only import ReadOnlyLake
+from lake.storage.store import Lake, Run, default_root
+from pages.charts import scales
+from pages.report.document import render_report
+from pages.text import missing
+from pages.text.claims import Claim, find_claims
+from pages.text.headline import Figure, headline_figures, say_headline
+from pages.ui.internals.streamlit_internals import altair_settings
+from pages.ui.session import telemetry
+from pages.ui.session.access import access
+
+SECONDS_UNTIL_NEW_RUNS_SHOW = 10
+SECONDS_READY = 5
+
+
+@st.cache_data(ttl=SECONDS_UNTIL_NEW_RUNS_SHOW, max_entries=4, show_spinner=False)
+@telemetry.query("runs")
+def read_runs(root: str) -> pl.DataFrame:
+    """Published runs, newest first."""
+    return Lake(root).runs()
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+@telemetry.query("run")
+def open_run(root: str, run_id: str) -> Run:
+    """A run at its pinned table versions; nothing is written through it where the app is read-only."""
+    return (ReadOnlyLake if access().read_only else Lake)(root).run(run_id)
+
+
+@st.cache_resource(ttl=SECONDS_READY, max_entries=4, show_spinner=False)
+@telemetry.query("ready")
+def read_latest(root: str) -> Run | None:
+    """The latest run, after one of its tables was read; None where there is none, `LakeError` where it is damaged."""
+    lake = Lake(root)
+    if lake.runs().is_empty():
+        return None
+    run = lake.run()
+    with reading(root):
+        run.scan("metrics").head(1).collect()
+    return run
+
+
+def runs() -> pl.DataFrame:
+    """Published runs of the lake being served, newest first."""
+    return read_runs(default_root())
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+@telemetry.query("metrics of runs")
+def _metrics_of_runs(root: str, run_ids: tuple[str, ...], stage: str, names: tuple[str, ...]) -> pl.DataFrame:
+    listed = read_runs(root).filter(pl.col("run_id").is_in(run_ids))
+    return queries.metrics_of_runs(Lake(root), listed, stage, names).collect()
+
+
+def metrics_of_runs(runs: pl.DataFrame, stage: str, *names: str) -> pl.DataFrame:
+    """Numbers that a stage of these runs measured, by run_id; the runs themselves are not opened."""
+    return _metrics_of_runs(default_root(), tuple(runs["run_id"]), stage, names)
+
+
+@st.cache_data(ttl=SECONDS_UNTIL_NEW_RUNS_SHOW, max_entries=4, show_spinner=False)
+@telemetry.query("refused runs")
+def _read_refused(root: str) -> pl.DataFrame:
+    return Lake(root).rejected()
+
+
+def refused() -> pl.DataFrame:
+    """Runs that were computed and kept from readers, newest first."""
+    return _read_refused(default_root())
+
+
+def current_run() -> Run:
+    """The run this session reads; it changes only when the reader picks another."""
+    return open_run(default_root(), st.session_state["run_id"])
+
+
+def other_runs(run: Run) -> list[str]:
+    """The other runs of the same dataset, newest first."""
+    found = runs().filter(pl.col("dataset_id") == run.dataset_id, pl.col("run_id") != run.run_id)
+    return found["run_id"].to_list()
+
+
+def runs_of_other_data(run: Run) -> list[str]:
+    """The runs of other datasets, newest first."""
+    return runs().filter(pl.col("dataset_id") != run.dataset_id)["run_id"].to_list()
+
+
+def previous_run(run: Run) -> Run | None:
+    """The last run of the same dataset that was published before; None where there is none."""
+    earlier = queries.previous_run_id(runs(), run)
+    return open_run(run.lake.root, earlier) if earlier else None
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the run ...")
+@telemetry.query("samples")
+def _samples(root: str, run_id: str) -> pl.DataFrame:
+    return read_samples(open_run(root, run_id))
+
+
+def samples(run: Run) -> pl.LazyFrame:
+    """Every scored sample of the run with all that was measured of it, in the order of their ids."""
+    return _samples(run.lake.root, run.run_id).lazy()
+
+
+def samples_of(run: Run, sample_id: pl.Series) -> pl.DataFrame:
+    """The rows of `samples` of some ids, in their order; no row of an id that the run has not scored."""
+    everything = _samples(run.lake.root, run.run_id)
+    place = everything["sample_id"].search_sorted(sample_id).clip(0, max(len(everything) - 1, 0))
+    rows = everything[place]
+    return rows.filter(rows["sample_id"] == sample_id)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _values(root: str, run_id: str, column: str, most: int) -> tuple[list[object], bool]:
+    values = _samples(root, run_id)[column]
+    some_empty = values.null_count() > 0
+    if values.dtype.is_float():
+        return [values.min(), values.max()], some_empty
+    distinct = values.drop_nulls().unique() if column != "sample_id" else values
+    return distinct.sort().head(most).to_list(), some_empty
+
+
+def values(run: Run, column: str, most: int) -> tuple[list[object], bool]:
+    """The ends of a column of numbers, or of another the first of its values, ascending; and whether some have none."""
+    return _values(run.lake.root, run.run_id, column, most)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _table(root: str, run_id: str, name: str) -> pl.DataFrame:
+    with telemetry.query(name):
+        return open_run(root, run_id).scan(name).collect()
+
+
+def table(run: Run, name: str) -> pl.DataFrame:
+    """A small table of the run: findings, cluster_summaries, training, metrics."""
+    return _table(run.lake.root, run.run_id, name)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _headline(root: str, run_id: str) -> tuple[str, list[Figure]] | None:
+    run, samples = open_run(root, run_id), _samples(root, run_id).lazy()
+    sentence = say_headline(samples, missing.noun(run))
+    if sentence is None:
+        return None
+    calibration = run.metric("score", "calibration_error")
+    return sentence, headline_figures(samples, _table(root, run_id, "findings"), calibration)
+
+
+def headline(run: Run) -> tuple[str, list[Figure]] | None:
+    """The answer of the run and its headline numbers; None without labelled test samples."""
+    return _headline(run.lake.root, run.run_id)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Comparing images ...")
+def _ranked(root: str, run_id: str) -> Ranked:
+    return Ranked(_samples(root, run_id))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _shared(root: str, run_id: str, sample_ids: tuple[int, ...]) -> pl.DataFrame:
+    return _ranked(root, run_id).measure([_samples(root, run_id)["sample_id"].is_in(sample_ids).to_numpy()])
+
+
+def shared(run: Run, sample_ids: list[int]) -> pl.DataFrame:
+    """How some samples differ from all others in measured properties, as `lake.comparison.differences.measure` says
+    it.
+    """
+    return _shared(run.lake.root, run.run_id, tuple(sample_ids))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _claims(root: str, run_id: str) -> list[Claim]:
+    return find_claims(open_run(root, run_id), _samples(root, run_id).lazy())
+
+
+def claims(run: Run) -> list[Claim]:
+    """What the run has to say, in the order of the tour."""
+    return _claims(run.lake.root, run.run_id)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+@telemetry.query("clusters")
+def _distances(root: str, run_id: str, method: str) -> pl.DataFrame:
+    members = open_run(root, run_id).scan("clusters").filter(pl.col("method") == method)
+    return members.select("sample_id", "distance").collect()
+
+
+def distances(run: Run, method: str) -> pl.DataFrame:
+    """How far each sample is from the centre of its cluster; null for noise."""
+    return _distances(run.lake.root, run.run_id, method)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _histograms(root: str, run_id: str, filters: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    samples = _samples(root, run_id)
+    passes = Filters.from_text(filters).to_expr(samples.schema)
+    return histograms.histograms(samples.lazy(), list(columns), passes).collect()
+
+
+def column_histograms(run: Run, filters: Filters, columns: list[str]) -> pl.DataFrame:
+    """How often the values of numeric columns fall into each bin, of all samples and of those that pass."""
+    return _histograms(run.lake.root, run.run_id, filters.to_text(), tuple(columns))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _cuts(root: str, run_id: str, column: str) -> list[float]:
+    return pivots.quantiles(_samples(root, run_id).lazy(), column).collect()[column].to_list()
+
+
+def axis(run: Run, column: str) -> Axis:
+    """A column as an axis of a table; a number is cut at its quantiles over the whole run."""
+    dtype = _samples(run.lake.root, run.run_id).schema[column]
+    return Axis(column, tuple(_cuts(run.lake.root, run.run_id, column)) if dtype.is_float() else None)
+
+
+def coarse_metadata(run: Run) -> list[str]:
+    """Columns of the source that colours and axes can show: numbers, and texts of few values."""
+    most = queries.GROUPS_AT_MOST
+    kinds = run.metadata.items()
+    return [column for column, kind in kinds if kind == "number" or len(values(run, column, most + 1)[0]) <= most]
+
+
+def empty_columns(run: Run) -> set[str]:
+    """Columns in which no sample has a value, such as those of what predictions were brought without."""
+    empty = {column.name for column in _samples(run.lake.root, run.run_id) if column.null_count() == len(column)}
+    return empty if missing.has(run, missing.COPIES) else {*empty, "leak"}
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _color_scale(root: str, run_id: str, column: str, picked: tuple[str, ...]) -> scales.ColorScale:
+    run = open_run(root, run_id)
+    return scales.color_scale(_samples(root, run_id)[column], run.classes, run.groups, picked=picked)
+
+
+def color_scale(run: Run, column: str, picked: tuple[str, ...] = ()) -> scales.ColorScale:
+    """The colours of a column over the whole run, whatever the filters leave of it; of many values the picked ones."""
+    return _color_scale(run.lake.root, run.run_id, column, picked)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _color_values(root: str, run_id: str, column: str) -> list[str]:
+    return scales.by_frequency(_samples(root, run_id)[column]).cast(pl.String).to_list()
+
+
+def color_values(run: Run, column: str) -> list[str]:
+    """The values of a column that is no number in words, the most frequent first."""
+    return _color_values(run.lake.root, run.run_id, column)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _size_domain(root: str, run_id: str, column: str) -> tuple[float, float]:
+    return scales.size_domain(_samples(root, run_id)[column])
+
+
+def size_domain(run: Run, column: str) -> tuple[float, float]:
+    """The values of the smallest and the largest dot of a column over the whole run."""
+    return _size_domain(run.lake.root, run.run_id, column)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+@telemetry.query("misplaced")
+def _misplaced(root: str, run_id: str, group: str) -> list[int]:
+    found = queries.misplaced(open_run(root, run_id), group).select("sample_id").collect(engine="streaming")
+    return found["sample_id"].to_list()
+
+
+def misplaced(run: Run, group: str) -> list[int]:
+    """Held-out samples most of whose 15 nearest are of another group, the deepest among others first."""
+    return _misplaced(run.lake.root, run.run_id, group)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+@telemetry.query("neighbors")
+def _neighbors(root: str, run_id: str, sample_id: int) -> pl.DataFrame:
+    return open_run(root, run_id).scan("neighbors").filter(pl.col("sample_id") == sample_id).sort("rank").collect()
+
+
+def neighbors(run: Run, sample_id: int | None) -> pl.DataFrame:
+    """The nearest of a sample in latent space, most similar first; none of no sample."""
+    return _neighbors(run.lake.root, run.run_id, -1 if sample_id is None else sample_id)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+@telemetry.query("loss_maps")
+def _maps(root: str, run_id: str, layer: str) -> Maps:
+    run = open_run(root, run_id)
+    mapped = _samples(root, run_id).lazy().filter(loss_maps.MAPPED).select("sample_id").collect()["sample_id"]
+    return Maps.of(loss_maps.scan_maps(run, layer).collect()).of_samples(mapped.to_numpy())
+
+
+def maps(run: Run, layer: str) -> Maps:
+    """The loss maps of every labelled held-out sample, of its given label."""
+    return _maps(run.lake.root, run.run_id, layer)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the embeddings ...")
+@telemetry.query("embeddings")
+def _index(root: str, run_id: str) -> Index:
+    return Index.of(open_run(root, run_id))
+
+
+def index(run: Run) -> Index:
+    """The embeddings of the run, to be searched."""
+    return _index(run.lake.root, run.run_id)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Laying the maps over each other ...")
+@telemetry.query("map moves")
+def _map_moves(root: str, run_id: str, before_id: str) -> tuple[Alignment, pl.DataFrame]:
+    now, before = (_samples(root, name).lazy() for name in (run_id, before_id))
+    return projection_drift.measure_moves(now, before)
+
+
+def map_moves(run: Run, before: Run) -> tuple[Alignment, pl.DataFrame]:
+    """How the earlier map was laid over that of the run, and how far each sample of both moved."""
+    return _map_moves(run.lake.root, run.run_id, before.run_id)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Testing for drift ...")
+@telemetry.query("drift of splits")
+def _split_drift(root: str, run_id: str) -> Drift:
+    return drift.split_drift(open_run(root, run_id))
+
+
+def split_drift(run: Run) -> Drift:
+    """Whether the splits of the run differ."""
+    return _split_drift(run.lake.root, run.run_id)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Testing for drift ...")
+@telemetry.query("drift of runs")
+def _run_drift(root: str, run_id: str, before_id: str) -> Drift | str:
+    return drift.run_drift(open_run(root, run_id), open_run(root, before_id))
+
+
+def run_drift(run: Run, before: Run) -> Drift | str:
+    """Whether the images that only the run has differ from those of the other, or why that is not tested."""
+    return _run_drift(run.lake.root, run.run_id, before.run_id)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Comparing the runs ...")
+@telemetry.query("comparison")
+def _comparison(root: str, run_id: str, before_id: str, filters: str, by: str) -> pl.DataFrame:
+    run, before = open_run(root, run_id), open_run(root, before_id)
+    now = Filters.from_text(filters).apply(samples(run))
+    pairs = compare.scan_pairs(now, samples(before)).collect()
+    return compare.loss_changes(pairs, by) if by else compare.figures(run, before, pairs)
+
+
+def comparison(run: Run, before: Run, filters: Filters, *, by: str = "") -> pl.DataFrame:
+    """The headline figures of both runs on the samples that pass, or the changes of their loss by a column."""
+    return _comparison(run.lake.root, run.run_id, before.run_id, filters.to_text(), by)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _report(root: str, run_id: str) -> bytes:
+    run = open_run(root, run_id)
+    with altair_settings:  # Streamlit changes them for all threads while it draws a chart
+        return render_report(run, previous_run(run)).encode()
+
+
+def report(run: Run) -> bytes:
+    """The report of the run as an HTML file."""
+    return _report(run.lake.root, run.run_id)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _map_layers(root: str, run_id: str) -> list[str]:
+    return loss_maps.map_layers(open_run(root, run_id))
+
+
+def map_layers(run: Run) -> list[str]:
+    """The layers of the run's loss maps, finest first; none where its model has no layers to explain."""
+    return _map_layers(run.lake.root, run.run_id)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _embedding_size(root: str, run_id: str) -> int:
+    return queries.embedding_size(open_run(root, run_id))
+
+
+def embedding_size(run: Run) -> int:
+    """How many numbers the model computes of an image."""
+    return _embedding_size(run.lake.root, run.run_id)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+@telemetry.query("image_size")
+def _image_size(root: str, run_id: str, sample_id: int) -> dict[str, int | None] | None:
+    found = queries.image_size(open_run(root, run_id), sample_id).collect()
+    return found.row(0, named=True) if len(found) else None
+
+
+def image_size(run: Run, sample_id: int) -> dict[str, int | None] | None:
+    """Pixels of a sample's image and of what it was before, as `queries.image_size` has them; None without an image."""
+    return _image_size(run.lake.root, run.run_id, sample_id)

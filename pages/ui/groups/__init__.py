@@ -1,0 +1,1 @@
+"""Clusters, confusions and findings on pages."""

@@ -1,0 +1,50 @@
+"""A strip of small histograms over the analyst's table: what passes over the shape of all; a drag is a filter."""
+
+import polars as pl
+import streamlit as st
+
+from lake.query.filters import Clause
+from lake.storage.store import Run
+from pages.text.words import name
+from pages.ui.core import data, filters
+from pages.ui.table import table_charts
+
+WIDTH = 124
+UNITS = {"loss": "nats", "expected_loss": "nats"}
+
+
+def show_histograms(run: Run, columns: tuple[str, ...]) -> None:
+    """One for each numeric column that is shown; nothing where there is none."""
+    schema = data.samples(run).collect_schema()
+    numeric = [column for column in columns if schema[column].is_float()]
+    if not numeric:
+        return
+    counted = data.column_histograms(run, filters.current(), numeric)
+    with st.container(horizontal=True, gap="small", key="histograms"):
+        for (column,), bins in counted.group_by("column", maintain_order=True):
+            with st.container(width=WIDTH, gap=None):
+                _show_histogram(str(column), bins)
+    st.caption(
+        "Blue passes the filters, grey is every sample; height is the square root of the count. Drag over a range to "
+        "filter by it."
+    )
+
+
+def _show_histogram(column: str, bins: pl.DataFrame) -> None:
+    unit = f" ({UNITS[column]})" if column in UNITS else ""
+    # a chart of its own for each filter, or the range that was dragged would stay drawn on the next one
+    key = f"histogram-{column}-{filters.current().to_text()}"
+    st.vega_lite_chart(
+        spec=table_charts.histogram(bins, f"{name(column)}{unit}"),
+        on_select=lambda: _take_range(column, key),
+        key=key,
+        alt=f"Histogram of {name(column).lower()}: {bins['n'].sum():,} of {bins['n_all'].sum():,} samples pass",
+    )
+
+
+def _take_range(column: str, key: str) -> None:
+    """Filter by the range the reader dragged, in place of an earlier one on the column."""
+    ends = st.session_state[key]["selection"].get("range", {}).get("low")
+    if ends and min(ends) < max(ends):
+        values = (f"{min(ends):.4g}", f"{max(ends):.4g}")
+        filters.change(filters.current().with_clause(Clause(column=column, op="between", values=values)))

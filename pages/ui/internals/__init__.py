@@ -1,0 +1,1 @@
+"""What the app uses of Streamlit and altair beyond their documentation."""

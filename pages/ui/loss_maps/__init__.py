@@ -1,0 +1,1 @@
+"""Loss maps on pages, stored and on demand."""

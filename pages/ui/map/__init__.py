@@ -1,0 +1,1 @@
+"""The population map: what it shows, its state, its lasso."""

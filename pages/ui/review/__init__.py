@@ -1,0 +1,1 @@
+"""What people look at again: label issues, duplicates, quarantine."""

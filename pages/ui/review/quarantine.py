@@ -1,0 +1,35 @@
+"""Files of the dataset that could not be used: how many, and why."""
+
+import polars as pl
+import streamlit as st
+
+from lake.contracts.quality import LEFT_OUT
+from lake.storage.store import Run
+from pages.ui.core import data
+
+EXAMPLES = 3
+
+
+def show_quarantine(run: Run) -> None:
+    """How many files could not be used, and by reason with examples; nothing where all could."""
+    refused = data.table(run, "quarantine").filter(pl.col("reason") != LEFT_OUT)
+    if refused.is_empty():
+        return
+    files = "file" if len(refused) == 1 else "files"
+    with st.expander(f"{len(refused):,} {files} could not be used", icon=":material/report:"):
+        st.dataframe(
+            count_reasons(refused),
+            hide_index=True,
+            column_config={
+                "reason": st.column_config.TextColumn("Why"),
+                "n": st.column_config.NumberColumn("Files", format="localized"),
+                "examples": st.column_config.TextColumn("For example", width="large"),
+            },
+        )
+
+
+def count_reasons(refused: pl.DataFrame) -> pl.DataFrame:
+    """How many files each reason has, the most frequent first, with the first few names."""
+    counted = refused.sort("source_name").group_by("reason", maintain_order=True)
+    examples = pl.col("source_name").head(EXAMPLES).str.join(", ").alias("examples")
+    return counted.agg(pl.len().cast(pl.Int64).alias("n"), examples).sort("n", "reason", descending=[True, False])

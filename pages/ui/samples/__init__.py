@@ -1,0 +1,1 @@
+"""Samples as images: galleries, one sample, sets under a name, exports."""

@@ -1,0 +1,202 @@
+"""One sample in full: image, label, prediction, loss map, neighbours, and where to go from here."""
+
+from html import escape
+
+import polars as pl
+import streamlit as st
+
+from lake.contracts.rows import SampleRow, first_row, rows_of
+from lake.query import loss_maps, queries
+from lake.query.loss_maps import FLOOR_NATS, Maps
+from lake.storage.store import Run
+from pages.charts import charts
+from pages.charts.sample_ids import read_sample_id
+from pages.text import missing
+from pages.text.words import number, percent, plain
+from pages.ui.core import data, filters
+from pages.ui.core.chart_registry import show_chart
+from pages.ui.core.told import read_lake
+from pages.ui.samples.sample_original import show_original
+from pages.ui.session.addresses import thumbnail
+from pages.ui.session.navigation import link
+
+LOSS = pl.coalesce("loss", "expected_loss")
+SMALL_MAP, NEAREST = 120, 6
+NEAREST_STYLE = "width:30%;margin:1%;aspect-ratio:1;image-rendering:pixelated;border-radius:6px"
+
+
+@st.dialog("Sample", width="large")
+@read_lake()
+def show_sample(run: Run, sample_id: int) -> None:
+    """The sample in a dialog over the page."""
+    draw_sample(run, sample_id)
+
+
+def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
+    """Original, image, probabilities, loss map, nearest and facts of a sample, with links to where it can be seen."""
+    row = find_sample(run, sample_id)
+    if row is None:
+        st.info(f"Sample {sample_id} was not scored in this run.")
+        return
+    st.markdown(f"**Sample {sample_id}** · {describe(row)}")
+    show_original(run, sample_id)
+    left, right = st.columns([1, 2])
+    with left:
+        show_image(run, sample_id)
+    with right:
+        show_chart(
+            charts.probability_bars(queries.probabilities(run, sample_id).collect(), row["label"]),
+            key=f"bars-{sample_id}",
+            alt="Probability of each class",
+        )
+    _show_why_and_nearest(run, sample_id, row["label"] or row["predicted"])
+    with st.container(horizontal=True):
+        for page, label in _targets(run, on_map=on_map).items():
+            link(page, label, sample=sample_id)
+    with st.expander("All that was measured"):
+        empty = data.empty_columns(run)
+        facts = [{"what": name, "value": _show(value)} for name, value in row.items() if name not in empty]
+        st.dataframe(pl.DataFrame(facts), hide_index=True, height=280)
+
+
+def _targets(run: Run, *, on_map: bool) -> dict[str, str]:
+    """The pages that have more to show of a sample, with what they are there for."""
+    targets = {"similar": "Fetch similar"} if missing.has(run, missing.SIMILAR) else {}
+    if data.map_layers(run):
+        targets["loss_analysis"] = "Analyse its loss"
+    if missing.has(run, missing.MAP) and not on_map:
+        targets["population_map"] = "Show on the map"
+    return targets
+
+
+def _show_why_and_nearest(run: Run, sample_id: int, target: str) -> None:
+    """The signed loss map where there is one, and beside it the nearest in latent space."""
+    finest = (data.map_layers(run) or [""])[0]
+    found = loss_maps.scan_map(run, sample_id, finest, target).collect()
+    if found.is_empty():
+        _show_nearest(run, sample_id)
+        return
+    one = Maps.of(found)
+    left, right = st.columns([1, 2])
+    with left:
+        show_chart(
+            charts.signed_map(
+                one.mean(),
+                limit=max(float(one.max_abs[0]), FLOOR_NATS),
+                url=thumbnail(run, sample_id),
+                side=SMALL_MAP,
+                grey=one.max_abs[0] < FLOOR_NATS,
+            ),
+            width="content",
+            key=f"why-{sample_id}",
+            alt="What raises (red) and lowers (blue) the loss",
+        )
+        st.caption("Red raises the loss, blue lowers it; grey where nothing does.")
+    with right:
+        _show_nearest(run, sample_id)
+
+
+def _show_nearest(run: Run, sample_id: int) -> None:
+    nearest = data.neighbors(run, sample_id).head(NEAREST)["neighbor_id"]
+    if nearest.is_empty():
+        return
+    st.caption(f"The {len(nearest)} nearest in latent space")
+    if not run.has("images"):
+        st.markdown("\n".join(f"- {_name(row)}" for row in rows_of(data.samples_of(run, nearest), SampleRow)))
+        return
+    pictures = "".join(
+        f'<img src="{escape(thumbnail(run, i))}" alt="Sample {i}" title="Sample {i}" style="{NEAREST_STYLE}">'
+        for i in nearest
+    )
+    st.html(f"<div>{pictures}</div>")
+
+
+def show_image(run: Run, sample_id: int) -> None:
+    """The image as wide as its column, pixels kept sharp; without images what the source calls the sample."""
+    if not run.has("images"):
+        row = find_sample(run, sample_id)
+        st.caption(f"In the source  \n**{plain(row['source_name'])}**" if row else "")
+        return
+    style = "width:100%;aspect-ratio:1;image-rendering:pixelated;border-radius:8px"
+    st.html(f'<img src="{escape(thumbnail(run, sample_id))}" alt="Sample {sample_id}" style="{style}">')
+
+
+def _name(row: SampleRow) -> str:
+    """A sample among others in Markdown: its number, what it is, and what the source calls it."""
+    what = row["label"] or f"{row['predicted']}?"
+    return f"{row['sample_id']}: {plain(what)} · {plain(row['source_name'])}"
+
+
+def find_sample(run: Run, sample_id: int) -> SampleRow | None:
+    """The sample's row of `scan_samples`; None where it was not scored."""
+    return first_row(data.samples_of(run, pl.Series([sample_id])), SampleRow)
+
+
+def describe(row: SampleRow) -> str:
+    """One sentence in Markdown: what it is, what the model says, and how wrong that is."""
+    said = f"predicted {plain(row['predicted'])} ({percent(row['confidence'])})"
+    if row["label"] is None or row["loss"] is None:
+        return f"label withheld, {said}, expected loss {number(row['expected_loss'])} nats"
+    verdict = "right" if row["correct"] else "wrong"
+    marked = "" if row["out_of_sample"] else " (in-sample)"
+    return f"{plain(row['label'])}, {said}: {verdict}, loss {number(row['loss'])} nats{marked}"
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "–"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def choose_sample(run: Run) -> tuple[int, SampleRow]:
+    """The sample of the address, else the highest held-out loss that passes the filters, with controls to move on.
+
+    Stops the page with a sentence where there is none.
+    """
+    listed = filters.filtered(run).filter(pl.col("out_of_sample")).select("sample_id", loss=LOSS.fill_null(-1.0))
+    count, first = pl.collect_all([listed.select(pl.len()), _first(listed)])
+    if first.is_empty():
+        st.info("No held-out sample passes the filters: loosen them in the sidebar.")
+        st.stop()
+    asked = read_sample_id(st.query_params.get("sample", ""))
+    sample_id = int(first["sample_id"][0]) if asked is None else asked
+    place, before, after = _find_place(listed, sample_id)
+    previous, number_box, following, where = st.columns([1, 2, 1, 5], vertical_alignment="bottom")
+    if previous.button("", icon=":material/chevron_left:", disabled=before is None, help="Previous by loss"):
+        _open(before)
+    if following.button("", icon=":material/chevron_right:", disabled=after is None, help="Next by loss"):
+        _open(after)
+    typed = number_box.number_input("Sample", min_value=0, value=sample_id, key=f"sample-number-{sample_id}")
+    if typed != sample_id:
+        _open(typed)
+    said = (
+        f"{place + 1:,} of {count.item():,} by loss, highest first" if place is not None else "not among the filtered"
+    )
+    where.caption(said)
+    row = find_sample(run, sample_id)
+    if row is None:
+        st.warning(f"Sample {sample_id} was not scored in this run: type another number.")
+        st.stop()
+    return sample_id, row
+
+
+def _first(listed: pl.LazyFrame, *, last: bool = False) -> pl.LazyFrame:
+    """The sample with the highest loss, of equal ones the one with the smallest id; or the last in this order."""
+    return listed.sort("loss", "sample_id", descending=[not last, last]).head(1)
+
+
+def _find_place(listed: pl.LazyFrame, sample_id: int) -> tuple[int | None, int | None, int | None]:
+    """How many come before a sample by loss, the one before and the one after it; the first where it is not listed."""
+    own = listed.filter(pl.col("sample_id") == sample_id).collect()
+    if own.is_empty():
+        return None, None, int(_first(listed).collect()["sample_id"][0])
+    loss, tied = own["loss"][0], pl.col("loss") == own["loss"][0]
+    earlier = listed.filter((pl.col("loss") > loss) | (tied & (pl.col("sample_id") < sample_id)))
+    later = listed.filter((pl.col("loss") < loss) | (tied & (pl.col("sample_id") > sample_id)))
+    count, before, after = pl.collect_all([earlier.select(pl.len()), _first(earlier, last=True), _first(later)])
+    return count.item(), *(int(found["sample_id"][0]) if len(found) else None for found in (before, after))
+
+
+def _open(sample_id: int | None) -> None:
+    st.query_params["sample"] = str(sample_id)
+    st.rerun()

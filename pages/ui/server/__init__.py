@@ -1,0 +1,1 @@
+"""The server around the pages: images, health, who may ask, how it starts."""

@@ -1,0 +1,95 @@
+"""Charts of the analyst's table."""
+
+from functools import cache
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from lake.query.aggregates import or_zero
+from pages.charts.charts import EVERY_LABEL, Layered
+from pages.charts.palette import CONTEXT, GOOD, TEXT
+
+BINS = "bins"
+HEIGHT = 100
+"""Of a histogram with its name and its axis, in pixels; the bars have 60 of them."""
+TITLE: dict[str, Any] = {
+    "anchor": "start",
+    "frame": "bounds",
+    "fontSize": 12,
+    "fontWeight": "normal",
+    "offset": 4,
+    "limit": 124,
+}
+TIGHT = {"left": 2, "top": 0, "right": 2, "bottom": 0}
+TOO_FEW, LEAST, MOST = "#dfe2e6", "#fdebe4", "#f46036"  # opaque: the numbers on them are black in dark mode too
+
+
+def histogram(bins: pl.DataFrame, title: str) -> dict[str, Any]:
+    """Vega-Lite of bars of those that pass (n) over the grey shape of all (n_all), as high as the root of the count.
+
+    A drag chooses a range.
+    """
+    return {**_histogram(), "title": {"text": title, **TITLE}, "datasets": {BINS: bins}}
+
+
+@cache
+def _histogram() -> dict[str, Any]:
+    """The chart without data and title; altair takes 30 ms to build and check one, and a page has a dozen."""
+    inside = alt.ExprRef("datum.index ? 'right' : 'left'")  # or the labels of both ends would stand out of the chart
+    ends = alt.ExprRef("domain('x')")
+    axis = alt.Axis(
+        values=ends, format=".3~g", labelAlign=inside, labelOverlap=False, title=None, grid=False, ticks=False
+    )
+    base = alt.Chart(alt.NamedData(BINS)).encode(
+        x=alt.X("low:Q", scale=alt.Scale(zero=False, nice=False, padding=0), axis=axis),
+        x2="high",
+        tooltip=[
+            alt.Tooltip("low:Q", title="From", format=".3~g"),
+            alt.Tooltip("high:Q", title="To", format=".3~g"),
+            alt.Tooltip("n:Q", title="Pass the filters", format=","),
+            alt.Tooltip("n_all:Q", title="Of all", format=","),
+        ],
+    )
+    root = alt.Scale(type="sqrt", nice=False)
+    grey, blue = (
+        base.mark_bar(orient="vertical", **look) for look in ({"color": CONTEXT, "opacity": 0.4}, {"color": GOOD})
+    )
+    everything = grey.encode(y=alt.Y("n_all:Q", scale=root, axis=None))
+    passing = blue.encode(y=alt.Y("n:Q", scale=root, axis=None))
+    drag = alt.selection_interval(name="range", encodings=["x"], zoom=False)
+    chart = alt.layer(everything, passing.add_params(drag)).properties(height=HEIGHT, padding=TIGHT)
+    spec: dict[str, Any] = chart.configure_view(strokeWidth=0).to_dict()
+    return spec
+
+
+def pivot_cells(cells: pl.DataFrame, *, down: str, across: str) -> Layered:
+    """Mean loss by the places on two axes, in the order of the frame; a cell of too `few` samples is grey."""
+    titles = {"down": down, "across": across}
+    order = {name: cells.sort(f"{name}_place")[name].unique(maintain_order=True).to_list() for name in titles}
+    base = alt.Chart(cells).encode(
+        x=alt.X(
+            "across:N",
+            sort=order["across"],
+            title=across,
+            axis=alt.Axis(orient="top", labelAngle=-40, labelOverlap=False, labelLimit=160),
+        ),
+        y=alt.Y("down:N", sort=order["down"], title=down, axis=EVERY_LABEL),
+        tooltip=[
+            *(alt.Tooltip(f"{name}:N", title=title) for name, title in titles.items()),
+            alt.Tooltip("mean_loss:Q", title="Mean loss (nats)", format=".3~g"),
+            alt.Tooltip("interval:N", title="95 % interval"),
+            alt.Tooltip("n:Q", title="Samples", format=","),
+        ],
+    )
+    enough = cells.filter(~pl.col("few"))["mean_loss"]
+    domain = [or_zero(enough.min()), or_zero(enough.max()) or 1.0]
+    scale = alt.Scale(range=[LEAST, MOST], domain=domain, interpolate="rgb")
+    color = alt.condition(alt.datum.few, alt.value(TOO_FEW), alt.Color("mean_loss:Q", scale=scale, legend=None))
+    pick = alt.selection_point(name="cell", fields=["cell"], on="click", clear="dblclick")
+    tiles = base.mark_rect(cornerRadius=3).encode(color=color).add_params(pick)
+    written = base.mark_text(fontSize=12).encode(
+        text=alt.Text("mean_loss:Q", format=".2f"),
+        color=alt.condition(alt.datum.few, alt.value(TEXT), alt.value("black")),
+    )
+    return alt.layer(tiles, written).properties(height=alt.Step(30))
