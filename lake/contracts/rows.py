@@ -224,6 +224,23 @@ class ClusterSummaryRow(TypedDict):
     medoids: list[int]
 
 
+class ViewRow(TypedDict):
+    """A view of the table of samples that somebody saved."""
+
+    dataset_id: str
+    view_id: str
+    name: str
+    filter: str
+    columns: str
+    sort: str
+    pivot: str
+    note: str
+    saved_by: str
+    saved_at: datetime
+    undoes: str | None
+    run_id: str | None
+
+
 class SampleRow(TypedDict):
     """A row of `lake.query.queries.scan_samples`, but for the groups and the columns of the source, which differ by
     run.

@@ -121,8 +121,9 @@ def _column(name: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
 
 
 def _value(node: ast.expr) -> str | float | bool | None:
-    negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
-    constant, sign = (node.operand, -1) if negative else (node, 1)  # type: ignore[attr-defined]
+    constant, sign = node, 1
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        constant, sign = node.operand, -1
     if not isinstance(constant, ast.Constant):
         raise FilterError("A list after `in` holds numbers or texts in quotes.")
     value = constant.value

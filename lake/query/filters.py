@@ -182,12 +182,14 @@ def _parse(part: str) -> Clause:
     enabled = not part.startswith(OFF)
     column, _, rest = part.removeprefix(OFF).partition(".")
     op, dot, listed = rest.partition(".")
-    if op not in get_args(Operator):
+    operators: tuple[Operator, ...] = get_args(Operator)
+    found = next((known for known in operators if known == op), None)
+    if found is None:
         raise FilterError(f"The filter {part[:60]!r} in the address cannot be read.")
     values = tuple(unquote(value) for value in listed.split(",")) if dot else ()
     if len(values) > MAX_VALUES:
         raise FilterError(f"More than {MAX_VALUES} values in one filter of the address.")
-    return Clause(column=unquote(column), op=op, values=values, enabled=enabled)  # type: ignore[arg-type]
+    return Clause(column=unquote(column), op=found, values=values, enabled=enabled)
 
 
 def _quote(text: str) -> str:

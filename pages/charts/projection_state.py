@@ -46,11 +46,23 @@ class MapState(BaseModel):
 
     def to_query(self) -> dict[str, str]:
         """The parameters of the address; what is as at first is left out."""
-        first = MapState(color=self.color)
-        said = {"color": self.color} | {
-            name: value for name in PARAMETERS[1:] if (value := getattr(self, name)) != getattr(first, name)
+        first = MapState(color=self.color)._texts()
+        return {name: text for name, text in self._texts().items() if name == "color" or text != first[name]}
+
+    def _texts(self) -> dict[str, str]:
+        """Every one of `PARAMETERS` as an address has it."""
+        return {
+            "color": self.color,
+            "size": self.size,
+            "layout": self.layout,
+            "show": self.show,
+            "view": _extent_text(self.view) if self.view else "",
+            "box": _extent_text(self.box) if self.box else "",
+            "lasso": ",".join(f"{part:.5g}" for corner in self.lasso for part in corner),
+            "sample": "" if self.sample is None else str(self.sample),
+            "only": _values_text(self.only),
+            "colored": _values_text(self.colored),
         }
-        return {name: _text(name, value) for name, value in said.items()}
 
     def changed(self, **values: object) -> "MapState":
         """With other values; another layout has another view, another colour no isolated or picked values.
@@ -165,14 +177,8 @@ def _values(text: str) -> tuple[str, ...]:
     return values
 
 
-def _text(name: str, value: object) -> str:
-    if name in ("view", "box"):
-        return _extent_text(value)  # type: ignore[arg-type]
-    if name == "lasso":
-        return ",".join(f"{part:.5g}" for corner in value for part in corner)  # type: ignore[attr-defined]
-    if isinstance(value, tuple):
-        return ",".join(quote(part, safe=" ") for part in value)
-    return str(value)
+def _values_text(values: tuple[str, ...]) -> str:
+    return ",".join(quote(part, safe=" ") for part in values)
 
 
 def _extent_text(extent: Extent) -> str:

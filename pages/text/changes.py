@@ -1,12 +1,13 @@
 """What changed since the run before: samples fixed and broken, findings new and gone, the figures of both runs."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import polars as pl
 
 from lake.comparison import cluster_matches
 from lake.comparison import runs as compare
+from lake.contracts.rows import rows_of
 from lake.text.formatting import between
 from pages.text.words import number, percent, plain
 
@@ -53,12 +54,22 @@ def finding_changes(now: Measured, before: Measured) -> pl.DataFrame:
     return compare.finding_changes(now.findings, before.findings, matched)
 
 
+class FigureChange(TypedDict):
+    """A row of `compare.figures`, but for its test."""
+
+    figure: str
+    now: float | None
+    before: float | None
+    low: float | None
+    high: float | None
+
+
 def tabulate_figures(figures: pl.DataFrame) -> list[ChangedFigure]:
     """The rows of `compare.figures` in words."""
-    return [_say_figure(row, is_share=row["figure"] in SHARES) for row in figures.iter_rows(named=True)]
+    return [_say_figure(row, is_share=row["figure"] in SHARES) for row in rows_of(figures, FigureChange)]
 
 
-def _say_figure(row: dict[str, Any], *, is_share: bool) -> ChangedFigure:
+def _say_figure(row: FigureChange, *, is_share: bool) -> ChangedFigure:
     now, before = (
         "–" if value is None else percent(value) if is_share else number(value) for value in (row["now"], row["before"])
     )
@@ -68,7 +79,7 @@ def _say_figure(row: dict[str, Any], *, is_share: bool) -> ChangedFigure:
     )
 
 
-def _interval(row: dict[str, Any], *, is_share: bool) -> str:
+def _interval(row: FigureChange, *, is_share: bool) -> str:
     """The 95 % interval of the change; that there is none where the figure is no estimate."""
     if row["low"] is None or row["high"] is None:
         return "set on validation"

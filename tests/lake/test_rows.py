@@ -23,6 +23,7 @@ CONTRACTS = {
     rows.SeparationRow: "separation",
     rows.ProofRow: "proofs",
     rows.ClusterSummaryRow: "cluster_summaries",
+    rows.ViewRow: "views",
 }
 ELSEWHERE = {LabelCount, rows.ConfusionCount, rows.ReasonCount, rows.SplitCount, SampleRow}
 """Rows of no table of their own."""

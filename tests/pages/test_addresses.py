@@ -54,7 +54,7 @@ def test_a_filter_stays_on_the_next_page_until_it_is_removed(
     tiny_lake: str, rows: pl.DataFrame, open_page: Open
 ) -> None:
     app = open_page(tiny_lake, "samples", f="label.is.cat;correct.is.false")
-    app.switch_page("../population_map.py").run()
+    app.switch_page("../../population_map.py").run()
     assert app.query_params["f"] == "label.is.cat;correct.is.false"
     app.button(key="remove-0").click().run()
     assert app.query_params["f"] == "correct.is.false"

@@ -52,7 +52,7 @@ def test_a_page_hands_out_each_of_its_charts(page_name: str, tiny_lake: str, ope
 def test_the_charts_of_the_page_before_are_not_among_them(tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "population_map")
     assert files_of(app)
-    assert not files_of(app.switch_page("../samples.py").run())
+    assert not files_of(app.switch_page("../../samples.py").run())
 
 
 def _fragment_that_ran_twice() -> None:

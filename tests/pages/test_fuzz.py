@@ -240,7 +240,7 @@ def follow(link: dict[str, str], name: str) -> AppTest:
     app = AppTest.from_file(FRAME, default_timeout=60)
     for parameter, text in link.items():
         app.query_params[parameter] = text
-    return app.switch_page(f"../{name}.py").run()
+    return app.switch_page(f"../../{name}.py").run()
 
 
 def open_under_any_parameters(pages: int) -> int:

@@ -105,10 +105,10 @@ def test_a_copied_address_shows_the_same_table_in_another_session(tiny_lake: str
 
 def test_the_state_of_the_table_survives_a_look_at_another_page(tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "samples", sort="-margin")
-    app.switch_page("../runs.py").run()
+    app.switch_page("../../runs.py").run()
     for name in ("sort", "columns", "pivot"):
         app.query_params.pop(name, None)
-    app.switch_page("../samples.py").run()
+    app.switch_page("../../samples.py").run()
     assert app.query_params["sort"] == "-margin"
 
 

@@ -1,10 +1,10 @@
 """Views of the analyst's table that people keep under a name: save one, open one, take one back."""
 
 from collections.abc import Callable
-from typing import Any
 
 import streamlit as st
 
+from lake.contracts.rows import ViewRow, rows_of
 from lake.errors import UserError
 from lake.query.saved_views import View, drop_view, save_view, saved_views, scan_views
 from lake.storage.appending import MAX_NAME
@@ -23,18 +23,18 @@ def show_views(run: Run) -> None:
     """A menu of the saved views, each with who saved it and when, and a form to save what is on the page."""
     views = saved_views(scan_views(run.lake, run.dataset_id)).collect()
     with st.popover(f"Views · {len(views)}", icon=":material/bookmarks:"), st.container(width=MENU_WIDTH):
-        for row in views.iter_rows(named=True):
+        for row in rows_of(views, ViewRow):
             _show_view(run, row)
         _save(run, set(views["name"]))
 
 
-def view_address(row: dict[str, Any]) -> dict[str, str]:
+def view_address(row: ViewRow) -> dict[str, str]:
     """The query parameters that open a saved view on the run of the session."""
     state = {"f": row["filter"], "columns": row["columns"], "sort": row["sort"], "pivot": row["pivot"]}
     return {"run": address()["run"], **{name: text for name, text in state.items() if text}}
 
 
-def _show_view(run: Run, row: dict[str, Any]) -> None:
+def _show_view(run: Run, row: ViewRow) -> None:
     """The link that opens it, who saved it and when, and the button that takes it back."""
     name = row["name"]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
