@@ -30,7 +30,7 @@ SERVE = """
 import pathlib, sys
 from streamlit import config
 from streamlit.web import cli
-from pages.ui import streamlit_internals
+from pages.ui.internals import streamlit_internals
 assert "run" in cli.main.commands, "streamlit has no command run"
 cli.main = lambda arguments, prog_name: print(*arguments, config.get_option("server.maxUploadSize"))
 streamlit_internals.serve(pathlib.Path("app.py"), ["--server.port=1"], settings=pathlib.Path(sys.argv[1]))
