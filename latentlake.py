@@ -33,7 +33,7 @@ def refresh(config: Any = None, *, dataset: Any = None, **values: Any) -> Run:
         latentlake_packages.load("pipeline")
     except ImportError as error:
         raise UserError(str(error)) from error
-    from pipeline.python_use import read_arguments, refresh_here
+    from pipeline.commands.python_use import read_arguments, refresh_here
 
     settings, whole = read_arguments(config, dataset, values)
     try:

@@ -28,8 +28,8 @@ from rich.table import Table
 from scipy import stats
 
 from lake.storage.store import Lake
+from pipeline.engine.stage_cache import package_versions
 from pipeline.settings import load_settings
-from pipeline.workspace import package_versions
 from tests.support.synthetic import build_synthetic_lake
 
 REPOSITORY = Path(__file__).parent.parent

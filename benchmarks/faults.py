@@ -28,17 +28,17 @@ from rich.console import Console
 
 from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, TABLES
 from lake.storage.store import Lake, Run
-from pipeline.datasets import Dataset
-from pipeline.progress import Progress
-from pipeline.refresh import refresh
+from pipeline.data.dataset import Dataset
+from pipeline.data.load import load_dataset
+from pipeline.engine.progress import Progress
+from pipeline.engine.stage_cache import Workspace
+from pipeline.refresh.refresh import refresh
 from pipeline.settings import Settings, load_settings
-from pipeline.sources import load_dataset
-from pipeline.workspace import Workspace
 
 console = Console(width=140)
 QUIET = Progress(quiet=True)
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["pipeline.refresh"])
+PROCESSES.set_forkserver_preload(["pipeline.refresh.refresh"])
 NEVER_EQUAL = ("metrics", "training")
 """Tables that hold seconds."""
 

@@ -28,13 +28,16 @@ from torch import nn
 from lake.contracts.tables import make_frame
 from lake.query import queries
 from lake.storage.store import Lake, Run
-from pipeline import cluster, describe, findings, model, project, properties, score, train, triage
-from pipeline.datasets import Dataset
-from pipeline.progress import Progress
+from pipeline.data.dataset import Dataset
+from pipeline.data.load import load_dataset
+from pipeline.engine.progress import Progress
+from pipeline.findings import describe_clusters, error_causes
+from pipeline.findings import search as findings
+from pipeline.findings.wording import Density
+from pipeline.measure import clustering, image_properties, principal_components, score
+from pipeline.model import classifier, train
 from pipeline.settings import Settings, load_settings
-from pipeline.sources import load_dataset
-from pipeline.stage_inputs import Staged
-from pipeline.statements import Density
+from pipeline.stages.inputs import Staged
 
 QUIET = Progress(quiet=True)
 app, console = typer.Typer(add_completion=False), Console(width=160)
@@ -63,7 +66,9 @@ def silent(lake: Path, runs: int = 200, partitions: int = 100) -> None:
     spoken = 0
     for seed in range(partitions):
         number = np.random.default_rng(seed).permutation(samples[column].to_numpy())
-        spoken += any(text != describe.NOTHING for text in describe.describe_sets(samples, number, settings))
+        spoken += any(
+            text != describe_clusters.NOTHING for text in describe_clusters.describe_sets(samples, number, settings)
+        )
     console.print(f"random partitions: any described in {spoken} of {partitions} runs ({spoken / partitions:.1%})")
 
 
@@ -73,11 +78,11 @@ def planted(lake: Path, checkpoint: Path) -> None:
     run = Lake(lake).run()
     settings = _settings_of(run)
     dataset = load_dataset(settings, QUIET)
-    classifier, _ = model.load_checkpoint(checkpoint, classes=dataset.classes, dataset_id=dataset.dataset_id)
+    trained, _ = classifier.load_checkpoint(checkpoint, classes=dataset.classes, dataset_id=dataset.dataset_id)
     samples = queries.scan_samples(run).collect()
     for plant in (_relabelled, _low_contrast, _blurred):
         slice_ = plant(dataset, samples)
-        _report(slice_, _search(slice_, run, classifier, settings))
+        _report(slice_, _search(slice_, run, trained, settings))
 
 
 @app.command("left-out")
@@ -149,7 +154,7 @@ def _sub_cluster(dataset: Dataset, run: Run) -> Mask:
     """The smallest of four clusters of trucks by the run's embeddings, in every split."""
     trucks = run.scan("samples").filter(pl.col("label") == "truck").select("sample_id")
     rows = run.scan("embeddings").join(trucks, on="sample_id").collect()
-    points = cluster.normalize_rows(np.stack(rows["embedding"].to_list()))
+    points = clustering.normalize_rows(np.stack(rows["embedding"].to_list()))
     number = KMeans(4, n_init=4, random_state=0).fit_predict(points)
     return np.isin(dataset.sample_id, rows["sample_id"].to_numpy()[number == np.bincount(number).argmin()])
 
@@ -157,23 +162,23 @@ def _sub_cluster(dataset: Dataset, run: Run) -> Mask:
 def _search(slice_: Planted, run: Run, classifier: nn.Module, settings: Settings) -> pl.DataFrame:
     """The findings of the run with the planted samples in it, measured anew where they were changed."""
     dataset, scores = slice_.dataset, _score(slice_, run, classifier, settings)
-    components = project.reduce_dimensions(scores.embedding_ND, settings)
-    points = cluster.normalize_rows(components)
+    components = principal_components.reduce_dimensions(scores.embedding_ND, settings)
+    points = clustering.normalize_rows(components)
     sample_id = dataset.sample_id[scores.rows]
     near = run.scan("neighbors").collect()
     frames = {
         "samples": dataset.frame,
-        "properties": properties.compute_properties(dataset.images_NHWC, settings, QUIET).with_columns(
+        "properties": image_properties.compute_properties(dataset.images_NHWC, settings, QUIET).with_columns(
             sample_id=pl.Series(dataset.sample_id)
         ),
         "predictions": score.predictions_frame(scores, dataset),
         "projection": run.scan("projection").collect(),
-        "clusters": cluster.clusters_frame(sample_id, points, cluster.compute_clusterings(points, settings)),
+        "clusters": clustering.clusters_frame(sample_id, points, clustering.compute_clusterings(points, settings)),
         "triage": make_frame("triage", []),
         "duplicates": make_frame("duplicates", []),
     }
     staged = Staged(dataset.groups, frames)
-    frames["triage"] = triage.sort_out(queries.scan_samples(staged).collect(), near)
+    frames["triage"] = error_causes.sort_out(queries.scan_samples(staged).collect(), near)
     samples = queries.scan_samples(staged).collect()
     density = Density.of(samples, near, training_images=len(dataset.rows("train")))
     return findings.find(samples, density, settings, QUIET)

@@ -21,17 +21,17 @@ from torch.nn import functional
 
 from benchmarks.clock import seconds_of
 from lake.storage.store import Lake, Run
-from pipeline import explain
-from pipeline.architecture import map_layers
-from pipeline.datasets import Dataset
-from pipeline.executor import Batch
-from pipeline.explain import ExplainedModel, Explainer
-from pipeline.model import normalize, resize
-from pipeline.on_demand import OnDemand
-from pipeline.progress import Progress
+from pipeline.data.dataset import Dataset
+from pipeline.data.load import load_dataset
+from pipeline.engine.batch_map import Batch
+from pipeline.engine.progress import Progress
+from pipeline.loss_maps import hirescam
+from pipeline.loss_maps.hirescam import ExplainedModel, Explainer
+from pipeline.loss_maps.on_demand import OnDemand
+from pipeline.model.architecture import map_layers
+from pipeline.model.classifier import normalize, resize
+from pipeline.model.published_model import StoredModel, load_model
 from pipeline.settings import Settings, load_settings
-from pipeline.sources import load_dataset
-from pipeline.stored_model import StoredModel, load_model
 
 console = Console(width=140)
 WARM_UPS = 3
@@ -91,11 +91,11 @@ def _bare_loop(stored: StoredModel) -> Callable[[Batch], None]:
 def _whole_stage(run: Run, stored: StoredModel, dataset: Dataset, samples: int, settings: Settings) -> None:
     """Maps, their checks and the table."""
     predictions = run.scan("predictions").filter("out_of_sample").sort("sample_id").head(samples).collect()
-    chosen = explain.choose_maps(dataset, predictions)
+    chosen = hirescam.choose_maps(dataset, predictions)
     found: list[pl.DataFrame] = []
     models = {0: stored.model}
     spent = seconds_of(
-        lambda: found.append(explain.compute_loss_maps(models, dataset, chosen, settings, Progress(quiet=True)))
+        lambda: found.append(hirescam.compute_loss_maps(models, dataset, chosen, settings, Progress(quiet=True)))
     )
     checked = found[0]["loss_without_red"].is_not_null().sum()
     console.print(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.watching import watching
+from pipeline.engine.polling import watching
 
 EVERY = 0.02
 """Seconds between two looks."""

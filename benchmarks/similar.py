@@ -25,9 +25,9 @@ from lake.search.ann_index import SearchIndex
 from lake.search.similar import Index
 from lake.search.vectors import to_unit
 from lake.storage.store import Lake
-from pipeline.progress import Progress
-from pipeline.search_index import build_index
-from pipeline.workspace import measure_cost
+from pipeline.engine.progress import Progress
+from pipeline.engine.stage_cache import measure_cost
+from pipeline.measure.ann_index import build_index
 
 GOALS = "goals: exact at 60,000 p95 25 ms; with the index, clustered: recall@10 .95, p95 60 ms"
 KINDS, CLUSTERS, DIRECTIONS = 50, 1000, 32

@@ -29,13 +29,14 @@ from benchmarks.apart import apart
 from benchmarks.similar import clustered
 from lake.contracts.clusters import METHODS
 from lake.search.ann_index import SearchIndex
-from pipeline import explain, increments, neighbors, properties, score
-from pipeline.datasets import Dataset
-from pipeline.model import create_model
-from pipeline.progress import Progress
-from pipeline.search_index import build_index
+from pipeline.data.dataset import Dataset
+from pipeline.engine.progress import Progress
+from pipeline.engine.stage_cache import measure_cost
+from pipeline.loss_maps import hirescam
+from pipeline.measure import image_properties, incremental, neighbors, score
+from pipeline.measure.ann_index import build_index
+from pipeline.model.classifier import create_model
 from pipeline.settings import Phase, Settings, load_settings
-from pipeline.workspace import measure_cost
 
 WANTED_EXPONENT, WANTED_RECALL, NEAREST = 1.1, 0.95, 15
 EXPLAINED = 100
@@ -108,7 +109,7 @@ def _cells(samples: list[int], costs: list[Cost]) -> list[str]:
 
 def _properties(samples: int, folder: Path, settings: Settings) -> Work:  # noqa: ARG001
     images_NHWC = _draw_images(samples, 16)
-    return Work(lambda: properties.compute_properties(images_NHWC, settings, QUIET), samples)
+    return Work(lambda: image_properties.compute_properties(images_NHWC, settings, QUIET), samples)
 
 
 def _score(samples: int, folder: Path, settings: Settings) -> Work:  # noqa: ARG001
@@ -124,7 +125,7 @@ def _loss_maps(samples: int, folder: Path, settings: Settings) -> Work:  # noqa:
         fold=pl.lit(0), temperature=pl.lit(1.0), loss=pl.lit(2.3)
     )
     models = {0: create_model(10).eval()}
-    return Work(lambda: explain.compute_loss_maps(models, dataset, chosen, small, QUIET), len(rows))
+    return Work(lambda: hirescam.compute_loss_maps(models, dataset, chosen, small, QUIET), len(rows))
 
 
 def _index(samples: int, folder: Path, settings: Settings) -> Work:
@@ -160,7 +161,7 @@ def _assign(samples: int, folder: Path, settings: Settings) -> Work:  # noqa: AR
     known = pl.DataFrame({"sample_id": ids, "cluster": ids % CLUSTERS}).with_columns(strength=pl.lit(1.0))
     table = pl.concat([known.with_columns(method=pl.lit(method)) for method in METHODS])
     everyone = np.arange(samples + NEW)
-    return Work(lambda: increments.assign(points, everyone, table, settings, QUIET), samples)
+    return Work(lambda: incremental.assign(points, everyone, table, settings, QUIET), samples)
 
 
 STAGES: dict[str, Callable[[int, Path, Settings], Work]] = {

@@ -26,12 +26,12 @@ from benchmarks.apart import apart
 from benchmarks.clock import seconds_of
 from benchmarks.memory import watch_memory
 from lake.storage.store import Lake
-from pipeline.distributed import World
-from pipeline.mapped_images import load_mapped_dataset
-from pipeline.model import choose_device
-from pipeline.progress import Progress
+from pipeline.data.memmap_dataset import load_mapped_dataset
+from pipeline.engine.progress import Progress
+from pipeline.model.classifier import choose_device
+from pipeline.model.distributed import World
+from pipeline.model.train import Trainer, TrainingSet, start
 from pipeline.settings import Phase, Settings, load_settings
-from pipeline.train import Trainer, TrainingSet, start
 
 KINDS = {"mapped": False, "in memory": True}
 """Whether all images are held in memory."""

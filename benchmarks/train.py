@@ -21,14 +21,14 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.clock import seconds_of
-from pipeline.budget import fit_schedule, measure_speed
-from pipeline.datasets import Dataset
-from pipeline.model import autocast, choose_device, create_model, forward, normalize
-from pipeline.progress import Progress
-from pipeline.score import Scorer
+from pipeline.data.dataset import Dataset
+from pipeline.data.load import load_dataset
+from pipeline.engine.progress import Progress
+from pipeline.measure.score import Scorer
+from pipeline.model.classifier import autocast, choose_device, create_model, forward, normalize
+from pipeline.model.time_budget import fit_schedule, measure_speed
+from pipeline.model.train import train, training_set
 from pipeline.settings import Phase, Settings, load_settings
-from pipeline.sources import load_dataset
-from pipeline.train import train, training_set
 
 TARGETS = (0.70, 0.80, 0.85, 0.90)
 PLAIN = {

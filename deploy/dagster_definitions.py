@@ -17,8 +17,8 @@ from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, TABLES
 from lake.errors import LakeError, RetryLater
 from lake.storage.damage import reading
 from lake.storage.store import Lake, Run
-from pipeline.progress import Progress
-from pipeline.refresh import open_stages, refresh
+from pipeline.engine.progress import Progress
+from pipeline.refresh.refresh import open_stages, refresh
 from pipeline.settings import Settings, load_settings
 
 ACROSS = "across_tables"

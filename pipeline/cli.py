@@ -24,14 +24,28 @@ from lake.storage.damage import reading
 from lake.storage.gc import Removed, Retention, collect_garbage
 from lake.storage.places import CONFIG, find_file, to_path
 from lake.storage.store import Lake
-from pipeline import doctor as diagnosis
-from pipeline import failures, init_file, logs, outcome, platforms, refresh_command, serve_command
-from pipeline.consoles import open_console
-from pipeline.lock import only_one
-from pipeline.origins import find_origins
-from pipeline.progress import Progress
+from pipeline.commands import doctor as diagnosis
+from pipeline.commands import (
+    failures,
+    outcome,
+    platforms,
+)
+from pipeline.commands import (
+    init as init_file,
+)
+from pipeline.commands import (
+    refresh as refresh_command,
+)
+from pipeline.commands import (
+    serve as serve_command,
+)
+from pipeline.config.written import find_unknown_variables, read_flags
+from pipeline.data.origins import find_origins
+from pipeline.engine import log_setup
+from pipeline.engine.consoles import open_console
+from pipeline.engine.progress import Progress
+from pipeline.engine.refresh_lock import only_one
 from pipeline.settings import Settings, load_settings
-from pipeline.written import find_unknown_variables, read_flags
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -125,7 +139,7 @@ def refresh(
     _need_training_packages("refresh")
     asked = refresh_command.Asked(force=force, if_stale=if_stale, max_hours=max_hours)
     if int(os.environ.get("RANK", "0")) > 0:
-        from pipeline.refresh import help_refresh
+        from pipeline.refresh.refresh import help_refresh
 
         help_refresh(settings, Progress(quiet=True))
         return
@@ -133,7 +147,7 @@ def refresh(
     try:
         typer.echo(refresh_command.to_json(summary) if as_json else summary["run_id"])
     except Unprinted as error:  # a run that is published is published
-        logs.say(f"Readers see {summary['run_id']}; only its id could not be printed ({error.reason}).")
+        log_setup.say(f"Readers see {summary['run_id']}; only its id could not be printed ({error.reason}).")
 
 
 @app.command()
@@ -202,7 +216,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON for machines.")] = False,
 ) -> None:
     """What run B fixed and broke since run A, and what changed in losses, map, groups, findings, data and cost."""
-    from pipeline.compare_command import print_summary, summarise
+    from pipeline.commands.compare import print_summary, summarise
 
     found = Lake(_settings(config, None, lake=lake).lake)
     summary = summarise(found.run(b), found.run(a))
@@ -231,7 +245,7 @@ def export(
     config: ConfigFile = None,
 ) -> None:
     """Write a run as a file: its report as one HTML page, its samples as rows, or the chart map or confusion."""
-    from pipeline.export_command import export as write
+    from pipeline.commands.export import export as write
 
     found = Lake(_settings(config, None, lake=lake).lake).run(run)
     typer.echo(write(found, path, condition=condition, force=force).to_sentence())
@@ -251,7 +265,7 @@ def verify(
     if not maps and not planted:
         return
     _need_training_packages("verify --maps and --planted")
-    from pipeline.proofs import MAPS, PLANTED, prove_again
+    from pipeline.checks.run import MAPS, PLANTED, prove_again
 
     proofs = prove_again(found, Progress(), (MAPS if maps else ()) + (PLANTED if planted else ()))
     table = Table("", "what was measured", "n", "figure", "95 %", "bar", box=None, header_style="bold")
@@ -322,14 +336,14 @@ def _settings(config_file: Path | None, overrides: list[str] | None, **flags: An
 def _load(config_file: Path | None, flags: dict[str, Any]) -> Settings:
     """The settings; a file that was found and not named is told, and all that this process starts is told of it."""
     settings = load_settings(config_file, **flags)
-    logs.configure(settings.log)
+    log_setup.configure(settings.log)
     outcome.REPORTS[:] = [settings.work_dir]
     for said in find_unknown_variables(Settings):
-        logs.say(said)
+        log_setup.say(said)
     if file := find_file(config_file):
         os.environ[CONFIG] = str(file.absolute())
         if config_file is None:
-            logs.say(f"Settings of {file}.")
+            log_setup.say(f"Settings of {file}.")
     return settings
 
 

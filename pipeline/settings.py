@@ -26,9 +26,9 @@ from pydantic_settings import (
 
 from lake.errors import UsageError
 from lake.storage.places import DEFAULT_ROOT, find_file, read_file, to_path, to_root
-from pipeline import caches
-from pipeline.written import PREFIX, Environment, parse, split
-from pipeline.wrong_settings import describe
+from pipeline.config import caches
+from pipeline.config.written import PREFIX, Environment, parse, split
+from pipeline.config.wrong_settings import describe
 
 Texts = Annotated[list[str], BeforeValidator(split)]
 Channels = Annotated[tuple[float, float, float], BeforeValidator(split)]

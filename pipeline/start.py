@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
-from pipeline import platforms
+from pipeline.commands import platforms
 
 
 def main() -> None:
     """Run the command where it can run, with UTF-8 for the names of files whatever the locale is."""
     platforms.stop_elsewhere()
-    from pipeline import interruptions  # of signals that other systems do not have
+    from pipeline.engine import interruptions  # of signals that other systems do not have
 
     interruptions.watch()
     _use_utf8()

@@ -61,7 +61,7 @@ def one_process_fits_every_map(common_folder: Path) -> Iterator[None]:
     """A map is the same bytes in a process that has fitted others."""
     first = WORKER == "gw0"
     with one_process(common_folder / "map.lock", compiles=first) as fit, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.project.fit_in_process", fit)
+        patch.setattr("pipeline.measure.principal_components.fit_in_process", fit)
         yield
 
 
@@ -69,8 +69,8 @@ def one_process_fits_every_map(common_folder: Path) -> Iterator[None]:
 def two_numbers_of_clusters_are_tried_and_few_copies_planted() -> Iterator[None]:
     """Six numbers and 800 copies are the longest parts of a refresh of a few hundred samples."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.cluster_quality.SWEEP", (5, 10))
-        patch.setattr("pipeline.copy_proofs.PLANTED", 40)
+        patch.setattr("pipeline.measure.clustering_quality.SWEEP", (5, 10))
+        patch.setattr("pipeline.checks.duplicates.PLANTED", 40)
         yield
 
 
@@ -138,8 +138,8 @@ def drawn_folder(common_folder: Path) -> Path:
 
     The first of the processes that run tests makes it, the others wait for it.
     """
-    from pipeline.progress import Progress
-    from pipeline.refresh import refresh
+    from pipeline.engine.progress import Progress
+    from pipeline.refresh.refresh import refresh
     from tests.support.drawn import drawn_dataset, tiny_settings
 
     folder = common_folder / "drawn"

@@ -22,7 +22,7 @@ LAKE, SHARED = modules_in("lake"), modules_in("pages", "ui")
 SENTENCES, REPORT = modules_in("pages", "text"), modules_in("pages", "report")
 DOORS = {
     REPOSITORY / "pages" / "ui" / "loss_maps" / "live_explain.py": "pipeline",
-    REPOSITORY / "pipeline" / "export_command.py": "pages",
+    REPOSITORY / "pipeline" / "commands" / "export.py": "pages",
 }
 """The one module that a folder has for each folder it must not know otherwise."""
 HEAVY = {"torch", "torchvision", "timm", "sklearn", "umap", "hdbscan", "scipy", "pytorch_grad_cam", "faiss"}
@@ -55,7 +55,7 @@ def test_what_pages_say_and_the_report_need_no_streamlit() -> None:
 
 
 def test_the_command_compare_needs_no_training_package() -> None:
-    assert not loaded_after(["pipeline.cli", "pipeline.compare_command"]) & HEAVY
+    assert not loaded_after(["pipeline.cli", "pipeline.commands.compare"]) & HEAVY
 
 
 def test_no_modules_import_each_other_as_they_are_loaded() -> None:
@@ -92,7 +92,7 @@ def test_a_door_is_opened_inside_functions_only(door: Path, behind: str) -> None
 
 
 def test_the_command_export_opens_the_report_and_no_other_page() -> None:
-    door = REPOSITORY / "pipeline" / "export_command.py"
+    door = REPOSITORY / "pipeline" / "commands" / "export.py"
     modules = [node.module for node in ast.walk(ast.parse(door.read_text())) if isinstance(node, ast.ImportFrom)]
     assert {str(m) for m in modules if str(m).startswith("pages")} == {"pages.report.document", "pages.report.pictures"}
 

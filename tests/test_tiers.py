@@ -20,32 +20,20 @@ AUTHOR = {
     "GIT_COMMITTER_EMAIL": "a@b.c",
 }
 TREE = {
-    "streamlit_app.py": "from pages.ui.frame.frame import show",
-    "lake/__init__.py": "",
-    "lake/storage/store.py": "",
-    "lake/told.py": "",
-    "pages/__init__.py": "",
-    "pages/one.py": "from lake.storage.store import Lake",
-    "pages/other.py": "",
-    "pages/report/document.py": "",
-    "pages/report/templates/report.html": "",
-    "pages/ui/frame/frame.py": "from pages.ui.session import navigation",
-    "pages/ui/frame/frame.css": "",
-    "pages/ui/session/navigation.py": "",
-    "pipeline/cli.py": "def train():\n    from pipeline import serve_command\n    from pipeline.train import train",
-    "pipeline/serve_command.py": "",
-    "pipeline/start.py": "def main():\n    from pipeline.cli import main",
-    "pipeline/train.py": "import lake.storage.store",
-    "tests/conftest.py": "",
-    "tests/support/commands.py": "",
-    "tests/lake/test_store.py": "from lake.storage.store import Lake",
-    "tests/pages/test_one.py": "def test_one(open_page): open_page('one')",
-    "tests/pages/test_every.py": "from pages.ui.session.navigation import ENTRIES\ndef test_every(open_page): 'one'",
-    "tests/desk/test_served.py": "from tests.support.commands import latentlake\nlatentlake('serve')",
-    "tests/pages/test_report.py": "from pages.report import document",
-    "tests/pipeline/test_cli.py": "from tests.support.commands import latentlake",
-    "tests/pipeline/test_text.py": "PROGRAM = 'import pipeline.train'",
-    "tests/pipeline/test_train.py": "from pipeline.train import train",
+    "streamlit_app.py": "from pages.ui.frame.frame import show", "lake/__init__.py": "", "lake/storage/store.py": "",
+    "lake/told.py": "", "pages/__init__.py": "", "pages/one.py": "from lake.storage.store import Lake",
+    "pages/other.py": "", "pages/report/document.py": "", "pages/report/templates/report.html": "",
+    "pages/ui/frame/frame.py": "from pages.ui.session import navigation", "pages/ui/frame/frame.css": "",
+    "pages/ui/session/navigation.py": "", "pipeline/cli.py": "def train():\n    from pipeline import serve_command\n
+    from pipeline.model.train import train", "pipeline/commands/serve.py": "", "pipeline/start.py": "def main():\n
+    from pipeline.cli import main", "pipeline/model/train.py": "import lake.storage.store", "tests/conftest.py": "",
+    "tests/support/commands.py": "", "tests/lake/test_store.py": "from lake.storage.store import Lake",
+    "tests/pages/test_one.py": "def test_one(open_page): open_page('one')", "tests/pages/test_every.py": "from
+    pages.ui.session.navigation import ENTRIES\ndef test_every(open_page): 'one'", "tests/desk/test_served.py": "from
+    tests.support.commands import latentlake\nlatentlake('serve')", "tests/pages/test_report.py": "from pages.report
+    import document", "tests/pipeline/test_cli.py": "from tests.support.commands import latentlake",
+    "tests/pipeline/test_text.py": "PROGRAM = 'import pipeline.model.train'", "tests/pipeline/test_train.py": "from
+    pipeline.model.train import train",
 }
 OLD, NEW = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
 SINCE = "2025-01-01"
@@ -96,7 +84,7 @@ def reached(root: Path) -> set[str]:
         ("pages/overview.py", {"one", "every", "served"}),
         ("pages/ui/frame/frame.css", {"one", "every", "served"}),
         ("pages/report/templates/report.html", {"report"}),
-        ("pipeline/train.py", {"cli", "served", "text", "train"}),
+        ("pipeline/model/train.py", {"cli", "served", "text", "train"}),
         ("pipeline/start.py", {"cli", "served"}),
         ("lake/storage/store.py", {"one", "every", "served", "cli", "text", "train", "store"}),
         ("lake/__init__.py", {"one", "every", "served", "cli", "text", "train", "store"}),
@@ -121,7 +109,7 @@ def test_a_change_reaches_what_imports_or_starts_the_file(planted: Path, changed
 @pytest.mark.parametrize(
     ("deleted", "expected"),
     [
-        ("pipeline/train.py", {"cli", "served", "text", "train"}),
+        ("pipeline/model/train.py", {"cli", "served", "text", "train"}),
         ("pages/ui/frame/frame.css", {"one", "every", "served"}),
         ("pages/one.py", {"one", "every", "served"}),
     ],
@@ -172,9 +160,12 @@ def test_what_is_neither_a_commit_nor_a_time_is_refused(
 
 
 def test_the_distance_is_the_number_of_imports(planted: Path) -> None:
-    graph = Graph(planted, frozenset({"pipeline/train.py"}))
+    graph = Graph(planted, frozenset({"pipeline/model/train.py"}))
     near = {name: graph.nearest(f"tests/{name}.py") for name in ("pipeline/test_train", "pipeline/test_cli")}
-    assert near == {"pipeline/test_train": (1, "pipeline/train.py"), "pipeline/test_cli": (4, "pipeline/train.py")}
+    assert near == {
+        "pipeline/test_train": (1, "pipeline/model/train.py"),
+        "pipeline/test_cli": (4, "pipeline/model/train.py"),
+    }
     assert Graph(planted, frozenset({"pyproject.toml"})).nearest("tests/lake/test_store.py") == (FAR, "pyproject.toml")
 
 
@@ -227,7 +218,7 @@ def test_every_shared_fixture_that_needs_code_is_named() -> None:
         ("tests/browser/test_walk.py", "pages/confusion.py"),
         ("tests/pages/test_samples_page.py", "pages/ui/samples/gallery.js"),
         ("tests/external/test_dagster.py", "deploy/dagster.lock"),
-        ("tests/desk/test_terminal.py", "pipeline/refresh_command.py"),
+        ("tests/desk/test_terminal.py", "pipeline/commands/refresh.py"),
         ("tests/desk/test_wheel.py", "pages/ui/server/streamlit.toml"),
         ("tests/desk/test_python_use.py", "README.md"),
         ("tests/lake/test_readers.py", "lake/storage/store.py"),

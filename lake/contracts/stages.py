@@ -1,7 +1,7 @@
 """The stages of a refresh in the order they run: the tables each makes, what it needs, and which others it reads.
 
-Declared once: `pipeline.stages` says how each is computed, the runner leaves out what a run lacks, validation knows
-which tables are empty then, Dagster takes its dependencies from here, and the page Runs its words.
+Declared once: `pipeline.stages.graph` says how each is computed, the runner leaves out what a run lacks, validation
+knows which tables are empty then, Dagster takes its dependencies from here, and the page Runs its words.
 """
 
 from collections.abc import Iterable

@@ -18,10 +18,10 @@ from lake.errors import LakeError, Unforeseen
 from lake.storage.damage import reading, writing
 from lake.storage.store import Lake
 from pages.ui.core import data
-from pipeline import failures, platforms
-from pipeline.progress import Progress
+from pipeline.commands import failures, platforms
+from pipeline.engine.progress import Progress
+from pipeline.engine.stage_cache import Workspace
 from pipeline.settings import load_settings
-from pipeline.workspace import Workspace
 from tests.support.apps import Open, shown
 from tests.support.paths import REPOSITORY
 

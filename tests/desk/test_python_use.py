@@ -26,7 +26,7 @@ assert state() == before
 FIT = """
 import threading
 import numpy as np
-from pipeline.map_process import fit_in_process
+from pipeline.measure.umap_process import fit_in_process
 
 print("script begins")
 points = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lake.errors import UsageError, UserError
-from pipeline.serve_command import Asked, become_server
+from pipeline.commands.serve import Asked, become_server
 from tests.support.browser import free_port, wait_until_up
 
 HERE = "127.0.0.1"

@@ -16,7 +16,7 @@ import latentlake
 from lake.errors import UsageError
 from lake.storage.places import command, default_root
 from lake.storage.user_caches import user_caches
-from pipeline import caches
+from pipeline.config import caches
 from pipeline.settings import Settings, load_settings
 from tests.support.paths import REPOSITORY
 

@@ -17,7 +17,7 @@ import latentlake
 from lake.errors import UsageError
 from lake.query import queries
 from lake.storage.store import Lake
-from pipeline.python_use import read_arguments, refresh_here
+from pipeline.commands.python_use import read_arguments, refresh_here
 from pipeline.settings import load_settings
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
@@ -146,7 +146,7 @@ def test_what_is_not_there_is_answered_with_what_is(tiny_lake: str, run_id: Any)
 
 
 def test_without_the_training_packages_a_refresh_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pipeline.refresh", None)
+    monkeypatch.setitem(sys.modules, "pipeline.refresh.refresh", None)
     with pytest.raises(latentlake.UserError, match=r"pip install '.\[train\]'"):
         latentlake.refresh(preset="smoke")
 

@@ -17,10 +17,10 @@ from lake.contracts.stages import BY_NAME, STAGES
 from lake.contracts.tables import DATASET_TABLES, RUN_TABLES
 from lake.errors import RetryLater, UsageError
 from lake.storage.store import Lake, Run
-from pipeline import refresh as refreshing
+from pipeline.engine.stage_cache import Finished
+from pipeline.refresh import refresh as refreshing
 from pipeline.settings import Settings, load_settings
-from pipeline.stage_inputs import StageInputs
-from pipeline.workspace import Finished
+from pipeline.stages.inputs import StageInputs
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
 

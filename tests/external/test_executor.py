@@ -14,11 +14,11 @@ from lake.errors import UsageError
 from lake.search.ann_index import SearchIndex
 from lake.search.vectors import to_unit
 from lake.storage.store import Lake
-from pipeline.executor import Batch, cut, map_batches
-from pipeline.neighbors import search_neighbors
-from pipeline.progress import Progress
-from pipeline.refresh import refresh
-from pipeline.search_index import build_index
+from pipeline.engine.batch_map import Batch, cut, map_batches
+from pipeline.engine.progress import Progress
+from pipeline.measure.ann_index import build_index
+from pipeline.measure.neighbors import search_neighbors
+from pipeline.refresh.refresh import refresh
 from tests.support.drawn import drawn_dataset, take_training, tiny_settings
 from tests.support.python import OWN, executed, run_python, write_own
 from tests.support.two_runs import contents
@@ -31,8 +31,8 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 BESIDE_OWN = """
 import latentlake_packages, numpy
 for name in ("lake", "pipeline"): latentlake_packages.load(name)
-from pipeline.executor import map_batches
-from pipeline.progress import Progress
+from pipeline.engine.batch_map import map_batches
+from pipeline.engine.progress import Progress
 from pipeline.settings import Settings
 make = lambda: lambda batch: {"half": batch["number"] / 2}
 numbers = {"number": numpy.arange(3)}

@@ -51,8 +51,8 @@ def test_a_run_is_the_same_as_in_a_folder(root: str, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_refresh_ends_with_the_rows_that_it_has_in_a_folder(root: str, tmp_path: Path, drawn_folder: Path) -> None:
-    from pipeline.progress import Progress
-    from pipeline.refresh import refresh
+    from pipeline.engine.progress import Progress
+    from pipeline.refresh.refresh import refresh
 
     take_training(drawn_folder, tmp_path)
     refresh(tiny_settings(tmp_path, lake=root), Progress(quiet=True), dataset=drawn_dataset())

@@ -20,9 +20,9 @@ from lake.storage.damage import explain_read, reading
 from lake.storage.disks import find_reason
 from lake.storage.store import Lake
 from pipeline import cli
-from pipeline.lock import only_one
-from pipeline.progress import Progress
-from pipeline.refresh import refresh
+from pipeline.engine.progress import Progress
+from pipeline.engine.refresh_lock import only_one
+from pipeline.refresh.refresh import refresh
 from pipeline.settings import load_settings
 from tests.support.drawn import drawn_dataset
 from tests.support.paths import REPOSITORY

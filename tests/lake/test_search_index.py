@@ -18,14 +18,14 @@ from lake.search.ann_index import SearchIndex
 from lake.search.similar import Index
 from lake.search.vectors import to_unit
 from lake.storage.store import Lake
-from pipeline import neighbors
-from pipeline.neighbors import search_neighbors
-from pipeline.progress import Progress
-from pipeline.search_index import build_index, index_table, split
+from pipeline.engine.progress import Progress
+from pipeline.engine.stage_cache import Finished
+from pipeline.measure import neighbors
+from pipeline.measure.ann_index import build_index, index_table, split
+from pipeline.measure.neighbors import search_neighbors
 from pipeline.settings import load_settings
-from pipeline.stage_inputs import StageInputs
-from pipeline.stage_tables import neighbor_table
-from pipeline.workspace import Finished
+from pipeline.stages.inputs import StageInputs
+from pipeline.stages.tables import neighbor_table
 from tests.support.drawn import drawn_dataset
 from tests.support.paths import REPOSITORY
 from tests.support.tiny_data import lists

@@ -19,7 +19,7 @@ from pages.text.missing import COPIES, GROUPS, LOSS_MAPS, MAP, SIMILAR
 from pages.ui.core import data
 from pages.ui.map import projection_offers
 from pipeline.cli import app as commands
-from pipeline.compare_command import summarise
+from pipeline.commands.compare import summarise
 from tests.support.apps import NAMES, Open, answer, failures, galleries, shown, tiles
 from tests.support.bare_run import bare_tables, build_bare_lake
 from tests.support.tiny_data import dataset_id_of

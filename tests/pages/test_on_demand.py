@@ -13,8 +13,8 @@ from lake.query.loss_maps import scan_map
 from lake.storage.store import Lake, Run
 from pages.ui.loss_maps import live_explain
 from pages.ui.loss_maps.signed_map import compute_map, find_map
-from pipeline.on_demand import OnDemand
-from pipeline.stored_model import load_model
+from pipeline.loss_maps.on_demand import OnDemand
+from pipeline.model.published_model import load_model
 from tests.support.drawn import drawn_dataset
 from tests.support.pictures import encode
 

@@ -14,14 +14,14 @@ from torch import nn
 from torch.nn import functional
 
 from lake.errors import UsageError
-from pipeline.architecture import SMALL, Architecture, architecture_of, check, map_layers, small_stem
-from pipeline.explain import Explainer, choose_maps, compute_loss_maps
-from pipeline.map_proofs import Subject, _activations, _closed_form, _finite_difference, prove
-from pipeline.model import create_model, forward, load_checkpoint, normalize, save_checkpoint
-from pipeline.progress import Progress
-from pipeline.score import Scorer
-from pipeline.stored_model import StoredModel
-from pipeline.train import create_optimizer
+from pipeline.checks.loss_maps import Subject, _activations, _closed_form, _finite_difference, prove
+from pipeline.engine.progress import Progress
+from pipeline.loss_maps.hirescam import Explainer, choose_maps, compute_loss_maps
+from pipeline.measure.score import Scorer
+from pipeline.model.architecture import SMALL, Architecture, architecture_of, check, map_layers, small_stem
+from pipeline.model.classifier import create_model, forward, load_checkpoint, normalize, save_checkpoint
+from pipeline.model.published_model import StoredModel
+from pipeline.model.train import create_optimizer
 from tests.support.drawn import CLASSES, drawn_dataset, tiny_settings
 
 WIDTHS = {

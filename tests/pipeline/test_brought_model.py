@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from lake.errors import UsageError, UserError
-from pipeline.architecture import Architecture, architecture_of
-from pipeline.brought_model import find_file, hash_file, load_brought
-from pipeline.model import create_model, forward, save_checkpoint
+from pipeline.model.architecture import Architecture, architecture_of
+from pipeline.model.classifier import create_model, forward, save_checkpoint
+from pipeline.model.external_checkpoint import find_file, hash_file, load_brought
 from pipeline.settings import Settings
 from tests.support.drawn import CLASSES, tiny_settings
 

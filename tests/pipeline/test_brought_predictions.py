@@ -19,10 +19,10 @@ from lake.query import queries
 from lake.query.reviews import Review, add_reviews
 from lake.storage.store import Lake, Run
 from pages.ui.session.navigation import ENTRIES
-from pipeline.brought_predictions import LEAST, read_predictions
-from pipeline.numbering import Known
-from pipeline.progress import Progress
-from pipeline.refresh import open_stages, refresh
+from pipeline.data.external_predictions import LEAST, read_predictions
+from pipeline.data.sample_ids import Known
+from pipeline.engine.progress import Progress
+from pipeline.refresh.refresh import open_stages, refresh
 from pipeline.settings import DatasetSettings, load_settings
 from tests.support.apps import NAMES, Open, answer, failures
 from tests.support.brought import DISC, RING, brought_settings, brought_table

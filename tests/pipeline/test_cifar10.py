@@ -12,8 +12,8 @@ import pytest
 
 from lake.errors import UserError
 from lake.pictures import encode_png
-from pipeline import cifar10
-from pipeline.progress import Progress
+from pipeline.data import cifar10
+from pipeline.engine.progress import Progress
 
 QUIET = Progress(quiet=True)
 

@@ -17,9 +17,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lake.storage.store import Lake
-from pipeline import cli, copy_proofs, proofs
+from pipeline import cli
+from pipeline.checks import duplicates as duplicate_checks
+from pipeline.checks import run as proofs
 from pipeline.cli import app
-from pipeline.doctor import diagnose
+from pipeline.commands.doctor import diagnose
 from pipeline.settings import load_settings
 from tests.support.browser import request
 from tests.support.commands import latentlake, latentlake_process
@@ -169,10 +171,10 @@ def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake: str)
 @pytest.mark.long
 def test_proofs_are_the_same_to_the_last_bit_in_a_process_that_computed_nothing_before(drawn_folder: Path) -> None:
     program = (
-        "from lake.storage.store import Lake; from pipeline.progress import Progress; from pipeline.proofs import *; "
-        f"from pipeline import copy_proofs; copy_proofs.PLANTED = {copy_proofs.PLANTED}; "
-        f"run = Lake({str(drawn_folder / 'lake')!r}).run(); "
-        "print(prove_again(run, Progress(quiet=True), MAPS + PLANTED).write_json())"
+        "from lake.storage.store import Lake; from pipeline.engine.progress import Progress; from pipeline.checks.run
+        import *; " f"from pipeline import copy_proofs; duplicate_checks.PLANTED = {duplicate_checks.PLANTED}; " f"run
+        = Lake({str(drawn_folder / 'lake')!r}).run(); " "print(prove_again(run, Progress(quiet=True), MAPS +
+        PLANTED).write_json())"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     stored = Lake(drawn_folder / "lake").run().scan("proofs").drop("run_id").sort("subject", "proof").collect()

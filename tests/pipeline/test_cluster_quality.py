@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.cluster import compute_clusterings, normalize_rows
-from pipeline.cluster_quality import agreement, assess, stability
-from pipeline.progress import Progress
+from pipeline.engine.progress import Progress
+from pipeline.measure.clustering import compute_clusterings, normalize_rows
+from pipeline.measure.clustering_quality import agreement, assess, stability
 from tests.support.drawn import tiny_settings
 
 Assessed = tuple[dict[tuple[str, str, str], float], dict[str, list[float]]]
@@ -79,7 +79,7 @@ def test_noise_alone_has_no_figures_but_its_share(tmp_path: Path) -> None:
 def test_where_fewer_clusters_are_found_than_were_asked_for_each_number_has_its_rows_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipeline.cluster_quality.SWEEP", (5, 10, 15, 20, 30, 40))
+    monkeypatch.setattr("pipeline.measure.clustering_quality.SWEEP", (5, 10, 15, 20, 30, 40))
     points = np.repeat(np.eye(7, dtype=np.float32), 20, axis=0)
     settings = tiny_settings("unused")
     number = {method: np.repeat(np.arange(7), 20) for method in ("kmeans", "bisecting", "hdbscan")}

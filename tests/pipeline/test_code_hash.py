@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline import code_hash
-from pipeline.code_hash import Definition, hash_code, hash_definition, read_source
-from pipeline.datasets import Dataset
-from pipeline.stage_tables import neighbor_table, train_model
+from pipeline.data.dataset import Dataset
+from pipeline.engine import code_hash
+from pipeline.engine.code_hash import Definition, hash_code, hash_definition, read_source
+from pipeline.stages.tables import neighbor_table, train_model
 from tests.support.paths import REPOSITORY
 
 Modules = dict[str, str]
@@ -86,7 +86,7 @@ class Data:
 """,
     "pipeline.constants": "SCALE = 2.0\nOTHER = 3.0\n",
     "pipeline.late": "def finish(stack, tolerance):\n    return stack + tolerance\n",
-    "pipeline.progress": "class Progress:\n    def say(self, text):\n        print(text)\n",
+    "pipeline.engine.progress": "class Progress:\n    def say(self, text):\n        print(text)\n",
     "lake": "",
     "lake.search.vectors": "def to_unit(row):\n    return row / (row**2).sum() ** 0.5\n",
 }
@@ -147,7 +147,7 @@ def test_an_edit_anywhere_below_changes_the_hash(module: str, old: str, new: str
         ("pipeline.data", "return 9", "return 10"),
         ("pipeline.data", "UNUSED = 1", "UNUSED = 2"),
         ("pipeline.constants", "OTHER = 3.0", "OTHER = 4.0"),
-        ("pipeline.progress", "print(text)", "print(text, flush=True)"),
+        ("pipeline.engine.progress", "print(text)", "print(text, flush=True)"),
     ],
 )
 def test_what_changes_no_value_leaves_the_hash(module: str, old: str, new: str) -> None:
@@ -295,8 +295,8 @@ def overlaid(module: str, edit: Callable[[str], str]) -> Callable[[str], str | N
     ("module", "old", "new"),
     [
         ("lake.search.vectors", "np.where(length > 0, length, 1)", "np.where(length > 0, length, 2)"),
-        ("pipeline.increments", "argpartition(-here", "argpartition(here"),
-        ("pipeline.executor", "range(0, max(count, 1), size)", "range(1, max(count, 1), size)"),
+        ("pipeline.measure.incremental", "argpartition(-here", "argpartition(here"),
+        ("pipeline.engine.batch_map", "range(0, max(count, 1), size)", "range(1, max(count, 1), size)"),
     ],
 )
 def test_a_stage_of_ours_reaches_what_lies_below_it(module: str, old: str, new: str) -> None:
@@ -335,7 +335,9 @@ def test_a_training_reaches_the_dataset_it_reads(method: str) -> None:
 
 def test_every_process_comes_to_the_same_hash() -> None:
     """Names are kept in sets, whose order is another in each process."""
-    program = "from pipeline.code_hash import *; print(hash_definition(Definition('pipeline.proofs', 'prove')))"
+    program = (
+        "from pipeline.engine.code_hash import *; print(hash_definition(Definition('pipeline.checks.run', 'prove')))"
+    )
     seen = {
         subprocess.run(
             [sys.executable, "-c", program],

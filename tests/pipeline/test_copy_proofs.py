@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from pipeline import copy_proofs, duplicates
-from pipeline.copy_proofs import CHANGES, prove_duplicates
-from pipeline.executor import Batch
-from pipeline.progress import Progress
-from pipeline.score import Scorer
+from pipeline.checks import duplicates as duplicate_checks
+from pipeline.checks.duplicates import CHANGES, prove_duplicates
+from pipeline.engine.batch_map import Batch
+from pipeline.engine.progress import Progress
+from pipeline.measure import duplicates
+from pipeline.measure.score import Scorer
 
 
 class Flat(Scorer):
@@ -28,7 +29,7 @@ class Flat(Scorer):
 
 @pytest.fixture(autouse=True)
 def as_many_are_planted_as_in_a_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copy_proofs, "PLANTED", 200)
+    monkeypatch.setattr(duplicate_checks, "PLANTED", 200)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,6 @@ def test_a_detector_that_only_knows_equal_bytes_misses_changed_copies(
 
 
 def test_a_shift_by_two_pixels_keeps_the_size(images: NDArray[np.uint8]) -> None:
-    moved = copy_proofs._shifted(images[0])
+    moved = duplicate_checks._shifted(images[0])
     assert moved.shape == images[0].shape
     assert (moved[2:, 2:] == images[0][:-2, :-2]).all()

@@ -11,9 +11,9 @@ import pytest
 from lake.query import queries
 from lake.query.reviews import Review, add_reviews, judged_issues
 from lake.storage.store import Lake, Run
-from pipeline.corrections import apply_verdicts
-from pipeline.progress import Progress
-from pipeline.refresh import refresh
+from pipeline.data.review_corrections import apply_verdicts
+from pipeline.engine.progress import Progress
+from pipeline.refresh.refresh import refresh
 from tests.support.drawn import CLASSES, drawn_dataset, tiny_settings
 
 QUIET = Progress(quiet=True)

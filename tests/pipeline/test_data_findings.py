@@ -7,10 +7,10 @@ import pytest
 from lake.contracts.tables import DATA_KINDS
 from lake.query.filters import Filters
 from lake.query.queries import HELD_OUT
-from pipeline.data_findings import find_in_data
-from pipeline.progress import Progress
+from pipeline.engine.progress import Progress
+from pipeline.findings.data_faults import find_in_data
+from pipeline.findings.wording import two_digits
 from pipeline.settings import Settings
-from pipeline.statements import two_digits
 from tests.support.drawn import tiny_settings
 from tests.support.random_samples import make_samples
 from tests.support.scalars import number

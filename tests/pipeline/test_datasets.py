@@ -5,7 +5,7 @@ import pytest
 
 from lake.contracts.tables import Samples
 from lake.errors import UserError
-from pipeline.datasets import assign_splits, choose_samples
+from pipeline.data.dataset import assign_splits, choose_samples
 from tests.support.drawn import drawn_dataset
 
 LABEL = np.tile(np.arange(10), 6000)

@@ -7,8 +7,8 @@ import pytest
 from lake.contracts.clusters import METHODS
 from lake.query import queries
 from lake.storage.store import Lake
-from pipeline.describe import summarize
-from pipeline.progress import Progress
+from pipeline.engine.progress import Progress
+from pipeline.findings.describe_clusters import summarize
 from pipeline.settings import Settings
 from tests.support.scalars import mean
 from tests.support.tiny_lake import build_tiny_lake

@@ -18,8 +18,8 @@ from lake.errors import LakeError, UserError
 from lake.query import queries
 from lake.query.filters import Filters
 from lake.storage.store import Lake, Run
-from pipeline.progress import Progress
-from pipeline.refresh import open_stages, refresh
+from pipeline.engine.progress import Progress
+from pipeline.refresh.refresh import open_stages, refresh
 from pipeline.settings import Settings
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.reports import report_of, words_of

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipeline.duplicates import find_duplicates, likeness, spectra
-from pipeline.progress import Progress
+from pipeline.engine.progress import Progress
+from pipeline.measure.duplicates import find_duplicates, likeness, spectra
 
 QUIET = Progress(quiet=True)
 

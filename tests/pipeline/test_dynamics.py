@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import publish
-from pipeline.dynamics import Dynamics
+from pipeline.engine.stage_cache import Finished
+from pipeline.model.training_dynamics import Dynamics
+from pipeline.refresh import write_tables
 from pipeline.settings import Settings
-from pipeline.workspace import Finished
 from tests.support.drawn import drawn_dataset
 
 RIGHT, WRONG = [2.0, 0.0, 1.0], [0.0, 2.0, 1.0]
@@ -53,7 +53,7 @@ def test_dynamics_of_samples_that_are_gone_are_not_published() -> None:
     dynamics = Dynamics(10)
     show(dynamics, [*range(10)], [RIGHT] * 10)
     kept = dynamics.frame(np.arange(10))
-    tables = publish._tables(dataset, {"kept": Finished("", Path(), {"dynamics": kept}, {})}, Settings())
+    tables = write_tables._tables(dataset, {"kept": Finished("", Path(), {"dynamics": kept}, {})}, Settings())
     assert len(kept) == 10 and tables["dynamics"]["sample_id"].to_list() == dataset.sample_id.tolist()
 
 

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from pipeline.datasets import Dataset
-from pipeline.executor import Batch
-from pipeline.explain import ExplainedModel, Explainer, choose_maps
-from pipeline.model import load_checkpoint, normalize, resize
-from pipeline.score import Scorer
+from pipeline.data.dataset import Dataset
+from pipeline.engine.batch_map import Batch
+from pipeline.loss_maps.hirescam import ExplainedModel, Explainer, choose_maps
+from pipeline.measure.score import Scorer
+from pipeline.model.classifier import load_checkpoint, normalize, resize
 from tests.support.drawn import CLASSES, drawn_dataset
 
 TEMPERATURE = 1.6

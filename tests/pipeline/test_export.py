@@ -12,8 +12,8 @@ from lake.errors import UserError
 from lake.query import queries
 from lake.storage.store import Lake
 from pages.report.document import find_previous, render_report
-from pipeline import init_file
-from pipeline.export_command import export
+from pipeline.commands import init as init_file
+from pipeline.commands.export import export
 from tests.support.changed_run import EARLIER, LATER
 from tests.support.commands import latentlake
 from tests.support.tiny_lake import RUN_ID

@@ -9,12 +9,13 @@ import pytest
 
 from lake.query.filters import Filters
 from lake.query.queries import HELD_OUT
-from pipeline import describe, findings
-from pipeline.groups import Group, all_groups
-from pipeline.progress import Progress
+from pipeline.engine.progress import Progress
+from pipeline.findings import describe_clusters
+from pipeline.findings import search as findings
+from pipeline.findings.candidate_groups import Group, all_groups
+from pipeline.findings.error_causes import HIGH_LOSS
+from pipeline.findings.wording import Density, to_row
 from pipeline.settings import Settings
-from pipeline.statements import Density, to_row
-from pipeline.triage import HIGH_LOSS
 from tests.support.drawn import tiny_settings
 from tests.support.random_samples import make_samples
 from tests.support.scalars import mean
@@ -302,31 +303,31 @@ def test_a_planted_light_background_is_named_there_and_nowhere_else(settings: Se
         .otherwise(pl.col("bg_lightness"))
         .alias("bg_lightness")
     )
-    texts = describe.describe_sets(samples, number, settings)
+    texts = describe_clusters.describe_sets(samples, number, settings)
     assert texts[2].startswith("clearly light background (median L* 7")
-    assert all(text == describe.NOTHING for i, text in enumerate(texts) if i != 2)
+    assert all(text == describe_clusters.NOTHING for i, text in enumerate(texts) if i != 2)
 
 
 def test_planted_orange_objects_are_named_there_and_nowhere_else(settings: Settings) -> None:
     samples = make_samples(6)
     inside = pl.col("cluster_kmeans") == 2
     samples = samples.with_columns(pl.when(inside).then(55.0).otherwise("object_hue").alias("object_hue"))
-    texts = describe.describe_sets(samples, samples["cluster_kmeans"].to_numpy(), settings)
+    texts = describe_clusters.describe_sets(samples, samples["cluster_kmeans"].to_numpy(), settings)
     share = mean(samples.filter(~inside)["object_hue"].is_between(40, 70, closed="left"))
     assert texts[2] == f"clearly more orange objects (100%, others {share:.0%}) even for its classes"
-    assert all(text == describe.NOTHING for i, text in enumerate(texts) if i != 2)
+    assert all(text == describe_clusters.NOTHING for i, text in enumerate(texts) if i != 2)
 
 
 def test_grey_objects_have_no_hue(settings: Settings) -> None:
     samples = make_samples(7).with_columns(pl.lit(None, pl.Float64).alias("object_hue"))
-    texts = describe.describe_sets(samples, samples["cluster_kmeans"].to_numpy(), settings)
-    assert set(texts) == {describe.NOTHING}
+    texts = describe_clusters.describe_sets(samples, samples["cluster_kmeans"].to_numpy(), settings)
+    assert set(texts) == {describe_clusters.NOTHING}
 
 
 def test_random_partitions_are_not_described(settings: Settings) -> None:
     spoken = 0
     for seed in range(20):
         samples = make_samples(200 + seed)
-        texts = describe.describe_sets(samples, samples["cluster_kmeans"].to_numpy(), settings)
-        spoken += any(text != describe.NOTHING for text in texts)
+        texts = describe_clusters.describe_sets(samples, samples["cluster_kmeans"].to_numpy(), settings)
+        spoken += any(text != describe_clusters.NOTHING for text in texts)
     assert spoken <= 1

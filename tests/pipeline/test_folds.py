@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.folds import alignment, assign_folds, fit_rotation
+from pipeline.measure.cross_fitting import alignment, assign_folds, fit_rotation
 
 RNG = np.random.default_rng(0)
 

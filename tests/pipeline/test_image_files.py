@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.image_files import MAX_PIXELS, Unusable, decode, decode_all, read_file
+from pipeline.data.decode import MAX_PIXELS, Unusable, decode, decode_all, read_file
 from tests.support.pictures import GREEN, RED, SIDE, WHITE, corner, encode, png_header
 
 

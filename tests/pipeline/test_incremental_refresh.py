@@ -13,10 +13,10 @@ import pytest
 from lake.contracts.tables import TABLES
 from lake.query import queries
 from lake.storage.store import Lake, Run
-from pipeline import properties, score
-from pipeline.datasets import Dataset
-from pipeline.progress import Progress
-from pipeline.refresh import Outcome, open_stages, refresh
+from pipeline.data.dataset import Dataset
+from pipeline.engine.progress import Progress
+from pipeline.measure import image_properties, score
+from pipeline.refresh.refresh import Outcome, open_stages, refresh
 from tests.support.drawn import CLASSES, draw_shape, drawn_dataset, tiny_settings
 
 QUIET = Progress(quiet=True)
@@ -62,7 +62,7 @@ def kept(folder: Path, runs: tuple[Run, Run], tmp_path_factory: pytest.TempPathF
     """Below another folder, the run after labels have arrived and a training label was changed, with the model kept."""
     copy = Path(shutil.copytree(folder / "lake", tmp_path_factory.mktemp("kept") / "lake")).parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.train.train", refuse_training)
+        patch.setattr("pipeline.model.train.train", refuse_training)
         data = changed_training(grown(drawn_dataset(), labelled=True))
         assert refresh(tiny_settings(copy, retrain="never"), QUIET, dataset=data).published
     return Lake(copy / "lake").run()
@@ -135,7 +135,7 @@ def test_neighbours_are_those_of_a_search_over_all(runs: tuple[Run, Run]) -> Non
 def test_only_new_images_are_looked_at(folder: Path, runs: tuple[Run, Run], monkeypatch: pytest.MonkeyPatch) -> None:
     """One more image, in a work folder that is empty: one is measured and scored, and no model is trained."""
     seen: dict[str, int] = {}
-    for module, name, place in ((properties, "compute_properties", 0), (score, "score", 2)):
+    for module, name, place in ((image_properties, "compute_properties", 0), (score, "score", 2)):
         original = getattr(module, name)
 
         def counted(
@@ -186,7 +186,7 @@ def refuse_training(*_: object, **__: object) -> None:
 
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.train.train", refuse_training)
+    monkeypatch.setattr("pipeline.model.train.train", refuse_training)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake.contracts.clusters import METHODS
-from pipeline import increments
-from pipeline.increments import Assigner, assign, continue_axes, extend_neighbors, place
-from pipeline.neighbors import neighbors_frame, search_neighbors
-from pipeline.progress import Progress
+from pipeline.engine.progress import Progress
+from pipeline.measure import incremental
+from pipeline.measure.aligned_projection import align
+from pipeline.measure.incremental import Assigner, assign, continue_axes, extend_neighbors, place
+from pipeline.measure.neighbors import neighbors_frame, search_neighbors
 from pipeline.settings import load_settings
-from pipeline.stable_map import align
 
 SETTINGS, QUIET = load_settings(), Progress(quiet=True)
 
@@ -40,7 +40,7 @@ def test_known_lists_are_extended_part_by_part(monkeypatch: pytest.MonkeyPatch) 
     points = np.random.default_rng(4).normal(size=(90, 6)).astype(np.float32)
     known = table(np.arange(70), points[:70], 7)
     whole = extend_neighbors(np.arange(90), points, known, SETTINGS, QUIET)
-    monkeypatch.setattr(increments, "SIMILARITIES", 300)
+    monkeypatch.setattr(incremental, "SIMILARITIES", 300)
     parts = extend_neighbors(np.arange(90), points, known, SETTINGS, QUIET)
     assert np.array_equal(parts[0], whole[0])
     assert parts[1] == pytest.approx(whole[1], abs=1e-6)
@@ -49,7 +49,7 @@ def test_known_lists_are_extended_part_by_part(monkeypatch: pytest.MonkeyPatch) 
 def test_anchors_are_compared_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
     anchors, points = (np.random.default_rng(seed).normal(size=(50, 4)).astype(np.float32) for seed in (5, 6))
     anchors[33] = anchors[7]
-    monkeypatch.setattr(increments, "ANCHORS", 9)
+    monkeypatch.setattr(incremental, "ANCHORS", 9)
     distance = np.linalg.norm(points[:, None] - anchors, axis=2)
     assert Assigner(anchors)({"points": points})["nearest"].tolist() == distance.argmin(1).tolist()
     assert Assigner(anchors)({"points": anchors[[33]]})["nearest"].tolist() == [7]

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipeline.label_issues import Evidence, find_label_issues, gather_evidence
-from pipeline.label_proofs import area_under_curve, flip, prove_label_issues
+from pipeline.checks.label_issues import area_under_curve, flip, prove_label_issues
+from pipeline.findings.label_issues import Evidence, find_label_issues, gather_evidence
 from tests.support.scalars import mean
 from tests.support.staged import staged
 from tests.support.tiny_data import CLASSES as TINY

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.datasets import Dataset
+from pipeline.data.dataset import Dataset
 from tests.support.own_data import draw_files, load, own_settings, to_table, write_folder
 from tests.support.pictures import encode, png_header
 

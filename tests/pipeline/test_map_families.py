@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from lake.query.loss_maps import Maps
-from pipeline.map_families import FAMILIES, sort_into_families
+from pipeline.loss_maps.families import FAMILIES, sort_into_families
 
 
 def planted(n: int = 400) -> tuple[Maps, np.ndarray]:

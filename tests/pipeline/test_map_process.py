@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from lake.errors import UserError
-from pipeline.map_process import _check, fit_in_process
+from pipeline.measure.umap_process import _check, fit_in_process
 from tests.support.paths import REPOSITORY
 
 STOPPED = """
 import numpy as np
-from pipeline.map_process import fit_in_process
+from pipeline.measure.umap_process import fit_in_process
 try:
     fit_in_process(np.ones((100_000, 50), np.float32), None, neighbors=5, min_dist=0.1, seed=0)  # takes minutes
 except KeyboardInterrupt:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from lake.storage.store import Lake, Run
-from pipeline import map_proofs
-from pipeline.explain import Explainer, Target
-from pipeline.map_proofs import Subject, occlusion_effects, prove, rank_correlations
-from pipeline.progress import Progress
-from pipeline.proofs import MAPS, PLANTED, prove_again
-from pipeline.score import Scorer
-from pipeline.stored_model import load_model
+from pipeline.checks import loss_maps as loss_map_checks
+from pipeline.checks.loss_maps import Subject, occlusion_effects, prove, rank_correlations
+from pipeline.checks.run import MAPS, PLANTED, prove_again
+from pipeline.engine.progress import Progress
+from pipeline.loss_maps.hirescam import Explainer, Target
+from pipeline.measure.score import Scorer
+from pipeline.model.published_model import load_model
 from tests.support.drawn import drawn_dataset
 from tests.support.scalars import number
 
@@ -123,15 +123,15 @@ class Flipped(Explainer):
 
 
 def test_maps_with_the_wrong_sign_fail(hard: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_proofs, "Explainer", Flipped)
+    monkeypatch.setattr(loss_map_checks, "Explainer", Flipped)
     found = prove(hard.part(np.arange(60)), checked_maps(hard), seed=0, progress=QUIET)
     failed = set(found.filter(~pl.col("holds"))["proof"])
     assert {"closed form", "finite difference, layer3", "occlusion, layer3"} <= failed
 
 
 def test_a_network_is_not_told_from_itself(hard: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(map_proofs, "create_model", lambda *_: hard.stored.model)
-    rows = {row["proof"]: row for row in map_proofs._random_network(hard, 0)}
+    monkeypatch.setattr(loss_map_checks, "create_model", lambda *_: hard.stored.model)
+    rows = {row["proof"]: row for row in loss_map_checks._random_network(hard, 0)}
     assert rows["random network, layer3"]["value"] == pytest.approx(1, abs=0.02)
     assert number(rows["random network, layer3"]["value"]) > 0.3
 

@@ -15,12 +15,12 @@ import torch
 from lake.errors import LakeError, UserError
 from lake.pictures import encode_png
 from lake.storage.store import Lake, Run
-from pipeline import mapped_images
-from pipeline.datasets import Dataset
-from pipeline.mapped_images import load_mapped_dataset
-from pipeline.progress import Progress
-from pipeline.publish import _images_frame
-from pipeline.train import train, training_set
+from pipeline.data import memmap_dataset
+from pipeline.data.dataset import Dataset
+from pipeline.data.memmap_dataset import load_mapped_dataset
+from pipeline.engine.progress import Progress
+from pipeline.model.train import train, training_set
+from pipeline.refresh.write_tables import _images_frame
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
 
@@ -59,7 +59,7 @@ def with_png(sample_id: int, data: bytes) -> Change:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mapped_images, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(memmap_dataset, "ROWS_AT_ONCE", 7)
 
 
 def test_the_mapped_dataset_is_the_one_that_was_stored(run: Run, dataset: Dataset, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from lake.contracts.tables import Neighbors, Predictions
-from pipeline import cluster, neighbors, project, score
-from pipeline.map_process import fit_in_process
-from pipeline.progress import Progress
+from pipeline.engine.progress import Progress
+from pipeline.measure import clustering, neighbors, principal_components, score
+from pipeline.measure.umap_process import fit_in_process
 from pipeline.settings import load_settings
 from tests.support.drawn import drawn_dataset, tiny_settings
 
@@ -125,10 +125,10 @@ def test_a_seed_gives_the_same_map_and_it_keeps_groups_together(
     """In the process that fits every map of these tests, and in one that fits nothing else."""
     points, number = blobs
     settings = tiny_settings(tmp_path)
-    components = project.reduce_dimensions(points, settings)
-    first = project.project(components, settings)
-    monkeypatch.setattr(project, "fit_in_process", fit_in_process)
-    assert first.tobytes() == project.project(components, settings).tobytes()
+    components = principal_components.reduce_dimensions(points, settings)
+    first = principal_components.project(components, settings)
+    monkeypatch.setattr(principal_components, "fit_in_process", fit_in_process)
+    assert first.tobytes() == principal_components.project(components, settings).tobytes()
     flat = np.c_[first - first.mean(0), np.zeros(300)].astype(np.float32)
     on_map, _ = neighbors.search_neighbors(flat, 5, settings, QUIET)
     assert (number[on_map] == number[:, None]).mean() > 0.9
@@ -146,17 +146,17 @@ def test_neighbours_depend_on_the_direction_of_an_embedding_only(blobs: Blobs, u
 @pytest.mark.parametrize("value", [0.0, 0.3])
 def test_equal_embeddings_are_one_place_and_one_group(value: float, tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path)
-    components = project.reduce_dimensions(np.full((120, 8), value, np.float32), settings)
-    assert not components.any() and not project.project(components, settings).any()
-    found = cluster.compute_clusterings(cluster.normalize_rows(components), settings)
+    components = principal_components.reduce_dimensions(np.full((120, 8), value, np.float32), settings)
+    assert not components.any() and not principal_components.project(components, settings).any()
+    found = clustering.compute_clusterings(clustering.normalize_rows(components), settings)
     assert all(c.cluster.max() <= 0 for c in found)
 
 
 def test_equal_samples_are_in_one_group(tmp_path: Path) -> None:
     """Of three embeddings that fifty samples each have, bisecting would split one."""
-    points = cluster.normalize_rows(np.repeat(np.random.default_rng(0).normal(size=(3, 8)), 50, axis=0))
+    points = clustering.normalize_rows(np.repeat(np.random.default_rng(0).normal(size=(3, 8)), 50, axis=0))
     for method in ("kmeans", "bisecting"):
-        number, _ = cluster.fit(method, points, tiny_settings(tmp_path, kmeans_clusters=10))
+        number, _ = clustering.fit(method, points, tiny_settings(tmp_path, kmeans_clusters=10))
         assert [len(set(number[i : i + 50])) for i in (0, 50, 100)] == [1, 1, 1] and number.max() == 2, method
 
 
@@ -165,7 +165,7 @@ def test_rows_that_rounding_alone_tells_apart_are_in_one_group(tmp_path: Path) -
     half = np.float32(0.123455)
     planes = np.array([[half, 1.0], [-half, 1.0], [half, -1.0]], np.float32).repeat(50, axis=0)
     points = planes + np.tile(np.array([-1e-7, 1e-7], np.float32), 75)[:, None]
-    number, _ = cluster.fit("kmeans", points, tiny_settings(tmp_path, kmeans_clusters=6))
+    number, _ = clustering.fit("kmeans", points, tiny_settings(tmp_path, kmeans_clusters=6))
     assert [len(set(number[i : i + 50])) for i in (0, 50, 100)] == [1, 1, 1] and set(number) == {0, 1, 2}
 
 
@@ -173,7 +173,9 @@ def test_rows_that_rounding_alone_tells_apart_are_in_one_group(tmp_path: Path) -
 def test_every_sample_has_a_place_on_the_map(kind: str, tmp_path: Path) -> None:
     settings, rng = tiny_settings(tmp_path), np.random.default_rng(0)
     embedding = rng.normal(size=(120, 1)) if kind == "one number" else np.where(np.arange(120)[:, None] == 3, -1.0, 1.0)
-    position = project.project(project.reduce_dimensions(embedding.astype(np.float32), settings), settings)
+    position = principal_components.project(
+        principal_components.reduce_dimensions(embedding.astype(np.float32), settings), settings
+    )
     assert position.shape == (120, 2) and np.isfinite(position).all()
 
 
@@ -181,15 +183,15 @@ def test_every_method_finds_planted_groups_and_noise_stays_noise(blobs: Blobs, t
     points, number = blobs
     rng = np.random.default_rng(2)
     scattered = np.concatenate([points, rng.uniform(-10, 10, (20, 16)).astype(np.float32)])
-    rows = cluster.normalize_rows(scattered)
-    found = {c.method: c for c in cluster.compute_clusterings(rows, tiny_settings(tmp_path, kmeans_clusters=3))}
+    rows = clustering.normalize_rows(scattered)
+    found = {c.method: c for c in clustering.compute_clusterings(rows, tiny_settings(tmp_path, kmeans_clusters=3))}
     for method in ("kmeans", "bisecting", "hdbscan"):
         member = found[method].cluster[:300]
         for i in range(3):
             counts = np.bincount(member[(number == i) & (member >= 0)])
             assert counts.max() / counts.sum() > 0.95, method
     assert (found["hdbscan"].cluster[300:] == -1).mean() > 0.5
-    frame = cluster.clusters_frame(np.arange(320), rows, list(found.values()))
+    frame = clustering.clusters_frame(np.arange(320), rows, list(found.values()))
     noise = frame.filter(pl.col("method") == "hdbscan", pl.col("cluster").is_null())
     assert len(noise) == (found["hdbscan"].cluster == -1).sum()
     assert noise["distance"].null_count() == len(noise)

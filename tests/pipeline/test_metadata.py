@@ -13,10 +13,10 @@ from lake.query.filters import Clause, Filters
 from lake.query.queries import scan_samples
 from lake.storage.store import Lake, Run
 from pages.ui.table.table_columns import axes_of, columns_of
-from pipeline.corrections import apply_verdicts
-from pipeline.datasets import Dataset
-from pipeline.new_data import add_new_data
-from pipeline.progress import Progress
+from pipeline.data.dataset import Dataset
+from pipeline.data.incoming import add_new_data
+from pipeline.data.review_corrections import apply_verdicts
+from pipeline.engine.progress import Progress
 from tests.support.apps import Open, failures
 from tests.support.drawn import drawn_dataset
 from tests.support.pictures import picture

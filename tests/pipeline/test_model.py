@@ -10,8 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from lake.errors import UserError
-from pipeline.model import choose_device, create_model, load_checkpoint, save_checkpoint
-from pipeline.whitening import whiten_stem
+from pipeline.model.classifier import choose_device, create_model, load_checkpoint, save_checkpoint
+from pipeline.model.whitening import whiten_stem
 from tests.support.drawn import CLASSES
 
 FACTS = {"classes": CLASSES, "dataset_id": "drawn-1", "packages": {"torch": "2"}, "config": {"seed": 0}}

@@ -11,9 +11,9 @@ from PIL import Image
 
 from lake.errors import UserError
 from lake.storage.store import Lake
-from pipeline.datasets import Dataset
-from pipeline.new_data import add_new_data, list_files
-from pipeline.progress import Progress
+from pipeline.data.dataset import Dataset
+from pipeline.data.incoming import add_new_data, list_files
+from pipeline.engine.progress import Progress
 from tests.support.drawn import CLASSES, drawn_dataset
 from tests.support.pictures import picture
 from tests.support.tiny_data import NO_ORIGINAL

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.executor import Batch
-from pipeline.occlude import SIGMA, Checker, blur, cover, move
-from pipeline.score import Scorer
+from pipeline.engine.batch_map import Batch
+from pipeline.loss_maps.occlusion import SIGMA, Checker, blur, cover, move
+from pipeline.measure.score import Scorer
 
 
 class BrightLeft(Scorer):

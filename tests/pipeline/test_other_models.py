@@ -14,17 +14,17 @@ from lake.storage.store import Lake, Run
 from pages.report.document import render_report
 from pages.text.claims import NO_MAPS, find_claims
 from pages.ui.loss_maps import live_explain
-from pipeline import brought_model
-from pipeline.architecture import Architecture
-from pipeline.model import create_model
-from pipeline.on_demand import OnDemand
-from pipeline.progress import Progress
-from pipeline.proofs import MAPS, prove_again
-from pipeline.refresh import refresh
-from pipeline.score import Scorer
+from pipeline.checks.run import MAPS, prove_again
+from pipeline.engine.progress import Progress
+from pipeline.loss_maps.on_demand import OnDemand
+from pipeline.measure.score import Scorer
+from pipeline.model import external_checkpoint
+from pipeline.model.architecture import Architecture
+from pipeline.model.classifier import create_model
+from pipeline.model.published_model import load_model
+from pipeline.refresh.refresh import refresh
 from pipeline.settings import Settings
-from pipeline.stages import Stages
-from pipeline.stored_model import load_model
+from pipeline.stages.graph import Stages
 from tests.support.apps import NAMES, Open, failures, shown
 from tests.support.drawn import CLASSES, drawn_dataset, tiny_settings
 
@@ -96,7 +96,7 @@ def test_a_brought_model_scores_as_it_is_and_is_not_trained(transformer: Path) -
     counted = rows(run)
     assert counted["training"] == counted["dynamics"] == 0
     assert counted["predictions"] == 400 and counted["models"] == 1
-    model = brought_model.load_brought(CLASSES, brought_settings(transformer))
+    model = external_checkpoint.load_brought(CLASSES, brought_settings(transformer))
     dataset = drawn_dataset()
     scored = Scorer(model, 32)({"sample_id": dataset.sample_id, "images_NHWC": dataset.images_NHWC})
     stored = run.scan("predictions").sort("sample_id").collect()["logits"].explode().to_numpy().reshape(-1, 4)

@@ -12,13 +12,13 @@ from PIL import Image
 from lake.contracts.quality import Quarantine
 from lake.contracts.tables import Samples
 from lake.errors import UsageError, UserError
-from pipeline import image_sources
-from pipeline.corrections import apply_verdicts
-from pipeline.datasets import Dataset
-from pipeline.own_splits import assign_missing_splits
-from pipeline.progress import Progress
+from pipeline.data import image_tables
+from pipeline.data.dataset import Dataset
+from pipeline.data.load import list_source, load_dataset
+from pipeline.data.review_corrections import apply_verdicts
+from pipeline.data.splits import assign_missing_splits
+from pipeline.engine.progress import Progress
 from pipeline.settings import PRESETS, load_settings
-from pipeline.sources import list_source, load_dataset
 from tests.support.own_data import draw_files, keep, load, own_settings, to_table, write_folder
 from tests.support.pictures import encode
 from tests.support.raw_tables import write_raw
@@ -459,5 +459,5 @@ def test_the_quarantine_keeps_its_contract(folder: Path, tmp_path: Path) -> None
 def test_what_is_said_to_be_unlabeled_is_whatever_label_it_has(
     label: str | None, said: str | None, placed: tuple[str | None, str | None]
 ) -> None:
-    found = image_sources._place("a.png", None, label, said, 0)
-    assert isinstance(found, image_sources.Found) and (found.label, found.split) == placed
+    found = image_tables._place("a.png", None, label, said, 0)
+    assert isinstance(found, image_tables.Found) and (found.label, found.split) == placed

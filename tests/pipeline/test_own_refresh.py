@@ -15,9 +15,9 @@ from lake.query import queries
 from lake.query.filters import Filters
 from lake.storage.store import Lake, Run
 from pages.ui.session.navigation import ENTRIES
-from pipeline.progress import Progress
-from pipeline.refresh import refresh
-from pipeline.request import find_answer
+from pipeline.engine.progress import Progress
+from pipeline.refresh.refresh import refresh
+from pipeline.refresh.unchanged import find_answer
 from pipeline.settings import Settings
 from tests.support.apps import NAMES, Open, answer, failures
 from tests.support.drawn import tiny_settings

@@ -8,8 +8,8 @@ from lake.contracts.tables import make_frame
 from lake.query.filters import Filters
 from lake.query.loss_maps import Maps, border_of
 from lake.query.queries import scan_samples
-from pipeline.findings import filter_of, labelled
-from pipeline.pooled_maps import pool_maps
+from pipeline.findings.search import filter_of, labelled
+from pipeline.loss_maps.pooled import pool_maps
 from pipeline.settings import load_settings
 from tests.support.scalars import mean
 from tests.support.staged import staged

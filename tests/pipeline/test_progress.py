@@ -14,10 +14,10 @@ from rich.console import Console
 from structlog.testing import capture_logs
 
 from lake.storage.store import Lake
-from pipeline import progress as progress_module
-from pipeline.logs import unfailing
-from pipeline.progress import Progress, Task
-from pipeline.refresh import refresh
+from pipeline.engine import progress as progress_module
+from pipeline.engine.log_setup import unfailing
+from pipeline.engine.progress import Progress, Task
+from pipeline.refresh.refresh import refresh
 from tests.support.drawn import drawn_dataset, tiny_settings
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.progress import Progress
-from pipeline.properties import compute_properties, srgb_to_lab
+from pipeline.engine.progress import Progress
+from pipeline.measure.image_properties import compute_properties, srgb_to_lab
 from pipeline.settings import load_settings
 
 SETTINGS, QUIET = load_settings(), Progress(quiet=True)

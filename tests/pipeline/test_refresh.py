@@ -20,9 +20,9 @@ from lake.errors import RetryLater, UserError
 from lake.query import queries
 from lake.search.similar import Index
 from lake.storage.store import Lake, Run
-from pipeline import cluster
-from pipeline.progress import Progress
-from pipeline.refresh import Outcome, refresh
+from pipeline.engine.progress import Progress
+from pipeline.measure import clustering
+from pipeline.refresh.refresh import Outcome, refresh
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
 from tests.support.scalars import mean, number
@@ -138,8 +138,8 @@ def test_a_refresh_killed_while_publishing_changes_nothing_and_the_next_one_succ
     program = f"""
 import os, signal
 from lake.storage.store import Lake
-from pipeline.progress import Progress
-from pipeline.refresh import refresh
+from pipeline.engine.progress import Progress
+from pipeline.refresh.refresh import refresh
 from tests.support.drawn import drawn_dataset, tiny_settings
 original = Lake.{moment}
 def die(self, *arguments, **options):
@@ -162,7 +162,7 @@ def test_an_interrupted_stage_leaves_nothing_that_looks_finished(folder: Path, m
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cluster, "compute_clusterings", interrupt)
+    monkeypatch.setattr(clustering, "compute_clusterings", interrupt)
     with pytest.raises(KeyboardInterrupt):
         again(folder, settings={"kmeans_clusters": 5})
     assert sorted(p.name.endswith(".part") for p in (folder / "work").glob("clusters-*")) == [False, True]

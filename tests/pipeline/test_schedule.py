@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from lake.errors import UsageError
-from pipeline import budget
-from pipeline.augment import augment, draw_shifts
-from pipeline.budget import fit_schedule, in_words, nearest, stretch
-from pipeline.progress import Progress
-from pipeline.schedule import one_cycle, plan_batches
+from pipeline.engine.progress import Progress
+from pipeline.model import time_budget
+from pipeline.model.augment import augment, draw_shifts
+from pipeline.model.schedule import one_cycle, plan_batches
+from pipeline.model.time_budget import fit_schedule, in_words, nearest, stretch
+from pipeline.model.train import training_set
 from pipeline.settings import PRESETS, Phase
-from pipeline.train import training_set
 from tests.support.drawn import drawn_dataset, tiny_settings
 
 SHORT = [Phase(resolution=16, epochs=2)]
@@ -101,7 +101,7 @@ def test_the_speed_is_measured_once_so_that_the_next_refresh_plans_the_same(
     assert planned.crop_padding == PRESETS["quick"]["crop_padding"], "the recipe of a short training"
     asked = fit_schedule(settings.model_copy(update={"crop_padding": 0.2}), data, Progress(quiet=True))
     assert asked.crop_padding == 0.2, "what a person sets stays"
-    monkeypatch.setattr(budget, "measure_speed", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(time_budget, "measure_speed", lambda *_: pytest.fail("measured again"))
     assert fit_schedule(settings, data, Progress(quiet=True)).phases == planned.phases
 
 

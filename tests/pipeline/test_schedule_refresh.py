@@ -17,13 +17,15 @@ import pytest
 from lake.errors import BrokenContract, LakeError, RetryLater, UsageError
 from lake.storage import store
 from lake.storage.store import Lake, Run
-from pipeline import gate, lock, refresh_command
-from pipeline.gate import Refused, find_reason
-from pipeline.lock import Holder, only_one
-from pipeline.progress import Progress
-from pipeline.refresh import _publish, refresh
-from pipeline.refresh_command import Asked, parse_duration
-from pipeline.request import find_answer
+from pipeline.commands import refresh as refresh_command
+from pipeline.commands.refresh import Asked, parse_duration
+from pipeline.engine import refresh_lock
+from pipeline.engine.progress import Progress
+from pipeline.engine.refresh_lock import Holder, only_one
+from pipeline.refresh import accuracy_gate
+from pipeline.refresh.accuracy_gate import Refused, find_reason
+from pipeline.refresh.refresh import _publish, refresh
+from pipeline.refresh.unchanged import find_answer
 from pipeline.settings import Settings
 from tests.support.brought import brought_settings, brought_table
 from tests.support.commands import latentlake
@@ -115,8 +117,8 @@ def test_who_holds_the_lock_is_named(tmp_path: Path) -> None:
     program = f"""
 import time
 from lake.storage.store import Lake
-from pipeline.lock import only_one
-from pipeline.progress import Progress
+from pipeline.engine.refresh_lock import only_one
+from pipeline.engine.progress import Progress
 with only_one(Lake({lake.root!r}), Progress(quiet=True)):
     print("held", flush=True)
     time.sleep(60)
@@ -141,7 +143,7 @@ def test_a_damaged_note_of_the_holder_stops_nobody(tmp_path: Path, text: str) ->
     (tmp_path / "lake").mkdir()
     (tmp_path / "lake" / "refresh.holder.json").write_text(text)
     with only_one(Lake(tmp_path / "lake"), QUIET):
-        assert lock._read(tmp_path / "lake" / "refresh.holder.json") is not None
+        assert refresh_lock._read(tmp_path / "lake" / "refresh.holder.json") is not None
 
 
 def test_a_clock_that_went_back_makes_no_negative_age() -> None:
@@ -153,7 +155,7 @@ def test_a_clock_that_went_back_makes_no_negative_age() -> None:
 
 
 def accuracies(monkeypatch: pytest.MonkeyPatch, before: float | None) -> None:
-    monkeypatch.setattr(gate, "accuracy_of", lambda run: before if run else None)
+    monkeypatch.setattr(accuracy_gate, "accuracy_of", lambda run: before if run else None)
 
 
 @pytest.mark.parametrize(

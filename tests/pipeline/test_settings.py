@@ -10,10 +10,10 @@ from pydantic import BaseModel
 
 from lake.errors import UsageError
 from pages.ui.session.access import Access
-from pipeline.init_file import TEMPLATE
-from pipeline.origins import find_origins
+from pipeline.commands.init import TEMPLATE
+from pipeline.config.written import ELSEWHERE, find_unknown_variables, read_flags
+from pipeline.data.origins import find_origins
 from pipeline.settings import PRESETS, DatasetSettings, Phase, PredictionSettings, Settings, load_settings
-from pipeline.written import ELSEWHERE, find_unknown_variables, read_flags
 from tests.support import recipes
 
 MOVED = "what is moved on purpose is moved in tests/support/recipes.py too"

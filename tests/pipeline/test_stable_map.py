@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from lake.comparison.projection_drift import class_moves, measure_moves
-from pipeline import fidelity
-from pipeline.project import project
-from pipeline.stable_map import project_like
+from pipeline.measure import projection_quality
+from pipeline.measure.aligned_projection import project_like
+from pipeline.measure.principal_components import project
 from tests.support.drawn import tiny_settings
 from tests.support.scalars import number
 
@@ -49,7 +49,7 @@ def test_groups_stay_where_they_were_and_what_is_near_is_as_near_as_on_a_new_map
     assert not alignment.mirrored
     assert number(class_moves(moves, alignment.radius)["moved"].max()) <= RADIUS_KEPT
     fresh = project(seen, settings)
-    kept, anew = (fidelity.share_of_neighbors_kept(view, nearest(seen)).mean() for view in (like, fresh))
+    kept, anew = (projection_quality.share_of_neighbors_kept(view, nearest(seen)).mean() for view in (like, fresh))
     assert kept >= 0.9 * anew
 
 

@@ -14,18 +14,18 @@ from lake.contracts.tables import RUN_TABLES, SAMPLE_TABLES, make_frame
 from lake.errors import UserError
 from lake.query import queries
 from lake.storage.store import Lake
-from pipeline import score
-from pipeline.brought_model import keep_model
-from pipeline.code_hash import Closure, Definition, read_source, sources_of
-from pipeline.progress import Progress
-from pipeline.refresh import Outcome, refresh
-from pipeline.results import check_result
-from pipeline.reuse import AboutFit, Computation, Fit, PerSample, Whole
+from pipeline.engine.code_hash import Closure, Definition, read_source, sources_of
+from pipeline.engine.progress import Progress
+from pipeline.engine.results import check_result
+from pipeline.engine.stage_cache import KEY_RULE
+from pipeline.measure import score
+from pipeline.model.external_checkpoint import keep_model
+from pipeline.refresh.refresh import Outcome, refresh
 from pipeline.settings import Settings
-from pipeline.stage_tables import train_model
-from pipeline.stages import COMPUTATIONS, EXTERNAL, FACTS
-from pipeline.trainings import CHECKPOINT_SETTINGS, TRAIN_SETTINGS
-from pipeline.workspace import KEY_RULE
+from pipeline.stages.graph import COMPUTATIONS, EXTERNAL, FACTS
+from pipeline.stages.reuse import AboutFit, Computation, Fit, PerSample, Whole
+from pipeline.stages.tables import train_model
+from pipeline.stages.trainings import CHECKPOINT_SETTINGS, TRAIN_SETTINGS
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.raw_tables import folder_of, read_raw, write_raw
 
@@ -237,7 +237,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a training began")
 
-    monkeypatch.setattr("pipeline.train.train", refuse)
+    monkeypatch.setattr("pipeline.model.train.train", refuse)
 
 
 def test_the_model_of_an_earlier_version_is_taken_over_once(earlier: Path, no_training: None) -> None:

@@ -13,15 +13,15 @@ import torch
 from timm.optim import muon as timm_muon
 
 from lake.errors import UsageError, UserError
-from pipeline import model
-from pipeline import train as training
-from pipeline.distributed import joined
-from pipeline.model import resize
-from pipeline.muon import choose_muon
-from pipeline.progress import Progress
+from pipeline.engine.progress import Progress
+from pipeline.model import classifier
+from pipeline.model import train as training
+from pipeline.model.classifier import resize
+from pipeline.model.distributed import joined
+from pipeline.model.muon import choose_muon
+from pipeline.model.snapshot import save_snapshot
+from pipeline.model.train import Trained, TrainingSet, create_optimizer, start, training_set
 from pipeline.settings import Settings
-from pipeline.snapshot import save_snapshot
-from pipeline.train import Trained, TrainingSet, create_optimizer, start, training_set
 from tests.support.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
 
@@ -170,10 +170,10 @@ def test_muon_orthogonalises_in_a_format_that_the_processor_multiplies(
         formats.append(orthogonalize(matrix, *arguments, **options))
         return formats[-1]
 
-    monkeypatch.setattr(model, "_cpu_has_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(classifier, "_cpu_has_bfloat16", lambda: bfloat16)
     monkeypatch.setattr(timm_muon, "zeropower_via_newtonschulz", watch)
     layer = torch.nn.Linear(6, 4, bias=False)
-    optimizer = choose_muon(bfloat16=model.multiplies_bfloat16(CPU))(layer.parameters(), lr=0.1)
+    optimizer = choose_muon(bfloat16=classifier.multiplies_bfloat16(CPU))(layer.parameters(), lr=0.1)
     layer(torch.eye(6)).square().sum().backward()
     optimizer.step()
     assert [found.dtype for found in formats] == [torch.bfloat16 if bfloat16 else torch.float32]

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pipeline.triage import sort_out
+from pipeline.findings.error_causes import sort_out
 
 USUAL = {
     "split": "test",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.fit_umap import fit_umap, keep_compiled
+from pipeline.measure.umap_projection import fit_umap, keep_compiled
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
 NUMBER = np.arange(60) % 3
@@ -19,7 +19,9 @@ POINTS = (np.eye(8)[NUMBER] * 10 + np.random.default_rng(0).normal(0, 1, (60, 8)
 def inside(module: str, name: str) -> Any:
     """What umap calls so."""
     found = getattr(importlib.import_module(module), name, None)
-    assert found is not None, f"umap-learn {version('umap-learn')} has no {module}.{name}: see pipeline/fit_umap.py"
+    assert found is not None, (
+        f"umap-learn {version('umap-learn')} has no {module}.{name}: see pipeline/measure/umap_projection.py"
+    )
     return found
 
 
@@ -42,7 +44,9 @@ def spread_of_groups(places_N2: np.ndarray) -> float:
 def test_a_function_takes_what_it_took(module: str, name: str, first: str, named: set[str]) -> None:
     takes = list(inspect.signature(inside(module, name)).parameters)
     expected = first.split()
-    changed = f"{module}.{name} of umap-learn {version('umap-learn')} takes {takes}: see pipeline/fit_umap.py"
+    changed = (
+        f"{module}.{name} of umap-learn {version('umap-learn')} takes {takes}: see pipeline/measure/umap_projection.py"
+    )
     assert takes[: len(expected)] == expected and named <= {*takes}, changed
 
 
@@ -56,7 +60,9 @@ def test_the_curve_of_a_fit_falls_as_its_least_distance_says() -> None:
     options = {"transform_mode": "graph", "random_state": 0, "n_jobs": 1}
     reducer = inside("umap", "UMAP")(n_neighbors=5, min_dist=0.5, **options).fit(POINTS)
     lacking = {"_a", "_b", "graph_"} - {*vars(reducer)}
-    assert not lacking, f"a fit of umap-learn {version('umap-learn')} has no {lacking}: see pipeline/fit_umap.py"
+    assert not lacking, (
+        f"a fit of umap-learn {version('umap-learn')} has no {lacking}: see pipeline/measure/umap_projection.py"
+    )
     distance = np.linspace(0.01, 3, 100)
     wanted = np.exp(-(distance - 0.5).clip(0))
     assert 1 / (1 + reducer._a * distance ** (2 * reducer._b)) == pytest.approx(wanted, abs=0.1)

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from lake.errors import LakeError
-from pipeline.progress import Progress
+from pipeline.engine.progress import Progress
+from pipeline.engine.stage_cache import Finished, Frames, Workspace
 from pipeline.settings import Settings
-from pipeline.workspace import Finished, Frames, Workspace
 from tests.support.paths import REPOSITORY
 
 TABLE = pl.DataFrame({"n": [1, 2, 3]})
@@ -78,9 +78,9 @@ def test_a_disk_that_is_full_leaves_nothing_that_looks_finished(tmp_path: Path) 
 from pathlib import Path
 import polars as pl
 from lake.errors import LakeError
-from pipeline.progress import Progress
+from pipeline.engine.progress import Progress
 from pipeline.settings import Settings
-from pipeline.workspace import Workspace
+from pipeline.engine.stage_cache import Workspace
 work = Workspace(Path({str(tmp_path)!r}), Settings(), Progress(quiet=True))
 try:
     work.find("count", "f00d", lambda _: {{"table": pl.DataFrame({{"n": [i * i % 7919 for i in range(100_000)]}})}})

@@ -11,8 +11,8 @@ from unittest import mock
 
 import structlog
 
-from pipeline import outcome
 from pipeline.cli import app
+from pipeline.commands import outcome
 from tests.support.paths import REPOSITORY
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

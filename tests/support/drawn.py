@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import Dataset
+from pipeline.data.dataset import Dataset
 from pipeline.settings import Settings, load_settings
 
 CLASSES = ["bar", "disc", "ring", "square"]

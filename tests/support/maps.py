@@ -11,7 +11,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from pipeline.fit_umap import fit_umap
+from pipeline.measure.umap_projection import fit_umap
 
 Fit = Callable[..., NDArray[np.float32]]
 

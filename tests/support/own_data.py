@@ -9,9 +9,9 @@ from sklearn.datasets import load_digits
 
 from lake.pictures import encode_png
 from lake.storage.store import Lake
-from pipeline.datasets import Dataset
-from pipeline.own_images import load_own_images
-from pipeline.progress import Progress
+from pipeline.data.dataset import Dataset
+from pipeline.data.image_dataset import load_own_images
+from pipeline.engine.progress import Progress
 from pipeline.settings import Settings, load_settings
 from tests.support.drawn import CLASSES, draw_shape
 from tests.support.tiny_data import NO_ORIGINAL

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from lake.comparison.differences import WORDS
-from pipeline.triage import HIGH_LOSS
+from pipeline.findings.error_causes import HIGH_LOSS
 
 CLASSES = np.array(["cat", "dog", "ship", "truck"])
 METHODS = ("kmeans", "bisecting", "hdbscan")

@@ -21,7 +21,7 @@ EVERY = ("pyproject.toml", "requirements.lock", "tests/conftest.py", "tests/supp
 """Files whose change reaches every test: what is installed, and what is put in place for all tests."""
 FAR, NOT_REACHED = 99, 3
 """How far a test is from a change that reaches every one, and the exit code."""
-NAVIGATION, FIRST_PAGE, SERVE = "pages/ui/session/navigation.py", "pages/overview.py", "pipeline/serve_command.py"
+NAVIGATION, FIRST_PAGE, SERVE = "pages/ui/session/navigation.py", "pages/overview.py", "pipeline/commands/serve.py"
 EVERY_PAGE = re.compile(r"\b(?:ENTRIES|NAMES|PAGES|PATHS)\b")
 """How a file of tests opens all pages; one that does not, and names some, opens those and the first."""
 APP, COMMAND = "streamlit_app.py", "pipeline/start.py"
@@ -45,7 +45,7 @@ FIXTURES = {
     **dict.fromkeys(("lake_copy", "rows", "tiny_lake"), "tests/support/tiny_lake.py"),
     "open_page": "tests/support/apps.py",
     "changed_lake": "tests/support/changed_run.py",
-    "drawn_folder": "pipeline/refresh.py",
+    "drawn_folder": "pipeline/refresh/refresh.py",
 }
 """What a test gets from `tests/conftest.py` by the name of an argument."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from lake.contracts.tables import make_frame
-from pipeline.stage_inputs import Staged
+from pipeline.stages.inputs import Staged
 from tests.support.apps import HELD_OUT
 from tests.support.tiny_lake import tiny_tables
 

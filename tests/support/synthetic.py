@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, TABLES, key_column
 from lake.pictures import encode_png
 from lake.storage.store import Lake
-from pipeline.progress import Progress
-from pipeline.search_index import index_table
+from pipeline.engine.progress import Progress
+from pipeline.measure.ann_index import index_table
 from pipeline.settings import load_settings
-from pipeline.stage_inputs import to_matrix
+from pipeline.stages.inputs import to_matrix
 from tests.support import run_tables, tiny_maps
 from tests.support.classes import CLUSTERS, CLUSTERS_OF_ONE, NAMES, Classes, draw_classes
 from tests.support.tiny_data import NO_ORIGINAL, NOTHING_CARRIED, lists

@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks.memory import watch_memory
 from lake.atomic_files import create_array
-from pipeline.progress import Progress
-from pipeline.train import WHITENING_IMAGES, TrainingSet, train
+from pipeline.engine.progress import Progress
+from pipeline.model.train import WHITENING_IMAGES, TrainingSet, train
 from tests.support.drawn import tiny_settings
 
 FEW, STEPS, BATCH, CLASSES = WHITENING_IMAGES, 3, 48, 4

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.distributed import this_rank
-from pipeline.model import forward, normalize, resize
-from pipeline.progress import Progress
-from pipeline.train import train, training_set
+from pipeline.engine.progress import Progress
+from pipeline.model.classifier import forward, normalize, resize
+from pipeline.model.distributed import this_rank
+from pipeline.model.train import train, training_set
 from tests.support.drawn import drawn_dataset, tiny_settings
 
 SIDE = 16

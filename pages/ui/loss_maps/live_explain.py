@@ -19,7 +19,7 @@ from lake.storage.store import Run
 from pages.ui.core import data
 
 if TYPE_CHECKING:
-    from pipeline.on_demand import Explained, OnDemand
+    from pipeline.loss_maps.on_demand import Explained, OnDemand
 
 
 def is_open(run: Run) -> bool:
@@ -56,7 +56,7 @@ def read_upload(content: bytes, run: Run) -> NDArray[np.uint8]:
 
     Raises `UserError` with what is wrong with the file.
     """
-    from pipeline.image_files import Unusable, decode
+    from pipeline.data.decode import Unusable, decode
 
     found = decode(content, _side(run.lake.root, run.run_id))
     if not isinstance(found, Unusable):
@@ -75,8 +75,8 @@ def to_png(image_HWC: NDArray[np.uint8]) -> bytes:
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the model ...")
 def _model(root: str, run_id: str, fold: int) -> "OnDemand":
-    from pipeline.on_demand import OnDemand
-    from pipeline.stored_model import load_model
+    from pipeline.loss_maps.on_demand import OnDemand
+    from pipeline.model.published_model import load_model
 
     return OnDemand(load_model(data.open_run(root, run_id), fold=fold))
 

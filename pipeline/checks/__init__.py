@@ -1,0 +1,1 @@
+"""The run tests its own methods: against other ways to the same number, and on what is planted."""

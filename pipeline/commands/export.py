@@ -1,0 +1,96 @@
+"""What `latentlake export` writes: the report of a run, one of its charts, or the rows of its samples.
+
+The ending of the file says which: `report.html`, `confusion.svg`, `map.png`, `samples.parquet`, `samples.csv`.
+`pages.report` is imported inside functions: it is the one thing of the pages that the pipeline knows.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from lake.errors import UsageError
+from lake.query import queries
+from lake.query.filters import Clause, Filters
+from lake.storage.damage import reading
+from lake.storage.rows_to_bytes import KINDS, to_bytes
+from lake.storage.store import Run
+from pipeline.data.listing import check_free, check_place, write_file
+
+REPORT, PICTURES = (".html",), (".svg", ".png")
+ROWS = tuple(f".{kind}" for kind in KINDS)
+
+
+@dataclass(frozen=True)
+class Written:
+    """The file that was written, and what it holds."""
+
+    path: Path
+    what: str
+    size: int
+
+    def to_sentence(self) -> str:
+        """Where it is, what it holds and how large it is."""
+        return f"{self.path}: {self.what}, {max(1, round(self.size / 1000)):,} kB"
+
+
+def export(run: Run, path: Path | None, *, condition: str | None = None, force: bool = False) -> Written:
+    """Write what the ending of the path asks for; the report under its own name where there is no path.
+
+    `condition` is a line of `lake.query.expressions` that the rows must meet. Raises `UserError` and writes nothing
+    where the file is there already and not `force`, where the ending is unknown, or the condition cannot be read.
+    """
+    path = _default_path(run) if path is None else path
+    check_place(path)
+    make, what = _find_writer(run, path, condition)
+    check_free(path, force=force)
+    content = make()
+    write_file(path, content)
+    return Written(path, what, len(content))
+
+
+def _default_path(run: Run) -> Path:
+    from pages.report.document import file_name
+
+    return Path(file_name(run))
+
+
+def _find_writer(run: Run, path: Path, condition: str | None) -> tuple[Callable[[], bytes], str]:
+    """What makes the content, and what it is in words."""
+    ending = path.suffix.lower()
+    if path.name.lower() in (*REPORT, *PICTURES, *ROWS):
+        raise UsageError(f"{path} is an ending without a name: write one before it.")
+    if ending in ROWS:
+        rows = _select_rows(run, condition)
+        none = "" if condition is None or len(rows) else f", as none fits the filter {condition}"
+        return lambda: to_bytes(rows, ending.removeprefix(".")), f"{len(rows):,} samples of run {run.run_id}{none}"
+    if condition is not None:
+        raise UsageError(f"--filter chooses rows, and {path.name} has none: name a file that ends in .csv or .parquet.")
+    if ending in REPORT:
+        return lambda: _write_report(run), f"the report of run {run.run_id}"
+    if ending in PICTURES:
+        return _find_chart(run, path), f"the chart {path.stem} of run {run.run_id}"
+    endings = ", ".join((*REPORT, *PICTURES, *ROWS))
+    raise UsageError(f"{path.name} ends in none of {endings}: the ending says what is exported.")
+
+
+def _write_report(run: Run) -> bytes:
+    from pages.report.document import find_previous, render_report
+
+    return render_report(run, find_previous(run)).encode()
+
+
+def _find_chart(run: Run, path: Path) -> Callable[[], bytes]:
+    from pages.report.pictures import CHARTS, render_chart
+
+    if path.stem not in CHARTS:
+        raise UsageError(f"There is no chart {path.stem}: the charts are {' and '.join(CHARTS)}, as in map.svg.")
+    return lambda: render_chart(run, path.stem, png=path.suffix.lower() == ".png")
+
+
+def _select_rows(run: Run, condition: str | None) -> pl.DataFrame:
+    samples = queries.scan_samples(run)
+    clauses = () if condition is None else (Clause.where(condition),)
+    with reading(run.lake.root):
+        return Filters(clauses=clauses).checked(samples.collect_schema()).apply(samples).collect()

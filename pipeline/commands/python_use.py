@@ -1,0 +1,103 @@
+"""What `latentlake.refresh` is given from python, as settings and dataset."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from lake.errors import UsageError, UserError
+from pipeline.commands import platforms
+from pipeline.config import caches
+from pipeline.data.dataset import Dataset
+from pipeline.engine import log_setup
+from pipeline.engine.progress import Progress
+from pipeline.settings import Settings, load_settings
+
+
+def read_arguments(config: Any, dataset: Any, values: dict[str, Any]) -> tuple[Settings, Dataset | None]:
+    """The settings that path or dict, source or section, and values by name make, and a dataset that is given whole.
+
+    Raises `UsageError` naming what cannot be right.
+    """
+    if isinstance(config, Settings):
+        return _whole(config, dataset, values)
+    given = config if isinstance(config, Mapping) else {}
+    if unknown := [name for name in (*given, *values) if name not in Settings.model_fields]:
+        raise UsageError(f"{unknown[0]!r} is no setting: `latentlake config` lists them.")
+    section = {} if dataset is None or isinstance(dataset, Dataset) else {"dataset": _section(dataset)}
+    settings = load_settings(_file_or_values(config), **{**values, **section})
+    return settings, dataset if isinstance(dataset, Dataset) else None
+
+
+def refresh_here(settings: Settings, dataset: Dataset | None, *, found: Path | None) -> str:
+    """Refresh in a process that is not ours; returns the id of the run that readers now see.
+
+    `found` is the settings file that nobody named, which is said. Threads and random state of torch, and the log, are
+    the caller's again afterwards. Raises `UserError` where latentlake cannot run, `ImportError` where the training
+    packages are missing.
+    """
+    if problem := platforms.find_problem():
+        raise UserError(problem)
+    caches.settle(settings.work_dir)
+    from pipeline.refresh.refresh import refresh
+
+    with _log_on_stderr(settings), _own_torch():
+        progress = Progress(bars=settings.log == "text")
+        if found:
+            progress.say(f"Settings of {found}.")
+        return refresh(settings, progress, dataset=dataset).run_id
+
+
+@contextmanager
+def _log_on_stderr(settings: Settings) -> Iterator[None]:
+    """Log as the command does, unless the caller has set up structlog: its default is stdout."""
+    if structlog.is_configured():
+        yield
+        return
+    log_setup.configure(settings.log)
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+@contextmanager
+def _own_torch() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _whole(settings: Settings, dataset: Any, values: dict[str, Any]) -> tuple[Settings, Dataset | None]:
+    if values:
+        raise UsageError(f"{min(values)} has no effect beside a whole Settings: give it to load_settings.")
+    if dataset is not None and not isinstance(dataset, Dataset):
+        raise UsageError("dataset has no effect beside a whole Settings: give it to load_settings.")
+    return settings, dataset
+
+
+def _file_or_values(config: Any) -> Path | Mapping[str, Any] | None:
+    if config is None or isinstance(config, Mapping):
+        return config
+    if isinstance(config, str | os.PathLike):
+        return Path(config)
+    raise UsageError(f"config is a {type(config).__name__}: expected the path of a settings file, or a dict as in one.")
+
+
+def _section(dataset: Any) -> dict[Any, Any]:
+    if isinstance(dataset, Mapping):
+        return dict(dataset)
+    if isinstance(dataset, str | os.PathLike) and os.fspath(dataset):
+        return {"source": dataset}
+    raise UsageError(
+        f"dataset is a {type(dataset).__name__}: expected the path of a folder, CSV, parquet file or Delta table, or a "
+        "dict as the section [dataset] of a settings file."
+    )

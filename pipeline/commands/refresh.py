@@ -1,0 +1,110 @@
+"""What `latentlake refresh` does around a refresh: is it due, is anything new, and the summary for a scheduler."""
+
+import datetime as dt
+import gc
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lake.errors import EXIT_OK, RetryLater, UsageError, UserError
+from lake.storage.store import Lake
+from pipeline.config import caches
+from pipeline.engine.progress import Progress
+from pipeline.settings import Settings
+
+UNITS = {"m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How this refresh is to be run, which changes nothing of what comes out."""
+
+    force: bool = False
+    if_stale: str | None = None
+    max_hours: float | None = None
+
+
+def run(settings: Settings, asked: Asked) -> dict[str, object]:
+    """Refresh if it is due and anything is new; returns the summary.
+
+    Raises `UserError` with what to do; `RetryLater` where it is not due, another one runs, or the time is over.
+    """
+    started = time.monotonic()
+    caches.settle(settings.work_dir)
+    lake = Lake(settings.lake)
+    if asked.if_stale:
+        _wait_until_stale(lake, parse_duration(asked.if_stale))
+    with _uncollected():
+        from pipeline.refresh.unchanged import find_answer  # needs the extra `train`
+
+    progress = Progress(hours=asked.max_hours, bars=settings.log == "text")
+    same = None if asked.force else find_answer(settings, lake)
+    if same:
+        progress.say(f"Nothing new: data, settings and code are those of {same}.")
+        return summarize(lake, same, published=False, seconds=time.monotonic() - started)
+    with _uncollected():
+        from pipeline.refresh.refresh import refresh  # takes seconds to load
+
+    outcome = refresh(settings, progress, force=asked.force)
+    return summarize(lake, outcome.run_id, published=outcome.published, seconds=time.monotonic() - started)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Load modules without garbage collection, now and when the process ends: seconds of it, for what stays anyway."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def summarize(lake: Lake, run_id: str, *, published: bool, seconds: float) -> dict[str, object]:
+    """What a scheduler wants to know, as JSON can hold it."""
+    run = lake.run(run_id)
+    return {
+        "status": "published" if published else "nothing new",
+        "exit_code": EXIT_OK,
+        "run_id": run_id,
+        "published_at": run.facts["published_at"].isoformat(),
+        "seconds": round(seconds, 1),
+        "rows": {table["name"]: table["rows"] for table in run.facts["tables"]},
+        "checks": run.facts["checks"],
+        "test_accuracy": run.metric("score", "test_accuracy"),
+        "forced": run.facts["forced"],
+    }
+
+
+def summarize_failure(error: UserError) -> dict[str, object]:
+    """The same of a refresh that did not come to its end."""
+    return {"status": error.status, "exit_code": error.exit_code, "message": str(error)}
+
+
+def to_json(summary: dict[str, object]) -> str:
+    """One line."""
+    return json.dumps(summary)
+
+
+def parse_duration(text: str) -> dt.timedelta:
+    """ "90m", "24h" or "7d"; raises `UsageError` for anything else."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([mhd])", text.strip())
+    if not found:
+        raise UsageError(f"--if-stale {text[:40]!r}: expected minutes, hours or days such as 90m, 24h or 7d.")
+    return dt.timedelta(seconds=float(found[1]) * UNITS[found[2]])
+
+
+def _wait_until_stale(lake: Lake, limit: dt.timedelta) -> None:
+    """Raises `RetryLater` while the latest run is younger; one from the future (a clock went back) counts as stale."""
+    runs = lake.runs()
+    if runs.is_empty():
+        return
+    age = dt.datetime.now(dt.UTC) - runs["published_at"][0]
+    if dt.timedelta(0) <= age < limit:
+        raise RetryLater(
+            f"Not due: the latest run is {age.total_seconds() / 3600:.1f} hours old, and is refreshed after "
+            f"{limit.total_seconds() / 3600:g}."
+        )

@@ -1,0 +1,122 @@
+"""`latentlake serve`: this process becomes the server of the pages."""
+
+import errno
+import os
+import re
+import socket
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import typer
+
+from lake.errors import UsageError, UserError
+from lake.storage.places import to_path
+from lake.storage.store import Lake
+
+BASE_PATH = re.compile(r"([\w~-][\w.~-]*(/[\w~-][\w.~-]*)*)?", re.ASCII)
+LAUNCHER = Path(__file__).parents[2] / "pages" / "ui" / "server" / "launch.py"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says; `base_path` is what a proxy keeps before every path, such as `/lake`."""
+
+    lake: str
+    host: str
+    port: int
+    base_path: str = ""
+    read_only: bool = False
+    secrets: Path | None = None
+
+    @property
+    def base(self) -> str:
+        """The base path without slashes around it, empty where there is none; `UsageError` where it is none."""
+        base = self.base_path.strip("/")
+        if not BASE_PATH.fullmatch(base):
+            raise UsageError(f"--base-path {self.base_path} cannot be used: it is a path such as /lake or /team/lake.")
+        return base
+
+    @property
+    def address(self) -> str:
+        """Where the pages are."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/{self.base}"
+
+
+def become_server(asked: Asked) -> None:
+    """Say where the pages are and replace this process by their server, which takes its signals.
+
+    Python's option -P keeps modules beside the person, such as a `pages` of their own, away from the server. Raises
+    `UsageError` where the file of secrets, the base path or the host cannot be used, `UserError` where the port is not
+    free.
+    """
+    asked = replace(asked, port=_find_port(asked.host, asked.port))
+    command = [sys.executable, "-P", str(LAUNCHER), *_flags(asked)]
+    empty = " (it has no published run yet)" if _is_empty(asked.lake) else ""
+    typer.echo(f"Serving {asked.lake}{empty} at {asked.address} (Ctrl+C stops it)")
+    sys.stdout.flush()
+    os.execve(sys.executable, command, os.environ | _variables(asked))
+
+
+def _find_port(host: str, port: int) -> int:
+    """The port, or a free one for 0, once it is known that this machine can listen on it."""
+    if not host.strip():
+        raise UsageError("--host is empty: name an address of this machine, or leave it out for loopback.")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except (socket.gaierror, UnicodeError):
+            raise UsageError(f"--host {host}: nobody knows this name; 0.0.0.0 is every address here.") from None
+        except OSError as error:
+            raise _explain(error, host, port) from None
+        return int(tried.getsockname()[1])
+
+
+def _explain(error: OSError, host: str, port: int) -> UserError:
+    """Why the server cannot listen there."""
+    if error.errno == errno.EADDRINUSE:
+        return UserError(f"Port {port} of {host} is in use: name another one with --port, or 0 for any that is free.")
+    if error.errno == errno.EACCES:
+        return UserError(f"Port {port} is kept from this user: name one from 1024 up with --port.")
+    return UsageError(
+        f"--host {host} cannot be listened on ({error.strerror}): name an address of this machine; 0.0.0.0 is all."
+    )
+
+
+def _is_empty(root: str) -> bool:
+    """Whether a lake in a folder has no run; one that cannot be read, or is far away, is left to the pages."""
+    try:
+        return "://" not in root and Lake(root).runs().is_empty()
+    except UserError:
+        return False
+
+
+def _flags(asked: Asked) -> list[str]:
+    flags = [
+        f"--server.port={asked.port}",
+        f"--server.address={asked.host}",
+        f"--server.baseUrlPath={asked.base}",
+        "--server.headless=true",
+    ]
+    return flags if asked.secrets is None else [*flags, f"--secrets.files={_existing_file(asked.secrets)}"]
+
+
+def _variables(asked: Asked) -> dict[str, str]:
+    lake = {"LATENTLAKE_LAKE": _absolute(asked.lake)}
+    return lake | {"LATENTLAKE_READ_ONLY": "1"} if asked.read_only else lake
+
+
+def _existing_file(path: Path) -> Path:
+    try:
+        file = to_path(path)
+    except ValueError as error:
+        raise UsageError(f"The secrets file {path} cannot be read: {error}.") from None
+    if not file.is_file():
+        raise UsageError(f"The secrets file {path} does not exist: check --secrets.")
+    return file.absolute()
+
+
+def _absolute(root: str) -> str:
+    return root if "://" in root else str(Path(root).absolute())

@@ -1,0 +1,1 @@
+"""How settings are written: in files, variables and flags."""

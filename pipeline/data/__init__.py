@@ -1,0 +1,1 @@
+"""Images, labels and predictions in: the dataset that every stage works on."""

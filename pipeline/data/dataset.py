@@ -1,0 +1,222 @@
+"""The dataset every stage works on, how it is split, and CIFAR-10 as one.
+
+`pipeline.data.load` picks which dataset is loaded; no stage knows which one it is.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.contracts.tables import make_frame
+from lake.errors import UserError
+from pipeline.data import cifar10
+from pipeline.data.display_images import Original
+from pipeline.engine.hashing import hash_samples
+from pipeline.engine.progress import Progress
+from pipeline.settings import Settings
+
+HELD_OUT = ("validation", "test", "unlabeled")
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What another model said of samples, by ascending `sample_id` [N]; K classes, D features, 0 where none came."""
+
+    sample_id: NDArray[np.int64]
+    logits_NK: NDArray[np.float32]
+    embedding_ND: NDArray[np.float32]
+
+    def at(self, sample_id: NDArray[np.int64]) -> "Brought":
+        """The same of some of the samples."""
+        rows = np.searchsorted(self.sample_id, sample_id)
+        return Brought(sample_id, self.logits_NK[rows], self.embedding_ND[rows])
+
+    def content(self) -> str:
+        """Hash of all of it."""
+        parts = (self.sample_id, self.logits_NK, self.embedding_ND)
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with their labels and splits; row i of every array is the sample `sample_id[i]`, ascending."""
+
+    dataset_id: str
+    """Names the source: it stays when images come or labels change, which `content` tells."""
+    name: str
+    classes: list[str]
+    groups: dict[str, dict[str, str]]
+    """Group name -> class -> value, for example superclass -> ship -> vehicle."""
+    sample_id: NDArray[np.int64]
+    images_NHWC: NDArray[np.uint8]
+    """Of height and width 0 where predictions were brought without images."""
+    label: NDArray[np.int64]
+    """Class index; -1 where the label is withheld."""
+    split: NDArray[np.str_]
+    source_name: list[str]
+    quarantine: pl.DataFrame = field(default_factory=lambda: make_frame("quarantine", []))
+    """The table `quarantine` but for its dataset_id: what the source holds besides that is no sample."""
+
+    metadata: dict[str, pl.Series] = field(default_factory=dict)
+    """Columns of the source that are carried along: text, or numbers as Float64; row i is of the sample i."""
+    brought: Brought | None = None
+    """Predictions of another model, which stand in for one of ours; perhaps of more samples."""
+
+    originals: dict[int, Original] = field(default_factory=dict)
+    """By `sample_id`, what images that the lake has not were before they became squares; none where they were such."""
+
+    def __len__(self) -> int:
+        return len(self.sample_id)
+
+    @property
+    def metadata_kinds(self) -> dict[str, str]:
+        """Each column carried along with "text" or "number"."""
+        return {name: "number" if column.dtype.is_float() else "text" for name, column in self.metadata.items()}
+
+    def rows(self, *splits: str) -> NDArray[np.int64]:
+        """Row numbers of the named splits."""
+        return np.flatnonzero(np.isin(self.split, splits))
+
+    @property
+    def pictured(self) -> bool:
+        """Whether there are images."""
+        return self.images_NHWC.size > 0
+
+    @cached_property
+    def sha256(self) -> list[str]:
+        """Hash of the pixels of each sample, as `hash_pixels` has it."""
+        return [hash_pixels(image, name) for image, name in zip(self.images_NHWC, self.source_name, strict=True)]
+
+    def with_hashes(self, sha256: list[str]) -> "Dataset":
+        """The same dataset whose hashes are known: its images are not read for them."""
+        known = replace(self)
+        known.__dict__["sha256"] = sha256  # where `cached_property` keeps them; a dataset derived from it has its own
+        return known
+
+    def content(self, *splits: str) -> str:
+        """Hash of all that is known of the samples of some splits, or of all: equal means equal data."""
+        rows = self.rows(*splits) if splits else np.arange(len(self))
+        names = [self.sha256[i] + self.source_name[i] for i in rows]
+        columns = [self.sample_id[rows].tolist(), self.label[rows].tolist(), names, self.split[rows].tolist()]
+        return hash_samples(self.classes, self.groups, columns)
+
+    def besides(self) -> list[str]:
+        """Hash of the columns carried along, which no sample is measured by, and of the quarantine; none without."""
+        if not self.metadata and self.quarantine.is_empty():
+            return []
+        rows = [*self.metadata, self._metadata_lists().to_list(), self.quarantine.rows()]
+        return [hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]]
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The `samples` table: one row a sample, label and groups null where the label is withheld."""
+        names = [self.classes[i] if i >= 0 else None for i in self.label]
+        groups = [
+            [{"name": group, "value": values[name] if name else None} for group, values in self.groups.items()]
+            for name in names
+        ]
+        return pl.DataFrame(
+            {
+                "dataset_id": self.dataset_id,
+                "sample_id": self.sample_id,
+                "split": self.split.tolist(),
+                "label": pl.Series(names, dtype=pl.String),
+                "groups": pl.Series(groups, dtype=pl.List(pl.Struct({"name": pl.String, "value": pl.String}))),
+                "source_name": self.source_name,
+                "sha256": self.sha256,
+                "metadata": self._metadata_lists(),
+            }
+        )
+
+    def _metadata_lists(self) -> pl.Series:
+        dtype = pl.List(pl.Struct({"name": pl.String, "value": pl.String, "number": pl.Float64}))
+        if not self.metadata:
+            return pl.repeat(None, len(self), dtype=dtype, eager=True)
+        structs = [
+            pl.struct(
+                name=pl.lit(name),
+                value=pl.lit(None if column.dtype.is_float() else column, pl.String),
+                number=pl.lit(column if column.dtype.is_float() else None, pl.Float64),
+            )
+            for name, column in self.metadata.items()
+        ]
+        return pl.select(pl.concat_list(structs)).to_series().cast(dtype)
+
+
+def hash_pixels(image_HWC: NDArray[np.uint8], name: str) -> str:
+    """SHA-256 of the pixels, or of the name of a sample that came without."""
+    return hashlib.sha256(image_HWC.tobytes() or name.encode()).hexdigest()
+
+
+def load_cifar10(settings: Settings, progress: Progress) -> Dataset:
+    """CIFAR-10, split and cut to size; `UserError` where no source verifies."""
+    images_NHWC, label = cifar10.load(settings.data_dir, settings.cache_dir, progress)
+    official_test = np.arange(len(label)) >= cifar10.TRAIN_SIZE
+    split = assign_splits(label, official_test, unlabeled=settings.unlabeled, seed=settings.split_seed)
+    keep = choose_samples(label, split, limit=settings.samples, seed=settings.split_seed)
+    label = np.where(split == "unlabeled", -1, label)
+    source = [f"test/{i - cifar10.TRAIN_SIZE}" if t else f"train/{i}" for i, t in enumerate(official_test)]
+    return Dataset(
+        dataset_id=_dataset_id(settings),
+        name="CIFAR-10",
+        classes=cifar10.CLASSES,
+        groups=cifar10.GROUPS,
+        sample_id=keep,
+        images_NHWC=images_NHWC[keep],
+        label=label[keep],
+        split=split[keep],
+        source_name=[source[i] for i in keep],
+    )
+
+
+def assign_splits(
+    label: NDArray[np.int64], official_test: NDArray[np.bool_], *, unlabeled: int, seed: int
+) -> NDArray[np.str_]:
+    """Split name per sample: a stratified tenth of the official train is validation, `unlabeled` of the test."""
+    split = np.where(official_test, "test", "train").astype("<U10")
+    rng = np.random.default_rng(seed)
+    train, test = np.flatnonzero(~official_test), np.flatnonzero(official_test)
+    if unlabeled > len(test) // 2:
+        raise UserError(f"unlabeled = {unlabeled} would withhold more than half of the {len(test)} test labels.")
+    split[stratified(train, label, len(train) // 10, rng)] = "validation"
+    split[stratified(test, label, unlabeled, rng)] = "unlabeled"
+    return split
+
+
+def choose_samples(
+    label: NDArray[np.int64], split: NDArray[np.str_], *, limit: int | None, seed: int
+) -> NDArray[np.int64]:
+    """Row numbers to keep, ascending: all, or `limit` of them with half of them for training.
+
+    A small set keeps 50 % train, 10 % validation, 35 % test and 5 % unlabeled, each stratified by class.
+    """
+    rows = np.arange(len(label))
+    if limit is None or limit >= len(label):
+        return rows
+    rng = np.random.default_rng(seed)
+    shares = {"train": 0.5, "validation": 0.1, "test": 0.35, "unlabeled": 0.05}
+    chosen = [stratified(rows[split == name], label, round(limit * share), rng) for name, share in shares.items()]
+    return np.sort(np.concatenate(chosen))
+
+
+def stratified(
+    rows: NDArray[np.int64], label: NDArray[np.int64], count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """`count` of the rows with every class in its share, by taking each class's shuffled rows in turn."""
+    shuffled = rng.permutation(rows)
+    rank = np.empty(len(rows))
+    for value in np.unique(label[shuffled]):
+        members = np.flatnonzero(label[shuffled] == value)
+        rank[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return shuffled[np.argsort(rank, kind="stable")[:count]]
+
+
+def _dataset_id(settings: Settings) -> str:
+    """Names the images and their split."""
+    facts = [cifar10.SHA1, settings.unlabeled, settings.samples, settings.split_seed]
+    return "cifar10-" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]

@@ -1,0 +1,202 @@
+"""One image file of any kind -> the square of pixels the model trains on, or the reason why it cannot be used.
+
+`decode(data, side)` never raises for what a file holds. The rule: the first frame, upright as EXIF says; transparent
+pixels on white; grey of 16 bits from 0 to 65,535, of more bits or of floats from its lowest to its highest value; RGB.
+The longer side is cut at both ends and the square scaled to `side` (bicubic). `decode_all` has the whole picture too.
+"""
+
+import errno
+import io
+import stat
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from pipeline.data.display_images import Original, Size, encode_picture, fit
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+"""Read by their content, whatever the file is called; none of them starts another program."""
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 512 * 2**20
+MAX_16_BIT = 65_535
+DRAFT = 4
+"""A JPEG is decoded at the smallest of its own scales that has this many times the pixels a side needs."""
+TURNED = range(5, 9)
+"""Orientations of EXIF that swap width and height."""
+ON_DISK = {
+    errno.ELOOP: "symbolic link loop",
+    errno.ENOENT: "missing file",
+    errno.ENOTDIR: "missing file",
+    errno.EISDIR: "not a file",
+}
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why a file is no sample: a reason that stays the same from version to version, and more for people."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The square [side, side, 3], and what the image was before; none where it was that square, or nobody asked."""
+
+    pixels: Pixels
+    original: Original | None = None
+
+
+def decode(data: bytes, side: int) -> Pixels | Unusable:
+    """The pixels [side, side, 3] of an encoded image."""
+    with _without_warnings():
+        found = _decode(data, side, None)
+    return found.pixels if isinstance(found, Decoded) else found
+
+
+def decode_all(
+    sources: Sequence[bytes | Path],
+    side: int,
+    *,
+    display_side: int,
+    is_new: Callable[[int, Pixels], bool],
+    threads: int,
+    done: Callable[[], None],
+) -> Iterator[Decoded | Unusable]:
+    """Each image as `decode` has it, in order, several at a time; `done` is called after each.
+
+    What it was before, with a picture of at most `display_side` px on the longer side, comes with those of which
+    `is_new`, asked with the number of the source and the pixels, says so; with none where `display_side` is 0.
+    """
+
+    def decode_one(number: int, source: bytes | Path) -> Decoded | Unusable:
+        data = source if isinstance(source, bytes) else read_file(source)
+        wanted = _Wanted(display_side, lambda pixels: is_new(number, pixels)) if display_side else None
+        return data if isinstance(data, Unusable) else _decode(data, side, wanted)
+
+    pool = ThreadPoolExecutor(threads)
+    try:
+        with _without_warnings():
+            for found in pool.map(decode_one, range(len(sources)), sources):
+                done()
+                yield found
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read_file(path: Path) -> bytes | Unusable:
+    """The bytes of a file."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would never end
+            return Unusable("not a file")
+        if found.st_size > MAX_BYTES:
+            return Unusable("too many bytes", f"{found.st_size:,}, at most {MAX_BYTES:,}")
+        return path.read_bytes()
+    except OSError as error:
+        return Unusable(ON_DISK.get(error.errno or 0, "unreadable file"), error.strerror or "")
+    except ValueError as error:  # a name with a null byte
+        return Unusable("missing file", str(error))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Of which images, known by their squares, a picture is kept, and how large."""
+
+    display_side: int
+    of: Callable[[Pixels], bool]
+
+
+def _decode(data: bytes, side: int, wanted: _Wanted | None) -> Decoded | Unusable:
+    if not data:
+        return Unusable("zero bytes")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return Unusable(
+                    "too many pixels", f"{image.width:,} x {image.height:,} pixels, at most {MAX_PIXELS:,} are read"
+                )
+            whole, size = _read(image, (DRAFT * side, DRAFT * side))
+        square = _cut(whole).resize((side, side), Image.Resampling.BICUBIC)
+        pixels = np.array(square, np.uint8)
+        if wanted is None or size == (side, side) or not wanted.of(pixels):
+            return Decoded(pixels)
+        return Decoded(pixels, Original(*size, _picture(data, whole, size, wanted.display_side)))
+    except UnidentifiedImageError:
+        return Unusable("not an image", f"none of {', '.join(FORMATS)}")
+    except Image.DecompressionBombError:
+        return Unusable("too many pixels", f"far more pixels than the {MAX_PIXELS:,} that are read")
+    except Exception as error:  # decoders raise whatever a damaged file makes them run into
+        cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
+        return Unusable("truncated" if cut else "damaged image", _first_line(error))
+
+
+def _read(image: Image.Image, at_least: Size) -> tuple[Image.Image, Size]:
+    """The whole image upright in RGB, a JPEG perhaps scaled down but to no less, and the size that it has unscaled."""
+    size = image.size
+    image.draft(None, at_least)
+    image.load()
+    upright, turned = _upright(image)
+    return _to_rgb(upright), size[::-1] if turned else size
+
+
+def _picture(data: bytes, whole: Image.Image, size: Size, display_side: int) -> bytes:
+    """The picture for display; a JPEG that was scaled down too far for it is decoded once more."""
+    shown = fit(size, display_side)
+    if whole.width < shown[0] or whole.height < shown[1]:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            whole, _ = _read(image, shown if image.size == size else shown[::-1])
+    return encode_picture(whole, shown)
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
+    """The image as EXIF wants it seen, and whether its width is its height now."""
+    try:
+        return ImageOps.exif_transpose(image), image.getexif().get(ExifTags.Base.Orientation) in TURNED
+    except Exception:  # a damaged description spoils no pixels
+        return image, False
+
+
+def _cut(image: Image.Image) -> Image.Image:
+    """The square in the middle, before it is scaled, so that nothing beside it shines through."""
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    return image.crop((left, top, left + side, top + side))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_to_bytes(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_bytes(grey_HW: NDArray[np.generic]) -> Pixels:
+    """Grey of more than 8 bits as bytes."""
+    grey = np.nan_to_num(grey_HW.astype(np.float64), posinf=0, neginf=0)
+    low, high = grey.min(), grey.max()
+    if grey_HW.dtype.kind in "iu" and low >= 0 and high <= MAX_16_BIT:
+        low, high = 0, MAX_16_BIT
+    return ((grey - low) / max(high - low, 1e-12) * 255).round().astype(np.uint8)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Pillow warns of large images and odd metadata; what counts is whether the pixels can be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,111 @@
+"""Predictions, and perhaps embeddings, of another model: columns of lists, read and checked row by row.
+
+They are taken as they are: no temperature is fitted, and the loss is -log of the probability given to the label.
+N rows, K classes, D features.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.errors import UserError
+from pipeline.data.decode import Unusable
+from pipeline.settings import DatasetSettings
+
+LEAST = 1e-12
+"""No probability is taken as less, so that every loss is finite: at most 27.6 nats."""
+SUM_WITHIN = 1e-2
+"""How far the probabilities of a row may be from 1 together: they may have been rounded, or stored in 16 bits."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What the rows of a table hold, and by row why some cannot be used."""
+
+    logits_NK: NDArray[np.float32]
+    embedding_ND: NDArray[np.float32]
+    refused: dict[int, Unusable]
+
+
+def read_predictions(table: pl.DataFrame, own: DatasetSettings) -> Read:
+    """The logits [N, K] and embeddings [N, D] of the columns that `own.predictions` names.
+
+    D is 0 without such a column. Of rows that are refused the numbers mean nothing.
+    Raises `UserError` where a column holds no lists of numbers.
+    """
+    said = own.predictions
+    assert said is not None
+    numbers_NK, refused = _read_lists(table[said.column], own, "prediction")
+    if not said.logits:
+        refused |= _refuse_improbable(numbers_NK, refused)
+        numbers_NK = np.log(np.maximum(numbers_NK, LEAST))
+    embedding_ND = np.empty((len(table), 0), np.float32)
+    if said.embedding_column in table.columns:
+        embedding_ND, without = _read_lists(table[said.embedding_column], own, "embedding")
+        refused = without | refused
+    return Read(numbers_NK, embedding_ND, refused)
+
+
+def name_classes(classes: int, labels: list[str], own: DatasetSettings) -> list[str]:
+    """The classes of the predictions in order: those that are named, else the sorted labels.
+
+    Raises `UserError` where they are not as many as the predictions have numbers, or a label is none of them.
+    """
+    said = own.predictions
+    assert said is not None
+    named = said.classes or labels
+    if len(named) != classes or len(set(named)) != len(named):
+        whose = "are named" if said.classes else "are among the labels"
+        raise UserError(
+            f"The predictions of {own.source} have {classes:,} numbers a row, but {len(set(named)):,} classes {whose}: "
+            "name them all, in order, as classes in [dataset.predictions]."
+        )
+    if strangers := set(labels) - set(named):
+        raise UserError(
+            f"The label {min(strangers)!r} of {own.source} is none of the classes of the predictions: "
+            "name it in its place in classes of [dataset.predictions], or correct the label."
+        )
+    return named
+
+
+def _read_lists(column: pl.Series, own: DatasetSettings, what: str) -> tuple[NDArray[np.float32], dict[int, Unusable]]:
+    """The lists of a column as a matrix, as wide as most of them are, and the rows that are not such a list."""
+    if not isinstance(column.dtype, pl.List | pl.Array) or not column.dtype.inner.is_numeric():
+        raise UserError(
+            f"The column {column.name!r} of {own.source} holds {column.dtype}: lists of numbers are needed, "
+            "as parquet and Delta can hold."
+        )
+    lists = column.cast(pl.List(pl.Float32))
+    length = lists.list.len()
+    width = max(length.drop_nulls().mode(), default=0)
+    whole = (
+        (length == width) & (lists.list.eval(pl.element().is_finite().fill_null(value=False)).list.all())
+    ).fill_null(value=False)
+    rows = np.flatnonzero(whole.to_numpy())
+    matrix = np.zeros((len(column), width), np.float32)
+    if width:
+        matrix[rows] = lists.gather(rows).explode().to_numpy().reshape(len(rows), width)
+    wrong = np.setdiff1d(np.arange(len(column)), rows)
+    return matrix, {int(row): _refuse(length[int(row)], width, what) for row in wrong}
+
+
+def _refuse(length: int | None, width: int, what: str) -> Unusable:
+    if length is None:
+        return Unusable(f"{what} missing")
+    detail = f"{length:,} numbers, others have {width:,}" if length != width else "a number is not finite"
+    return Unusable(f"unusable {what}", detail)
+
+
+def _refuse_improbable(numbers_NK: NDArray[np.float32], refused: dict[int, Unusable]) -> dict[int, Unusable]:
+    """The rows, of those not refused already, that are no probabilities."""
+    total_N = numbers_NK.sum(1, dtype=np.float64)
+    negative_N = numbers_NK.min(1, initial=0) < 0
+    wrong = np.flatnonzero(negative_N | (np.abs(total_N - 1) > SUM_WITHIN))
+    why = {row: "one is below 0" if negative_N[row] else f"they add up to {total_N[row]:.3g}" for row in wrong.tolist()}
+    return {
+        row: Unusable("unusable prediction", f"no probabilities: {detail}")
+        for row, detail in why.items()
+        if row not in refused
+    }

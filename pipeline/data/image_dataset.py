@@ -1,0 +1,250 @@
+"""A dataset of one's own: files or rows decoded, numbered and split, and what could not be used beside it.
+
+Images seen are samples, in quarantine, or left out by the setting `samples`; so are rows of predictions that came
+without images. N images, K classes.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.contracts.tables import make_frame
+from lake.errors import UserError
+from lake.query.queries import reserved_columns
+from lake.storage.store import Lake
+from pipeline.data.dataset import Brought, Dataset, hash_pixels, stratified
+from pipeline.data.decode import Unusable, decode_all
+from pipeline.data.display_images import Original, by_sample
+from pipeline.data.external_predictions import Read, name_classes, read_predictions
+from pipeline.data.image_tables import Found, Listing, list_images
+from pipeline.data.sample_ids import Known
+from pipeline.data.splits import assign_missing_splits
+from pipeline.engine.progress import Progress
+from pipeline.settings import DatasetSettings, Settings
+
+MIN_IMAGES, MIN_CLASSES, MAX_CLASSES = 100, 2, 1000
+OTHER = "other"
+"""What a class counts as in a grouping that does not name it."""
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The images that can be used, and by name why others cannot."""
+
+    found: list[Found]
+    images_NHWC: NDArray[np.uint8]
+    originals: list[Original | None]
+    refused: list[tuple[str, Unusable]]
+
+
+def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progress: Progress) -> Dataset:
+    """The images that `own` names; those the lake knows keep their numbers and splits.
+
+    Raises `UserError` where the source cannot be read or is no dataset to train on, or a column's name is taken.
+    """
+    listing = list_images(own)
+    _check_names(own, listing)
+    said = _read_predictions(listing, own)
+    known = Known.read(lake, _dataset_id(own, settings))
+    images = _decode(listing, own, settings, known, progress)
+    classes = _find_classes(images, said, own)
+    number = {name: i for i, name in enumerate(classes)}
+    label = np.array([-1 if one.label is None else number[one.label] for one in images.found], dtype=np.int64)
+    keys = [
+        (one.name, hash_pixels(image, one.name)) for one, image in zip(images.found, images.images_NHWC, strict=True)
+    ]
+    split = _split(label, images.found, [known.split.get(key) for key in keys], own, settings.split_seed)
+    rows = _choose(label, split, np.array([key in known.number for key in keys]), settings)
+    sample_id = known.number_of([keys[i] for i in rows])
+    order, sample_id = rows[np.argsort(sample_id)], np.sort(sample_id)
+    counts = f"{len(order):,} of {len(keys):,} images of {len(classes):,} classes"
+    progress.say(f"{_name(own)}: {counts}; {len(images.refused):,} files could not be used.")
+    carried = [images.found[i].row for i in order]
+    return Dataset(
+        dataset_id=_dataset_id(own, settings),
+        name=_name(own),
+        classes=classes,
+        groups=_group(own, classes),
+        sample_id=sample_id,
+        images_NHWC=images.images_NHWC[order],
+        label=label[order],
+        split=split[order],
+        source_name=[keys[i][0] for i in order],
+        quarantine=_quarantine(images),
+        metadata={name: column.gather(carried) for name, column in listing.columns.items()},
+        brought=Brought(sample_id, said.logits_NK[carried], said.embedding_ND[carried]) if said else None,
+        originals=by_sample(sample_id, [images.originals[i] for i in order]),
+    ).with_hashes([keys[i][1] for i in order])
+
+
+def _read_predictions(listing: Listing, own: DatasetSettings) -> Read | None:
+    """The predictions of the listing's rows, without those rows that have none; None where none are brought."""
+    if own.predictions is None:
+        return None
+    said = read_predictions(listing.table, own)
+    listing.refused += [(one.name, said.refused[one.row]) for one in listing.found if one.row in said.refused]
+    listing.found = [one for one in listing.found if one.row not in said.refused]
+    return said
+
+
+def _decode(listing: Listing, own: DatasetSettings, settings: Settings, known: Known, progress: Progress) -> _Images:
+    """Every image of the listing; of those that share a name the first."""
+    named = {one.name: one for one in reversed(listing.found)}
+    unique = [one for one in listing.found if named[one.name] is one]
+    refused = [(one.name, Unusable("duplicate name")) for one in listing.found if named[one.name] is not one]
+    pictures = [one.image for one in unique if one.image is not None]
+    if not pictures:
+        nothing, refused = np.empty((len(unique), 0, 0, 3), np.uint8), _rename([*listing.refused, *refused], set(named))
+        return _Images(unique, nothing, [None] * len(unique), refused)
+    images_NHWC = np.empty((len(unique), own.size, own.size, 3), np.uint8)
+    kept: list[Found] = []
+    originals: list[Original | None] = []
+    with progress.task("images", len(unique)) as task:
+        decoded = decode_all(
+            pictures,
+            own.size,
+            display_side=own.display_side,
+            is_new=lambda i, pixels: (unique[i].name, hash_pixels(pixels, unique[i].name)) not in known.number,
+            threads=settings.threads,
+            done=task.advance,
+        )
+        for one, image in zip(unique, decoded, strict=True):
+            if isinstance(image, Unusable):
+                refused.append((one.name, image))
+            else:
+                images_NHWC[len(kept)] = image.pixels
+                kept.append(one)
+                originals.append(image.original)
+    names = {one.name for one in kept}
+    return _Images(kept, images_NHWC[: len(kept)], originals, _rename([*listing.refused, *refused], names))
+
+
+def _rename(refused: list[tuple[str, Unusable]], taken: set[str]) -> list[tuple[str, Unusable]]:
+    """The same under names of which none is there twice, or in `taken`."""
+    named = []
+    times = Counter(taken)
+    for name, why in refused:
+        own = name
+        while own in taken:
+            times[name] += 1
+            own = f"{name} ({times[name]})"
+        taken.add(own)
+        named.append((own, why))
+    return named
+
+
+def _find_classes(images: _Images, said: Read | None, own: DatasetSettings) -> list[str]:
+    """The classes of the predictions that were brought, else the sorted labels.
+
+    Raises `UserError` where there are too few or too many, or too few images.
+    """
+    if len(images.found) < MIN_IMAGES:
+        count = f"The dataset {own.source} has {len(images.found):,} images"
+        if not images.refused:
+            raise UserError(f"{count}: at least {MIN_IMAGES} are needed.")
+        raise UserError(
+            f"{count}, and {len(images.refused):,} that cannot be used: at least {MIN_IMAGES} are needed. "
+            f"{_tell_commonest(images.refused)}: mend those, or add others."
+        )
+    classes = sorted({one.label for one in images.found if one.label is not None})
+    if said:
+        classes = name_classes(said.logits_NK.shape[1], classes, own)
+    if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
+        only = f" ({classes[0]!r})" if len(classes) == 1 else ""
+        raise UserError(
+            f"The dataset {own.source} has images of {len(classes):,} classes{only}: "
+            f"{MIN_CLASSES} to {MAX_CLASSES:,} are needed."
+        )
+    return classes
+
+
+def _tell_commonest(refused: list[tuple[str, Unusable]]) -> str:
+    """Why most of them cannot be used, and one that shows it."""
+    ((reason, count),) = Counter(why.reason for _, why in refused).most_common(1)
+    name, detail = next((name, why.detail) for name, why in refused if why.reason == reason)
+    return f"Of {count:,} the reason is {reason!r}, as of {name}" + (f" ({detail})" if detail else "")
+
+
+def _choose(
+    label: NDArray[np.int64], split: NDArray[np.str_], known_N: NDArray[np.bool_], settings: Settings
+) -> NDArray[np.int64]:
+    """The rows to keep, ascending: all, or as many as `samples` says, of which those that are known stay.
+
+    Of the others each class of each split is taken in its share.
+    """
+    if settings.samples is None:
+        return np.arange(len(label))
+    old, new = np.flatnonzero(known_N), np.flatnonzero(~known_N)
+    room = max(0, settings.samples - len(old))
+    parts = np.unique(split, return_inverse=True)[1] * (label.max() + 2) + label
+    return np.sort(np.concatenate([old, stratified(new, parts, room, np.random.default_rng(settings.split_seed))]))
+
+
+def _quarantine(images: _Images) -> pl.DataFrame:
+    rows = [{"source_name": name, "reason": why.reason, "detail": why.detail} for name, why in images.refused]
+    return make_frame("quarantine", rows).sort("source_name")
+
+
+def _split(
+    label: NDArray[np.int64], found: list[Found], known: list[str | None], own: DatasetSettings, seed: int
+) -> NDArray[np.str_]:
+    """The split of each image; raises `UserError` where one that is needed has no labelled image.
+
+    Where predictions are brought, what was learnt from is not ours to choose: the splits are those that are named.
+    """
+    named, needed = [one.split for one in found], ("test",) if own.predictions else ("train", "validation", "test")
+    shares = {"test_share": own.test_share, "validation_share": own.validation_share}
+    split = np.array(named) if own.predictions else assign_missing_splits(label, named, known, **shares, seed=seed)
+    advice = "name some of them so, or change test_share and validation_share in [dataset]"
+    if own.predictions:
+        advice = "name some of them so, or leave their split empty"
+    for name in needed:
+        if not (split == name).any():
+            raise UserError(
+                f"The dataset {own.source} has no labelled image for the split {name}: label more, {advice}."
+            )
+    return split
+
+
+def _check_names(own: DatasetSettings, listing: Listing) -> None:
+    """Raises `UserError` where a grouping or a column that is carried along is called as another column is."""
+    names = [*own.groups, *listing.columns]
+    clashes = [name for name in names if name in reserved_columns() or names.count(name) > 1]
+    if len(listing.columns) < len(own.metadata):
+        raise UserError(f"Two columns of metadata = {own.metadata} have the same name but for signs: rename one.")
+    if clashes:
+        raise UserError(f"[dataset]: {clashes[0]!r} is the name of another column of the samples: choose another name.")
+
+
+def _group(own: DatasetSettings, classes: list[str]) -> dict[str, dict[str, str]]:
+    """Grouping -> class -> value; raises `UserError` where one names a class that is not there."""
+    groups = {}
+    for name, values in own.groups.items():
+        named = {label: value for value, labels in values.items() for label in labels}
+        if strangers := named.keys() - set(classes):
+            raise UserError(f"[dataset.groups.{name}] names {min(strangers)!r}, which is no class of {own.source}.")
+        groups[name] = {label: named.get(label, OTHER) for label in classes}
+    return groups
+
+
+def _name(own: DatasetSettings) -> str:
+    source = own.source.absolute()
+    return own.name or (source.name if source.is_dir() else source.stem) or "images"
+
+
+def _dataset_id(own: DatasetSettings, settings: Settings) -> str:
+    """Names the source and its split, not what is in it: it stays when images come."""
+    where = None if own.name else str(own.source.absolute())
+    besides = {"source", "metadata", "groups", "display_side"} | (set() if own.predictions else {"predictions"})
+    columns = own.model_dump(mode="json", exclude=besides)
+    facts = [where, columns, settings.samples, settings.split_seed]
+    ascii_name = unicodedata.normalize("NFKD", _name(own)).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:40].strip("-")
+    return f"{words or 'own'}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]}"

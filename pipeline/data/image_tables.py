@@ -1,0 +1,259 @@
+"""What lies in a source of one's own: a folder of classes, a CSV, a parquet file or a Delta table.
+
+A folder has a sub-folder for every class, and above them, if it likes, folders named train, validation (val), test and
+unlabeled. Images in no folder of a class, and all in `unlabeled`, have no label. Hidden files are left out.
+A table has a row an image: its bytes or its path beside the file, its label and, if it likes, split, name and more.
+With predictions in it the images may be missing, and a row that names no split is a test sample.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+from deltalake.exceptions import DeltaError
+
+from lake.errors import UserError
+from lake.storage.door import open_table
+from pipeline.data.decode import Unusable
+from pipeline.settings import DatasetSettings, PredictionSettings
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "unlabeled": "unlabeled",
+    "unlabelled": "unlabeled",
+}
+TEXTS = ("label_column", "split_column", "name_column")
+OPTIONAL = ("split_column", "name_column")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One image that the source names; `label` and `split` are None where the source leaves them open."""
+
+    name: str
+    image: bytes | Path | None
+    """None where only predictions are brought."""
+    label: str | None
+    split: str | None
+    row: int = -1
+    """Of the columns that are carried along."""
+
+
+@dataclass
+class Listing:
+    """What a source holds: images, what can be none with its name, and columns to carry along."""
+
+    found: list[Found] = field(default_factory=list)
+    refused: list[tuple[str, Unusable]] = field(default_factory=list)
+    columns: dict[str, pl.Series] = field(default_factory=dict)
+    table: pl.DataFrame = field(default_factory=pl.DataFrame)
+    """The columns of predictions and embeddings, where there are."""
+
+
+def is_table(dataset: DatasetSettings) -> bool:
+    """Whether the source is no folder of files: the file or the Delta table tells of every image."""
+    return not dataset.source.is_dir() or (dataset.source / "_delta_log").is_dir()
+
+
+def list_images(dataset: DatasetSettings) -> Listing:
+    """Everything the source names, in the order of names or rows; nothing is decoded.
+
+    Raises `UserError` where it cannot be read, or lacks a column.
+    """
+    return _list_table(dataset) if is_table(dataset) else _list_folder(dataset.source)
+
+
+def list_paths(dataset: DatasetSettings) -> list[Path]:
+    """The files of images that the source names; none where it holds them itself.
+
+    Raises `UserError` where it cannot be read.
+    """
+    source, column = dataset.source, dataset.image_column
+    if not is_table(dataset):
+        return [path for path, why in find_files(source) if why is None]
+    with _reading(source):
+        table = _scan_table(source)
+        if table.collect_schema().get(column) != pl.String:
+            return []
+        return [source.parent / path for path in table.select(column).drop_nulls().collect()[column]]
+
+
+def find_files(folder: Path) -> Iterator[tuple[Path, Unusable | None]]:
+    """Every file below a folder but hidden ones, by name; and with why, each folder that is not entered.
+
+    A link to a folder is followed once, and not where it leads back into what is walked anyhow.
+    """
+    yield from _walk(folder, [folder.resolve()])
+
+
+def readable(name: str) -> str:
+    """A name as text: bytes that are no UTF-8 are written as \\xff."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def column_name(column: str) -> str:
+    """A column as expressions and addresses can name it: letters, digits and _."""
+    words = "".join(c if f"_{c}".isidentifier() else " " for c in column).split()
+    name = "_".join(words)
+    return name if name.isidentifier() else f"_{name}"
+
+
+def _walk(folder: Path, roots: list[Path]) -> Iterator[tuple[Path, Unusable | None]]:
+    try:
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        yield folder, Unusable("unreadable folder", error.strerror or "")
+        return
+    for path in paths:
+        if not _is_folder(path):
+            yield path, None
+        elif not path.is_symlink():
+            yield from _walk(path, roots)
+        else:
+            real = path.resolve()
+            if any(real.is_relative_to(root) or root.is_relative_to(real) for root in roots):
+                yield path, Unusable("symbolic link loop", "it leads to a folder that is read anyhow")
+            else:
+                roots.append(real)
+                yield from _walk(path, roots)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _list_folder(folder: Path) -> Listing:
+    listing = Listing()
+    for path, why in find_files(folder):
+        relative = path.relative_to(folder)
+        name = readable(relative.as_posix())
+        if why:
+            listing.refused.append((name, why))
+            continue
+        parts = [readable(part) for part in relative.parts]
+        split = SPLIT_NAMES.get(parts[0].lower()) if len(parts) > 1 else None
+        below = parts[1:] if split else parts
+        label = below[0] if len(below) > 1 and split != "unlabeled" else None
+        listing.found.append(Found(name, path, label, split if label else "unlabeled"))
+    return listing
+
+
+def _scan_table(source: Path) -> pl.LazyFrame:
+    if source.is_dir():
+        return pl.scan_delta(open_table(str(source)))
+    if not source.exists():
+        raise UserError(f"The dataset {source} does not exist: check source in [dataset].")
+    match source.suffix.lower():
+        case ".csv":
+            return pl.scan_csv(source, infer_schema=False, glob=False)
+        case ".parquet":
+            return pl.scan_parquet(source, glob=False, hive_partitioning=False)
+    raise UserError(f"The dataset {source} is neither a folder, a .csv, a .parquet file nor a Delta table.")
+
+
+@contextmanager
+def _reading(source: Path) -> Iterator[None]:
+    """Turns what a damaged table raises into `UserError`."""
+    try:
+        yield
+    except (OSError, DeltaError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"The dataset {source} cannot be read ({first}): check the file.") from None
+
+
+def _list_table(dataset: DatasetSettings) -> Listing:
+    table = _read_columns(dataset)
+    rows = [_texts(table, getattr(dataset, key)) for key in TEXTS]
+    pictured = dataset.image_column in table.columns
+    images, paths = _images(table[dataset.image_column], dataset) if pictured else ([None] * len(table),) * 2
+    carried = {column_name(name): _carried(table[name], dataset) for name in dataset.metadata}
+    said = dataset.predictions
+    listing = Listing(columns=carried, table=table.select(_columns_of(said, table.columns)))
+    for row, (image, path, label, split, name) in enumerate(zip(images, paths, *rows, strict=True)):
+        called = name or path or f"row/{row}"
+        unsaid = "test" if said and label else None
+        found = _place(called, image, label, split or unsaid, row)
+        if pictured and image is None and isinstance(found, Found):
+            found = Unusable("image missing")
+        listing.found.append(found) if isinstance(found, Found) else listing.refused.append((called, found))
+    return listing
+
+
+def _read_columns(dataset: DatasetSettings) -> pl.DataFrame:
+    """The columns of the table that are named in the settings; raises `UserError` where one is missing."""
+    named = {key: getattr(dataset, key) for key in ("image_column", *TEXTS)}
+    said = dataset.predictions
+    may_lack = (*OPTIONAL, "image_column") if said else OPTIONAL
+    with _reading(dataset.source):
+        scanned = _scan_table(dataset.source)
+        there = scanned.collect_schema().names()
+        asked = [name for key, name in named.items() if key not in may_lack or key in dataset.model_fields_set]
+        if said:
+            asked += [said.column, *([said.embedding_column] if "embedding_column" in said.model_fields_set else [])]
+        if absent := [name for name in (*asked, *dataset.metadata) if name not in there]:
+            raise UserError(f"The dataset {dataset.source} has no column {absent[0]!r}, only {', '.join(there)}.")
+        wanted = dict.fromkeys((*named.values(), *dataset.metadata, *_columns_of(said, there)))
+        return scanned.select(name for name in wanted if name in there).collect()
+
+
+def _columns_of(said: PredictionSettings | None, there: list[str]) -> list[str]:
+    """Those of the columns that hold predictions and embeddings."""
+    return [name for name in (said.column, said.embedding_column) if name in there] if said else []
+
+
+def _place(name: str, image: bytes | Path | None, label: str | None, said: str | None, row: int) -> Found | Unusable:
+    split = SPLIT_NAMES.get(said.lower()) if said else None
+    if said and split is None:
+        return Unusable("unknown split", said[:80])
+    if label is None and split in ("train", "validation", "test"):
+        return Unusable("label missing", f"it is of the split {split}")
+    unlabeled = label is None or split == "unlabeled"
+    return Found(name, image, None if unlabeled else label, "unlabeled" if unlabeled else split, row)
+
+
+def _texts(table: pl.DataFrame, column: str) -> list[str | None]:
+    """A column as texts without blanks around them; none where it is missing or empty."""
+    if column not in table.columns:
+        return [None] * len(table)
+    try:
+        texts = table[column].cast(pl.String).str.strip_chars()
+    except pl.exceptions.PolarsError:
+        raise UserError(f"The column {column!r} of the dataset holds {table[column].dtype}, not texts.") from None
+    return [text or None for text in texts]
+
+
+def _images(column: pl.Series, dataset: DatasetSettings) -> tuple[list[bytes | Path | None], list[str | None]]:
+    """The image of each row, encoded or where it lies, and its path where the source has one."""
+    if isinstance(column.dtype, pl.Struct) and {"bytes", "path"} <= {part.name for part in column.dtype.fields}:
+        return column.struct.field("bytes").to_list(), column.struct.field("path").cast(pl.String).to_list()
+    if column.dtype == pl.Binary:
+        return column.to_list(), [None] * len(column)
+    if column.dtype == pl.String:
+        folder = dataset.source.parent
+        return [folder / path if path else None for path in column], column.to_list()
+    raise UserError(
+        f"The column {column.name!r} of {dataset.source} holds {column.dtype}: images are encoded bytes or paths."
+    )
+
+
+def _carried(column: pl.Series, dataset: DatasetSettings) -> pl.Series:
+    """A column to carry along: numbers as Float64 (in a CSV, where all values are), all else as text."""
+    is_csv = dataset.source.suffix.lower() == ".csv"
+    numbers = column.cast(pl.Float64, strict=False) if column.dtype.is_numeric() or is_csv else None
+    if numbers is not None and numbers.null_count() == column.null_count() < len(column):
+        return numbers.set(~numbers.is_finite(), None)
+    if column.dtype.is_nested() or column.dtype == pl.Binary:
+        raise UserError(f"The column {column.name!r} of {dataset.source} holds {column.dtype}: no text or number.")
+    return column.cast(pl.String)

@@ -1,0 +1,145 @@
+"""Images that come in after the first: a folder or a parquet file that grows, and labels that arrive later.
+
+A folder holds images in any sub-folders and, where labels are known, `labels.csv` with the columns name and label. A
+parquet file has the columns name, image (encoded bytes) and label (null where it is withheld). Names are paths in the
+folder; a name of the dataset itself, such as test/42, gives a label to a sample whose label was withheld. A labelled
+image joins the test split, as no model was trained on it; one without a label is unlabeled.
+
+A sample is a name and its pixels: it keeps its number for ever, changed pixels are another sample.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.errors import UserError
+from lake.storage.store import Lake
+from pipeline.data.dataset import Dataset, hash_pixels
+from pipeline.data.decode import Decoded, Unusable, decode_all
+from pipeline.data.display_images import by_sample
+from pipeline.data.sample_ids import Key, Known
+from pipeline.engine.progress import Progress
+from pipeline.settings import DISPLAY_SIDE
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+LABELS = "labels.csv"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """Encoded images by name, and labels by name, which may be of other samples too."""
+
+    images: dict[str, bytes]
+    labels: dict[str, str]
+
+
+def list_files(source: Path) -> list[list[str | int]]:
+    """Name, size and time of change of everything new data consist of: equal means nothing came."""
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+def add_new_data(
+    dataset: Dataset, source: Path, lake: Lake, progress: Progress, *, display_side: int = DISPLAY_SIDE
+) -> Dataset:
+    """The dataset with the images and labels of a folder or parquet file, and pictures of those of another size.
+
+    Raises `UserError` naming the file that cannot be read or the label that is no class.
+    """
+    incoming = read_incoming(source)
+    number = {name: i for i, name in enumerate(dataset.classes)}
+    for name, label in incoming.labels.items():
+        if label not in number:
+            raise UserError(f"{source}: {name} has the label {label[:40]!r}, which is none of {dataset.classes}.")
+    side, known = dataset.images_NHWC.shape[1], Known.read(lake, dataset.dataset_id)
+    images = _decode(incoming.images, side, display_side, known)
+    codes = np.array([number[incoming.labels[n]] if n in incoming.labels else -1 for n in images], dtype=np.int64)
+    ids = known.number_of(
+        [_key(name, image.pixels) for name, image in images.items()], after=int(dataset.sample_id.max())
+    )
+    if len(images):
+        progress.say(f"New data: {len(images):,} images, {int((codes >= 0).sum()):,} with a label, from {source}.")
+    labelled = _label_withheld(dataset, incoming.labels, number)
+    order = np.argsort(np.concatenate([labelled.sample_id, ids]))
+    came = np.array([image.pixels for image in images.values()], np.uint8).reshape(-1, side, side, 3)
+    split = np.where(codes >= 0, "test", "unlabeled")
+    names = [*labelled.source_name, *images]
+    return replace(
+        labelled,
+        sample_id=np.concatenate([labelled.sample_id, ids])[order],
+        images_NHWC=np.concatenate([labelled.images_NHWC, came])[order],
+        label=np.concatenate([labelled.label, codes])[order],
+        split=np.concatenate([labelled.split, split])[order],
+        source_name=[names[i] for i in order],
+        metadata={name: column.extend_constant(None, len(images))[order] for name, column in labelled.metadata.items()},
+        originals=labelled.originals | by_sample(ids, [image.original for image in images.values()]),
+    )
+
+
+def read_incoming(source: Path) -> Incoming:
+    """What lies in a folder or a parquet file now."""
+    if source.is_dir():
+        images = {
+            path.relative_to(source).as_posix(): path.read_bytes()
+            for path in sorted(source.rglob("*"))
+            if path.suffix.lower() in SUFFIXES
+        }
+        file = source / LABELS
+        return Incoming(images, _read_labels(file) if file.exists() else {})
+    if source.suffix != ".parquet" or not source.exists():
+        raise UserError(f"The new data {source} are neither a folder nor a parquet file: check new_data.")
+    rows = _read_table(source, ["name", "image", "label"])
+    labels = {name: label for name, _, label in rows.iter_rows() if label is not None}
+    return Incoming({name: image for name, image, _ in rows.iter_rows() if image is not None}, labels)
+
+
+def _label_withheld(dataset: Dataset, labels: dict[str, str], number: dict[str, int]) -> Dataset:
+    """The dataset with the labels that arrived for samples of its own: they are test samples from now on."""
+    arrived = {name: number[label] for name, label in labels.items()}
+    rows = [i for i, name in enumerate(dataset.source_name) if name in arrived and dataset.split[i] == "unlabeled"]
+    label, split = dataset.label.copy(), dataset.split.copy()
+    label[rows] = [arrived[dataset.source_name[i]] for i in rows]
+    split[rows] = "test"
+    return replace(dataset, label=label, split=split)
+
+
+def _decode(files: dict[str, bytes], side: int, display_side: int, known: Known) -> dict[str, Decoded]:
+    """Each image by name, in the order of names, as `pipeline.data.decode` makes them."""
+    names = sorted(files)
+    found = decode_all(
+        [files[name] for name in names],
+        side,
+        display_side=display_side,
+        is_new=lambda i, pixels: _key(names[i], pixels) not in known.number,
+        threads=1,
+        done=lambda: None,
+    )
+    return {name: _usable(name, image) for name, image in zip(names, found, strict=True)}
+
+
+def _usable(name: str, found: Decoded | Unusable) -> Decoded:
+    if isinstance(found, Unusable):
+        raise UserError(f"The new image {name} cannot be read ({found.reason}): replace or remove it.")
+    return found
+
+
+def _key(name: str, image_HWC: NDArray[np.uint8]) -> Key:
+    return name, hash_pixels(image_HWC, name)
+
+
+def _read_labels(file: Path) -> dict[str, str]:
+    return dict(_read_table(file, ["name", "label"]).drop_nulls().iter_rows())
+
+
+def _read_table(file: Path, columns: list[str]) -> pl.DataFrame:
+    """The named columns of a CSV or parquet file."""
+    try:
+        if file.suffix == ".parquet":
+            return pl.read_parquet(file, glob=False).select(columns)
+        return pl.read_csv(file, glob=False, infer_schema=False).select(columns)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(f"{file} cannot be read ({first}): it needs the columns {', '.join(columns)}.") from None

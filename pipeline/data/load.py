@@ -1,0 +1,37 @@
+"""Which dataset a refresh is of: images of one's own where the settings name some, else CIFAR-10."""
+
+from pathlib import Path
+
+from lake.storage.store import Lake
+from pipeline.data.dataset import Dataset, load_cifar10
+from pipeline.data.image_dataset import load_own_images
+from pipeline.data.image_tables import is_table, list_paths
+from pipeline.data.incoming import list_files
+from pipeline.engine.progress import Progress
+from pipeline.settings import Settings
+
+
+def load_dataset(settings: Settings, progress: Progress) -> Dataset:
+    """The dataset the settings name, split and cut to size; `UserError` where it cannot be had."""
+    if settings.dataset is None:
+        return load_cifar10(settings, progress)
+    return load_own_images(settings.dataset, settings, Lake(settings.lake), progress)
+
+
+def list_source(settings: Settings) -> list[list[str | int]]:
+    """Name, size and time of change of every file of one's own images: equal means that nothing came or changed.
+
+    Empty for CIFAR-10, which does not change. Raises `UserError` where the source cannot be read.
+    """
+    if settings.dataset is None:
+        return []
+    paths = list_paths(settings.dataset)
+    return [*(list_files(settings.dataset.source) if is_table(settings.dataset) else []), *map(_facts, paths)]
+
+
+def _facts(path: Path) -> list[str | int]:
+    try:
+        found = path.stat()
+        return [str(path), found.st_size, found.st_mtime_ns]
+    except (OSError, ValueError):
+        return [str(path), "unreadable"]

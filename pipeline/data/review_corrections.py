@@ -1,0 +1,75 @@
+"""What people said of samples, applied to the data before anything is computed from it.
+
+A label that is wrong becomes the right one; a sample that is a duplicate or excluded is left out; the rest only counts.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from lake.contracts.quality import LEFT_OUT as REASON
+from lake.query.reviews import judged_issues, latest, scan_reviews
+from lake.statistics import wilson_interval
+from lake.storage.store import Lake
+from pipeline.data.dataset import Dataset
+from pipeline.engine.progress import Progress
+
+LEFT_OUT = ("duplicate", "exclude")
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A dataset as the verdicts want it, and how many samples they changed."""
+
+    dataset: Dataset
+    relabelled: int
+    left_out: int
+
+
+def apply_verdicts(dataset: Dataset, verdicts: pl.DataFrame) -> Corrected:
+    """The dataset under the last verdict on each sample (`sample_id`, `verdict`, `label`).
+
+    Verdicts on samples that are not there, or that name a class that is not, change nothing.
+    """
+    known = verdicts.filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
+    wrong = known.filter(pl.col("verdict") == "wrong", pl.col("label").is_in(dataset.classes))
+    rows = np.searchsorted(dataset.sample_id, wrong["sample_id"].to_numpy())
+    label = dataset.label.copy()
+    label[rows] = [dataset.classes.index(name) for name in wrong["label"]]
+    out = known.filter(pl.col("verdict").is_in(LEFT_OUT))["sample_id"].to_numpy()
+    kept = ~np.isin(dataset.sample_id, out)
+    left_out = dataset.frame.filter(pl.Series(~kept)).select("source_name", "sample_id", "split", "sha256")
+    refused = left_out.with_columns(reason=pl.lit(REASON), detail=pl.lit("")).select(dataset.quarantine.columns)
+    corrected = replace(
+        dataset,
+        sample_id=dataset.sample_id[kept],
+        images_NHWC=dataset.images_NHWC[kept],
+        label=label[kept],
+        split=dataset.split[kept],
+        source_name=[name for name, keep in zip(dataset.source_name, kept, strict=True) if keep],
+        metadata={name: column.filter(pl.Series(kept)) for name, column in dataset.metadata.items()},
+        quarantine=pl.concat([dataset.quarantine, refused]),
+    )
+    return Corrected(corrected, relabelled=len(rows), left_out=len(out))
+
+
+def honour_reviews(lake: Lake, dataset: Dataset, progress: Progress) -> Dataset:
+    """The dataset as the last verdicts that stand in the lake want it; what they change is said."""
+    corrected = apply_verdicts(dataset, latest(scan_reviews(lake, dataset.dataset_id)).collect())
+    progress.say(f"Reviews: {corrected.relabelled:,} labels corrected, {corrected.left_out:,} samples left out.")
+    return corrected.dataset
+
+
+def report_reviews(lake: Lake, dataset_id: str, progress: Progress) -> dict[str, float]:
+    """How many of the labels that people judged were wrong, as figures of the run; none where nobody judged any."""
+    verdicts = judged_issues(lake, dataset_id)["verdict"]
+    if verdicts.is_empty():
+        return {}
+    wrong = int((verdicts == "wrong").sum())
+    low, high = wilson_interval(wrong, len(verdicts))
+    progress.say(
+        f"Reviews: of {len(verdicts):,} doubtful labels that people judged {wrong:,} were wrong "
+        f"({wrong / len(verdicts):.1%}, {low:.1%} to {high:.1%})."
+    )
+    return {"judged": len(verdicts), "wrong": wrong, "precision": wrong / len(verdicts)}

@@ -1,0 +1,102 @@
+"""Map a class over batches of samples: one after the other in this process, or by Ray Data over a cluster.
+
+Both make the same batches in the same order, so that they come to the same numbers.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lake.errors import UsageError
+from latentlake_packages import Unpacked
+from pipeline.engine.progress import Progress
+from pipeline.settings import Settings
+
+Batch = dict[str, NDArray[Any]]
+"""Columns by name, a row a sample: the batches of Ray Data's `map_batches`."""
+Mapper = Callable[[Batch], Batch]
+
+
+def cut(columns: Callable[[slice], Batch], count: int, size: int) -> Iterator[Batch]:
+    """The batches of `count` rows, `size` each but the last; one without rows where there are none."""
+    for start in range(0, max(count, 1), size):
+        yield columns(slice(start, min(start + size, count)))
+
+
+def map_batches(
+    name: str,
+    make: Callable[..., Mapper],
+    arguments: tuple[Any, ...],
+    batches: Iterable[Batch],
+    *,
+    count: int,
+    settings: Settings,
+    progress: Progress,
+) -> Batch:
+    """What `make(*arguments)` gives for each batch, joined in their order; `count` rows in all, under that name.
+
+    Raises `UsageError` where the settings ask for Ray and it is not installed.
+    """
+    parts = []
+    mapper = _with_ray if settings.executor == "ray" and count else _here  # Ray drops blocks without rows
+    mapped = mapper(make, arguments, batches, settings.threads)
+    with progress.task(name, count) as task:
+        for part in mapped:
+            parts.append(part)
+            task.advance(_rows(part))
+    joined = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+    assert _rows(joined) == count
+    return joined
+
+
+def _here(
+    make: Callable[..., Mapper], arguments: tuple[Any, ...], batches: Iterable[Batch], threads: int
+) -> Iterator[Batch]:
+    torch.set_num_threads(threads)
+    yield from map(make(*arguments), batches)
+
+
+def _with_ray(
+    make: Callable[..., Mapper], arguments: tuple[Any, ...], batches: Iterable[Batch], threads: int
+) -> Iterator[Batch]:
+    """By actors of `threads` CPUs each, as many as the cluster has room for; one that dies is started again.
+
+    A block is a batch, as Ray Data would else join and cut them as it likes.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise UsageError("executor = 'ray' needs the package Ray: pip install '.[ray]', or choose 'local'.")
+    import ray
+    from ray.data.block import BlockAccessor
+
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    blocks = [ray.put(BlockAccessor.batch_to_arrow_block(batch)) for batch in batches]
+    most = max(1, int(ray.cluster_resources()["CPU"]) // threads)
+    mapped = ray.data.from_arrow_refs(blocks).map_batches(
+        Unpacked,
+        fn_constructor_args=(ray.cloudpickle.dumps((_Worker, (make, arguments, threads))),),
+        batch_size=None,
+        num_cpus=threads,
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+    )
+    yield from mapped.iter_batches(batch_size=None, batch_format="numpy")
+
+
+class _Worker:
+    """The mapper in an actor, with as many threads as that has CPUs."""
+
+    def __init__(self, make: Callable[..., Mapper], arguments: tuple[Any, ...], threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._map = make(*arguments)
+
+    def __call__(self, batch: Batch) -> Batch:
+        return self._map(batch)
+
+
+def _rows(batch: Batch) -> int:
+    return len(next(iter(batch.values())))

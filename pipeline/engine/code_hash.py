@@ -1,0 +1,392 @@
+"""Hash of the code a stage runs: its function and every definition of this project that the function reaches.
+
+It is taken from syntax trees without comments, docstrings, layout and messages of errors, and without the names and
+places of modules and of what they define. So a stage is computed again after an edit anywhere below it, and not because
+something was moved, renamed or explained better.
+
+A definition is a function, class or constant of a module, and it reaches whatever its names resolve to. A class counts
+with its fields and special methods, and with those other methods whose name stands behind a dot in reached code: the
+annotation of an argument thus brings in the methods that are called on it. Of a class that something outside the
+project derives from or calls back (a `nn.Module`) all methods count.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from lake import errors
+from lake.contracts.tables import make_frame
+from pipeline.engine import consoles, log_setup, progress
+
+OURS = ("lake", "pipeline")
+INERT = frozenset(
+    {
+        *(module.__name__ for module in (consoles, errors, log_setup, progress)),
+        f"{make_frame.__module__}.{make_frame.__name__}",
+    }
+)
+"""Of no effect on values: what tells people how far the work is or why it ended, and what gives rows their contract."""
+SETTINGS_BASES = ("pydantic.BaseModel", "pydantic_settings.BaseSettings")
+"""A class of settings counts without its fields: a stage names those whose values it is computed from."""
+CALLED_BY_NAME_ONLY = ("typing.Protocol", "typing.Generic", *SETTINGS_BASES)
+UNREAD = ("ctx", "kind", "type_comment", "type_ignores")
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+Read = Callable[[str], str | None]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A function, class or constant of one of our modules."""
+
+    module: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Module:
+    """One of our modules."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class External:
+    """Something of another package, by its dotted path."""
+
+    path: str
+
+
+Target = Definition | Module | External
+
+
+@dataclass
+class Scope:
+    """The names that a function, class or module binds itself, and among them what they import."""
+
+    names: set[str] = field(default_factory=set)
+    imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """Name -> module, and the name in it; None where it is the module."""
+
+
+def hash_code(function: Callable[..., object]) -> str:
+    """Hash of a function of ours and of everything of ours that it reaches; 16 hex digits.
+
+    Raises `ValueError` where it is not defined at the top of a module of ours.
+    """
+    return hash_definition(Definition(function.__module__, function.__qualname__))
+
+
+@cache
+def hash_definition(root: Definition, read: Read | None = None) -> str:
+    """The same of a definition; `read` gives the source of a module by its name, None where there is no such module."""
+    return Closure(sources_of(read or read_source)).hash(root)
+
+
+@cache
+def sources_of(read: Read) -> "Sources":
+    """Our modules as `read` gives them, each parsed once."""
+    return Sources(read)
+
+
+def read_source(module: str) -> str | None:
+    """The source of a module that can be imported."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    loader: Any = spec.loader if spec else None
+    return loader.get_source(module) if loader else None
+
+
+class _Source:
+    """A module's statements by the names they bind."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        body = ast.parse(text).body
+        self.scope = _bindings(body)
+        self.definitions: dict[str, list[ast.stmt]] = {}
+        self.effects: list[ast.stmt] = []
+        """Statements that bind nothing: they run when the module is imported."""
+        for statement in body:
+            bound = _bindings([statement])
+            for binding in sorted(bound.names):
+                self.definitions.setdefault(binding, []).append(statement)
+            if not (bound.names or bound.imports or _is_text(statement)):
+                self.effects.append(statement)
+
+
+class Sources:
+    """Our modules, parsed when they are asked for, and what names in them stand for."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._parsed: dict[str, _Source | None] = {}
+
+    def find(self, module: str) -> _Source | None:
+        """The module, None where there is none of that name."""
+        if module not in self._parsed:
+            text = self._read(module)
+            self._parsed[module] = None if text is None else _Source(module, text)
+        return self._parsed[module]
+
+    def resolve(self, module: str, name: str) -> Target | None:
+        """What a name at the top of a module stands for; None for a builtin."""
+        source = self.find(module)
+        if source is None:
+            return None
+        if name in source.scope.imports:
+            return self.follow(*source.scope.imports[name])
+        return Definition(module, name) if name in source.definitions else None
+
+    def follow(self, module: str, name: str | None) -> Target | None:
+        """What a module, or a name in it, stands for."""
+        if not _is_ours(module):
+            return External(f"{module}.{name}" if name else module)
+        if name is None:
+            return Module(module)
+        found = self.resolve(module, name)
+        if found is None and self.find(f"{module}.{name}"):
+            return Module(f"{module}.{name}")
+        return found
+
+
+class Closure:
+    """The definitions that a root reaches: `numbers`, in the order in which they are come upon."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self.numbers: dict[Definition, int] = {}
+        self._waiting: list[Definition] = []
+        self._methods: list[tuple[str, str, Function]] = []
+        """Module, name and tree of methods that nothing reached has named so far."""
+        self._mentioned: set[str] = set()
+        self._modules: set[str] = set()
+        self._read: list[Any] = []
+
+    def hash(self, root: Definition) -> str:
+        """The hash of a root; once."""
+        source = self._sources.find(root.module) if _is_ours(root.module) else None
+        if source is None or root.name not in source.definitions:
+            raise ValueError(f"{root.module}.{root.name} is not defined at the top of a module of this project.")
+        self.refer(root)
+        while self._waiting:
+            while self._waiting:
+                self._add(self._waiting.pop(0))
+            self._add_methods()
+        return hashlib.sha256(json.dumps(self._read).encode()).hexdigest()[:16]
+
+    def refer(self, target: Target) -> Any:
+        """What stands in a tree for a reference, which from now on is reached."""
+        if isinstance(target, External):
+            return ["external", target.path]
+        if isinstance(target, Module):
+            source = None if target.name in INERT else self._sources.find(target.name)
+            return [
+                "module",
+                [self.refer(Definition(target.name, name)) for name in source.definitions] if source else 0,
+            ]
+        if target.module in INERT or f"{target.module}.{target.name}" in INERT:
+            return ["inert"]
+        if target not in self.numbers:
+            self.numbers[target] = len(self.numbers)
+            self._waiting.append(target)
+        return ["ours", self.numbers[target]]
+
+    def mention(self, name: str) -> None:
+        """A name behind a dot, which methods of reached classes may have."""
+        self._mentioned.add(name)
+
+    def _add(self, definition: Definition) -> None:
+        source = self._sources.find(definition.module)
+        assert source is not None
+        if source.name not in self._modules:
+            self._modules.add(source.name)
+            self._read.append(self._dump(source.name, source.effects))
+        for statement in source.definitions[definition.name]:
+            if isinstance(statement, ast.ClassDef):
+                self._add_class(source.name, statement)
+            else:
+                self._read.append(self._dump(source.name, statement))
+
+    def _add_class(self, module: str, tree: ast.ClassDef) -> None:
+        reader = _Reader(self._sources, module, self)
+        bases = [reader.target(base) for base in tree.bases]
+        external = {base.path for base in bases if isinstance(base, External)}
+        is_settings = not external.isdisjoint(SETTINGS_BASES)
+        methods = [node for node in tree.body if isinstance(node, Function)]
+        fields = [] if is_settings else [node for node in tree.body if not isinstance(node, Function)]
+        self._read.append(reader.dump([*tree.bases, *tree.keywords, *tree.decorator_list, *fields]))
+        called_back = not external <= set(CALLED_BY_NAME_ONLY)
+        for method in methods:
+            if called_back or (_is_special(method.name) and not is_settings):
+                self._read.append(reader.dump(method))
+            else:
+                self._methods.append((module, method.name, method))
+
+    def _add_methods(self) -> None:
+        """Of the methods that wait, those that have been mentioned by now; once no definition waits before them."""
+        named = [method for method in self._methods if method[1] in self._mentioned]
+        self._methods = [method for method in self._methods if method[1] not in self._mentioned]
+        for module, _, tree in named:
+            self._read.append(self._dump(module, tree))
+        if named and not self._waiting:
+            self._add_methods()
+
+    def _dump(self, module: str, node: ast.AST | list[ast.stmt]) -> Any:
+        reader = _Reader(self._sources, module, self)
+        return reader.dump_definition(node) if isinstance(node, ast.AST) else reader.dump(node)
+
+
+class _Reader:
+    """A tree as nested lists, with what its names stand for in place of them."""
+
+    def __init__(self, sources: Sources, module: str, closure: Closure) -> None:
+        self._sources, self._module, self._closure = sources, module, closure
+        self._scopes: list[Scope] = []
+
+    def dump_definition(self, node: ast.AST) -> Any:
+        """A definition of a module without its name, which everything that reaches it may change."""
+        return self._function(node, "") if isinstance(node, Function) else self.dump(node)
+
+    def dump(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return [self.dump(part) for part in node if not _is_text(part) and not isinstance(part, _Import)]
+        if isinstance(node, ast.Constant):
+            return ["Constant", repr(node.value)]
+        if isinstance(node, ast.Name | ast.Attribute):
+            return self._reference(node)
+        if isinstance(node, ast.Raise):
+            return ["Raise"]
+        if isinstance(node, ast.Assert):
+            return ["Assert", self.dump(node.test)]
+        if isinstance(node, Function):
+            return self._function(node, node.name)
+        if isinstance(node, ast.Lambda):
+            return ["Lambda", *self._within(_of_arguments(node.args), node.args, node.body)]
+        if isinstance(node, Comprehension):
+            return self._comprehension(node)
+        return self._fields(node) if isinstance(node, ast.AST) else node
+
+    def target(self, node: ast.AST) -> Target | None:
+        """What a name, with or without dots, stands for; None for what is local or a builtin."""
+        if isinstance(node, ast.Name):
+            return self._lookup(node.id)
+        if not isinstance(node, ast.Attribute):
+            return None
+        owner = self.target(node.value)
+        if isinstance(owner, External):
+            return External(f"{owner.path}.{node.attr}")
+        return self._sources.follow(owner.name, node.attr) if isinstance(owner, Module) else None
+
+    def _reference(self, node: ast.Name | ast.Attribute) -> Any:
+        target = self.target(node)
+        if target is not None:
+            return self._closure.refer(target)
+        if isinstance(node, ast.Name):
+            return ["Name", node.id]
+        self._closure.mention(node.attr)
+        return ["Attribute", self.dump(node.value), node.attr]
+
+    def _lookup(self, name: str) -> Target | None:
+        for scope in reversed(self._scopes):
+            if name in scope.imports:
+                return self._sources.follow(*scope.imports[name])
+            if name in scope.names:
+                return None
+        return self._sources.resolve(self._module, name)
+
+    def _function(self, node: Function, name: str) -> Any:
+        outside = [node.decorator_list, node.returns, node.args]
+        scope = _bindings(node.body)
+        scope.names |= _of_arguments(node.args).names
+        return [type(node).__name__, name, *map(self.dump, outside), *self._within(scope, node.body)]
+
+    def _comprehension(self, node: Comprehension) -> Any:
+        first = self.dump(node.generators[0].iter)
+        scope = _bindings([generator.target for generator in node.generators])
+        parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+        inner = [[g.target, g.ifs, *([] if g is node.generators[0] else [g.iter])] for g in node.generators]
+        return [type(node).__name__, first, *self._within(scope, *parts, *inner)]
+
+    def _within(self, scope: Scope, *nodes: Any) -> list[Any]:
+        self._scopes.append(scope)
+        dumped = [self.dump(node) for node in nodes]
+        self._scopes.pop()
+        return dumped
+
+    def _fields(self, node: ast.AST) -> Any:
+        """A node by its kind and the fields that are set, so that every version of Python gives the same."""
+        given = {name: value for name, value in ast.iter_fields(node) if name not in UNREAD and value not in (None, [])}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
+            for text in (part.value for part in node.args if isinstance(part, ast.Constant)):
+                self._closure.mention(str(text))
+        return [type(node).__name__, *([name, self.dump(value)] for name, value in given.items())]
+
+
+def _is_ours(module: str) -> bool:
+    return module.split(".")[0] in OURS
+
+
+_Import = ast.Import | ast.ImportFrom
+_Nested = Function | ast.ClassDef
+
+
+def _bindings(nodes: Iterable[ast.AST]) -> Scope:
+    """The names that nodes bind in the scope they stand in, not those of functions, classes and lambdas in it."""
+    scope, lifted = Scope(), set()
+    for node in _in_scope(nodes):
+        if isinstance(node, _Import):
+            scope.imports |= dict(_imports(node))
+        elif isinstance(node, _Nested):
+            scope.names.add(node.name)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            scope.names.add(node.id)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            lifted |= set(node.names)
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            scope.names.add(node.name)
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            scope.names.add(node.rest)
+    scope.names -= lifted
+    return scope
+
+
+def _in_scope(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    for node in nodes:
+        yield node
+        if isinstance(node, Comprehension):
+            yield from (part.target for part in ast.walk(node) if isinstance(part, ast.NamedExpr))
+        elif not isinstance(node, _Nested | ast.Lambda):
+            yield from _in_scope(ast.iter_child_nodes(node))
+
+
+def _imports(node: _Import) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    """Each name that an import binds, with the module, and the name in it."""
+    for alias in node.names:
+        if isinstance(node, ast.ImportFrom):
+            yield alias.asname or alias.name, (node.module or "", alias.name)
+        elif alias.asname:
+            yield alias.asname, (alias.name, None)
+        else:
+            top = alias.name.split(".")[0]
+            yield top, (top, None)
+
+
+def _of_arguments(arguments: ast.arguments) -> Scope:
+    return Scope({node.arg for node in ast.walk(arguments) if isinstance(node, ast.arg)})
+
+
+def _is_text(node: object) -> bool:
+    """Whether a statement is but a text: a docstring."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")

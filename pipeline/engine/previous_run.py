@@ -1,0 +1,132 @@
+"""The last published run of the dataset, and what it already knows: a refresh measures only what is new.
+
+The lake is the state: a machine with an empty work folder finds the model and all measurements there. `runs` records
+each stage with a key of what the value of a sample depends on besides the sample (`row_key`), and with an id of the fit
+of all samples that later ones are added to (`fit`).
+"""
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.storage.damage import reading
+from lake.storage.store import Lake, Run
+from pipeline.engine.hashing import hash_samples
+from pipeline.engine.stage_cache import CHECKPOINT, KEY_RULE, Frames
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a stage of a run was, as `runs` has it."""
+
+    fingerprint: str
+    value_key: str
+    fit_id: str
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether its keys are made by the rule of today."""
+        return self.value_key.startswith(KEY_RULE)
+
+
+class PreviousRun:
+    """The last published run of a dataset, as far as its stages are recorded."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        rows = run.facts["stages"] or []
+        self._records = {row["name"]: Record(row["fingerprint"], row["row_key"], row["fit"]) for row in rows}
+
+    def record(self, stage: str) -> Record | None:
+        """The stage as it was, if it was recorded."""
+        return self._records.get(stage)
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether its stages have keys that can be told from those of today."""
+        return self._records["score"].is_comparable
+
+    def tables(self, *names: str) -> Frames:
+        """Tables of the run without their partition key."""
+        with reading(self.run.lake.root):
+            return {name: self.run.scan(name).drop("run_id", "dataset_id", strict=False).collect() for name in names}
+
+    @cached_property
+    def sample_id(self) -> NDArray[np.int64]:
+        """The samples that were scored."""
+        with reading(self.run.lake.root):
+            return self.run.scan("predictions").select("sample_id").collect().to_series().to_numpy()
+
+    def fitted_samples(self, stage: str, fit_id: str) -> int:
+        """How many samples the first run that is left with a fit of a stage has."""
+        named = (pl.element().struct.field("name") == stage) & (pl.element().struct.field("fit") == fit_id)
+        runs = self._recorded().filter(pl.col("stages").list.eval(named).list.any()).sort("published_at")
+        return {table["name"]: table["rows"] for table in runs["tables"][0]}["predictions"]
+
+    def restore_training(self, stage: str, folder: Path) -> Frames:
+        """The model of a training written to the folder, and its tables."""
+        fold = 0 if stage == "train" else int(stage.removeprefix("fold-"))
+        with reading(self.run.lake.root):
+            weights = self.run.scan("models").filter(pl.col("fold") == fold).select("weights").collect().item()
+        (folder / CHECKPOINT).write_bytes(weights)
+        return self.tables("training", "dynamics") if stage == "train" else {}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Every setting."""
+        return dict(json.loads(self.run.facts["config"]))
+
+    def content(self, split: str) -> str:
+        """Hash of what the run knows of the samples of a split, as `Dataset.content` has it."""
+        number = {name: i for i, name in enumerate(self.run.classes)}
+        with reading(self.run.lake.root):
+            samples = self.run.scan("samples").filter(split=split).sort("sample_id").collect()
+        label = samples["label"].replace_strict(number, default=-1, return_dtype=pl.Int64)
+        names = samples.select(pl.concat_str("sha256", "source_name")).to_series()
+        columns = [samples["sample_id"], label, names, samples["split"]]
+        return hash_samples(self.run.classes, self.run.groups, [column.to_list() for column in columns])
+
+    def trained_as_asked(self, record: Record) -> "PreviousRun | None":
+        """The first run left in the lake that has the model of a training and would have replaced it for other data.
+
+        That its model was trained on its own data under its own settings is sure: `retrain` says always.
+        """
+        for run_id in self._runs_with(record)["run_id"]:
+            run = PreviousRun(self.run.lake.run(run_id))
+            if run.config["retrain"] == "always":
+                return run
+        return None
+
+    @cached_property
+    def model_age(self) -> dt.timedelta:
+        """Since the model was first published; 0 where the clock went back."""
+        first = self._runs_with(self._records["train"])["published_at"].min()
+        assert isinstance(first, dt.datetime)
+        return max(dt.timedelta(0), dt.datetime.now(dt.UTC) - first)
+
+    def _runs_with(self, record: Record) -> pl.DataFrame:
+        """The runs left that recorded a stage of the same fingerprint, oldest first."""
+        named = pl.element().struct.field("fingerprint") == record.fingerprint
+        return self._recorded().filter(pl.col("stages").list.eval(named).list.any()).sort("published_at")
+
+    def _recorded(self) -> pl.DataFrame:
+        return self.run.lake.runs().drop_nulls("stages")
+
+
+def find_previous_run(lake: Lake, dataset_id: str) -> PreviousRun | None:
+    """What the newest published run of the dataset knows; None where there is none with recorded stages.
+
+    And where its model is not in the lake, although it had one.
+    """
+    found = lake.runs().filter(dataset_id=dataset_id)
+    if found.is_empty() or found["stages"][0] is None:
+        return None
+    previous = PreviousRun(lake.run(found["run_id"][0]))
+    return None if previous.record("train") and not previous.run.has("models") else previous

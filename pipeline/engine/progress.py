@@ -1,0 +1,122 @@
+"""Progress for people: a rich bar on a terminal, one plain line every few seconds otherwise.
+
+What is told never stops the work it tells of: a count that is off shows as it is, and lines that cannot be written
+(log on a full disk, reader of a pipe gone) are lost. Only `--max-hours` stops work here.
+"""
+
+import io
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as RichProgress
+from rich.text import Text
+
+from lake.errors import RetryLater
+from pipeline.engine.log_setup import UNWRITABLE, unfailing
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Task:
+    """One bar: `advance(n, note)` moves it.
+
+    `work` says how long each step takes compared with the others (all the same when None); `done` steps were
+    taken by an earlier process; `check` is called at every step and may stop it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        total: int,
+        bar: RichProgress | None,
+        *,
+        quiet: bool,
+        done: int = 0,
+        work: Sequence[float] | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._check = check
+        self.name, self.total, self.done = name, total, done
+        self._quiet, self._bar, self._first = quiet, bar, done
+        self._work_before = list(itertools.accumulate(work, initial=0.0)) if work is not None else range(total + 1)
+        self._bar_id = bar.add_task(name, total=total, completed=done, left="", note="") if bar else None
+        self._started = self._last = time.monotonic()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Say that `count` more steps are done; raises nothing but what `check` raises."""
+        self._check()
+        self.done += count
+        if self._bar is not None and self._bar_id is not None:
+            left = f"{self._left()} left" if self._left() else ""
+            self._bar.update(self._bar_id, completed=self.done, left=left, note=note)
+            return
+        now = time.monotonic()
+        if not self._quiet and now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = now
+            _log(self.name, done=self.done, total=self.total, left=self._left(), note=note)
+
+    def seconds_left(self) -> float | None:
+        """Until the last step, if the work that is left goes on as that of this process did; None before it has."""
+        before, last = self._work_before, len(self._work_before) - 1
+        done = min(self.done, last)
+        spent, left = before[done] - before[min(self._first, last)], before[last] - before[done]
+        return (time.monotonic() - self._started) * left / spent if spent > 0 else None
+
+    def _left(self) -> str:
+        seconds = self.seconds_left()
+        return "" if seconds is None else f"{seconds:.0f} s"
+
+
+class Progress:
+    """Where stages report, with bars on a terminal; `quiet` says nothing, `hours` is how long a refresh may take."""
+
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        quiet: bool = False,
+        hours: float | None = None,
+        bars: bool = True,
+    ) -> None:
+        stderr = unfailing(sys.stderr or io.StringIO())
+        self._console = console or Console(file=stderr, force_terminal=None if bars else False)
+        self._quiet, self._hours, self._started = quiet, hours, time.monotonic()
+
+    def check_time(self) -> None:
+        """Raises `RetryLater` once the hours given are over; what is finished is kept."""
+        if self._hours is not None and time.monotonic() - self._started > self._hours * 3600:
+            raise RetryLater(
+                f"Stopped after {self._hours:g} hours (--max-hours): finished stages and the training so far are kept, "
+                "the next refresh goes on from there."
+            )
+
+    def say(self, text: str) -> None:
+        """One line about what happens now, shown as it is: names of files and classes may look like markup."""
+        if self._quiet:
+            return
+        if self._console.is_terminal:
+            self._console.print(Text(text))
+        else:
+            _log(text)
+
+    @contextmanager
+    def task(self, name: str, total: int, *, done: int = 0, work: Sequence[float] | None = None) -> Iterator[Task]:
+        """A bar over `total` steps; `done` and `work` as `Task` has them."""
+        if self._quiet or not self._console.is_terminal:
+            yield Task(name, total, None, quiet=self._quiet, done=done, work=work, check=self.check_time)
+            return
+        texts = [TextColumn(f"{{task.fields[{field}]}}", markup=False) for field in ("left", "note")]
+        columns = (TextColumn("{task.description:>12}", markup=False), BarColumn(), MofNCompleteColumn(), *texts)
+        with RichProgress(*columns, console=self._console) as bar:
+            yield Task(name, total, bar, quiet=False, done=done, work=work, check=self.check_time)
+
+
+def _log(event: str, **values: object) -> None:
+    with suppress(*UNWRITABLE):
+        structlog.get_logger().info(event, **values)

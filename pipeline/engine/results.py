@@ -1,0 +1,43 @@
+"""What a stage must not end in: numbers that are not finite, or no rows for the samples it was given."""
+
+import polars as pl
+
+from lake.contracts.stages import Stage
+from lake.contracts.tables import ScoredSamples
+from lake.errors import UserError
+from pipeline.engine.stage_cache import Frames
+
+OF_EACH_SAMPLE = frozenset({"properties", *ScoredSamples.members()}) - {"embeddings"}
+"""Embeddings are not, as predictions may come without."""
+ADVICE = {
+    "score": "the model gives none for these images. Train with a lower learning_rate, or check the checkpoint and the "
+    "settings mean and std",
+    "properties": "an image cannot be measured: look at it, or leave it out",
+}
+OTHERWISE = "the settings it is computed under do not suit these data"
+
+
+def check_result(stage: Stage, frames: Frames, *, samples: int) -> None:
+    """Raises `UserError` in words of the stage where its tables cannot be what was asked for."""
+    for table, frame in frames.items():
+        if table in OF_EACH_SAMPLE and frame.is_empty() and samples > 1:
+            raise UserError(
+                f"The stage {stage.name} ({stage.title}) left no row in {table} for {samples:,} samples. "
+                "Nothing was published, and finished stages are kept."
+            )
+        for column in frame.columns:
+            if count := int((~_is_finite(frame[column])).sum()):
+                raise UserError(
+                    f"The stage {stage.name} ({stage.title}) ended in {count:,} of {len(frame):,} rows of "
+                    f"{table}.{column} without a finite number: {ADVICE.get(stage.name, OTHERWISE)}. Nothing was "
+                    "published, and finished stages are kept."
+                )
+
+
+def _is_finite(column: pl.Series) -> pl.Series:
+    """Whether each row holds only finite numbers, or none."""
+    if column.dtype.is_float():
+        return column.is_finite().fill_null(value=True)
+    if isinstance(column.dtype, pl.List) and column.dtype.inner is not None and column.dtype.inner.is_float():
+        return column.list.eval(pl.element().is_finite()).list.all().fill_null(value=True)
+    return pl.repeat(True, len(column), eager=True)

@@ -1,0 +1,1 @@
+"""Tests over groups of samples, and the statements they allow."""

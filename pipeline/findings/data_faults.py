@@ -1,0 +1,273 @@
+"""Findings about the data: doubtful labels, copies, leaks, splits that differ, kinds of images rare in training.
+
+Copies are counted; the others are tested on half of the samples, all together, and confirmed on the other half.
+`lift` is the ratio of what was counted to what chance would give.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.stats import binom, chi2, hypergeom, poisson
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.preprocessing import StandardScaler
+
+from lake.comparison.differences import WORDS
+from lake.contracts.quality import COPIES
+from lake.contracts.tables import make_frame
+from lake.query.filters import Clause, Filters
+from lake.query.queries import HELD_OUT
+from lake.search.vectors import to_common_scale
+from lake.statistics import Z95, benjamini_hochberg
+from pipeline.engine.progress import Progress
+from pipeline.findings.candidate_groups import Group, model_free_groups
+from pipeline.findings.error_causes import CONFIDENT
+from pipeline.findings.search import CONFIRMED_BELOW, split_in_half
+from pipeline.findings.wording import EXAMPLES, two_digits
+from pipeline.settings import Settings
+
+FOLDS, GAP_SAMPLES = 5, 4000
+NOTHING = 1e-6
+"""Of expected contradictions: what rounding leaves of probabilities that are exactly 1."""
+Row = dict[str, object]
+Tested = tuple[float, Callable[[], Row]]
+"""The p of a test on the first half, and what it says if that is low enough among all."""
+Mask = NDArray[np.bool_]
+
+
+def find_in_data(
+    samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Settings, progress: Progress
+) -> pl.DataFrame:
+    """More rows of the `findings` table, their `finding_id` counted from 1.
+
+    `samples` as from `lake.query.queries.scan_samples`; row i of the embedding is of its row i.
+    """
+    with progress.task("data findings", 4) as task:
+        rows = list(_copies(samples))
+        tested: list[Tested] = []
+        for found in (_doubtful(samples), _gaps(samples, embedding_ND, settings), _rare(samples, settings)):
+            task.advance()
+            tested += found
+        adjusted = benjamini_hochberg(np.array([p for p, _ in tested]))
+        for (p, to_row), q in zip(tested, adjusted, strict=True):
+            if q < settings.false_discovery_rate:
+                rows.append(to_row() | {"p": float(p), "adjusted_p": float(q)})
+        task.advance()
+    return make_frame("findings", [{"finding_id": i, **row} for i, row in enumerate(rows, 1)])
+
+
+def _copies(samples: pl.DataFrame) -> Iterator[Row]:
+    """Copies, and those among them that are on both sides of the training: counted, there is nothing to test."""
+    leaks = samples.filter(HELD_OUT & pl.col("leak"))
+    held_out = samples.filter(HELD_OUT)
+    if len(leaks):
+        wrong = (~leaks["correct"]).sum()
+        yield _row(
+            "leakage",
+            "Copies of training images",
+            f"{len(leaks):,} of {len(held_out):,} held-out images are in the training data too, exactly or nearly; "
+            f"wrong are {wrong:,} of them.",
+            leaks,
+            held_out,
+            Filters.of(leak="true", out_of_sample="true").with_clause(Clause(column="label", op="present")),
+            "Leave them out of the evaluation, or out of the training.",
+        )
+    copies = samples.filter(pl.col("duplicate").is_in(COPIES))
+    if len(copies):
+        exact = (copies["duplicate"] == "exact").sum()
+        yield _row(
+            "duplicate",
+            "Images that are there twice",
+            f"{len(copies):,} of {len(samples):,} scored images have a copy, {exact:,} of them an exact one.",
+            copies,
+            samples,
+            Filters.of(duplicate=COPIES),
+            "Keep one of each.",
+        )
+
+
+def _doubtful(samples: pl.DataFrame) -> Iterator[Tested]:
+    """Are there more confident contradictions of the label than the confidence itself allows (Poisson)?"""
+    held_out = samples.filter(HELD_OUT)
+    doubted = held_out.filter(pl.col("reason") == "doubtful label")
+    if doubted.is_empty():
+        return
+    half = pl.Series(split_in_half(held_out["sample_id"].to_numpy()))
+    first, again = (_contradicted_p(*_contradictions(held_out.filter(part))) for part in (half, ~half))
+    yield first, lambda: _doubted_row(held_out, doubted) | {"confirmed": again < CONFIRMED_BELOW}
+
+
+def _doubted_row(held_out: pl.DataFrame, doubted: pl.DataFrame) -> Row:
+    wrong, expected = _contradictions(held_out)
+    return _row(
+        "mislabeled",
+        "Doubtful labels",
+        f"{wrong:,} predictions of at least {CONFIDENT:.0%} confidence contradict the label, where that confidence "
+        f"allows {expected:.0f}; for {len(doubted):,} of them the nearest samples side with the prediction.",
+        doubted,
+        held_out,
+        Filters.of(reason="doubtful label"),
+        f"Check the labels of these {len(doubted):,}.",
+    ) | _lift_over(expected, wrong, chi2.ppf(0.025, 2 * wrong) / 2, chi2.ppf(0.975, 2 * wrong + 2) / 2)
+
+
+def _lift_over(expected: float, *counted: float) -> Row:
+    """A count and the ends of its interval over what is expected; none where that is nothing."""
+    return _lift(*(count / expected for count in counted)) if expected > NOTHING else {}
+
+
+def _contradicted_p(wrong: int, expected: float) -> float:
+    return float(poisson.sf(wrong - 1, expected))
+
+
+def _contradictions(held_out: pl.DataFrame) -> tuple[int, float]:
+    """Confident predictions that are wrong, and how many of them their confidence lets expect."""
+    sure = held_out.filter(pl.col("confidence") >= CONFIDENT)
+    return int((~sure["correct"]).sum()), float((1 - sure["confidence"]).clip(0).sum())
+
+
+def _gaps(samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Settings) -> Iterator[Tested]:
+    """Can a linear classifier tell two splits apart? Lopez-Paz & Oquab 2017, on one half and again on the other.
+
+    Held-out splits are compared by their embedding, training ones, which the model knows, by image properties;
+    not where those were not brought.
+    """
+    split = samples["split"].to_numpy()
+    spaces = {"embedding": embedding_ND, "image properties": _scaled_properties(samples)}
+    pairs = (
+        ("validation", "test", "embedding"),
+        ("unlabeled", "test", "embedding"),
+        ("train", "test", "image properties"),
+    )
+    half = split_in_half(samples["sample_id"].to_numpy())
+    for a, b, space in pairs:
+        if not spaces[space].shape[1]:
+            continue
+        told = [_tell_apart(spaces[space], split == a, split == b, part, settings.seed) for part in (half, ~half)]
+        if all(n >= 2 * settings.min_group_size for _, n in told):
+            first, again = (float(binom.sf(hits - 1, n, 0.5)) for hits, n in told)
+            confirmed: Row = {"confirmed": again < CONFIRMED_BELOW}
+            yield first, partial(_gap_row, samples, a, b, space, *told[0], confirmed)
+
+
+def _scaled_properties(samples: pl.DataFrame) -> NDArray[np.float32]:
+    """Each property with mean 0 and standard deviation 1 [N, P]; P is 0 where there are no images."""
+    measured = samples.select(*WORDS)
+    if measured.to_series(0).null_count():
+        return np.empty((len(samples), 0), np.float32)
+    return StandardScaler().fit_transform(measured.to_numpy()).astype(np.float32)
+
+
+def _gap_row(samples: pl.DataFrame, a: str, b: str, space: str, hits: int, n: int, confirmed: Row) -> Row:
+    share, half_width = hits / n, Z95 * math.sqrt(hits * (n - hits) / n**3)
+    return (
+        _row(
+            "domain gap",
+            f"{a.capitalize()} images differ from {b} images",
+            f"A linear classifier on the {space} tells {a} from {b} images in {share:.1%} of {n:,} cases; "
+            "by chance in 50 %.",
+            samples.filter(pl.col("split") == a),
+            samples,
+            Filters.of(split=a),
+            f"Find out how the {a} images were taken differently before trusting figures across the two.",
+        )
+        | _lift(2 * share, 2 * (share - half_width), 2 * (share + half_width))
+        | confirmed
+    )
+
+
+def _tell_apart(points_ND: NDArray[np.float32], a: Mask, b: Mask, part: Mask, seed: int) -> tuple[int, int]:
+    """How many of n samples, as many of either side, a classifier that did not see them puts on the right side."""
+    rng = np.random.default_rng(seed)
+    sides = [np.flatnonzero(side & part) for side in (a, b)]
+    size = min(GAP_SAMPLES // 2, *(len(side) for side in sides))
+    if size < FOLDS:
+        return 0, 0
+    rows = np.concatenate([rng.choice(side, size, replace=False) for side in sides])
+    side = np.repeat([0, 1], size)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    said = cross_val_predict(RidgeClassifier(), to_common_scale(points_ND[rows]), side, cv=folds)
+    return int((said == side).sum()), 2 * size
+
+
+def _rare(samples: pl.DataFrame, settings: Settings) -> Iterator[Tested]:
+    """Classes and slices whose share of the training data is below their share of the held-out data (hypergeometric).
+
+    Only groups that no model made: what a model was trained on lies elsewhere in its latent space than what it was not.
+    """
+    known = samples.filter(pl.col("label").is_not_null())
+    trained = (known["split"] == "train").to_numpy()
+    half = split_in_half(known["sample_id"].to_numpy())
+    groups = model_free_groups(known, at_least=settings.min_group_size)
+    if trained.all() or not trained.any() or not groups:
+        return
+    for group in groups:
+        first, again = (_rarer_p(group, trained, part) for part in (half, ~half))
+        confirmed: Row = {"confirmed": again < CONFIRMED_BELOW}
+        yield first, partial(_rare_row, known, group, trained, confirmed)
+
+
+def _rare_row(known: pl.DataFrame, group: Group, trained: Mask, confirmed: Row) -> Row:
+    inside, name = np.zeros(len(known), bool), f"{group.name[:1].upper()}{group.name[1:]}"
+    inside[group.rows] = True
+    there, here = int((inside & trained).sum()), int((inside & ~trained).sum())
+    scale = trained.sum() / (~trained).sum()
+    ratio = here * scale / max(there, 0.5)
+    spread = math.exp(Z95 * math.sqrt(1 / max(here, 0.5) + 1 / max(there, 0.5)))
+    return (
+        _row(
+            "under-represented",
+            f"{name}, rare in training",
+            f"{name}: {here:,} of the {int((~trained).sum()):,} held-out images but only {there:,} of the "
+            f"{int(trained.sum()):,} training images that were scored.",
+            known.filter(pl.Series(inside & ~trained)),
+            known.filter(pl.Series(~trained)),
+            Filters(clauses=(*group.filters.clauses, *_held_out(group))),
+            f"Add about {two_digits(here * scale - there):,} such images to the training data.",
+        )
+        | _lift(ratio, ratio / spread, ratio * spread)
+        | confirmed
+    )
+
+
+def _rarer_p(group: Group, trained: Mask, part: Mask) -> float:
+    """p that so few of the group's samples in the part were trained on."""
+    rows = group.rows[part[group.rows]]
+    return float(hypergeom.cdf(trained[rows].sum(), part.sum(), (trained & part).sum(), len(rows)))
+
+
+def _held_out(group: Group) -> tuple[Clause, ...]:
+    label = () if "label" in group.where else (Clause(column="label", op="present"),)
+    return (Clause(column="split", op="not", values=("train",)), *label)
+
+
+def _row(
+    kind: str, name: str, sentence: str, members: pl.DataFrame, population: pl.DataFrame, filters: Filters, action: str
+) -> Row:
+    """A finding that is counted and not tested."""
+    loss = members["loss"].drop_nulls()
+    worst = members.sort(pl.coalesce("loss", "expected_loss"), "sample_id", descending=[True, False])
+    return {
+        "kind": kind,
+        "name": name,
+        "sentence": sentence,
+        "n": len(members),
+        "population": len(population),
+        "mean_loss": loss.mean(),
+        "median_loss": loss.median(),
+        "errors": None,
+        "confusion": [],
+        "reasons": [],
+        "splits": members["split"].value_counts(sort=True, name="n").cast({"n": pl.Int64}).to_dicts(),
+        "example_ids": worst["sample_id"].head(EXAMPLES).to_list(),
+        "filter": filters.to_text(),
+        "action": action,
+    }
+
+
+def _lift(value: float, low: float, high: float) -> Row:
+    return {"lift": float(value), "lift_low": float(low), "lift_high": float(high)}

@@ -1,0 +1,121 @@
+"""What each cluster is: class mix, loss against the rest, and the measured properties that set it apart."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.comparison.differences import Difference, measure, notable, to_clause
+from lake.contracts.clusters import METHODS
+from lake.contracts.rows import rows_of
+from lake.contracts.tables import make_frame
+from lake.query.queries import HELD_OUT, cluster_column
+from lake.statistics import benjamini_hochberg
+from pipeline.engine.progress import Progress
+from pipeline.findings.permutation_test import raised_p, to_matrix
+from pipeline.findings.wording import lift_interval
+from pipeline.measure.clustering import MEDOIDS
+from pipeline.settings import Settings
+
+NOTHING = "no measured property sets it apart"
+Row = dict[str, object]
+
+
+def summarize(
+    samples: pl.DataFrame, clusters: pl.DataFrame, stability: pl.DataFrame, settings: Settings, progress: Progress
+) -> pl.DataFrame:
+    """The `cluster_summaries` table but for its run_id; `samples` as from `lake.query.queries.scan_samples`."""
+    parts = []
+    with progress.task("clusters", 1 + len(METHODS)) as task:
+        losses = _compare_losses(samples, settings)
+        task.advance()
+        for method in METHODS:
+            members = clusters.filter(pl.col("method") == method).select("sample_id", "distance")
+            joined = samples.join(members, on="sample_id", maintain_order="left")
+            found = _summarize_method(joined, method, losses[method], settings)
+            parts.append(found.drop("stability").join(stability, on=["method", "cluster"], how="left"))
+            task.advance()
+    return pl.concat(parts).select(make_frame("cluster_summaries", []).columns)
+
+
+def describe_sets(samples: pl.DataFrame, number: NDArray[np.int64], settings: Settings) -> list[str]:
+    """One description for each number 0..max in `number` (-1: in none).
+
+    A clause that holds also against other samples of the same classes ends with "even for its classes".
+    """
+    sets = [number == i for i in range(number.max() + 1)]
+    said = notable(measure(samples, sets), rate=settings.false_discovery_rate)
+    labelled = samples["label"].is_not_null().to_numpy()
+    matched = measure(samples.filter(pl.Series(labelled)), [inside[labelled] for inside in sets], within="label")
+    even = set(notable(matched, rate=settings.false_discovery_rate).select("set", "property").iter_rows())
+    clauses: list[list[str]] = [[] for _ in sets]
+    for place, row in zip(said["set"], rows_of(said, Difference), strict=True):
+        also = " even for its classes" if (place, row["property"]) in even else ""
+        clauses[place].append(to_clause(row) + also)
+    return [", ".join(found) or NOTHING for found in clauses]
+
+
+def _compare_losses(samples: pl.DataFrame, settings: Settings) -> dict[str, list[Row]]:
+    """By method and cluster its held-out samples against all: n, mean loss, lift, adjusted p; null where too few.
+
+    All methods are tested on the same permutations, adjusted by method.
+    """
+    held_out = samples.filter(HELD_OUT)
+    loss = held_out["loss"].to_numpy()
+    rows = {}
+    for method in METHODS:
+        number = _numbers(held_out, method)
+        rows[method] = [np.flatnonzero(number == i) for i in range(1 + _numbers(samples, method).max())]
+    p = raised_p(
+        loss,
+        to_matrix([part for parts in rows.values() for part in parts], len(loss)),
+        permutations=settings.permutations,
+        seed=settings.seed,
+        threads=settings.threads,
+    )
+    ends = np.cumsum([len(parts) for parts in rows.values()])
+    found = {}
+    for (method, parts), tested in zip(rows.items(), np.split(p, ends[:-1]), strict=True):
+        enough = np.array([len(part) >= settings.min_group_size for part in parts], dtype=bool)
+        tested[enough] = benjamini_hochberg(tested[enough])
+        found[method] = [_loss_facts(loss, *group) for group in zip(parts, tested, enough, strict=True)]
+    return found
+
+
+def _loss_facts(loss: NDArray[np.float64], rows: NDArray[np.int64], adjusted_p: float, enough: bool) -> Row:
+    if not enough:
+        return {"n_held_out": len(rows)}
+    lift, low, high = lift_interval(loss, rows)
+    return {
+        "n_held_out": len(rows),
+        "mean_loss": float(loss[rows].mean()),
+        "lift": lift,
+        "lift_low": low,
+        "lift_high": high,
+        "adjusted_p": float(adjusted_p),
+    }
+
+
+def _summarize_method(samples: pl.DataFrame, method: str, losses: list[Row], settings: Settings) -> pl.DataFrame:
+    number = _numbers(samples, method)
+    descriptions = describe_sets(samples, number, settings)
+    found = []
+    for i, (description, compared) in enumerate(zip(descriptions, losses, strict=True)):
+        inside = samples.filter(pl.Series(number == i))
+        mix = inside.drop_nulls("label")["label"].value_counts(sort=True, name="n")
+        found.append(
+            {
+                "method": method,
+                "cluster": i,
+                "n": len(inside),
+                "class_mix": mix.cast({"n": pl.Int64}).to_dicts(),
+                "description": description,
+                "medoids": inside.sort("distance", "sample_id")["sample_id"].head(MEDOIDS).to_list(),
+                **compared,
+            }
+        )
+    return make_frame("cluster_summaries", found)
+
+
+def _numbers(samples: pl.DataFrame, method: str) -> NDArray[np.int64]:
+    """The cluster of each sample; -1 for none."""
+    return samples[cluster_column(method)].fill_null(-1).to_numpy()

@@ -1,0 +1,227 @@
+"""Measurements -> ranked, tested statements about groups of samples whose loss is raised.
+
+Out-of-sample losses only. A group is found on one half of the samples (one-sided permutation test of its mean
+loss against random groups of equal size, Benjamini-Hochberg over everything tested) and confirmed on the other.
+A slice must also be harder than others of its classes, a confusion more frequent than its class's errors spread evenly.
+Unlabeled samples are searched in the same way by their expected loss.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.stats import binom
+
+from lake.contracts.tables import make_frame
+from lake.query.filters import Clause, Filters
+from lake.query.queries import HELD_OUT
+from lake.statistics import benjamini_hochberg
+from pipeline.engine.progress import Progress
+from pipeline.findings.candidate_groups import Group, all_groups, cluster_groups
+from pipeline.findings.permutation_test import raised_p, to_matrix
+from pipeline.findings.wording import Density, to_row
+from pipeline.settings import Settings
+
+CONFIRMED_BELOW = 0.05
+CONFIRMING = 2000
+"""So many permutations are enough for that: at .05 the standard error of p is .005."""
+SAME, WITHIN = 0.5, 0.8
+"""Share of the union that makes two groups one finding, and of a group that makes it a part of another."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Samples whose groups are searched, by the number that stands for how hard they are."""
+
+    samples: pl.DataFrame
+    groups: list[Group]
+    value: str
+    given: str
+    """The class a sample counts as: its label, else its prediction."""
+    filters: Filters
+
+    def halves(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Where groups are found and where they are confirmed."""
+        half = split_in_half(self.samples["sample_id"].to_numpy())
+        return half, ~half
+
+
+@dataclass(frozen=True)
+class Found:
+    """A group whose loss is raised, with its p on the half it was found on."""
+
+    population: Population
+    group: Group
+    p: float
+    adjusted_p: float
+    matched_p: float
+    confirmed: bool | None
+    """None where the other half has too few of it."""
+
+
+def find(
+    samples: pl.DataFrame, density: Density, settings: Settings, progress: Progress, *, carried: Sequence[str] = ()
+) -> pl.DataFrame:
+    """The `findings` table but for its run_id: those that stand for themselves first, of them the confirmed, the worst.
+
+    `samples` as from `lake.query.queries.scan_samples`; `carried` are its columns that were carried along from the
+    source.
+    """
+    found = search(populations(samples, settings, carried), settings, progress)
+    rows = [to_row(f.group, f.population.samples, f.population.value, density) | _tests(f) for f in found]
+    order = sorted(range(len(rows)), key=lambda i: (not found[i].confirmed, -float(rows[i]["severity"])))  # type: ignore[arg-type]
+    covered = _covered([found[i] for i in order])
+    places = sorted(range(len(order)), key=lambda place: covered[place] is not None)  # those that stand come first
+    rank = {place: number for number, place in enumerate(places, 1)}
+    ranked = [
+        {"finding_id": rank[p], "covered_by": rank.get(covered[p]), **rows[order[p]]}  # type: ignore[arg-type]
+        for p in places
+    ]
+    return make_frame("findings", ranked)
+
+
+def populations(samples: pl.DataFrame, settings: Settings, carried: Sequence[str] = ()) -> list[Population]:
+    """The held-out samples and the unlabeled ones, where there are groups of them."""
+    return [p for p in (labelled(samples, settings, carried), _unlabeled(samples, settings)) if p.groups]
+
+
+def search(searched: list[Population], settings: Settings, progress: Progress) -> list[Found]:
+    """The groups that are raised on the first half, in no order."""
+    with progress.task("findings", 2 * len(searched)) as task:
+        p: list[NDArray[np.float64]] = []
+        for population in searched:
+            p.append(_p(population, population.groups, population.halves()[0], settings))
+            task.advance()
+        tested = [~np.isnan(part) for part in p]
+        adjusted = benjamini_hochberg(np.concatenate([*(part[t] for part, t in zip(p, tested, strict=True)), []]))
+        found, start = [], 0
+        for population, part, t in zip(searched, p, tested, strict=True):
+            q = np.ones(len(part))
+            q[t] = adjusted[start : start + t.sum()]
+            start += int(t.sum())
+            found += _confirm(population, part, q, settings)
+            task.advance()
+    return found
+
+
+def split_in_half(sample_id: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """A mask of about half the samples that depends on their ids only."""
+    return np.array([hashlib.blake2b(str(i).encode(), digest_size=1).digest()[0] < 128 for i in sample_id])
+
+
+def labelled(samples: pl.DataFrame, settings: Settings, carried: Sequence[str] = ()) -> Population:
+    """The held-out samples with every group of them that is large enough to be judged."""
+    held_out = samples.filter(HELD_OUT)
+    groups = all_groups(held_out, at_least=settings.min_group_size, carried=carried)
+    filters = Filters.of(out_of_sample="true").with_clause(Clause(column="label", op="present"))
+    return Population(held_out, groups, "loss", "label", filters)
+
+
+def _unlabeled(samples: pl.DataFrame, settings: Settings) -> Population:
+    unlabeled = samples.filter(pl.col("label").is_null())
+    rows = unlabeled.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    groups = [
+        Group("unlabeled", f"unlabeled images in {g.name}", g.rows, g.where)
+        for g in cluster_groups(rows)
+        if len(g.rows) >= settings.min_group_size
+    ]
+    filters = Filters(clauses=(Clause(column="label", op="null"),))
+    return Population(unlabeled, groups, "expected_loss", "predicted", filters)
+
+
+def _p(
+    population: Population, groups: list[Group], chosen: NDArray[np.bool_], settings: Settings
+) -> NDArray[np.float64]:
+    """p of each group among the chosen samples; nan where too few of it are."""
+    kinds = np.array([group.kind for group in groups])
+    members = to_matrix([group.rows for group in groups], len(chosen))[:, chosen]
+    p = _raised(population, members, chosen, settings)
+    slices = np.flatnonzero(kinds == "slice")
+    if len(slices):
+        p[slices] = np.maximum(p[slices], _raised(population, members[slices], chosen, settings, matched=True))
+    for i in np.flatnonzero(kinds == "confusion"):
+        p[i] = max(p[i], _more_than_even_p(groups[i], population.samples.filter(pl.Series(chosen))))
+    return np.where(members.sum(1) >= settings.min_group_size, p, np.nan)
+
+
+def _raised(
+    population: Population, members: csr_array, chosen: NDArray[np.bool_], settings: Settings, *, matched: bool = False
+) -> NDArray[np.float64]:
+    given = population.samples[population.given].rank("dense").cast(pl.Int64).to_numpy()
+    return raised_p(
+        population.samples[population.value].to_numpy()[chosen],
+        members,
+        permutations=settings.permutations,
+        seed=settings.seed,
+        within=given[chosen] if matched else None,
+        threads=settings.threads,
+    )
+
+
+def _more_than_even_p(group: Group, samples: pl.DataFrame) -> float:
+    """Binomial p that the class's errors fall on this prediction no more often than on each other class."""
+    classes = set(samples["label"]) | set(samples["predicted"])
+    wrong = samples.filter(pl.col("label") == group.where["label"], ~pl.col("correct"))
+    here = len(wrong.filter(pl.col("predicted") == group.where["predicted"]))
+    return float(binom.sf(here - 1, len(wrong), 1 / max(1, len(classes) - 1)))
+
+
+def _confirm(
+    population: Population, p: NDArray[np.float64], adjusted: NDArray[np.float64], settings: Settings
+) -> list[Found]:
+    """The groups that were found, tested on the other half and against others of their classes."""
+    chosen = adjusted < settings.false_discovery_rate
+    groups = list(compress(population.groups, chosen))
+    if not groups:
+        return []
+    fewer = settings.model_copy(update={"permutations": min(settings.permutations, CONFIRMING)})
+    again = _p(population, groups, population.halves()[1], fewer)
+    everywhere = np.ones(len(population.samples), bool)
+    members = to_matrix([group.rows for group in groups], len(everywhere))
+    matched = _raised(population, members, everywhere, fewer, matched=True)
+    return [
+        Found(population, group, float(a), float(b), float(c), None if np.isnan(d) else bool(d < CONFIRMED_BELOW))
+        for group, a, b, c, d in zip(groups, p[chosen], adjusted[chosen], matched, again, strict=True)
+    ]
+
+
+def filter_of(group: Group, population: Population) -> str:
+    """The filter that reproduces the group among all samples, as in a page's address."""
+    return Filters(clauses=_one_a_column((*group.filters.clauses, *population.filters.clauses))).to_text()
+
+
+def _tests(found: Found) -> dict[str, object]:
+    return {
+        "p": found.p,
+        "adjusted_p": found.adjusted_p,
+        "class_matched_p": None if found.group.kind == "class" else found.matched_p,
+        "confirmed": found.confirmed,
+        "filter": filter_of(found.group, found.population),
+    }
+
+
+def _one_a_column(clauses: tuple[Clause, ...]) -> tuple[Clause, ...]:
+    """Without those on a column that an earlier one already holds to a value."""
+    first = {clause.column: clause for clause in reversed(clauses)}
+    return tuple(clause for clause in clauses if first[clause.column] is clause)
+
+
+def _covered(found: list[Found]) -> list[int | None]:
+    """For each finding the place of a worse one that is about the same samples; None where it stands for itself."""
+    members = [set(f.population.samples["sample_id"].gather(f.group.rows).to_list()) for f in found]
+    covered: list[int | None] = []
+    for i, finding in enumerate(found):
+        standing = [j for j in range(i) if covered[j] is None]
+        covered.append(next((j for j in standing if _says_the_same(finding, members[i], found[j], members[j])), None))
+    return covered
+
+
+def _says_the_same(finding: Found, members: set[int], worse: Found, its_members: set[int]) -> bool:
+    shared = len(members & its_members)
+    no_harder = finding.group.kind == worse.group.kind or finding.matched_p >= CONFIRMED_BELOW
+    return shared >= SAME * len(members | its_members) or (no_harder and shared >= WITHIN * len(members))

@@ -1,0 +1,217 @@
+"""A group in a sentence: its counts, how far its loss is raised, why, and what to do about it."""
+
+import math
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.contracts.rows import ConfusionCount, ReasonCount, SplitCount, rows_of
+from lake.statistics import bootstrap_mean_interval
+from pipeline.findings.candidate_groups import Group
+from pipeline.findings.error_causes import HIGH_LOSS
+
+EXAMPLES = 12
+MOSTLY = 0.5
+
+
+class More(TypedDict):
+    """How many images to collect of which label, or to label, and the neighbours that it was counted from."""
+
+    more_label: str | None
+    more_images: int | None
+    near_own: int | None
+    near_other: int | None
+
+
+NO_MORE: More = {"more_label": None, "more_images": None, "near_own": None, "near_other": None}
+
+
+@dataclass(frozen=True)
+class Density:
+    """Which classes the training images around each sample are of."""
+
+    near: pl.DataFrame
+    """A row for each training image among the neighbours of a sample: sample_id, neighbor_id and its near_label."""
+    scale: float
+    """Training images over those among them that were scored and so can be neighbours."""
+
+    @classmethod
+    def of(cls, samples: pl.DataFrame, neighbors: pl.DataFrame, *, training_images: int) -> "Density":
+        trained = samples.filter(pl.col("split") == "train").select(neighbor_id="sample_id", near_label="label")
+        near = neighbors.select("sample_id", "neighbor_id").join(trained, on="neighbor_id")
+        return cls(near, training_images / max(1, len(trained)))
+
+    def more_images(self, members: pl.DataFrame) -> More:
+        """The label of which most training images are missing around the members, how many, and from which counts.
+
+        Around those of a label, o places among the nearest training images go to it and x to other classes.
+        Where x > o, its density there has to grow x / o times for an even vote: by that share of the training images
+        of the label that are there now.
+        """
+        slots = members.select("sample_id", "label").drop_nulls().join(self.near, on="sample_id")
+        own = pl.col("near_label") == pl.col("label")
+        counted = slots.group_by("label").agg(
+            own.sum().cast(pl.Int64).alias("own"),
+            (~own).sum().cast(pl.Int64).alias("other"),
+            pl.col("neighbor_id").filter(own).n_unique().alias("images"),
+        )
+        missing = counted.filter(pl.col("other") > pl.col("own"), pl.col("own") > 0).with_columns(
+            (self.scale * pl.col("images") * (pl.col("other") / pl.col("own") - 1)).alias("more")
+        )
+        if missing.is_empty():
+            return NO_MORE
+        most = missing.sort("more", "label", descending=[True, False]).row(0, named=True)
+        return {
+            "more_label": most["label"],
+            "more_images": two_digits(most["more"]),
+            "near_own": most["own"],
+            "near_other": most["other"],
+        }
+
+
+class _Counted(More):
+    """What was counted of a group: errors, confusions and reasons of the high losses where it has labels."""
+
+    errors: int | None
+    confusion: list[ConfusionCount]
+    reasons: list[ReasonCount]
+
+
+class Facts(_Counted):
+    """What a finding says of a group in numbers, but for its tests."""
+
+    kind: str
+    n: int
+    population: int
+    mean_loss: float
+    median_loss: float
+    lift: float | None
+    lift_low: float | None
+    lift_high: float | None
+    severity: float
+    splits: list[SplitCount]
+    example_ids: list[int]
+
+
+def to_row(group: Group, samples: pl.DataFrame, value: str, density: Density) -> dict[str, object]:
+    """What a finding says of a group of `samples` by the column `value`, but for its tests."""
+    number = samples[value].to_numpy()
+    inside = samples[group.rows]
+    lift, low, high = lift_interval(number, group.rows)
+    population = samples.filter(pl.col("label") == group.where["label"]) if "label" in group.where else samples
+    facts: Facts = {
+        "kind": group.kind,
+        "n": len(inside),
+        "population": len(population),
+        "mean_loss": float(number[group.rows].mean()),
+        "median_loss": float(np.median(number[group.rows])),
+        "lift": lift,
+        "lift_low": low,
+        "lift_high": high,
+        "severity": float((number[group.rows] - number.mean()).sum()),
+        "splits": rows_of(_counted(inside, "split"), SplitCount),
+        "example_ids": inside.sort(value, "sample_id", descending=[True, False])["sample_id"].head(EXAMPLES).to_list(),
+        **(_unlabeled(inside) if group.kind == "unlabeled" else _labelled(inside, density)),
+    }
+    name = _name(group, inside)
+    return {
+        **facts,
+        "name": name,
+        "sentence": _sentence(group, name, inside, facts),
+        "action": _action(group, facts, density),
+    }
+
+
+def lift_interval(
+    value: NDArray[np.float64], rows: NDArray[np.int64]
+) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Mean of the rows over that of all, with a 95 % bootstrap interval over the rows; None where that of all is 0."""
+    inside, overall = value[rows], value.mean()
+    if overall == 0:
+        return None, None, None
+    low, high = bootstrap_mean_interval(inside)
+    return float(inside.mean() / overall), float(low / overall), float(high / overall)
+
+
+def _labelled(inside: pl.DataFrame, density: Density) -> _Counted:
+    wrong = inside.filter(~pl.col("correct"))
+    high = inside.filter(pl.col("loss") > HIGH_LOSS)
+    return {
+        "errors": len(wrong),
+        "confusion": rows_of(_counted(wrong, "label", "predicted"), ConfusionCount),
+        "reasons": rows_of(_counted(high.drop_nulls("reason"), "reason"), ReasonCount),
+        **density.more_images(high),
+    }
+
+
+def _unlabeled(inside: pl.DataFrame) -> _Counted:
+    """How few of the members, the highest first, hold half of their expected loss: those to label first."""
+    held = inside["expected_loss"].sort(descending=True).to_numpy().cumsum()
+    enough = int((held < held[-1] * MOSTLY).sum()) + 1
+    return {**NO_MORE, "errors": None, "confusion": [], "reasons": [], "more_images": enough}
+
+
+def _counted(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """How often each combination of values occurs, the most frequent first."""
+    counted = frame.group_by(columns).agg(pl.len().cast(pl.Int64).alias("n"))
+    return counted.sort("n", *columns, descending=[True, *(False for _ in columns)])
+
+
+def _name(group: Group, inside: pl.DataFrame) -> str:
+    """The group in words, a cluster by its classes: "Mostly cat (68 %) and dog (13 %): k-means group 3"."""
+    if group.kind not in ("cluster", "unlabeled"):
+        return group.name[:1].upper() + group.name[1:]
+    return f"Mostly {_mix(group, inside)}: {group.name}"
+
+
+def _mix(group: Group, inside: pl.DataFrame) -> str:
+    given = "label" if group.kind == "cluster" else "predicted"
+    most = _counted(inside, given).head(2)
+    return " and ".join(f"{value} ({n / len(inside):.0%})" for value, n in most.iter_rows())
+
+
+def _sentence(group: Group, name: str, inside: pl.DataFrame, facts: Facts) -> str:
+    times = f"{facts['lift']:.1f} times the average (95 % interval {facts['lift_low']:.1f} to {facts['lift_high']:.1f})"
+    n, population = facts["n"], facts["population"]
+    if group.kind == "unlabeled":
+        alike = f"{n:,} unlabeled images that the model sees alike, mostly as {_mix(group, inside)}"
+        return f"{alike}, have an expected loss of {times}."
+    if group.kind == "confusion":
+        where = group.where
+        return (
+            f"{n:,} of {population:,} {where['label']} images are called {where['predicted']}; their loss is {times}."
+        )
+    top = next(iter(facts["confusion"]), None)
+    called = f", most often {top['label']} called {top['predicted']} ({top['n']:,})" if top else ""
+    wrong = f"{facts['errors']:,} of {n:,}"
+    alike = (
+        f"Of images that the model sees alike, mostly {_mix(group, inside)}," if group.kind == "cluster" else f"{name}:"
+    )
+    return f"{alike} {wrong} are wrong{called}; their loss is {times}."
+
+
+def _action(group: Group, facts: Facts, density: Density) -> str:
+    more, label = facts["more_images"], facts["more_label"]
+    if group.kind == "unlabeled":
+        return f"Label the {more:,} of highest expected loss first: they hold half of the group's."
+    high = sum(reason["n"] for reason in facts["reasons"])
+    doubtful = sum(reason["n"] for reason in facts["reasons"] if reason["reason"] == "doubtful label")
+    if doubtful > MOSTLY * high:
+        return f"Check the labels of the {doubtful:,} samples whose prediction and neighbours agree on another class."
+    if more:
+        return (
+            f"Collect about {more:,} more {label} images like the hard ones: of the training images nearest "
+            f"to those, {facts['near_other']:,} are of other classes and {facts['near_own']:,} of theirs."
+        )
+    if density.near.is_empty():
+        return "Review the hard ones, those of highest loss first."
+    return "Review the hard ones: the training images nearest to them are mostly of their own class already."
+
+
+def two_digits(value: float) -> int:
+    """Rounded to two significant digits, at least 1: an estimate, not a count."""
+    digits = 1 - math.floor(math.log10(max(value, 1)))
+    return max(1, int(round(value, min(0, digits))))

@@ -1,0 +1,1 @@
+"""Which image regions raise or lower the loss."""

@@ -1,0 +1,98 @@
+"""What the loss maps of a group show together, against the samples it is a part of.
+
+A confusion or a part of a class is compared with the rest of its class, everything else with all other samples: does
+what raises the loss lie on the border more, or less, than there?
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.contracts.tables import make_frame
+from lake.query.loss_maps import MAPPED, Maps, border_of, map_layers, scan_maps
+from lake.query.queries import Tables, scan_samples
+from lake.statistics import Ratio, benjamini_hochberg
+from pipeline.findings.candidate_groups import Group
+from pipeline.findings.search import Population, filter_of, labelled
+from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A group and the samples it is compared with, and what reproduces them."""
+
+    name: str
+    filter: str
+    members: NDArray[np.int64]
+    others: str
+    others_filter: str
+    population: NDArray[np.int64]
+    """The samples of `others_filter`, the group included."""
+
+
+def pool_maps(run: Tables, settings: Settings) -> pl.DataFrame:
+    """The table `pooled_maps` but for its run_id: every class, cluster and confusion, and the groups of findings."""
+    samples = scan_samples(run).collect()
+    with_maps = samples.filter(MAPPED)["sample_id"].to_numpy()
+    population = labelled(samples, settings, tuple(run.metadata))
+    groups = list(_groups(population, set(run.scan("findings").collect()["filter"])))
+    rows, p = [], []
+    for layer in map_layers(run):
+        maps = Maps.of(scan_maps(run, layer).collect()).of_samples(with_maps)
+        for group in groups:
+            inside = maps.of_samples(group.members)
+            rest = maps.of_samples(np.setdiff1d(group.population, group.members))
+            here, there = inside.border_share(), rest.border_share()
+            if np.isfinite([here.value, there.value]).all():
+                rows.append(_row(group, layer, inside, here, there))
+                p.append(here.differs_p(there))
+    adjusted = benjamini_hochberg(np.array(p))
+    return make_frame("pooled_maps", [r | {"adjusted_p": float(q)} for r, q in zip(rows, adjusted, strict=True)])
+
+
+def _groups(population: Population, found: set[str]) -> Iterator[Pooled]:
+    """Those of `found` filters among slices, and all others."""
+    ids = population.samples["sample_id"].to_numpy()
+    everything = Group("all", "held-out", np.arange(len(ids)), {})
+    classes = {group.where["label"]: group for group in population.groups if group.kind == "class"}
+    for group in population.groups:
+        text = filter_of(group, population)
+        if group.kind == "slice" and text not in found:
+            continue
+        of_class = group.kind != "class" and "label" in group.where
+        wider = classes[group.where["label"]] if of_class else everything
+        yield Pooled(
+            name=group.name,
+            filter=text,
+            members=ids[group.rows],
+            others=f"all other {group.where['label'] if of_class else 'held-out'} images",
+            others_filter=filter_of(wider, population),
+            population=ids[wider.rows],
+        )
+
+
+def _row(group: Pooled, layer: str, inside: Maps, here: Ratio, there: Ratio) -> dict[str, object]:
+    height, width = inside.values_NHW.shape[1:]
+    ends, other_ends = here.interval, there.interval
+    return {
+        "filter": group.filter,
+        "layer": layer,
+        "name": group.name,
+        "n": here.n,
+        "height": height,
+        "width": width,
+        "values": inside.values_NHW.mean(0).ravel().tolist(),
+        "border_area": float(border_of(height, width).mean()),
+        "border_share": here.value,
+        "border_low": ends[0],
+        "border_high": ends[1],
+        "others": group.others,
+        "others_filter": group.others_filter,
+        "others_n": there.n,
+        "others_share": there.value,
+        "others_low": other_ends[0],
+        "others_high": other_ends[1],
+    }

@@ -1,0 +1,1 @@
+"""Numbers of every sample: scores, neighbours, coordinates, clusters, image properties, duplicates."""

@@ -1,0 +1,160 @@
+"""New samples among known ones: their neighbours, their place on the map and their clusters, nobody else moved.
+
+Shapes: N samples, D features, R neighbours.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.contracts.clusters import METHODS
+from lake.search.ann_index import SearchIndex
+from lake.search.vectors import to_unit
+from pipeline.engine.batch_map import Batch, cut, map_batches
+from pipeline.engine.progress import Progress
+from pipeline.measure.clustering import Clustering
+from pipeline.measure.neighbors import BLOCK, SIMILARITIES, search_neighbors
+from pipeline.settings import Settings
+
+PLACED_BY = 15
+ANCHORS = SIMILARITIES // BLOCK
+"""Compared at once."""
+Rows = NDArray[np.int64]
+
+
+def extend_neighbors(
+    sample_id: Rows,
+    embedding_ND: NDArray[np.float32],
+    known: pl.DataFrame,
+    settings: Settings,
+    progress: Progress,
+    *,
+    index: SearchIndex | None = None,
+) -> tuple[Rows, NDArray[np.float32]]:
+    """Row numbers and similarities [N, R] of the nearest of every sample, from the table `neighbors` of some of them.
+
+    Known lists are kept, with new samples sorted in; one that names a sample that is gone is searched for anew.
+    """
+    count: int = known.select(pl.col("rank").max()).item()
+    ids = known.select("sample_id").unique().to_series().sort().to_numpy()
+    lists = known.sort("sample_id", "rank")
+    near, similarity = (lists[name].to_numpy().reshape(len(ids), count) for name in ("neighbor_id", "similarity"))
+    whole = np.isin(near, sample_id).all(1) & np.isin(ids, sample_id)
+    old, new = np.searchsorted(sample_id, ids[whole]), ~np.isin(sample_id, ids)
+    rows, values = np.zeros((len(sample_id), count), np.int64), np.zeros((len(sample_id), count), np.float32)
+    rows[old], values[old] = _sort_in(
+        np.searchsorted(sample_id, near[whole]), similarity[whole], embedding_ND, old, np.flatnonzero(new)
+    )
+    asked = np.setdiff1d(np.arange(len(sample_id)), old)
+    rows[asked], values[asked] = search_neighbors(embedding_ND, count, settings, progress, rows=asked, index=index)
+    return rows, values
+
+
+def _sort_in(
+    near_MR: Rows, similarity_MR: NDArray[np.float64], embedding_ND: NDArray[np.float32], old: Rows, new: Rows
+) -> tuple[Rows, NDArray[np.float32]]:
+    """The lists of the rows `old` with the rows `new` where they are nearer."""
+    if not len(new):
+        return near_MR, similarity_MR.astype(np.float32)
+    unit = to_unit(embedding_ND)
+    count, size = near_MR.shape[1], max(1, SIMILARITIES // len(new))
+    rows_MR, values_MR = np.empty(near_MR.shape, np.int64), np.empty(near_MR.shape, np.float32)
+    for part in (slice(start, start + size) for start in range(0, len(old), size)):
+        here = unit[old[part]] @ unit[new].T
+        best = np.argpartition(-here, min(count, len(new)) - 1, axis=1)[:, :count]
+        rows = np.concatenate([near_MR[part], new[best]], axis=1)
+        values = np.concatenate([similarity_MR[part], np.take_along_axis(here, best, 1)], axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")[:, :count]
+        rows_MR[part], values_MR[part] = np.take_along_axis(rows, order, 1), np.take_along_axis(values, order, 1)
+    return rows_MR, values_MR
+
+
+def place(
+    position_N2: NDArray[np.float32], placed_N: NDArray[np.bool_], nearest_NR: Rows, similarity_NR: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The map [N, 2] with the samples that are not placed at the weighted mean of their nearest ones that are.
+
+    Weights fall from 1 at the nearest to 0 at the farthest of 15, as memberships of UMAP's graph do: where its own
+    transform begins (McInnes et al. 2018). A sample with none of them placed lies in the middle of all.
+    """
+    placed = position_N2.copy()
+    for row in np.flatnonzero(~placed_N):
+        near = nearest_NR[row][placed_N[nearest_NR[row]]][:PLACED_BY]
+        if not len(near):
+            placed[row] = position_N2[placed_N].mean(0)
+            continue
+        distance = 1 - similarity_NR[row][placed_N[nearest_NR[row]]][:PLACED_BY].astype(np.float64)
+        weight = np.exp(-(distance - distance[0]) / max(float(distance.mean() - distance[0]), 1e-6))
+        placed[row] = np.average(position_N2[near], axis=0, weights=weight)
+    return placed
+
+
+def continue_axes(embedding_ND: NDArray[np.float32], known_N: NDArray[np.bool_], axes_N2: NDArray[np.float32]) -> None:
+    """Fill in the principal components of samples that are not known, in the axes that the known ones lie in.
+
+    Components are linear in the embedding at unit length, so that least squares over the known ones finds them again.
+    """
+    unit = to_unit(embedding_ND)
+    affine = np.column_stack([unit, np.ones(len(unit))])
+    solution, *_ = np.linalg.lstsq(affine[known_N], axes_N2[known_N], rcond=None)
+    axes_N2[~known_N] = affine[~known_N] @ solution
+
+
+def assign(
+    points_NP: NDArray[np.float32], sample_id: Rows, known: pl.DataFrame, settings: Settings, progress: Progress
+) -> list[Clustering]:
+    """The clusterings of all samples, from the table `clusters` of some of them.
+
+    A new sample joins the cluster whose centre is nearest; in HDBSCAN, which has no centres, that of the nearest known
+    sample, noise included.
+    """
+    return [
+        _assign_one(method, points_NP, sample_id, known.filter(method=method), settings, progress) for method in METHODS
+    ]
+
+
+def _assign_one(
+    method: str,
+    points_NP: NDArray[np.float32],
+    sample_id: Rows,
+    known: pl.DataFrame,
+    settings: Settings,
+    progress: Progress,
+) -> Clustering:
+    here = pl.DataFrame({"sample_id": sample_id}).join(known, on="sample_id", how="left", maintain_order="left")
+    cluster = here["cluster"].fill_null(-1).to_numpy().copy()
+    strength = here["strength"].fill_null(1).to_numpy().copy()
+    old = here["strength"].is_not_null().to_numpy()
+    new = np.flatnonzero(~old)
+    if not len(new) or not old.any():
+        return Clustering(method, cluster, strength)
+    if method == "hdbscan":
+        anchors, numbers, strengths = points_NP[old], cluster[old], strength[old]
+    else:
+        numbers = np.unique(cluster[old])
+        anchors = np.stack([points_NP[old & (cluster == number)].mean(0) for number in numbers])
+        strengths = np.ones(len(numbers))
+    batches = cut(lambda part: {"points": points_NP[new[part]]}, len(new), BLOCK)
+    nearest = map_batches(
+        f"assign, {method}", Assigner, (anchors,), batches, count=len(new), settings=settings, progress=progress
+    )["nearest"]
+    cluster[new], strength[new] = numbers[nearest], strengths[nearest]
+    return Clustering(method, cluster, strength)
+
+
+class Assigner:
+    """The number of the anchor [A, P] that is nearest to each of a batch of points, [N]; of equals the first."""
+
+    def __init__(self, anchors_AP: NDArray[np.float32]) -> None:
+        self._anchors_AP, self._half_A = anchors_AP, (anchors_AP**2).sum(1) / 2
+
+    def __call__(self, batch: Batch) -> Batch:
+        points, every = batch["points"], np.arange(len(batch["points"]))
+        nearest, closest = np.zeros(len(points), np.int64), np.full(len(points), -np.inf, np.float32)
+        for start in range(0, len(self._anchors_AP), ANCHORS):
+            part = slice(start, start + ANCHORS)
+            closeness = points @ self._anchors_AP[part].T - self._half_A[part]
+            best = closeness.argmax(1)
+            closer = closeness[every, best] > closest
+            nearest[closer], closest[closer] = start + best[closer], closeness[every, best][closer]
+        return {"nearest": nearest}

@@ -1,0 +1,151 @@
+"""Nearest neighbours by cosine similarity: among all, or in a large run among those that its search index proposes.
+
+Exact search grows with the square of the samples. With the index each sample is compared with the samples of the lists
+nearest to its own, exactly. Shapes: N samples, M of them asked for, L lists, D features.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from lake.search.ann_index import SearchIndex
+from lake.search.vectors import to_unit
+from pipeline.engine.batch_map import Batch, Mapper, cut, map_batches
+from pipeline.engine.progress import Progress
+from pipeline.settings import Settings
+
+BLOCK = 2048
+SIMILARITIES = 2**28
+"""At once, at most: a block is smaller where there are more than 131,072 samples."""
+COMPARED, PER_NEIGHBOR = 8000, 20
+"""Samples that the index proposes, at least, and for each neighbour asked for."""
+
+
+def search_neighbors(
+    embedding_ND: NDArray[np.float32],
+    count: int,
+    settings: Settings,
+    progress: Progress,
+    *,
+    rows: NDArray[np.int64] | None = None,
+    index: SearchIndex | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Row numbers [M, count] and cosine similarities [M, count] of the nearest of the rows (of all), best first.
+
+    A sample is not among its own. With an index of the embeddings they are the nearest of those that it proposes.
+    """
+    asked = np.arange(len(embedding_ND)) if rows is None else rows
+    count = min(count, len(embedding_ND) - 1)
+    if index is None:
+        size = max(1, min(BLOCK, SIMILARITIES // len(embedding_ND)))
+        found = _map(Searcher, (embedding_ND, count), asked, size, settings, progress)
+        return found["nearest"], found["similarity"]
+    lists = Lists.of(index)
+    order = np.argsort(lists.of_row_N[asked], kind="stable")  # so that those of a list are compared at once
+    found = _map(ListSearcher, (embedding_ND, count, lists), asked[order], BLOCK, settings, progress)
+    back = np.argsort(order)
+    return found["nearest"][back], found["similarity"][back]
+
+
+def _map(
+    make: type[Mapper],
+    given: tuple[object, ...],
+    asked: NDArray[np.int64],
+    size: int,
+    settings: Settings,
+    progress: Progress,
+) -> Batch:
+    batches = cut(lambda part: {"row": asked[part]}, len(asked), size)
+    return map_batches("neighbours", make, given, batches, count=len(asked), settings=settings, progress=progress)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The lists of a search index: the number of each row's, and their centres at unit length."""
+
+    of_row_N: NDArray[np.int64]
+    centre_LD: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, index: SearchIndex) -> "Lists":
+        """Those of an index, which has every row in one list."""
+        import faiss
+
+        ivf = index.ivf
+        of_row_N = np.empty(ivf.ntotal, np.int64)
+        for number in range(ivf.nlist):
+            if size := ivf.invlists.list_size(number):
+                of_row_N[faiss.rev_swig_ptr(ivf.invlists.get_ids(number), size)] = number
+        return cls(of_row_N, to_unit(ivf.quantizer.reconstruct_n(0, ivf.nlist)))
+
+
+class Searcher:
+    """The `count` nearest of a batch of rows among all, and their cosines, [N, count] each, best first."""
+
+    def __init__(self, embedding_ND: NDArray[np.float32], count: int) -> None:
+        self._unit_ND = torch.from_numpy(to_unit(embedding_ND))
+        self._count = count
+
+    def __call__(self, batch: Batch) -> Batch:
+        own = torch.from_numpy(batch["row"])
+        similarity = self._unit_ND[own] @ self._unit_ND.T
+        similarity[torch.arange(len(own)), own] = -2
+        best = similarity.topk(self._count, dim=1)
+        return {"nearest": best.indices.numpy(), "similarity": best.values.numpy()}
+
+
+class ListSearcher:
+    """As `Searcher`, but the nearest of the samples in the lists nearest to each row's own."""
+
+    def __init__(self, embedding_ND: NDArray[np.float32], count: int, lists: Lists) -> None:
+        self._unit_ND = torch.from_numpy(to_unit(embedding_ND))
+        self._count, self._lists = count, lists
+        self._size_L = np.bincount(lists.of_row_N, minlength=len(lists.centre_LD))
+        self._member_N = np.argsort(lists.of_row_N, kind="stable")
+        self._first_L = np.cumsum(self._size_L) - self._size_L
+
+    def __call__(self, batch: Batch) -> Batch:
+        own = batch["row"]
+        nearest = np.empty((len(own), self._count), np.int64)
+        similarity = np.empty((len(own), self._count), np.float32)
+        number = self._lists.of_row_N[own]
+        for one in np.unique(number):
+            here = np.flatnonzero(number == one)
+            nearest[here], similarity[here] = self._search(int(one), own[here])
+        return {"nearest": nearest, "similarity": similarity}
+
+    def _search(self, number: int, own: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The nearest of rows of one list."""
+        proposed = self._propose(number)
+        similarity = self._unit_ND[torch.from_numpy(own)] @ self._unit_ND[torch.from_numpy(proposed)].T
+        place = np.searchsorted(proposed[: self._size_L[number]], own)  # its own list comes first, in ascending order
+        similarity[torch.arange(len(own)), torch.from_numpy(place)] = -2
+        best = similarity.topk(self._count, dim=1)
+        return proposed[best.indices.numpy()], best.values.numpy()
+
+    def _propose(self, number: int) -> NDArray[np.int64]:
+        """The rows of the list, then those of the lists whose centres are nearest to its own, until they are enough."""
+        closeness_L = self._lists.centre_LD @ self._lists.centre_LD[number]
+        closeness_L[number] = np.inf
+        near = np.argsort(-closeness_L, kind="stable")
+        enough = max(COMPARED, PER_NEIGHBOR * self._count)
+        taken = near[: np.searchsorted(np.cumsum(self._size_L[near]), enough) + 1]
+        return np.concatenate([self._member_N[self._first_L[i] :][: self._size_L[i]] for i in taken])
+
+
+def neighbors_frame(
+    sample_id: NDArray[np.int64], rows_NR: NDArray[np.int64], similarity_NR: NDArray[np.float32]
+) -> pl.DataFrame:
+    """The `neighbors` table but for its run_id."""
+    count = rows_NR.shape[1]
+    return pl.DataFrame(
+        {
+            "sample_id": np.repeat(sample_id, count),
+            "rank": np.tile(np.arange(1, count + 1), len(sample_id)),
+            "neighbor_id": sample_id[rows_NR.ravel()],
+            "similarity": similarity_NR.ravel().astype(np.float64),
+        }
+    )

@@ -1,0 +1,230 @@
+"""Scoring: embedding, logits and calibrated loss of every sample the preset asks for.
+
+Shapes: N samples, K classes, D features.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lake.statistics import calibration_error
+from pipeline.data.dataset import HELD_OUT, Dataset
+from pipeline.engine.batch_map import Batch, cut, map_batches
+from pipeline.engine.progress import Progress
+from pipeline.measure import cross_fitting
+from pipeline.model.classifier import device_of, forward, normalize, resize
+from pipeline.settings import Settings
+
+
+class Scorer:
+    """Embeddings and logits of a batch of images, shown to the model with sides of `resolution` pixels."""
+
+    def __init__(self, model: Any, resolution: int) -> None:
+        self._model, self._resolution = model.eval(), resolution
+
+    def __call__(self, batch: Batch) -> Batch:
+        with torch.inference_mode():
+            images = torch.from_numpy(batch["images_NHWC"]).to(device_of(self._model))
+            shown = normalize(resize(images, self._resolution), self._model.architecture)
+            embedding, logits = forward(self._model, shown)
+        return {"sample_id": batch["sample_id"], "embedding": embedding.cpu().numpy(), "logits": logits.cpu().numpy()}
+
+
+@dataclass
+class Scores:
+    """What models say of the samples at `rows` of a dataset, and which model said it."""
+
+    rows: NDArray[np.int64]
+    embedding_ND: NDArray[np.float32]
+    logits_NK: NDArray[np.float32]
+    temperature_N: NDArray[np.float64]
+    fold_N: NDArray[np.int64]
+    """0 for the main model, else the fold whose model was trained without the sample."""
+
+    def take_over(self, other: "Scores", *, held_out: NDArray[np.int64], own: NDArray[np.int64], fold: int) -> float:
+        """Take the rows `own` from the fold's model, its features rotated onto ours; returns how well they agree.
+
+        The rotation is fitted on the rows `held_out`, which both models scored and neither was trained on; the
+        agreement is the mean cosine there, each half rotated as the other half says.
+        """
+        theirs, ours = other._at(held_out), self._at(held_out)
+        source, target = other.embedding_ND[theirs], self.embedding_ND[ours]
+        here, there = self._at(own), other._at(own)
+        self.embedding_ND[here] = other.embedding_ND[there] @ cross_fitting.fit_rotation(source, target)
+        self.logits_NK[here] = other.logits_NK[there]
+        self.temperature_N[here] = other.temperature_N[there]
+        self.fold_N[here] = fold
+        return cross_fitting.alignment(source, target)
+
+    def _at(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self.rows, rows)
+
+
+def measure(
+    model: nn.Module,
+    *,
+    rows: NDArray[np.int64],
+    dataset: Dataset,
+    settings: Settings,
+    progress: Progress,
+    known: pl.DataFrame | None = None,
+) -> Scores:
+    """Scores of the rows, ascending, by one model, with the temperature its validation samples ask for.
+
+    `known` has the `embedding` and `logits` of samples that this model has scored before.
+    """
+    embedding, logits = score_new(model, dataset, rows, settings, progress, known)
+    validation = dataset.split[rows] == "validation"
+    temperature = fit_temperature(logits[validation], dataset.label[rows][validation])
+    return Scores(rows, embedding, logits, np.full(len(rows), temperature), np.zeros(len(rows), dtype=np.int64))
+
+
+def choose_scored(dataset: Dataset, settings: Settings) -> NDArray[np.int64]:
+    """Rows to score: every held-out sample and the training samples the preset asks for, ascending."""
+    train = dataset.rows("train")
+    if settings.scored_train is not None and settings.scored_train < len(train):
+        rng = np.random.default_rng([settings.seed, 4])
+        train = rng.choice(train, settings.scored_train, replace=False)
+    return np.sort(np.concatenate([train, dataset.rows(*HELD_OUT)]))
+
+
+def score_new(
+    model: nn.Module,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    settings: Settings,
+    progress: Progress,
+    known: pl.DataFrame | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Embeddings [N, D] and raw logits [N, K] of the rows, those that are known taken over."""
+    if known is None:
+        return score(model, dataset, rows, settings, progress)
+    there = np.isin(dataset.sample_id[rows], known["sample_id"].to_numpy())
+    kept = known.filter(pl.col("sample_id").is_in(dataset.sample_id[rows[there]].tolist())).sort("sample_id")
+    both = [kept[name].explode().to_numpy().reshape(len(kept), -1) for name in ("embedding", "logits")]
+    if there.all():
+        return both[0], both[1]
+    joined = [np.zeros((len(rows), old.shape[1]), np.float32) for old in both]
+    for all_, old, new in zip(joined, both, score(model, dataset, rows[~there], settings, progress), strict=True):
+        all_[there], all_[~there] = old, new
+    return joined[0], joined[1]
+
+
+def score(
+    model: nn.Module, dataset: Dataset, rows: NDArray[np.int64], settings: Settings, progress: Progress
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Embeddings [N, D] and raw logits [N, K] of the rows."""
+
+    def images(part: slice) -> Batch:
+        return {"sample_id": dataset.sample_id[rows[part]], "images_NHWC": dataset.images_NHWC[rows[part]]}
+
+    batches = cut(images, len(rows), settings.score_batch_size)
+    found = map_batches(
+        "score", Scorer, (model, settings.resolution), batches, count=len(rows), settings=settings, progress=progress
+    )
+    return found["embedding"], found["logits"]
+
+
+def fit_temperature(logits_NK: NDArray[np.float32], label: NDArray[np.int64]) -> float:
+    """The divisor of the logits that minimises cross-entropy on held-out samples. Guo et al. 2017."""
+    logits, labels = torch.from_numpy(logits_NK), torch.from_numpy(label)
+    log_temperature = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(logits / log_temperature.exp(), labels)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return float(log_temperature.detach().exp())
+
+
+def predictions_frame(scores: Scores, dataset: Dataset) -> pl.DataFrame:
+    """The `predictions` table but for its run_id. Loss is -log p(label) in nats, null where unlabeled."""
+    rows = scores.rows
+    label = dataset.label[rows]
+    log_p, raw_log_p = _log_probabilities(scores)
+    probabilities = np.exp(log_p)
+    ranked = np.sort(probabilities, axis=1)
+    predicted = probabilities.argmax(1)
+    labelled, index = label >= 0, np.maximum(label, 0)[:, None]
+    names = np.array(dataset.classes)
+    return pl.DataFrame(
+        {
+            "sample_id": dataset.sample_id[rows],
+            "predicted": names[predicted].tolist(),
+            "confidence": ranked[:, -1],
+            "probabilities": list_column(probabilities),
+            "logits": list_column(scores.logits_NK),
+            "loss": _where(labelled, -np.take_along_axis(log_p, index, 1)[:, 0]),
+            "raw_loss": _where(labelled, -np.take_along_axis(raw_log_p, index, 1)[:, 0]),
+            "expected_loss": -(probabilities * log_p).sum(1).clip(max=0),
+            "margin": ranked[:, -1] - ranked[:, -2],
+            "correct": _where(labelled, predicted == label),
+            "out_of_sample": (dataset.split[rows] != "train") | (scores.fold_N > 0),
+            "fold": _where(scores.fold_N > 0, scores.fold_N),
+            "temperature": scores.temperature_N,
+        }
+    )
+
+
+def embeddings_frame(scores: Scores, dataset: Dataset) -> pl.DataFrame:
+    """The `embeddings` table but for its run_id."""
+    return pl.DataFrame({"sample_id": dataset.sample_id[scores.rows], "embedding": list_column(scores.embedding_ND)})
+
+
+def headline(scores: Scores, dataset: Dataset) -> dict[str, float]:
+    """Accuracy and calibration on the test split, by name; `_before` is before temperature scaling.
+
+    Loss is the mean cross-entropy in nats, the Brier score the squared distance of the probabilities from the
+    label's (0 to 2), the calibration error that of 15 bins of equal counts.
+    """
+    test = dataset.split[scores.rows] == "test"
+    label = dataset.label[scores.rows][test]
+    scaled, raw = (_quality(log_p[test], label) for log_p in _log_probabilities(scores))
+    before = {f"{name}_before": value for name, value in raw.items() if name != "test_accuracy"}
+    return scaled | before | {"temperature": float(scores.temperature_N[test][0])}
+
+
+def headline_frame(figures: dict[str, float]) -> pl.DataFrame:
+    """Headline figures as a table: name, value."""
+    return pl.DataFrame({"name": list(figures), "value": [float(value) for value in figures.values()]})
+
+
+def _quality(log_p_NK: NDArray[np.float64], label: NDArray[np.int64]) -> dict[str, float]:
+    p_NK = np.exp(log_p_NK)
+    correct, own = p_NK.argmax(1) == label, np.take_along_axis(log_p_NK, label[:, None], 1)[:, 0]
+    return {
+        "test_accuracy": correct.mean(),
+        "test_loss": -own.mean(),
+        "brier_score": ((p_NK**2).sum(1) - 2 * np.exp(own) + 1).mean(),
+        "calibration_error": calibration_error(p_NK.max(1), correct),
+    }
+
+
+def _log_probabilities(scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log-probabilities [N, K] after temperature scaling, and before."""
+    logits = scores.logits_NK.astype(np.float64)
+    return _log_softmax(logits / scores.temperature_N[:, None]), _log_softmax(logits)
+
+
+def list_column(values_ND: NDArray[Any]) -> pl.Series:
+    """Rows as a column of lists of float32 (Delta cannot scan arrays back)."""
+    return pl.Series(values_ND.astype(np.float32)).cast(pl.List(pl.Float32))
+
+
+def _where(known: NDArray[np.bool_], values: NDArray[Any]) -> pl.Series:
+    return pl.Series(values).set(pl.Series(~known), None)
+
+
+def _log_softmax(logits_NK: NDArray[np.float64]) -> NDArray[np.float64]:
+    shifted = logits_NK - logits_NK.max(1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))

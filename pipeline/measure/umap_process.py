@@ -1,0 +1,69 @@
+"""UMAP in a fresh process, which imports installed packages and nothing of whoever called.
+
+Python's `multiprocessing` would import the caller's script once more, and run it where it has no `__main__` guard.
+"""
+
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lake.errors import UserError
+from pipeline.measure import umap_projection
+
+RUN = "import runpy, sys; sys.path += sys.argv[2:]; runpy.run_path(sys.argv[1], run_name='__main__')"
+"""Packages that only the caller's path leads to are found too; what lies in its folders hides no other."""
+
+
+def fit_in_process(
+    components_NP: NDArray[np.float32], start_N2: NDArray[np.float32] | None, **options: Any
+) -> NDArray[np.float32]:
+    """What `fit_umap` returns in a process of its own.
+
+    Raises `UserError` where that process ran out of memory or was ended from outside.
+    """
+    with _running([sys.executable, "-P", "-c", RUN, umap_projection.__file__, *_places()]) as process:
+        answer, said = process.communicate(pickle.dumps(((components_NP, start_N2), options)))
+    _check(process.returncode, said.decode(errors="replace").strip())
+    found: NDArray[np.float32] = pickle.loads(answer)
+    return found
+
+
+def _places() -> list[str]:
+    return [str(Path(place).absolute()) for place in sys.path if place]
+
+
+@contextmanager
+def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does not hear Ctrl+C: the one that waits for it does, and ends it, however soon that comes."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    pipe = subprocess.PIPE
+    try:
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+            try:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                yield process
+            finally:
+                process.kill()
+                process.wait()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _check(code: int, said: str) -> None:
+    ended = code < 0 or "MemoryError" in said.rpartition("\n")[2].partition(":")[0]
+    if ended:
+        by = f" ({signal.Signals(-code).name})" if code < 0 else ""
+        raise UserError(
+            f"The process that fits the map was ended{by}, as happens where memory runs out: free some or take fewer "
+            "samples, then refresh again. Finished stages are kept."
+        )
+    if code:
+        raise RuntimeError(f"The process that fits the map failed:\n{said}")

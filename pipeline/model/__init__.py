@@ -1,0 +1,1 @@
+"""The classifier: how it is built, trained, stored and loaded."""

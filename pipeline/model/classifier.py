@@ -1,0 +1,122 @@
+"""The classifier: how it is made, where it runs, what it puts out, and how it is saved.
+
+Shapes: N images, H x W pixels, C channels, K classes, D features: 512 of a ResNet18.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lake.errors import UserError
+from pipeline.model.architecture import Architecture, build
+
+DEFAULT = Architecture()
+
+
+def create_model(num_classes: int, architecture: Architecture = DEFAULT, *, pretrained: bool = False) -> Any:
+    """A network that has learnt nothing; its `architecture` stays with it. By default a ResNet18 for small images.
+
+    The layers of that see 32, 16, 8 and 4 px for a 32 px image: timm's stock stem (7x7, stride 2, max pool) would
+    leave one final cell and no map of the loss. Raises as `pipeline.model.architecture.build` does.
+    """
+    model = build(architecture, num_classes, pretrained=pretrained)
+    model.architecture = architecture
+    return model.to(memory_format=torch.channels_last)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; for "auto" the first of CUDA, MPS and CPU that is there.
+
+    Raises `UserError` where the machine has no such device.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, found in there.items() if found))
+    if not there[name]:
+        found = ", ".join(device for device, is_there in there.items() if is_there)
+        raise UserError(f"device = {name} is not on this machine: choose auto or one of {found}.")
+    return torch.device(name)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the weights of the model are."""
+    return next(model.parameters()).device
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for it; one that has none emulates it, far more slowly than float32."""
+    native = {"cpu": _cpu_has_bfloat16, "cuda": torch.cuda.is_bf16_supported}
+    return device.type in native and native[device.type]()
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where the device multiplies it natively, float32 elsewhere."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
+
+
+def resize(images_NHWC: Tensor, side: int) -> Tensor:
+    """uint8 [N, H, W, 3] -> uint8 [N, side, side, 3], averaged over area where they shrink."""
+    if images_NHWC.shape[1:3] == (side, side):
+        return images_NHWC
+    images = images_NHWC.permute(0, 3, 1, 2).float()
+    sized = functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
+    return sized.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def normalize(images_NHWC: Tensor, architecture: Architecture = DEFAULT) -> Tensor:
+    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in channels-last memory, as a model is shown them.
+
+    By default of zero mean and unit variance over CIFAR-10.
+    """
+    mean, std = (torch.tensor(values, device=images_NHWC.device) for values in (architecture.mean, architecture.std))
+    return ((images_NHWC.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def forward(model: Any, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings [N, D] before the classifier and logits [N, K], both float32."""
+    with autocast(images_NCHW.device):
+        embedding = model.forward_head(model.forward_features(images_NCHW), pre_logits=True)
+        logits = model.get_classifier()(embedding)
+    return embedding.float(), logits.float()
+
+
+def save_checkpoint(model: Any, path: Path, facts: dict[str, Any]) -> None:
+    """Weights as safetensors with `facts` (dataset, classes, config, versions) as metadata; complete or absent."""
+    partial = path.with_suffix(".part")
+    tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
+    save_file(tensors, partial, metadata={"facts": json.dumps(model.architecture.facts() | facts)})
+    partial.replace(path)
+
+
+def load_checkpoint(
+    path: Path, *, classes: list[str], dataset_id: str, layers: Sequence[str] = ()
+) -> tuple[Any, dict[str, Any]]:
+    """The model and its facts; `layers` are those that loss maps explain, if they are not to be found.
+
+    Raises `UserError` where the file is damaged, does not fit what it says it is, or is of other classes or data.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+        for name, wanted in {"classes": classes, "dataset_id": dataset_id}.items():
+            if facts[name] != wanted:
+                raise UserError(
+                    f"The checkpoint {path} has {name} {facts[name]}, expected {wanted}: "
+                    "delete it and refresh again, or name the settings it was trained with."
+                )
+        model = create_model(len(classes), Architecture.of_facts(facts, layers))
+        model.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise UserError(f"The checkpoint {path} cannot be loaded ({error}): delete it and refresh again.") from error
+    return model.eval(), facts
+
+
+def _cpu_has_bfloat16() -> bool:
+    return torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()

@@ -1,0 +1,190 @@
+"""A model that was trained elsewhere, brought as a checkpoint: read, held against the dataset, and kept as if trained.
+
+Weights are read from safetensors; from a pickle only where the settings allow it, and then by `torch.load` with
+`weights_only=True`, which builds tensors and containers and runs nothing else.
+"""
+
+import hashlib
+import json
+import pickle
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from lake.contracts.tables import make_frame
+from lake.errors import UsageError, UserError
+from lake.storage.damage import first_line
+from pipeline.data.dataset import Dataset
+from pipeline.engine.stage_cache import CHECKPOINT, Frames, package_versions
+from pipeline.model.architecture import architecture_of, check
+from pipeline.model.classifier import create_model, save_checkpoint
+from pipeline.model.distributed import this_rank
+from pipeline.settings import Settings
+
+PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
+INSIDE = ("state_dict", "model")
+"""Where trainers put the weights in a file that holds more than them."""
+NAMED = 3
+"""Tensors that a sentence names at most."""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """Weights by name, and what the file says of itself, if it is one of ours."""
+
+    weights: dict[str, Tensor]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def find_file(settings: Settings) -> Path | None:
+    """The checkpoint that the settings name, if they do.
+
+    Raises `UsageError` where it is not there, is a pickle that was not allowed, or other settings contradict it.
+    """
+    path = settings.checkpoint
+    if path is None:
+        return None
+    if not path.is_file():
+        raise UsageError(f"The checkpoint {path} does not exist: check the setting checkpoint.")
+    if settings.folds:
+        raise UsageError(
+            "folds trains models, a checkpoint is one that is trained: choose folds = 0, or no checkpoint."
+        )
+    if path.suffix.lower() in PICKLES and not settings.allow_pickle:
+        raise UsageError(
+            f"The checkpoint {path} is a pickle, which can hold more than weights: convert it to .safetensors, "
+            "or set allow_pickle = true if you trust where it comes from."
+        )
+    return path
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def keep_model(folder: Path, dataset: Dataset, settings: Settings) -> Frames:
+    """The model of the settings' checkpoint left in the folder; `training` and `dynamics`, which nobody saw, are empty.
+
+    Raises `UserError` as `load_brought` does.
+    """
+    facts = {
+        "classes": dataset.classes,
+        "dataset_id": dataset.dataset_id,
+        "config": settings.model_dump(mode="json"),
+        "packages": package_versions(),
+    }
+    if this_rank() == 0:
+        save_checkpoint(load_brought(dataset.classes, settings), folder / CHECKPOINT, facts)
+    return {name: make_frame(name, []) for name in ("training", "dynamics")}
+
+
+def load_brought(classes: list[str], settings: Settings) -> Any:
+    """The model of the settings' checkpoint, its outputs in the order of `classes`.
+
+    Raises `UserError` in one sentence where the file is damaged or does not fit the model or the classes.
+    """
+    path = find_file(settings)
+    assert path is not None
+    brought = _read(path)
+    named = _named_classes(path, brought, classes, settings)
+    said = brought.facts.get("architecture", settings.model)
+    if said != settings.model:
+        raise UserError(
+            f"The checkpoint {path} is of a {said}, the setting model says {settings.model}: set model = {said}."
+        )
+    kept: Any = {name: tuple(brought.facts[name]) for name in ("mean", "std") if name in brought.facts}
+    stem: Any = brought.facts.get("stem") or _stem(brought.weights)
+    model = create_model(len(classes), replace(architecture_of(settings), stem=stem, **kept))
+    check(model, [settings.resolution])
+    _fill(path, model, brought.weights)
+    _reorder(model.get_classifier(), [named.index(name) for name in classes])
+    return model.eval()
+
+
+def _read(path: Path) -> Brought:
+    try:
+        if path.suffix.lower() in PICKLES:
+            return Brought(_weights_in(torch.load(path, map_location="cpu", weights_only=True)))
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+        return Brought(_weights_in(load_file(path)), facts)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"The checkpoint {path} is refused: it is damaged or holds more than weights ({first_line(error)}). Save "
+            "its state_dict, best as .safetensors."
+        ) from error
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, SafetensorError) as error:
+        raise UserError(
+            f"The checkpoint {path} cannot be read ({first_line(error)}): it is damaged or no file of weights."
+        ) from error
+
+
+def _weights_in(content: Any) -> dict[str, Tensor]:
+    """The tensors by name, wherever a trainer put them; names without the prefix of a parallel training.
+
+    Raises `ValueError` where there are none.
+    """
+    for name in INSIDE:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        raise ValueError("no tensors by name")
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _named_classes(path: Path, brought: Brought, classes: list[str], settings: Settings) -> list[str]:
+    """The class of each output: as set, as the file says, or those of the dataset in order."""
+    named = settings.checkpoint_classes or brought.facts.get("classes") or classes
+    if sorted(named) != sorted(classes):
+        other = sorted(set(named) ^ set(classes)) or named
+        raise UserError(
+            f"The checkpoint {path} has {len(named)} classes and the dataset {len(classes)}; they differ in "
+            f"{', '.join(other[:NAMED])}: name those of the dataset in the order of its outputs in checkpoint_classes."
+        )
+    return list(named)
+
+
+def _stem(weights: dict[str, Tensor]) -> str:
+    """Which stem a ResNet was trained with, where its first convolution tells: 3 x 3 for small images, 7 x 7 stock."""
+    first = weights.get("conv1.weight")
+    return "" if first is None or first.ndim != 4 else ("stock" if first.shape[-1] == 7 else "small")
+
+
+def _fill(path: Path, model: Any, weights: dict[str, Tensor]) -> None:
+    """Load the weights, all of them."""
+    wanted, name = model.state_dict(), model.architecture.name
+    missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    for names, what in ((missing, "lacks"), (foreign, "has more than the model:")):
+        if names:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            raise UserError(
+                f"The checkpoint {path} does not fit {name}: it {what} {', '.join(names[:NAMED])}{more}. "
+                "Check the setting model, or whether it is a checkpoint of timm's."
+            )
+    for key, value in wanted.items():
+        if value.shape != weights[key].shape:
+            raise UserError(
+                f"The checkpoint {path} does not fit {name}: {key} is {_size(weights[key])}, expected {_size(value)}. "
+                "Check model, the number of classes and the last size in phases."
+            )
+    model.load_state_dict(weights)
+
+
+def _size(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "one number"
+
+
+def _reorder(classifier: nn.Module, order: list[int]) -> None:
+    """Put the outputs of a classifier into another order."""
+    chosen = torch.from_numpy(np.array(order))
+    with torch.no_grad():
+        for parameter in classifier.parameters():
+            parameter.copy_(parameter[chosen].clone())

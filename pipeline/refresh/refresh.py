@@ -1,0 +1,145 @@
+"""The stages in order, resumable, into one publish.
+
+`refresh(settings)` returns what it published; a failure or a kill at any moment changes nothing readers see.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import polars as pl
+
+from lake.errors import BrokenContract
+from lake.storage.store import Lake
+from pipeline.config import caches
+from pipeline.data.dataset import Dataset
+from pipeline.data.incoming import add_new_data
+from pipeline.data.load import load_dataset
+from pipeline.data.review_corrections import honour_reviews, report_reviews
+from pipeline.engine.hashing import hash_facts
+from pipeline.engine.previous_run import find_previous_run
+from pipeline.engine.progress import Progress
+from pipeline.engine.refresh_lock import only_one
+from pipeline.engine.stage_cache import Finished, measure_cost
+from pipeline.model.time_budget import fit_schedule
+from pipeline.model.train import training_set
+from pipeline.refresh.accuracy_gate import Refused, accuracy_of, find_reason, last_published
+from pipeline.refresh.unchanged import hash_request, keep_answer
+from pipeline.refresh.write_tables import run_facts, stage_metrics, stage_tables
+from pipeline.settings import Settings
+from pipeline.stages.graph import Stages
+from pipeline.stages.trainings import check_splits
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The run readers now see, and whether this refresh made it."""
+
+    run_id: str
+    published: bool
+
+
+def refresh(settings: Settings, progress: Progress, *, force: bool = False, dataset: Dataset | None = None) -> Outcome:
+    """Compute what is missing and publish it; nothing new (same data, settings and code) publishes nothing.
+
+    `dataset` stands in for the one the settings name; `force` publishes what is not new, and what the gate refuses.
+
+    Raises `UserError` with what to do; `RetryLater` while another refresh of this lake is running, `Refused` where a
+    run was computed that readers must not get.
+    """
+    lake = Lake(settings.lake)
+    with only_one(lake, progress):
+        lake.runs()  # one that cannot be read is said before long work
+        request = hash_request(settings, lake)
+        outcome = _refresh(lake, settings, progress, force=force, dataset=dataset)
+        keep_answer(settings, request, outcome.run_id, progress)
+        return outcome
+
+
+def help_refresh(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> None:
+    """What a process of `torchrun` other than the first does: its part of each training of `refresh`."""
+    open_stages(settings, progress, dataset=dataset).help_training()
+
+
+def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> Stages:
+    """The stages of a refresh under these settings: its data are read, nothing is computed yet."""
+    caches.settle(settings.work_dir)
+    lake = Lake(settings.lake)
+    dataset = _load(lake, settings, progress, dataset)
+    previous = find_previous_run(lake, dataset.dataset_id)
+    check_splits(dataset, settings)
+    if not dataset.brought:
+        settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
+    return Stages(dataset, settings, progress, previous)
+
+
+def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool, dataset: Dataset | None) -> Outcome:
+    started = dt.datetime.now(dt.UTC)
+    with measure_cost() as data_cost:
+        opened = open_stages(settings, progress, dataset=dataset)
+        dataset, settings = opened.dataset, opened.settings
+        reviews = report_reviews(lake, dataset.dataset_id, progress)
+    stages = opened.run()
+    fingerprint = hash_facts([stage.fingerprint for stage in stages.values()])
+    run_id = f"{started:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
+    facts = run_facts(run_id, started, dataset, settings, fingerprint) | {"stages": _records(stages)}
+    if not force and (same := _answered(lake, facts)):
+        progress.say(f"Nothing new: data, settings and code are those of {same}.")
+        return Outcome(same, published=False)
+    costs = {"data": data_cost, **{name: stage.cost for name, stage in stages.items()}}
+    costs["write"] = stage_tables(lake, run_id, dataset, stages, settings, progress)
+    stage_metrics(lake, run_id, costs, {"score": _headline(stages), "reviews": reviews})
+    _publish(lake, facts, _headline(stages).get("test_accuracy"), settings, force=force)
+    progress.say(f"Published {run_id}.")
+    return Outcome(run_id, published=True)
+
+
+def _load(lake: Lake, settings: Settings, progress: Progress, dataset: Dataset | None) -> Dataset:
+    """The dataset the settings name, or the one that stands in for it; corrected by people if they ask for it."""
+    dataset = dataset or load_dataset(settings, progress)
+    if settings.new_data:
+        dataset = add_new_data(dataset, settings.new_data, lake, progress, display_side=settings.display_side)
+    return honour_reviews(lake, dataset, progress) if settings.apply_reviews else dataset
+
+
+def _records(stages: dict[str, Finished]) -> list[dict[str, str]]:
+    """What `pipeline.engine.previous_run` finds of each stage."""
+    return [
+        {"name": name, "fingerprint": stage.fingerprint, "row_key": stage.value_key, "fit": stage.fit_id}
+        for name, stage in stages.items()
+    ]
+
+
+def _headline(stages: dict[str, Finished]) -> dict[str, float]:
+    return dict(stages["score"].frames["headline"].iter_rows())
+
+
+def _answered(lake: Lake, facts: dict[str, object]) -> str | None:
+    """The last published run of this dataset and preset, if it has the same fingerprint.
+
+    Raises `Refused` where the same was refused before.
+    """
+    alike = (pl.col("dataset_id") == facts["dataset_id"], pl.col("preset") == facts["preset"])
+    newest = lake.runs().filter(*alike).head(1).filter(pl.col("fingerprint") == facts["fingerprint"])
+    refused = lake.rejected().filter(pl.col("fingerprint") == facts["fingerprint"])
+    if newest.is_empty() and len(refused):
+        raise Refused(refused["run_id"][0], refused["reason"][0])
+    return newest["run_id"][0] if len(newest) else None
+
+
+def _publish(lake: Lake, facts: dict[str, object], accuracy: float | None, settings: Settings, *, force: bool) -> None:
+    """Make the run visible, or keep it with the reason why not; an error of the machine is none."""
+    before = last_published(lake, str(facts["dataset_id"]))
+    reason = find_reason(accuracy, before, settings)
+    measured = {
+        "before_run_id": before.run_id if before else None,
+        "test_accuracy": accuracy,
+        "accuracy_before": accuracy_of(before),
+    }
+    if reason and not force:
+        lake.reject(facts, reason, measured)
+        raise Refused(str(facts["run_id"]), reason)
+    try:
+        lake.publish(facts | {"forced": reason})
+    except BrokenContract as error:
+        lake.reject(facts, str(error), measured)
+        raise

@@ -1,0 +1,58 @@
+"""Is there anything new? Told in a second, without the data, by a hash of all that a refresh depends on.
+
+The hash may say "new" where the stages then find that nothing is; it never says "nothing new" where something is.
+"""
+
+import importlib.util
+import json
+from pathlib import Path
+
+from lake.storage.store import Lake
+from pipeline.data.incoming import list_files
+from pipeline.data.load import list_source
+from pipeline.engine.hashing import hash_facts
+from pipeline.engine.progress import Progress
+from pipeline.engine.stage_cache import package_versions
+from pipeline.settings import Settings
+
+WITHOUT_EFFECT = {"lake", "work_dir", "cache_dir", "log", "keep_runs", "keep_days", "reader_hours"}
+CODE = ("lake", "pipeline")
+
+
+def hash_request(settings: Settings, lake: Lake) -> str:
+    """Hash of settings, code, packages, what people said and the files of data and model, by size and time."""
+    chosen = settings.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+    reviews = lake.version("reviews") if settings.apply_reviews else None
+    files = [row for source in (settings.new_data, settings.checkpoint) if source for row in list_files(source)]
+    files += list_source(settings)
+    return hash_facts([lake.root, chosen, _code(), package_versions(), reviews, files])
+
+
+def find_answer(settings: Settings, lake: Lake) -> str | None:
+    """The run that answers the request already; None where it is not the latest, or nobody knows."""
+    try:
+        known = json.loads(_answer_file(settings).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    newest = lake.runs().head(1)["run_id"].to_list()
+    same = newest == [known.get("run_id")] and known.get("request") == hash_request(settings, lake)
+    return newest[0] if same else None
+
+
+def keep_answer(settings: Settings, request: str, run_id: str, progress: Progress) -> None:
+    """Remember which run answers a request; where that cannot be kept, the next refresh looks for itself."""
+    try:
+        _answer_file(settings).write_text(json.dumps({"request": request, "run_id": run_id}), encoding="utf-8")
+    except OSError as error:
+        progress.say(f"That {run_id} answers this request was not kept ({error.strerror}): {error.filename}")
+
+
+def _answer_file(settings: Settings) -> Path:
+    return Path(settings.work_dir) / f"answer-{hash_facts(settings.lake)}.json"
+
+
+def _code() -> list[str]:
+    """The source of what computes and stores."""
+    roots = [importlib.util.find_spec(package) for package in CODE]
+    folders = [Path(root.origin).parent for root in roots if root and root.origin]
+    return [path.read_text(encoding="utf-8") for folder in folders for path in sorted(folder.rglob("*.py"))]

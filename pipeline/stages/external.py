@@ -1,0 +1,38 @@
+"""What stages compute otherwise where predictions come from elsewhere: they are taken as they are."""
+
+import numpy as np
+
+from lake.contracts.tables import make_frame
+from pipeline.checks import label_issues as label_issue_checks
+from pipeline.engine.stage_cache import Frames
+from pipeline.findings import label_issues
+from pipeline.measure import score
+from pipeline.stages.inputs import StageInputs
+
+
+def score_tables(inputs: StageInputs, _: Frames | None) -> Frames:
+    """The tables `predictions` and `embeddings`, without rows where none came, and headline figures."""
+    dataset = inputs.dataset
+    assert dataset.brought is not None
+    brought = dataset.brought.at(dataset.sample_id)
+    count = len(dataset)
+    scores = score.Scores(
+        rows=np.arange(count),
+        embedding_ND=brought.embedding_ND,
+        logits_NK=brought.logits_NK,
+        temperature_N=np.ones(count),
+        fold_N=np.zeros(count, np.int64),
+    )
+    located = brought.embedding_ND.shape[1] > 0
+    return {
+        "predictions": score.predictions_frame(scores, dataset),
+        "embeddings": score.embeddings_frame(scores, dataset) if located else make_frame("embeddings", []),
+        "headline": score.headline_frame(score.headline(scores, dataset)),
+    }
+
+
+def check_table(inputs: StageInputs) -> Frames:
+    """The table `proofs`: labels are flipped and have to be found; all else that is checked needs the model."""
+    classes = inputs.dataset.classes
+    evidence = label_issues.gather_evidence(inputs.tables(), inputs.frame("neighbors", "neighbors"), classes)
+    return {"proofs": label_issue_checks.prove_label_issues(evidence, classes, seed=inputs.settings.seed)}

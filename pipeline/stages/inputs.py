@@ -1,0 +1,103 @@
+"""What a stage may look at: the dataset, the settings, and the earlier stages that it says it reads.
+
+Shapes: N scored samples, D features, R neighbours.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from torch import nn
+
+from lake.contracts.stages import Stage
+from lake.contracts.tables import make_frame
+from pipeline.data.dataset import Dataset
+from pipeline.engine.progress import Progress
+from pipeline.engine.stage_cache import CHECKPOINT, Finished, Frames
+from pipeline.model.classifier import choose_device, load_checkpoint
+from pipeline.settings import Settings
+
+
+@dataclass
+class Staged:
+    """The tables of a run before it is published; `scan` as `lake.storage.store.Run` has it."""
+
+    groups: dict[str, dict[str, str]]
+    frames: Frames = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        return self.frames[name].lazy()
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """The view that one stage has of a refresh."""
+
+    dataset: Dataset
+    rows: NDArray[np.int64]
+    """Rows of the dataset that are scored [N], ascending."""
+    settings: Settings
+    progress: Progress
+    known_id: NDArray[np.int64]
+    """Ids of the samples that the previous run scored."""
+    stage: Stage
+    find: Callable[[str], list[Finished]]
+    """An earlier stage by name: one, or one for each fold."""
+
+    @property
+    def sample_id(self) -> NDArray[np.int64]:
+        """Of the scored samples [N], ascending."""
+        return self.dataset.sample_id[self.rows]
+
+    def frame(self, stage: str, table: str) -> pl.DataFrame:
+        """A table of an earlier stage."""
+        return self._frames(stage)[table]
+
+    def classifier(self, fold: int = 0) -> nn.Module:
+        """The model of a fold, 0 for the main one, where the settings want it to run."""
+        (training,) = self._read("train") if fold == 0 else self._read("folds")[fold - 1 : fold]
+        classifier, _ = load_checkpoint(
+            training.folder / CHECKPOINT,
+            classes=self.dataset.classes,
+            dataset_id=self.dataset.dataset_id,
+            layers=self.settings.loss_map_layers,
+        )
+        return classifier.to(choose_device(self.settings.device))
+
+    def embedding(self) -> NDArray[np.float32]:
+        """Of the scored samples [N, D]; D is 0 where predictions came without."""
+        return to_matrix(self.frame("score", "embeddings")["embedding"], rows=len(self.rows))
+
+    def nearest(self) -> NDArray[np.int64]:
+        """The rows [N, R], among the scored samples, of the neighbours of each, most similar first."""
+        near = self.frame("neighbors", "neighbors")["neighbor_id"].to_numpy()
+        return np.searchsorted(self.sample_id, near.reshape(len(self.rows), -1))
+
+    def tables(self) -> Staged:
+        """The tables of the dataset and of every stage that is read; those of families and triage empty otherwise."""
+        joined = Staged(self.dataset.groups, {"samples": self.dataset.frame}, self.dataset.metadata_kinds)
+        for stage in self.stage.reads:
+            for finished in self._read(stage):
+                joined.frames |= finished.frames
+        for table in ("triage", "map_families"):
+            joined.frames.setdefault(table, make_frame(table, []))
+        return joined
+
+    def _frames(self, stage: str) -> Frames:
+        (finished,) = self._read(stage)
+        return finished.frames
+
+    def _read(self, stage: str) -> list[Finished]:
+        if stage not in self.stage.reads:
+            raise KeyError(f"{self.stage.name} reads {stage} and does not say so in lake.contracts.stages")
+        return self.find(stage)
+
+
+def to_matrix(column: pl.Series, *, rows: int | None = None) -> NDArray[np.float32]:
+    """A column of equally long lists as a matrix [N, D]; of no lists one of so many rows without columns."""
+    if column.is_empty():
+        return np.empty((rows or 0, 0), np.float32)
+    return column.explode().to_numpy(writable=True).reshape(len(column), -1)

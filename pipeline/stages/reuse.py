@@ -1,0 +1,155 @@
+"""How a stage comes to its tables: found in the work folder, taken over from the previous run, or computed.
+
+A stage is computed in one of four ways, each with what its values depend on. Facts are named `stage.part` or
+`dataset.part`; the code is that of the functions, as `pipeline.engine.code_hash` has it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.engine.hashing import hash_facts
+from pipeline.engine.previous_run import PreviousRun, Record
+from pipeline.engine.results import check_result
+from pipeline.engine.stage_cache import Finished, Frames, Workspace
+from pipeline.stages.inputs import StageInputs
+
+Names = tuple[str, ...]
+MOST_ADDED = 0.1
+"""Share of samples that may be added to a fit before it is made anew."""
+
+
+class Computation(Protocol):
+    """One of the ways."""
+
+    def find(self, stage: "StageRun") -> Finished: ...
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Computed at once, again whenever one of the facts changes."""
+
+    compute: Callable[[StageInputs], Frames]
+    facts: Names
+    settings: Names = ()
+
+    def find(self, stage: "StageRun") -> Finished:
+        key = stage.key(self.settings, self.facts, self.compute)
+        return stage.finish(key, lambda: self.compute(stage.inputs))
+
+
+@dataclass(frozen=True)
+class PerSample:
+    """Measures each sample by itself, and only those that the previous run did not measure.
+
+    `value_facts` are what a value depends on besides the sample, `sample_facts` tell which samples there are.
+    `compute` gets the tables `reuses` of the previous run if that measured under equal settings, code and value facts.
+    """
+
+    compute: Callable[[StageInputs, Frames | None], Frames]
+    value_facts: Names
+    sample_facts: Names
+    reuses: Names = ()
+    settings: Names = ()
+
+    def find(self, stage: "StageRun") -> Finished:
+        key = stage.key(self.settings, self.value_facts, self.compute)
+        known = self.reuses if stage.record and stage.record.value_key == key else ()
+        fingerprint = hash_facts([key, stage.values(self.sample_facts)])
+        return stage.finish(fingerprint, lambda: self.compute(stage.inputs, stage.tables(known)), value_key=key)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Fits all samples; later ones are added to the fit by `extend`, until they are a tenth of it.
+
+    One that `starts_from_previous` gets the tables `reuses` of the previous run for each new fit too, whatever that was
+    fitted to.
+    """
+
+    fit: Callable[[StageInputs, Frames | None], Frames]
+    extend: Callable[[StageInputs, Frames], Frames]
+    value_facts: Names
+    sample_facts: Names
+    reuses: Names
+    settings: Names
+    starts_from_previous: bool = False
+
+    def find(self, stage: "StageRun") -> Finished:
+        key, record = stage.key(self.settings, self.value_facts, self.fit, self.extend), stage.record
+        goes_on = record is not None and record.value_key == key and stage.added_share() <= MOST_ADDED
+        whole = hash_facts([key, stage.values(self.sample_facts)])
+        start = record.fit_id if record and self.starts_from_previous else None
+        fit_id = record.fit_id if record and goes_on else hash_facts([whole, start])
+        tables = stage.tables(self.reuses if record and (goes_on or self.starts_from_previous) else ())
+
+        def compute() -> Frames:
+            extends = goes_on and tables is not None
+            return self.extend(stage.inputs, tables) if extends and tables else self.fit(stage.inputs, tables)
+
+        return stage.finish(hash_facts([whole, fit_id]), compute, value_key=key, fit_id=fit_id)
+
+
+@dataclass(frozen=True)
+class AboutFit:
+    """Says something about a fit, and stays as it was while the fit does: `carry` reads it from the previous run."""
+
+    compute: Callable[[StageInputs], Frames]
+    carry: Callable[[PreviousRun], Frames]
+    facts: Names
+    settings: Names = ()
+
+    def find(self, stage: "StageRun") -> Finished:
+        key, previous, record = stage.key(self.settings, self.facts, self.compute), stage.previous, stage.record
+        same = record is not None and record.fingerprint == key
+        return stage.finish(key, lambda: self.carry(previous) if previous and same else self.compute(stage.inputs))
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A stage of one refresh: what it may read, what the previous run recorded of it, and where its result is kept."""
+
+    inputs: StageInputs
+    work: Workspace
+    previous: PreviousRun | None
+    fact: Callable[[str], str]
+
+    @property
+    def name(self) -> str:
+        return self.inputs.stage.name
+
+    @property
+    def record(self) -> Record | None:
+        """The stage as the previous run recorded it, if it did."""
+        return self.previous.record(self.name) if self.previous else None
+
+    def values(self, facts: Names) -> list[str]:
+        """The named facts of this refresh."""
+        return [self.fact(name) for name in facts]
+
+    def key(self, settings: Names, facts: Names, *functions: Callable[..., object]) -> str:
+        """Hash of all that a value depends on."""
+        return self.work.key(self.name, settings=settings, code=functions, facts=self.values(facts))
+
+    def tables(self, names: Names) -> Frames | None:
+        """Tables of the previous run; None where none are named."""
+        return self.previous.tables(*names) if self.previous and names else None
+
+    def added_share(self) -> float:
+        """Share of samples that came since the recorded fit was made."""
+        assert self.previous is not None and self.record is not None
+        fitted = self.previous.fitted_samples(self.name, self.record.fit_id)
+        return (len(self.inputs.rows) - fitted) / fitted
+
+    def finish(
+        self, fingerprint: str, compute: Callable[[], Frames], *, value_key: str = "", fit_id: str = ""
+    ) -> Finished:
+        """What the work folder has under the fingerprint, else what is computed now."""
+
+        def compute_in(_: Path) -> Frames:
+            frames = compute()
+            check_result(self.inputs.stage, frames, samples=len(self.inputs.rows))
+            return frames
+
+        return self.work.find(self.name, fingerprint, compute_in, value_key=value_key, fit_id=fit_id)

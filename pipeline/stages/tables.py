@@ -1,0 +1,302 @@
+"""What each stage computes, as tables: the view it has of a refresh in, frames out.
+
+`pipeline.stages.graph` knows when. Tables come without the id of their run or dataset. `known` are tables of the
+previous run, where it measured under the same settings, code and facts.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lake.contracts.clusters import METHODS
+from lake.contracts.tables import make_frame
+from lake.query import queries
+from lake.search.ann_index import SearchIndex
+from pipeline.checks import run as proofs
+from pipeline.data.dataset import HELD_OUT, Dataset
+from pipeline.engine.previous_run import PreviousRun
+from pipeline.engine.progress import Progress
+from pipeline.engine.stage_cache import CHECKPOINT, Frames, package_versions
+from pipeline.findings import data_faults, describe_clusters, error_causes, label_issues, wording
+from pipeline.findings import search as findings
+from pipeline.loss_maps import families, hirescam, pooled
+from pipeline.measure import (
+    aligned_projection,
+    ann_index,
+    clustering,
+    clustering_quality,
+    cross_fitting,
+    duplicates,
+    image_properties,
+    incremental,
+    neighbors,
+    principal_components,
+    projection_quality,
+    score,
+    separation,
+)
+from pipeline.model import classifier, distributed, train
+from pipeline.model.published_model import StoredModel
+from pipeline.settings import Settings
+from pipeline.stages.inputs import StageInputs, to_matrix
+
+
+def property_table(inputs: StageInputs, known: Frames | None) -> Frames:
+    """The table `properties`, of all samples of the dataset."""
+    dataset = inputs.dataset
+    there = pl.col("sample_id").is_in(dataset.sample_id.tolist())
+    parts = [known["properties"].filter(there)] if known else []
+    new = np.flatnonzero(~np.isin(dataset.sample_id, parts[0]["sample_id"].to_numpy() if parts else []))
+    if len(new):
+        measured = image_properties.compute_properties(dataset.images_NHWC, inputs.settings, inputs.progress, rows=new)
+        parts.append(measured.with_columns(sample_id=pl.Series(dataset.sample_id[new])))
+    return {"properties": pl.concat(parts, how="diagonal").sort("sample_id")}
+
+
+def train_model(
+    folder: Path, dataset: Dataset, rows: NDArray[np.int64], settings: Settings, progress: Progress
+) -> Frames:
+    """The tables `training` and `dynamics`; the checkpoint is left in the folder."""
+    data = train.training_set(dataset, rows)
+    versions = {"packages": package_versions()}
+    trained = train.train(data, settings, progress, snapshot=folder / "training.safetensors", facts=versions)
+    if distributed.this_rank() == 0:
+        facts = {
+            "classes": dataset.classes,
+            "dataset_id": dataset.dataset_id,
+            "config": settings.model_dump(mode="json"),
+        }
+        classifier.save_checkpoint(trained.model, folder / CHECKPOINT, facts | versions)
+    return {"training": trained.telemetry, "dynamics": trained.dynamics.frame(dataset.sample_id[rows])}
+
+
+def score_tables(inputs: StageInputs, known: Frames | None) -> Frames:
+    """The tables `predictions` and `embeddings`, and headline figures; with folds everything is scored anew."""
+    dataset, rows, settings = inputs.dataset, inputs.rows, inputs.settings
+    if settings.folds:
+        known = None
+    before = known["embeddings"].join(known["predictions"], on="sample_id") if known else None
+    fold = np.zeros(len(dataset), dtype=np.int64)
+    fold[dataset.rows("train")] = cross_fitting.assign_folds(
+        dataset.label[dataset.rows("train")], settings.folds, seed=settings.seed
+    )
+    measure = partial(score.measure, dataset=dataset, settings=settings, progress=inputs.progress)
+    scores, quality = measure(inputs.classifier(), rows=rows, known=before), {}
+    held_out = dataset.rows(*HELD_OUT)
+    for number in range(1, settings.folds + 1):
+        own = rows[fold[rows] == number]
+        other = measure(inputs.classifier(number), rows=np.union1d(held_out, own))
+        quality[f"fold_{number}_alignment"] = scores.take_over(other, held_out=held_out, own=own, fold=number)
+    headline = score.headline(scores, dataset) | quality
+    return {
+        "predictions": score.predictions_frame(scores, dataset),
+        "embeddings": score.embeddings_frame(scores, dataset),
+        "headline": score.headline_frame(headline),
+    }
+
+
+def search_index_table(inputs: StageInputs) -> Frames:
+    """The table `search_index`; without rows where exact search is fast enough."""
+    return ann_index.index_table(inputs.embedding(), inputs.settings, inputs.progress)
+
+
+def neighbor_table(inputs: StageInputs, known: Frames | None) -> Frames:
+    """The table `neighbors`: the nearest of those that the search index proposes, if there is one."""
+    embedding, index = inputs.embedding(), inputs.frame("search_index", "search_index")
+    proposing = SearchIndex.read(index.sort("part")["data"], embedding.shape) if len(index) else None
+    given = (inputs.settings, inputs.progress)
+    if known is None:
+        found = neighbors.search_neighbors(embedding, inputs.settings.neighbors, *given, index=proposing)
+    else:
+        table = known["neighbors"]
+        found = incremental.extend_neighbors(inputs.sample_id, embedding, table, *given, index=proposing)
+    nearest, similarity = found
+    return {"neighbors": neighbors.neighbors_frame(inputs.sample_id, nearest, similarity)}
+
+
+def fit_projection(inputs: StageInputs, earlier: Frames | None) -> Frames:
+    """The tables `projection` and `map_quality`, and the principal components; aligned to an earlier projection."""
+    embedding, settings, nearest = inputs.embedding(), inputs.settings, inputs.nearest()
+    components = principal_components.reduce_dimensions(embedding, settings)
+    start = earlier["projection"] if earlier else None
+    views = {
+        "umap": aligned_projection.project_like(components, inputs.sample_id, settings, start),
+        "pca": principal_components.first_two(components),
+    }
+    return {
+        "projection": _projection(inputs.sample_id, views, nearest),
+        "map_quality": projection_quality.measure_maps(embedding, views, nearest, seed=settings.seed),
+        "components": pl.DataFrame({"component": score.list_column(components)}),
+    }
+
+
+def extend_projection(inputs: StageInputs, known: Frames) -> Frames:
+    """The same with new samples placed among known ones, which stay where they are."""
+    sample_id, embedding, nearest = inputs.sample_id, inputs.embedding(), inputs.nearest()
+    columns = ["x", "y", "pca_x", "pca_y"]
+    here = pl.DataFrame({"sample_id": sample_id}).join(known["projection"], on="sample_id", how="left")
+    old = here["x"].is_not_null().to_numpy()
+    position = here.sort("sample_id").select(columns).to_numpy().astype(np.float32)
+    similarity = inputs.frame("neighbors", "neighbors")["similarity"].to_numpy()
+    similarity = similarity.reshape(nearest.shape).astype(np.float32)
+    views = {"umap": incremental.place(position[:, :2], old, nearest, similarity), "pca": position[:, 2:]}
+    incremental.continue_axes(embedding, old, views["pca"])
+    components = principal_components.reduce_dimensions(embedding, inputs.settings)
+    return {
+        "projection": _projection(sample_id, views, nearest),
+        "map_quality": known["map_quality"],
+        "components": pl.DataFrame({"component": score.list_column(components)}),
+    }
+
+
+def _projection(
+    sample_id: NDArray[np.int64], views: dict[str, NDArray[np.float32]], nearest: NDArray[np.int64]
+) -> pl.DataFrame:
+    (x, y), (pca_x, pca_y) = (view.astype(np.float64).T for view in (views["umap"], views["pca"]))
+    kept = projection_quality.share_of_neighbors_kept(views["umap"], nearest)
+    columns = {"sample_id": sample_id, "x": x, "y": y, "neighbors_kept": kept, "pca_x": pca_x, "pca_y": pca_y}
+    return pl.DataFrame(columns)
+
+
+def separation_table(inputs: StageInputs) -> Frames:
+    """The table `separation`."""
+    label, groupings = _group_codes(inputs.dataset, inputs.rows)
+    position = inputs.frame("projection", "projection").select("x", "y").to_numpy().astype(np.float32)
+    spaces = {
+        "embedding": separation.Space(inputs.embedding(), inputs.nearest()[:, : separation.NEAREST]),
+        "umap": separation.Space(position, projection_quality.nearest_on_map(position)),
+    }
+    held_out, seed = inputs.frame("score", "predictions")["out_of_sample"].to_numpy(), inputs.settings.seed
+    return {"separation": separation.measure_separation(spaces, groupings, label, held_out, seed=seed)}
+
+
+def _group_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | None], dict[str, NDArray[np.int64]]]:
+    """The label of each row, and its group by every grouping and by the label itself; -1 where it is withheld."""
+    label = [dataset.classes[i] if i >= 0 else None for i in dataset.label[rows]]
+    named = {**dataset.groups, "label": {name: name for name in dataset.classes}}
+    codes = {name: {v: i for i, v in enumerate(sorted(set(values.values())))} for name, values in named.items()}
+    return label, {
+        name: np.array([codes[name].get(values.get(text or "", ""), -1) for text in label])
+        for name, values in named.items()
+    }
+
+
+def fit_clusters(inputs: StageInputs, _: Frames | None) -> Frames:
+    """The table `clusters`, found anew."""
+    points = _points(inputs)
+    found = clustering.compute_clusterings(points, inputs.settings)
+    return {"clusters": clustering.clusters_frame(inputs.sample_id, points, found)}
+
+
+def extend_clusters(inputs: StageInputs, known: Frames) -> Frames:
+    """The same with new samples assigned to known clusters."""
+    points = _points(inputs)
+    found = incremental.assign(points, inputs.sample_id, known["clusters"], inputs.settings, inputs.progress)
+    return {"clusters": clustering.clusters_frame(inputs.sample_id, points, found)}
+
+
+def _points(inputs: StageInputs) -> NDArray[np.float32]:
+    """What is clustered [N, P]: principal components at unit length."""
+    return clustering.normalize_rows(to_matrix(inputs.frame("projection", "components")["component"]))
+
+
+def cluster_quality_tables(inputs: StageInputs) -> Frames:
+    """The tables of `cluster_quality.assess`."""
+    members = inputs.frame("clusters", "clusters")
+    found = {m: members.filter(method=m)["cluster"].fill_null(-1).to_numpy() for m in METHODS}
+    return clustering_quality.assess(_points(inputs), found, inputs.settings, inputs.progress)
+
+
+def carried_cluster_quality(previous: PreviousRun) -> Frames:
+    """The same, as the previous run has them."""
+    tables = previous.tables("cluster_quality", "cluster_summaries")
+    stability = tables["cluster_summaries"].select("method", "cluster", "stability").drop_nulls()
+    return {"cluster_quality": tables["cluster_quality"], "cluster_stability": stability}
+
+
+def duplicate_table(inputs: StageInputs, known: Frames | None) -> Frames:
+    """The table `duplicates`; pairs of samples that the previous run scored are known."""
+    dataset, rows = inputs.dataset, inputs.rows
+    images = dataset.images_NHWC  # those of all samples are not copied
+    if len(rows) < len(dataset):
+        images = images[rows]
+    ids, split = inputs.sample_id, dataset.split[rows]
+    near = inputs.frame("neighbors", "neighbors")
+    find = partial(duplicates.find_duplicates, ids, images, split, near, inputs.progress)
+    if known is None:
+        return {"duplicates": find()}
+    pairs = known["duplicates"]
+    there = [pl.col(name).is_in(ids.tolist()) for name in ("sample_id", "duplicate_id")]
+    lost = pairs.filter(there[0] & ~there[1])["sample_id"].to_numpy()
+    asked = np.flatnonzero(~np.isin(ids, inputs.known_id) | np.isin(ids, lost))
+    kept = pairs.filter(*there)
+    if asked.size:
+        kept = duplicates.closest(pl.concat([kept, find(rows=asked)], how="diagonal"))
+    return {"duplicates": kept}
+
+
+def label_issue_table(inputs: StageInputs) -> Frames:
+    """The table `label_issues`."""
+    near, classes = inputs.frame("neighbors", "neighbors"), inputs.dataset.classes
+    evidence = label_issues.gather_evidence(inputs.tables(), near, classes)
+    return {"label_issues": label_issues.find_label_issues(evidence, inputs.frame("train", "dynamics"), classes)}
+
+
+def loss_map_table(inputs: StageInputs, known: Frames | None) -> Frames:
+    """The table `loss_maps`; with folds everything is explained anew."""
+    chosen = hirescam.choose_maps(inputs.dataset, inputs.frame("score", "predictions"))
+    models = {fold: inputs.classifier(fold) for fold in chosen["fold"].unique()}
+    maps = known["loss_maps"] if known and not inputs.settings.folds else None
+    given = (inputs.dataset, chosen, inputs.settings, inputs.progress)
+    return {"loss_maps": hirescam.extend_loss_maps(maps, models, *given)}
+
+
+def map_family_table(inputs: StageInputs) -> Frames:
+    """The table `map_families`."""
+    return {"map_families": families.find_families(inputs.tables(), seed=inputs.settings.seed)}
+
+
+def finding_tables(inputs: StageInputs) -> Frames:
+    """Why losses are high, what the clusters are, and which groups are hard."""
+    joined, common = inputs.tables(), (inputs.settings, inputs.progress)
+    near = joined.frames["neighbors"]
+    joined.frames["triage"] = error_causes.sort_out(queries.scan_samples(joined).collect(), near)
+    samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
+    density = wording.Density.of(samples, near, training_images=len(inputs.dataset.rows("train")))
+    found = findings.find(samples, density, *common, carried=tuple(joined.metadata))
+    of_data = data_faults.find_in_data(samples, inputs.embedding(), *common)
+    summaries = make_frame("cluster_summaries", [])
+    if len(members):
+        stability = inputs.frame("cluster_quality", "cluster_stability")
+        summaries = describe_clusters.summarize(samples, members, stability, *common)
+    return {
+        "triage": joined.frames["triage"],
+        "cluster_summaries": summaries,
+        "findings": pl.concat([found, of_data.with_columns(pl.col("finding_id") + len(found))]),
+    }
+
+
+def pooled_map_table(inputs: StageInputs) -> Frames:
+    """The table `pooled_maps`."""
+    return {"pooled_maps": pooled.pool_maps(inputs.tables(), inputs.settings)}
+
+
+def check_table(inputs: StageInputs) -> Frames:
+    """The table `proofs`."""
+    by_main_model = inputs.frame("score", "predictions").filter(pl.col("fold").is_null())
+    temperature = float(by_main_model["temperature"][0])
+    main = StoredModel(inputs.classifier(), inputs.settings.resolution, temperature)
+    images, sample_id = inputs.dataset.images_NHWC, inputs.dataset.sample_id
+    proved = proofs.prove(
+        inputs.tables(),
+        main,
+        inputs.dataset.classes,
+        lambda chosen: images[np.searchsorted(sample_id, chosen)],
+        seed=inputs.settings.seed,
+        threads=inputs.settings.threads,
+        progress=inputs.progress,
+    )
+    return {"proofs": proved}

@@ -1,0 +1,165 @@
+"""The models that a run is measured by: that of the whole training split, and those of folds that leave a part out.
+
+Or the one that was brought as a checkpoint.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lake.errors import UserError
+from pipeline.data.dataset import Dataset
+from pipeline.engine.hashing import hash_facts
+from pipeline.engine.previous_run import PreviousRun
+from pipeline.engine.progress import Progress
+from pipeline.engine.stage_cache import Finished, Frames, Workspace
+from pipeline.measure import cross_fitting
+from pipeline.model import architecture, classifier, external_checkpoint
+from pipeline.settings import Settings
+from pipeline.stages import tables as stage_tables
+from pipeline.stages.retrain_policy import keeps_model, with_kept_model
+
+TRAIN_SETTINGS = (
+    "seed",
+    "device",
+    "model",
+    "mean",
+    "std",
+    "pretrained",
+    "phases",
+    "batch_size",
+    "crop_padding",
+    "optimizer",
+    "momentum",
+    "ns_steps",
+    "learning_rate",
+    "other_rate_scale",
+    "weight_decay",
+    "label_smoothing",
+    "warmup",
+)
+CHECKPOINT_SETTINGS = ("model", "mean", "std", "checkpoint_classes", "phases")
+FEWEST_IMAGES = 2
+
+
+def check_splits(dataset: Dataset, settings: Settings) -> None:
+    """Raises `UserError` where a split has too few labelled images: what is left of it by reviews and `samples`.
+
+    A test sample tells how good the model is, a validation sample its temperature, and by fewer than two images no
+    batch of a training can be normalised.
+    """
+    for name in ("test",) if dataset.brought else ("validation", "test"):
+        if not (dataset.label[dataset.rows(name)] >= 0).any():
+            raise UserError(f"{dataset.name} has no labelled image of the split {name} left: add some.")
+    images, folds = len(dataset.rows("train")), settings.folds
+    left = images - math.ceil(images / folds) if folds else images
+    if left < FEWEST_IMAGES and not (settings.checkpoint or dataset.brought):
+        of_fold = f", of which folds = {folds} leaves a training {left}" if folds else ""
+        raise UserError(
+            f"The split train of {dataset.name} has too few images ({images:,}{of_fold}): {FEWEST_IMAGES} are needed."
+        )
+
+
+class Trainings:
+    """The trainings of a dataset under some settings, or the model of the previous run where that is kept.
+
+    `settings` are those given, or with the phases of the model that is kept; `adopts` says whether the models of a run
+    of an earlier version are taken over.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: Settings,
+        progress: Progress,
+        *,
+        work: Workspace,
+        previous: PreviousRun | None,
+    ) -> None:
+        self._dataset, self._progress, self._work, self._previous = dataset, progress, work, previous
+        self.settings = settings
+        self._check()
+        external = settings.checkpoint is not None
+        self.adopts = previous is not None and not external and adopts_model(previous, dataset, settings)
+        wanted = self._wanted("train")
+        self._keeps = not (external or self.adopts) and keeps_model(previous, settings, wanted, progress)
+        if previous and self._keeps:
+            self.settings = with_kept_model(previous, settings)
+
+    @cached_property
+    def fold_of_train(self) -> NDArray[np.int64]:
+        """The fold of each training sample, in the order of the dataset; 0 for all without folds."""
+        label = self._dataset.label[self._dataset.rows("train")]
+        return cross_fitting.assign_folds(label, self.settings.folds, seed=self.settings.seed)
+
+    def main(self) -> Finished:
+        """The model of the whole training split, or the one that was brought."""
+        if self.settings.checkpoint:
+            return self._find(
+                "train", partial(external_checkpoint.keep_model, dataset=self._dataset, settings=self.settings)
+            )
+        return self._training("train", self._dataset.rows("train"))
+
+    def of_folds(self) -> list[Finished]:
+        """The models of the folds: number k never saw the training samples of fold k."""
+        rows, count = self._dataset.rows("train"), self.settings.folds
+        return [self._training(f"fold-{k}", rows[self.fold_of_train != k]) for k in range(1, count + 1)]
+
+    def _check(self) -> None:
+        """Raises `UserError` before anything is computed where the settings name a model that cannot be had."""
+        classes, settings = self._dataset.classes, self.settings
+        if external_checkpoint.find_file(settings):
+            external_checkpoint.load_brought(classes, settings)
+        elif settings.model != classifier.DEFAULT.name or settings.loss_map_layers:
+            created = classifier.create_model(len(classes), architecture.architecture_of(settings))
+            architecture.check(created, sorted({phase.resolution for phase in settings.phases}))
+
+    def _wanted(self, name: str) -> str:
+        """The fingerprint of a training on the training split as it is now."""
+        dataset = self._dataset
+        if self.settings.checkpoint:
+            content = external_checkpoint.hash_file(self.settings.checkpoint)
+            facts = (dataset.dataset_id, *dataset.classes, content)
+            return self._work.key(
+                name, settings=CHECKPOINT_SETTINGS, code=(external_checkpoint.keep_model,), facts=facts
+            )
+        part = () if name == "train" else (name, hash_facts(self.fold_of_train.tolist()))
+        facts = (dataset.dataset_id, dataset.content("train"), *part)
+        return self._work.key(name, settings=TRAIN_SETTINGS, code=(stage_tables.train_model,), facts=facts)
+
+    def _training(self, name: str, rows: NDArray[np.int64]) -> Finished:
+        settings, progress = self.settings, self._progress
+        return self._find(
+            name, lambda folder: stage_tables.train_model(folder, self._dataset, rows, settings, progress)
+        )
+
+    def _find(self, name: str, train: Callable[[Path], Frames]) -> Finished:
+        """The training wanted now, or that of the previous run; one that the lake holds is not done again."""
+        previous = self._previous
+        record = previous.record(name) if previous else None
+        fingerprint = record.fingerprint if record and self._keeps else self._wanted(name)
+
+        def compute(folder: Path) -> Frames:
+            if previous and record and (self.adopts or record.fingerprint == fingerprint):
+                return previous.restore_training(name, folder)
+            return train(folder)
+
+        return self._work.find(name, fingerprint, compute, value_key=fingerprint)
+
+
+def adopts_model(previous: PreviousRun, dataset: Dataset, settings: Settings) -> bool:
+    """Whether the model of a run whose keys are of an earlier rule is taken over: by data and settings alone."""
+    record = previous.record("train")
+    if record is None or record.is_comparable:
+        return False
+    fitted = previous.trained_as_asked(record)
+    chosen = settings.model_dump(mode="json")
+    return (
+        fitted is not None
+        and fitted.content("train") == dataset.content("train")
+        and all(chosen[name] == fitted.config.get(name, chosen[name]) for name in (*TRAIN_SETTINGS, "folds"))
+    )
