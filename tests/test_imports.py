@@ -120,7 +120,7 @@ def modules_of(file: Path, *, at_once: bool = False) -> Iterator[str]:
 def test_one_module_knows_umap() -> None:
     """It says which names inside umap it uses."""
     files = [file for folder in ("lake", "pages", "pipeline") for file in (REPOSITORY / folder).rglob("*.py")]
-    assert [file.stem for file in files if "umap" in imported(file)] == ["fit_umap"]
+    assert [file.stem for file in files if "umap" in imported(file)] == ["umap_projection"]
 
 
 def test_no_test_imports_another() -> None:

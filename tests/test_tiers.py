@@ -20,20 +20,32 @@ AUTHOR = {
     "GIT_COMMITTER_EMAIL": "a@b.c",
 }
 TREE = {
-    "streamlit_app.py": "from pages.ui.frame.frame import show", "lake/__init__.py": "", "lake/storage/store.py": "",
-    "lake/told.py": "", "pages/__init__.py": "", "pages/one.py": "from lake.storage.store import Lake",
-    "pages/other.py": "", "pages/report/document.py": "", "pages/report/templates/report.html": "",
-    "pages/ui/frame/frame.py": "from pages.ui.session import navigation", "pages/ui/frame/frame.css": "",
-    "pages/ui/session/navigation.py": "", "pipeline/cli.py": "def train():\n    from pipeline import serve_command\n
-    from pipeline.model.train import train", "pipeline/commands/serve.py": "", "pipeline/start.py": "def main():\n
-    from pipeline.cli import main", "pipeline/model/train.py": "import lake.storage.store", "tests/conftest.py": "",
-    "tests/support/commands.py": "", "tests/lake/test_store.py": "from lake.storage.store import Lake",
-    "tests/pages/test_one.py": "def test_one(open_page): open_page('one')", "tests/pages/test_every.py": "from
-    pages.ui.session.navigation import ENTRIES\ndef test_every(open_page): 'one'", "tests/desk/test_served.py": "from
-    tests.support.commands import latentlake\nlatentlake('serve')", "tests/pages/test_report.py": "from pages.report
-    import document", "tests/pipeline/test_cli.py": "from tests.support.commands import latentlake",
-    "tests/pipeline/test_text.py": "PROGRAM = 'import pipeline.model.train'", "tests/pipeline/test_train.py": "from
-    pipeline.model.train import train",
+    "streamlit_app.py": "from pages.ui.frame.frame import show",
+    "lake/__init__.py": "",
+    "lake/storage/store.py": "",
+    "lake/told.py": "",
+    "pages/__init__.py": "",
+    "pages/one.py": "from lake.storage.store import Lake",
+    "pages/other.py": "",
+    "pages/report/document.py": "",
+    "pages/report/templates/report.html": "",
+    "pages/ui/frame/frame.py": "from pages.ui.session import navigation",
+    "pages/ui/frame/frame.css": "",
+    "pages/ui/session/navigation.py": "",
+    "pipeline/cli.py": "def train():\n    from pipeline.commands import serve\n    from pipeline.model.train import train",
+    "pipeline/commands/serve.py": "",
+    "pipeline/start.py": "def main():\n    from pipeline.cli import main",
+    "pipeline/model/train.py": "import lake.storage.store",
+    "tests/conftest.py": "",
+    "tests/support/commands.py": "",
+    "tests/lake/test_store.py": "from lake.storage.store import Lake",
+    "tests/pages/test_one.py": "def test_one(open_page): open_page('one')",
+    "tests/pages/test_every.py": "from pages.ui.session.navigation import ENTRIES\ndef test_every(open_page): 'one'",
+    "tests/desk/test_served.py": "from tests.support.commands import latentlake\nlatentlake('serve')",
+    "tests/pages/test_report.py": "from pages.report import document",
+    "tests/pipeline/test_cli.py": "from tests.support.commands import latentlake",
+    "tests/pipeline/test_text.py": "PROGRAM = 'import pipeline.model.train'",
+    "tests/pipeline/test_train.py": "from pipeline.model.train import train",
 }
 OLD, NEW = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
 SINCE = "2025-01-01"

@@ -17,6 +17,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.abc import InspectLoader
+from pathlib import Path
 from typing import Any
 
 from lake import errors
@@ -100,8 +102,11 @@ def read_source(module: str) -> str | None:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
         return None
-    loader: Any = spec.loader if spec else None
-    return loader.get_source(module) if loader else None
+    if spec is None or spec.origin is None:
+        return None
+    if isinstance(spec.loader, InspectLoader):
+        return spec.loader.get_source(module)
+    return Path(spec.origin).read_text(encoding="utf-8")  # where something stands before python's own loader
 
 
 class _Source:

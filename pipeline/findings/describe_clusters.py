@@ -11,7 +11,7 @@ from lake.contracts.tables import make_frame
 from lake.query.queries import HELD_OUT, cluster_column
 from lake.statistics import benjamini_hochberg
 from pipeline.engine.progress import Progress
-from pipeline.findings.permutation_test import raised_p, to_matrix
+from pipeline.findings.permutation import raised_p, to_matrix
 from pipeline.findings.wording import lift_interval
 from pipeline.measure.clustering import MEDOIDS
 from pipeline.settings import Settings

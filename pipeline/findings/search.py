@@ -23,7 +23,7 @@ from lake.query.queries import HELD_OUT
 from lake.statistics import benjamini_hochberg
 from pipeline.engine.progress import Progress
 from pipeline.findings.candidate_groups import Group, all_groups, cluster_groups
-from pipeline.findings.permutation_test import raised_p, to_matrix
+from pipeline.findings.permutation import raised_p, to_matrix
 from pipeline.findings.wording import Density, to_row
 from pipeline.settings import Settings
 

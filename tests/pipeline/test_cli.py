@@ -171,10 +171,10 @@ def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake: str)
 @pytest.mark.long
 def test_proofs_are_the_same_to_the_last_bit_in_a_process_that_computed_nothing_before(drawn_folder: Path) -> None:
     program = (
-        "from lake.storage.store import Lake; from pipeline.engine.progress import Progress; from pipeline.checks.run
-        import *; " f"from pipeline import copy_proofs; duplicate_checks.PLANTED = {duplicate_checks.PLANTED}; " f"run
-        = Lake({str(drawn_folder / 'lake')!r}).run(); " "print(prove_again(run, Progress(quiet=True), MAPS +
-        PLANTED).write_json())"
+        "from lake.storage.store import Lake; from pipeline.engine.progress import Progress; "
+        "from pipeline.checks.run import *; from pipeline.checks import duplicates; "
+        f"duplicates.PLANTED = {duplicate_checks.PLANTED}; run = Lake({str(drawn_folder / 'lake')!r}).run(); "
+        "print(prove_again(run, Progress(quiet=True), MAPS + PLANTED).write_json())"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     stored = Lake(drawn_folder / "lake").run().scan("proofs").drop("run_id").sort("subject", "proof").collect()

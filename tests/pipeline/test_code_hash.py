@@ -368,5 +368,5 @@ def test_of_a_module_that_is_a_value_everything_counts(old: str, new: str) -> No
 def test_what_is_not_at_the_top_of_a_module_is_refused() -> None:
     with pytest.raises(ValueError, match=r"is not defined at the top of a module"):
         hash_code(lambda: None)
-    with pytest.raises(ValueError, match=r"pipeline\.code_hash\.nothing is not defined"):
+    with pytest.raises(ValueError, match=r"pipeline\.engine\.code_hash\.nothing is not defined"):
         hash_definition(Definition(code_hash.__name__, "nothing"))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.findings.permutation_test import raised_p, to_matrix
+from pipeline.findings.permutation import raised_p, to_matrix
 
 
 def p_of(value: np.ndarray, rows: np.ndarray, **options: Any) -> float:
