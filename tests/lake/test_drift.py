@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.spatial.distance import cdist
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, rankdata
 
 from lake.comparison import drift
 from lake.comparison.differences import HUES, WORDS
@@ -92,6 +92,12 @@ def test_the_interval_of_cliffs_delta_is_about_that_of_the_bootstrap_and_holds_i
     ]
     assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.02)
     assert delta_interval(np.arange(5.0), np.arange(5.0) + 10) == (-1.0, -1.0)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+def test_ranks_are_those_of_scipy(decimals: int) -> None:
+    values = np.random.default_rng(5).normal(0, 2, 500).round(decimals)
+    assert np.array_equal(drift._ranks(values), rankdata(values))
 
 
 # --- whole spaces
