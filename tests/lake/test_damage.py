@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from deltalake.exceptions import DeltaError
 
-from lake.errors import LakeError, RetryLater
+from lake.errors import LakeError, RetryLater, first_line
 from lake.storage.damage import explain_read, reading
 from lake.storage.disks import find_reason
 from lake.storage.store import Lake
@@ -368,3 +368,18 @@ def _fill(file: Path, *, leave: int) -> None:
     """Fill the disk but for `leave` bytes."""
     usage = shutil.disk_usage(file.parent)
     file.write_bytes(b"0" * max(0, usage.free - leave))
+
+
+@pytest.mark.parametrize(
+    ("said", "first"),
+    [
+        (ValueError("no such file\nbacktrace"), "no such file"),
+        (ValueError("\n  not a parquet file  \n"), "not a parquet file"),
+        (ValueError(""), "ValueError"),
+        ("npm: not found\n", "npm: not found"),
+        ("", "no reason given"),
+        (OSError("x" * 500), "x" * 200),
+    ],
+)
+def test_the_first_line_of_an_error_is_said_else_its_name(said: Exception | str, first: str) -> None:
+    assert first_line(said) == first
