@@ -24,21 +24,12 @@ from lake.storage.damage import reading
 from lake.storage.gc import Removed, Retention, collect_garbage
 from lake.storage.places import CONFIG, find_file, to_path
 from lake.storage.store import Lake
+from lake.text.formatting import say_age
 from pipeline.commands import doctor as diagnosis
-from pipeline.commands import (
-    failures,
-    outcome,
-    platforms,
-)
-from pipeline.commands import (
-    init as init_file,
-)
-from pipeline.commands import (
-    refresh as refresh_command,
-)
-from pipeline.commands import (
-    serve as serve_command,
-)
+from pipeline.commands import failures, outcome, platforms
+from pipeline.commands import init as init_file
+from pipeline.commands import refresh as refresh_command
+from pipeline.commands import serve as serve_command
 from pipeline.config.written import find_unknown_variables, read_flags
 from pipeline.data.origins import find_origins
 from pipeline.engine import log_setup
@@ -180,7 +171,7 @@ def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     rows = {table["name"]: table["rows"] for table in run.facts["tables"]}
     console = open_console()
     console.print(f"run        {run.run_id} ({run.facts['preset']}, {run.facts['dataset_name']})", highlight=False)
-    console.print(f"published  {run.facts['published_at']:%Y-%m-%d %H:%M} UTC, {_duration(age)} ago", highlight=False)
+    console.print(f"published  {run.facts['published_at']:%Y-%m-%d %H:%M} UTC, {say_age(age)} ago", highlight=False)
     tested = f"{hits / n:.1%} right of {n:,}, mean loss {loss:.3f} nats" if n else "no labelled samples"
     console.print(f"test       {tested}", highlight=False)
     console.print(f"samples    {rows['predictions']:,} scored of {rows['samples']:,}", highlight=False)
@@ -345,13 +336,6 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Settings:
         if config_file is None:
             log_setup.say(f"Settings of {file}.")
     return settings
-
-
-def _duration(age: dt.timedelta) -> str:
-    minutes = int(age.total_seconds() // 60)
-    if minutes < 120:
-        return f"{minutes} minutes"
-    return f"{minutes // 60} hours" if minutes < 48 * 60 else f"{minutes // 60 // 24} days"
 
 
 if __name__ == "__main__":

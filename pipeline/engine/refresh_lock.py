@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from lake.errors import LakeError, RetryLater
 from lake.storage.roots import check_folder
 from lake.storage.store import Lake
+from lake.text.formatting import say_age
 from pipeline.engine.progress import Progress
 
 
@@ -31,8 +32,7 @@ class Holder(BaseModel):
 
     def describe(self) -> str:
         """ "pid 4021 of ada@host, for 12 minutes"; a clock that went back counts as 0."""
-        minutes = max(0, int((dt.datetime.now(dt.UTC) - self.since).total_seconds() // 60))
-        return f"pid {self.pid} of {self.owner}, for {minutes} minutes"
+        return f"pid {self.pid} of {self.owner}, for {say_age(dt.datetime.now(dt.UTC) - self.since)}"
 
 
 @contextmanager

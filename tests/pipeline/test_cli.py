@@ -1,6 +1,5 @@
 """The command: designed exit codes, one clear message, no traceback."""
 
-import datetime as dt
 import importlib.metadata
 import io
 import json
@@ -17,7 +16,6 @@ import pytest
 from typer.testing import CliRunner
 
 from lake.storage.store import Lake
-from pipeline import cli
 from pipeline.checks import duplicates as duplicate_checks
 from pipeline.checks import run as proofs
 from pipeline.cli import app
@@ -246,17 +244,3 @@ def test_doctor_looks_for_the_images_that_the_settings_name(tmp_path: Path) -> N
     assert f"no  the dataset {tmp_path}/photos is missing" in latentlake("doctor", "--config", str(path)).stdout
     (tmp_path / "photos").mkdir()
     assert f"ok  the dataset {tmp_path}/photos is there" in latentlake("doctor", "--config", str(path)).stdout
-
-
-@pytest.mark.parametrize(
-    ("age", "said"),
-    [
-        (dt.timedelta(seconds=59), "0 minutes"),
-        (dt.timedelta(minutes=119), "119 minutes"),
-        (dt.timedelta(minutes=120), "2 hours"),
-        (dt.timedelta(hours=47, minutes=59), "47 hours"),
-        (dt.timedelta(hours=48), "2 days"),
-    ],
-)
-def test_an_age_is_said_in_the_unit_that_fits(age: dt.timedelta, said: str) -> None:
-    assert cli._duration(age) == said
