@@ -39,7 +39,7 @@ def sort_into_families(maps: Maps, wrong: NDArray[np.int64], *, seed: int) -> pl
     if loud.sum() < FAMILIES * MEMBERS_EACH:
         return make_frame("map_families", [])
     sample_id, flat = maps.sample_id[loud], maps.values_NHW[loud].reshape(int(loud.sum()), -1)
-    points = flat / np.linalg.norm(flat, axis=1, keepdims=True)
+    points = to_unit(flat)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of fewer maps that differ than families
         found = KMeans(FAMILIES, n_init=4, random_state=seed).fit(points)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 
+from lake.search.vectors import to_unit
+
 
 def assign_folds(label_N: NDArray[np.int64], folds: int, *, seed: int) -> NDArray[np.int64]:
     """The fold of each training sample, 1 to `folds`, every class shared out evenly; 0 for all without folds.
@@ -32,6 +34,4 @@ def alignment(source_ND: NDArray[np.float32], target_ND: NDArray[np.float32]) ->
     """Mean cosine of rotated and target features over a random half, the rotation fitted on the other half."""
     fitted, checked = np.array_split(np.random.default_rng(0).permutation(len(source_ND)), 2)
     rotated = source_ND[checked] @ fit_rotation(source_ND[fitted], target_ND[fitted])
-    target = target_ND[checked]
-    norms = np.linalg.norm(rotated, axis=1) * np.linalg.norm(target, axis=1)
-    return float(((rotated * target).sum(1) / norms).mean())
+    return float((to_unit(rotated) * to_unit(target_ND[checked])).sum(1).mean())

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake.contracts.clusters import METHODS
+from lake.search.vectors import to_unit
 from pipeline.engine.progress import Progress
 from pipeline.measure import incremental
 from pipeline.measure.aligned_projection import align
@@ -96,7 +97,7 @@ def test_principal_axes_are_found_again_exactly(blobs: tuple[np.ndarray, ...]) -
 
 def test_new_samples_join_the_cluster_of_their_like_and_noise_stays_noise(blobs: tuple[np.ndarray, ...]) -> None:
     points, _, group = blobs
-    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    unit = to_unit(points)
     known = np.arange(120) % 4 > 0
     cluster = np.where(group == 2, -1, group)
     rows = [

@@ -19,6 +19,7 @@ from lake.contracts.tables import TABLES, UNPINNED
 from lake.errors import RetryLater, UserError
 from lake.query import queries
 from lake.search.similar import Index
+from lake.search.vectors import to_unit
 from lake.storage.store import Lake, Run
 from pipeline.engine.progress import Progress
 from pipeline.measure import clustering
@@ -139,7 +140,7 @@ def test_a_refresh_killed_while_publishing_changes_nothing_and_the_next_one_succ
 import os, signal
 from lake.storage.store import Lake
 from pipeline.engine.progress import Progress
-from pipeline.refresh.refresh import refresh
+from pipeline.refresh.refresh.refresh import refresh
 from tests.support.drawn import drawn_dataset, tiny_settings
 original = Lake.{moment}
 def die(self, *arguments, **options):
@@ -216,8 +217,7 @@ def test_features_of_the_folds_lie_in_the_space_of_the_main_model(both: list[Run
     features = folded.scan("embeddings").collect().join(samples, on="sample_id")
     train, other = features.filter(pl.col("split") == "train"), features.filter(pl.col("split") != "train")
     ours, theirs = (f["embedding"].explode().to_numpy().reshape(len(f), -1) for f in (train, other))
-    cosine = (ours / np.linalg.norm(ours, axis=1)[:, None]) @ (theirs / np.linalg.norm(theirs, axis=1)[:, None]).T
-    nearest = other["predicted"].to_numpy()[cosine.argmax(1)]
+    nearest = other["predicted"].to_numpy()[(to_unit(ours) @ to_unit(theirs).T).argmax(1)]
     assert (nearest == train["predicted"].to_numpy()).mean() > 0.9
 
 

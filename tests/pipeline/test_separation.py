@@ -10,6 +10,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_samples
 
 from lake.contracts.tables import FIDELITY_MEASURES, MapQuality, Separation
+from lake.search.vectors import to_unit
 from pipeline.measure import projection_quality, separation
 from pipeline.measure.separation import Space
 
@@ -158,7 +159,7 @@ def test_trustworthiness_and_continuity_are_those_of_scikit_learn(blobs: Blobs, 
 
 
 def test_a_faithful_map_is_trusted_and_noise_is_not(blobs: Blobs) -> None:
-    plane = blobs[0][:, :2] / np.linalg.norm(blobs[0][:, :2], axis=1, keepdims=True)
+    plane = to_unit(blobs[0][:, :2])
     noise = np.random.default_rng(1).normal(size=(300, 2)).astype(np.float32)
     frame = projection_quality.measure_maps(
         plane, {"umap": plane, "pca": noise}, projection_quality.nearest_on_map(plane), seed=0

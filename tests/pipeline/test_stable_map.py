@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from lake.comparison.projection_drift import class_moves, measure_moves
+from lake.search.vectors import to_unit
 from pipeline.measure import projection_quality
 from pipeline.measure.aligned_projection import project_like
 from pipeline.measure.principal_components import project
@@ -69,7 +70,7 @@ def test_new_samples_begin_beside_their_like(thin: pl.DataFrame, tmp_path: Path)
 
 def nearest(seen: np.ndarray) -> np.ndarray:
     """The 15 nearest rows of each by cosine."""
-    unit = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    unit = to_unit(seen)
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -2)
     return np.argsort(-cosine, axis=1)[:, :15]
