@@ -16,7 +16,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --maxprocesses 4
 DAGSTER = $(VENV)-dagster
 SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: demo refresh app test test-all test-since test-wheel test-dagster ray check bench docs install
+.PHONY: demo refresh app test test-all test-since test-wheel test-dagster ray check bench docs house install
 
 demo: refresh app
 
@@ -51,6 +51,10 @@ check: install
 # The pages of docs/ that are made from the code.
 docs: install
 	$(BIN)/python -m tests.support.docs
+
+# Every module with what it is for, and the graph of packages.
+house: install
+	$(BIN)/python -m tests.support.house
 
 bench: install
 	$(BIN)/python -m benchmarks.bench $(BENCH)

@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 from lake.contracts.tables import describe_tables
 from pages.text.words import GLOSSARY
 from pipeline.settings import DatasetSettings, Phase, PredictionSettings, Settings
+from tests.support import house
 from tests.support.paths import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -54,6 +55,7 @@ def glossary() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "commands.md": command_line,
     "glossary.md": glossary,
+    "house.md": house.page,
     "settings.md": settings,
     "tables.md": tables,
 }
