@@ -50,11 +50,11 @@ check: install
 
 # The pages of docs/ that are made from the code.
 docs: install
-	$(BIN)/python -m tests.support.docs
+	$(BIN)/python -m tests.support.suite.docs
 
 # Every module with what it is for, and the graph of packages.
 house: install
-	$(BIN)/python -m tests.support.house
+	$(BIN)/python -m tests.support.suite.house
 
 bench: install
 	$(BIN)/python -m benchmarks.bench $(BENCH)

@@ -26,8 +26,8 @@ from streamlit.testing.v1 import AppTest
 from benchmarks.clock import seconds_of
 from lake.storage.store import Lake
 from pages.charts.projection_layers import DOTS
-from tests.support.apps import FRAME
-from tests.support.browser import PATHS, chromium, serve, wait_until_drawn
+from tests.support.servers.apps import FRAME
+from tests.support.servers.browser import PATHS, chromium, serve, wait_until_drawn
 
 MOVES = 12
 VIEWPORT: ViewportSize = {"width": 1400, "height": 900}

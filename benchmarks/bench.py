@@ -30,7 +30,7 @@ from scipy import stats
 from lake.storage.store import Lake
 from pipeline.engine.stage_cache import package_versions
 from pipeline.settings import load_settings
-from tests.support.synthetic import build_synthetic_lake
+from tests.support.lakes.synthetic import build_synthetic_lake
 
 REPOSITORY = Path(__file__).parent.parent
 TOLERATED, LEVEL = 1.10, 0.99

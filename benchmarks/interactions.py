@@ -1,6 +1,6 @@
 """Server time of what readers do on each page, without a browser beside it, on the lake that is named.
 
-    .venv/bin/python -m tests.support.synthetic /tmp/million --samples 1000000   # if there is no lake
+    .venv/bin/python -m tests.support.lakes.synthetic /tmp/million --samples 1000000   # if there is no lake
     .venv/bin/python -m benchmarks.interactions /tmp/million
 
 Every action ends in another state than the one before, so that no cache holds its answer but what is kept by run.
@@ -23,7 +23,7 @@ from streamlit.testing.v1 import AppTest
 
 from benchmarks.clock import seconds_of
 from lake.storage.store import Lake
-from tests.support.apps import FRAME
+from tests.support.servers.apps import FRAME
 
 ACTIONS: dict[str, tuple[str, Callable[[int], dict[str, str]]]] = {
     "overview": ("overview", lambda n: {"f": _filter(n)}),

@@ -29,7 +29,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from lake.storage.store import Lake
 from pages.ui.session.navigation import ENTRIES
-from tests.support.browser import serve
+from tests.support.servers.browser import serve
 
 GOAL_SECONDS = 1.5
 FILTERS = ["", "", "correct.is.false", "label.is.{label}", "label.is.{label};out_of_sample.is.true", "loss.between.1,9"]

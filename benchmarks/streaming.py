@@ -1,6 +1,6 @@
 """What images in a mapped file cost: making the file from a lake, and training from it beside an array in memory.
 
-    .venv/bin/python -m tests.support.synthetic /tmp/million --samples 1000000   # if there is no lake
+    .venv/bin/python -m tests.support.lakes.synthetic /tmp/million --samples 1000000   # if there is no lake
     .venv/bin/python -m benchmarks.streaming /tmp/million
 
 takes about three minutes and 3 GiB of disk and memory for a million images of 32 px. What uses memory has a process of

@@ -1,6 +1,6 @@
 """Server time of a rerun of the table of samples, without a browser beside it, on the lake that is named.
 
-    .venv/bin/python -m tests.support.synthetic /tmp/tiled       # 60,000 drawn samples, if there is no lake
+    .venv/bin/python -m tests.support.lakes.synthetic /tmp/tiled       # 60,000 drawn samples, if there is no lake
     .venv/bin/python -m benchmarks.table /tmp/tiled           # about a minute
 
 Every action ends in another state than the one before, so that no cache holds its answer but what is kept by run.
@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 from benchmarks.clock import seconds_of
 from lake.query.queries import PROPERTIES
 from lake.storage.store import Lake
-from tests.support.apps import FRAME
+from tests.support.servers.apps import FRAME
 
 GOAL = 0.5
 console = Console()

@@ -34,7 +34,7 @@ from rich.table import Table
 
 from lake.query.filters import Filters
 from pages.charts import charts, projection_layers, projection_state, scales
-from tests.support.browser import chromium
+from tests.support.servers.browser import chromium
 
 SOURCE = Path(__file__).parent / "webgl"
 CACHE = Path(os.environ.get("LATENTLAKE_CACHE_DIR", Path.home() / ".cache" / "latentlake")) / "webgl"

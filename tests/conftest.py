@@ -4,7 +4,7 @@
 
 import os
 
-from tests.support.surroundings import end_in_order, forget_theirs
+from tests.support.suite.surroundings import end_in_order, forget_theirs
 
 THEIRS = forget_theirs(os.environ)
 end_in_order()
@@ -22,19 +22,19 @@ from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from lake.storage.store import Lake
-from tests.support.apps import FRAME, NAMES, Open, without_repeats
-from tests.support.browser import chromium, serve
-from tests.support.browser import open_page as open_in_browser
-from tests.support.changed_run import build_changed_lake
-from tests.support.maps import one_process
-from tests.support.tiny_lake import build_tiny_lake, stage_all, tiny_tables
-from tests.support.two_runs import FIRST, SAMPLES, SECOND
+from tests.support.lakes.changed_run import build_changed_lake
+from tests.support.lakes.tiny_lake import build_tiny_lake, stage_all, tiny_tables
+from tests.support.lakes.two_runs import FIRST, SAMPLES, SECOND
+from tests.support.servers.apps import FRAME, NAMES, Open, without_repeats
+from tests.support.servers.browser import chromium, serve
+from tests.support.servers.browser import open_page as open_in_browser
+from tests.support.suite.maps import one_process
 
 SLOW = [hypothesis.HealthCheck.too_slow]  # how fast a machine is, is no property of the code
 hypothesis.settings.register_profile("same", deadline=None, suppress_health_check=SLOW, derandomize=True)
 hypothesis.settings.register_profile("new", deadline=None, suppress_health_check=SLOW)  # of `make test-all`
 hypothesis.settings.load_profile("same")
-pytest_plugins = ["tests.support.tiers"]
+pytest_plugins = ["tests.support.suite.tiers"]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
@@ -140,7 +140,7 @@ def drawn_folder(common_folder: Path) -> Path:
     """
     from pipeline.engine.progress import Progress
     from pipeline.refresh.refresh import refresh
-    from tests.support.drawn import drawn_dataset, tiny_settings
+    from tests.support.data.drawn import drawn_dataset, tiny_settings
 
     folder = common_folder / "drawn"
     with FileLock(f"{folder}.lock"):

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from benchmarks import bench, brought, interactions, load, opening, similar, stages, streaming, table
 from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
-from tests.support.synthetic import build_synthetic_lake
+from tests.support.lakes.synthetic import build_synthetic_lake
 
 
 def test_an_image_costs_three_forward_passes() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.house import TOPS, draw_graph, draw_tree, find_modules, graph_of, order_of, package_of
 from tests.support.paths import REPOSITORY
+from tests.support.suite.house import TOPS, draw_graph, draw_tree, find_modules, graph_of, order_of, package_of
 
 ENTRIES_AT_MOST = 16
 

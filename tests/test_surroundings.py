@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.paths import REPOSITORY
-from tests.support.surroundings import forget_theirs
+from tests.support.suite.surroundings import forget_theirs
 
 THEIRS = {
     "LATENTLAKE_LAKE": "/elsewhere",
@@ -53,7 +53,7 @@ def test_it_is_forgotten_before_anything_that_reads_it_is_imported() -> None:
 
 TERMINATED = """
 import os, signal, pytest
-from tests.support.surroundings import end_in_order
+from tests.support.suite.surroundings import end_in_order
 end_in_order()
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import reach
 from tests.support.paths import REPOSITORY
-from tests.support.reach import FAR, NOT_REACHED, Changes, Graph, find_changes
-from tests.support.tiers import Choice
+from tests.support.suite import reach
+from tests.support.suite.reach import FAR, NOT_REACHED, Changes, Graph, find_changes
+from tests.support.suite.tiers import Choice
 
 AUTHOR = {
     "GIT_AUTHOR_NAME": "a",
@@ -37,13 +37,13 @@ TREE = {
     "pipeline/start.py": "def main():\n    from pipeline.cli import main",
     "pipeline/model/train.py": "import lake.storage.store",
     "tests/conftest.py": "",
-    "tests/support/commands.py": "",
+    "tests/support/processes/commands.py": "",
     "tests/lake/test_store.py": "from lake.storage.store import Lake",
     "tests/pages/test_one.py": "def test_one(open_page): open_page('one')",
     "tests/pages/test_every.py": "from pages.ui.session.navigation import ENTRIES\ndef test_every(open_page): 'one'",
-    "tests/desk/test_served.py": "from tests.support.commands import latentlake\nlatentlake('serve')",
+    "tests/desk/test_served.py": "from tests.support.processes.commands import latentlake\nlatentlake('serve')",
     "tests/pages/test_report.py": "from pages.report import document",
-    "tests/pipeline/test_cli.py": "from tests.support.commands import latentlake",
+    "tests/pipeline/test_cli.py": "from tests.support.processes.commands import latentlake",
     "tests/pipeline/test_text.py": "PROGRAM = 'import pipeline.model.train'",
     "tests/pipeline/test_train.py": "from pipeline.model.train import train",
 }
@@ -101,7 +101,7 @@ def reached(root: Path) -> set[str]:
         ("lake/storage/store.py", {"one", "every", "served", "cli", "text", "train", "store"}),
         ("lake/__init__.py", {"one", "every", "served", "cli", "text", "train", "store"}),
         ("lake/told.py", set()),
-        ("tests/support/commands.py", {"cli", "served"}),
+        ("tests/support/processes/commands.py", {"cli", "served"}),
         ("tests/pages/test_one.py", {"one"}),
         ("README.md", set()),
         ("pages/README.md", set()),
@@ -233,10 +233,10 @@ def test_every_shared_fixture_that_needs_code_is_named() -> None:
         ("tests/desk/test_terminal.py", "pipeline/commands/refresh.py"),
         ("tests/desk/test_wheel.py", "pages/ui/server/streamlit.toml"),
         ("tests/desk/test_python_use.py", "README.md"),
-        ("tests/lake/test_readers.py", "lake/storage/store.py"),
-        ("tests/lake/test_views.py", "tests/support/two_runs.py"),
-        ("tests/pages/test_samples_page.py", "tests/support/apps.py"),
-        ("tests/pipeline/test_refresh.py", "tests/support/maps.py"),
+        ("tests/lake/storage/test_readers.py", "lake/storage/store.py"),
+        ("tests/lake/query/test_saved_views.py", "tests/support/lakes/two_runs.py"),
+        ("tests/pages/test_samples_page.py", "tests/support/servers/apps.py"),
+        ("tests/pipeline/refresh/test_refresh.py", "tests/support/suite/maps.py"),
     ],
 )
 def test_tests_of_ours_reach_what_they_read(test: str, changed: str) -> None:
@@ -246,7 +246,7 @@ def test_tests_of_ours_reach_what_they_read(test: str, changed: str) -> None:
 
 def test_tests_of_the_lake_and_of_stages_do_not_reach_pages() -> None:
     graph = Graph(REPOSITORY, frozenset({"pages/confusion.py"}))
-    assert not any(graph.nearest(f"tests/{name}.py") for name in ("lake/test_readers", "pipeline/test_findings"))
+    assert not any(graph.nearest(f"tests/{name}.py") for name in ("lake/storage/test_readers", "pipeline/findings/test_search"))
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_tests_of_the_lake_and_of_stages_do_not_reach_pages() -> None:
         ("browser/test_why", "overview", True),
         ("browser/test_walk", "runs", True),
         ("external/test_object_store", "runs", True),
-        ("lake/test_gc", "runs", False),
+        ("lake/storage/test_gc", "runs", False),
         ("desk/test_terminal", "runs", False),
         ("desk/test_serve", "runs", True),
     ],
@@ -310,7 +310,7 @@ def run_tests(root: Path, *options: str) -> tuple[int, list[str], str]:
         "-m",
         "pytest",
         "-p",
-        "tests.support.tiers",
+        "tests.support.suite.tiers",
         "-p",
         "xdist",
         "-v",

@@ -1,6 +1,6 @@
 """Rows of tables as dictionaries whose values have types: those that the pages take apart.
 
-Each says what the contract of its table says, which `tests/lake/test_rows.py` holds them to.
+Each says what the contract of its table says, which `tests/lake/contracts/test_rows.py` holds them to.
 """
 
 from datetime import datetime

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import expect
 
 from pages.ui.session.navigation import ENTRIES, Entry
-from tests.support.browser import (
+from tests.support.lakes.tiny_lake import RUN_ID
+from tests.support.servers.browser import (
     BEYOND,
     brightness,
     expect_whole,
@@ -17,7 +18,6 @@ from tests.support.browser import (
     unexpected,
     wait_until_drawn,
 )
-from tests.support.tiny_lake import RUN_ID
 
 pytestmark = pytest.mark.browser
 IN_LIGHT_AND_DARK = pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from pages.ui.session.navigation import ENTRIES
-from tests.support.bare_run import build_bare_lake
-from tests.support.browser import open_page, serve, unexpected
+from tests.support.lakes.bare_run import build_bare_lake
+from tests.support.servers.browser import open_page, serve, unexpected
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 

@@ -12,11 +12,11 @@ from lake.query.filters import MAX_VALUES
 from pages.charts import charts
 from pages.charts.palette import DISTINCT
 from pages.ui.session.navigation import ENTRIES
-from tests.support.axe import violations
-from tests.support.browser import BEYOND, chart, path_of, serve, unexpected, wait_until_drawn
-from tests.support.classes import ODD
-from tests.support.many_classes import SAMPLES, build_two_runs
-from tests.support.reports import report_of
+from tests.support.data.classes import ODD
+from tests.support.lakes.many_classes import SAMPLES, build_two_runs
+from tests.support.servers.axe import violations
+from tests.support.servers.browser import BEYOND, chart, path_of, serve, unexpected, wait_until_drawn
+from tests.support.servers.reports import report_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 TITLES = {path_of(entry): entry.title for entry in ENTRIES}

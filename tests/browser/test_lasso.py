@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 from lake.query.queries import scan_samples
 from lake.storage.store import Lake
 from pages.charts.projection_state import from_query
-from tests.support.browser import chart, serve, wait_until_drawn
-from tests.support.synthetic import build_synthetic_lake
+from tests.support.lakes.synthetic import build_synthetic_lake
+from tests.support.servers.browser import chart, serve, wait_until_drawn
 
 pytestmark = pytest.mark.browser
 SHARE = 0.004

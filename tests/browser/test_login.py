@@ -16,9 +16,9 @@ from lake.query.reviews import scan_reviews
 from lake.storage.store import Lake
 from pages.text.words import WORD_JOINER
 from pages.ui.internals.streamlit_internals import USER_COOKIE_NAME
-from tests.support.browser import request, serve, wait_until_drawn, wait_until_quiet
-from tests.support.oidc_provider import Provider, run_provider
-from tests.support.tiny_lake import RUN_ID
+from tests.support.lakes.tiny_lake import RUN_ID
+from tests.support.servers.browser import request, serve, wait_until_drawn, wait_until_quiet
+from tests.support.servers.oidc_provider import Provider, run_provider
 
 SECRET = "only for these tests, 32 letters"
 ADA = {"is_logged_in": True, "email": "ada@example.org"}

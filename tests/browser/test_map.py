@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import chart, get, mark, unexpected, wait_until_drawn
-from tests.support.tiny_lake import RUN_ID
+from tests.support.lakes.tiny_lake import RUN_ID
+from tests.support.servers.browser import chart, get, mark, unexpected, wait_until_drawn
 
 pytestmark = pytest.mark.browser
 

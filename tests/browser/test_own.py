@@ -13,10 +13,10 @@ from playwright.sync_api import Browser, expect
 
 from lake.storage.store import Lake
 from pages.ui.session.navigation import ENTRIES
-from tests.support.browser import open_page, serve, unexpected
-from tests.support.drawn import draw_shape
-from tests.support.own_data import QUICK, write_digits
+from tests.support.data.drawn import draw_shape
+from tests.support.data.own_data import QUICK, write_digits
 from tests.support.paths import REPOSITORY
+from tests.support.servers.browser import open_page, serve, unexpected
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 DIGITS = """

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.support.apps import HELD_OUT
-from tests.support.hostile_run import SCRIPT, build_hostile_lake
-from tests.support.reports import report_of
-from tests.support.tiny_lake import RUN_ID
+from tests.support.lakes.hostile_run import SCRIPT, build_hostile_lake
+from tests.support.lakes.tiny_lake import RUN_ID
+from tests.support.servers.apps import HELD_OUT
+from tests.support.servers.reports import report_of
 
 pytestmark = pytest.mark.browser
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pages.ui.session.navigation import ENTRIES, Entry
-from tests.support.browser import request, serve
+from tests.support.servers.browser import request, serve
 
 pytestmark = pytest.mark.browser
 FILTER = "f=label.is.cat"

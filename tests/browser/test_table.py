@@ -13,8 +13,8 @@ from playwright.sync_api import Locator, Page, expect
 from lake.query.filters import Filters
 from lake.query.queries import scan_samples
 from lake.storage.store import Lake
-from tests.support.apps import HELD_OUT
-from tests.support.browser import serve, unexpected, wait_until_drawn
+from tests.support.servers.apps import HELD_OUT
+from tests.support.servers.browser import serve, unexpected, wait_until_drawn
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=\"document.title='taken'\">"

@@ -21,8 +21,9 @@ from lake.storage.store import Lake
 from pages.charts.projection_state import from_query
 from pages.ui.loss_maps.panel import MAP_SIDE
 from pages.ui.session.navigation import ENTRIES, Entry
-from tests.support.axe import contrast
-from tests.support.browser import (
+from tests.support.lakes.tiny_lake import RUN_ID
+from tests.support.servers.axe import contrast
+from tests.support.servers.browser import (
     BEYOND,
     brightness,
     chart,
@@ -35,7 +36,6 @@ from tests.support.browser import (
     unexpected,
     wait_until_drawn,
 )
-from tests.support.tiny_lake import RUN_ID
 
 pytestmark = pytest.mark.browser
 GIVEN = os.environ.get("LATENTLAKE_TEST_LAKE")

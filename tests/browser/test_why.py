@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from lake.storage.store import Lake, Run
 from pages.ui.loss_maps.panel import MAP_SIDE
-from tests.support.browser import chart, serve, unexpected, wait_until_drawn
+from tests.support.servers.browser import chart, serve, unexpected, wait_until_drawn
 
 pytestmark = pytest.mark.browser
 

@@ -22,8 +22,8 @@ from pipeline.commands import failures, platforms
 from pipeline.engine.progress import Progress
 from pipeline.engine.stage_cache import Workspace
 from pipeline.settings import load_settings
-from tests.support.apps import Open, shown
 from tests.support.paths import REPOSITORY
+from tests.support.servers.apps import Open, shown
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")

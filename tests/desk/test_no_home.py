@@ -13,9 +13,9 @@ import pytest
 from numba.core.caching import UserProvidedCacheLocator
 
 from lake.storage.store import Lake
-from tests.support.brought import brought_table
-from tests.support.own_data import QUICK
-from tests.support.python import VARIABLES
+from tests.support.data.brought import brought_table
+from tests.support.data.own_data import QUICK
+from tests.support.processes.python import VARIABLES
 
 pytestmark = [pytest.mark.root, pytest.mark.long]
 NOBODY = 54321

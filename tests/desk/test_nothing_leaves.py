@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from pages.ui.session.navigation import ENTRIES
-from tests.support.browser import knock, request, wait_until_drawn
 from tests.support.paths import REPOSITORY
-from tests.support.server import serve_from
+from tests.support.servers.browser import knock, request, wait_until_drawn
+from tests.support.servers.server import serve_from
 
 pytestmark = pytest.mark.browser
 RECORDER = """

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.python import OWN, executed, run, run_python, write_own
-from tests.support.server import serve_from
+from tests.support.processes.python import OWN, executed, run, run_python, write_own
+from tests.support.servers.server import serve_from
 
 COMMAND = Path(sys.executable).parent / "latentlake"
 READ = 'import latentlake, lake.query.queries, lake.storage.store; print(latentlake.open("nothing"))'

@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 
 from lake.storage.store import Lake
 from pages.ui.session.navigation import ENTRIES
-from tests.support.browser import request, serve, unexpected, wait_until_drawn
-from tests.support.proxy import run_proxy
+from tests.support.servers.browser import request, serve, unexpected, wait_until_drawn
+from tests.support.servers.proxy import run_proxy
 
 pytestmark = pytest.mark.browser
 PREFIX = "/team/proxy/8501/"

@@ -10,8 +10,8 @@ import pytest
 
 from lake.storage.store import Lake
 from tests.support.paths import REPOSITORY
-from tests.support.python import OWN, VARIABLES, executed, run_python, write_own, write_photos
-from tests.support.terminal import run_on_terminal
+from tests.support.processes.python import OWN, VARIABLES, executed, run_python, write_own, write_photos
+from tests.support.processes.terminal import run_on_terminal
 
 (README,) = re.findall(r"```python\n(import latentlake\n.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.S)
 SCRIPT = f"""

@@ -12,7 +12,7 @@ import pytest
 
 from lake.errors import UsageError, UserError
 from pipeline.commands.serve import Asked, become_server
-from tests.support.browser import free_port, wait_until_up
+from tests.support.servers.browser import free_port, wait_until_up
 
 HERE = "127.0.0.1"
 

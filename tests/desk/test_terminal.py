@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from lake.storage.store import Lake
-from tests.support.own_data import QUICK, draw_files, write_folder
+from tests.support.data.own_data import QUICK, draw_files, write_folder
 from tests.support.paths import REPOSITORY
-from tests.support.terminal import Shown, run_on_terminal
+from tests.support.processes.terminal import Shown, run_on_terminal
 
 UNSHARE = ["unshare", "--map-root-user", "--net"]
 """Linux's way to take the network from a command, loopback included."""

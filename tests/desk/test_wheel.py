@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.support.paths import REPOSITORY
-from tests.support.server import serve_from
+from tests.support.servers.server import serve_from
 
 pytestmark = [pytest.mark.wheel, pytest.mark.browser]
 GIVEN = os.environ.get("LATENTLAKE_TEST_WHEEL")

@@ -19,7 +19,7 @@ from lake.query import queries
 from lake.storage.store import Lake
 from pipeline.commands.python_use import read_arguments, refresh_here
 from pipeline.settings import load_settings
-from tests.support.drawn import drawn_dataset, tiny_settings
+from tests.support.data.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()

@@ -9,8 +9,8 @@ from pages.ui.session.access import Access
 from pages.ui.session.navigation import ENTRIES
 from pipeline.cli import app
 from pipeline.settings import PRESETS, Settings, load_settings
-from tests.support.docs import DOCS, GENERATED
 from tests.support.paths import REPOSITORY
+from tests.support.suite.docs import DOCS, GENERATED
 
 README = REPOSITORY / "README.md"
 FILES = [README, *sorted(DOCS.glob("*.md"))]

@@ -21,7 +21,7 @@ from pipeline.engine.stage_cache import Finished
 from pipeline.refresh import refresh as refreshing
 from pipeline.settings import Settings, load_settings
 from pipeline.stages.inputs import StageInputs
-from tests.support.drawn import drawn_dataset, tiny_settings
+from tests.support.data.drawn import drawn_dataset, tiny_settings
 from tests.support.paths import REPOSITORY
 
 dg = pytest.importorskip("dagster", reason="the extra `dagster` is not installed: see deploy/README.md")

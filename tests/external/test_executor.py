@@ -19,9 +19,9 @@ from pipeline.engine.progress import Progress
 from pipeline.measure.ann_index import build_index
 from pipeline.measure.neighbors import search_neighbors
 from pipeline.refresh.refresh import refresh
-from tests.support.drawn import drawn_dataset, take_training, tiny_settings
-from tests.support.python import OWN, executed, run_python, write_own
-from tests.support.two_runs import contents
+from tests.support.data.drawn import drawn_dataset, take_training, tiny_settings
+from tests.support.lakes.two_runs import contents
+from tests.support.processes.python import OWN, executed, run_python, write_own
 
 QUIET = Progress(quiet=True)
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")  # it warns of its own settings

@@ -16,13 +16,13 @@ from lake.errors import LakeError, RetryLater
 from lake.query.reviews import Review, add_reviews, scan_reviews
 from lake.storage.gc import Retention, collect_garbage
 from lake.storage.store import Lake
-from tests.support.apps import Open, failures
-from tests.support.drawn import drawn_dataset, take_training, tiny_settings
+from tests.support.data.drawn import drawn_dataset, take_training, tiny_settings
+from tests.support.lakes.readers import READER
+from tests.support.lakes.tiny_lake import RUN_ID, build_tiny_lake, stage_all, tiny_tables
+from tests.support.lakes.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
 from tests.support.paths import REPOSITORY
-from tests.support.readers import READER
-from tests.support.s3 import BUCKET, serve_s3
-from tests.support.tiny_lake import RUN_ID, build_tiny_lake, stage_all, tiny_tables
-from tests.support.two_runs import FIRST, SAMPLES, SECOND, contents, facts_of, run_ids
+from tests.support.servers.apps import Open, failures
+from tests.support.servers.s3 import BUCKET, serve_s3
 
 ROUNDS, WRITERS, PUBLISHES = 2, 3, 6
 

@@ -26,10 +26,10 @@ from pipeline.measure.neighbors import search_neighbors
 from pipeline.settings import load_settings
 from pipeline.stages.inputs import StageInputs
 from pipeline.stages.tables import neighbor_table
-from tests.support.drawn import drawn_dataset
+from tests.support.data.drawn import drawn_dataset
+from tests.support.lakes.tiny_data import lists
+from tests.support.lakes.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
 from tests.support.paths import REPOSITORY
-from tests.support.tiny_data import lists
-from tests.support.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
 
 QUIET = Progress(quiet=True)
 N, D = 20_000, 64

@@ -20,10 +20,10 @@ from pages.ui.core import data
 from pages.ui.map import projection_offers
 from pipeline.cli import app as commands
 from pipeline.commands.compare import summarise
-from tests.support.apps import NAMES, Open, answer, failures, galleries, shown, tiles
-from tests.support.bare_run import bare_tables, build_bare_lake
-from tests.support.tiny_data import dataset_id_of
-from tests.support.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all
+from tests.support.lakes.bare_run import bare_tables, build_bare_lake
+from tests.support.lakes.tiny_data import dataset_id_of
+from tests.support.lakes.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all
+from tests.support.servers.apps import NAMES, Open, answer, failures, galleries, shown, tiles
 
 SECOND = "20260102-000000-bbbbbb"
 KINDS = {

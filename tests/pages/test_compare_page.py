@@ -16,10 +16,10 @@ from lake.query import queries
 from lake.query.filters import Filters
 from lake.storage.store import Lake
 from pages.ui.comparison import run_changes
-from tests.support.apps import HELD_OUT, Open, answer, failures, shown, tiles
-from tests.support.changed_run import EARLIER, LATER
-from tests.support.commands import latentlake
-from tests.support.tiny_lake import build_tiny_lake
+from tests.support.lakes.changed_run import EARLIER, LATER
+from tests.support.lakes.tiny_lake import build_tiny_lake
+from tests.support.processes.commands import latentlake
+from tests.support.servers.apps import HELD_OUT, Open, answer, failures, shown, tiles
 
 PARTS: dict[str, list[str]] = {
     "Samples": ["were fixed and 3"],

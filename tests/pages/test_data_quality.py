@@ -9,10 +9,10 @@ from streamlit.testing.v1 import AppTest
 from lake.query.reviews import scan_reviews
 from lake.storage.store import Lake
 from pages.ui.review.copies import difference, once
-from tests.support.apps import HELD_OUT, Open, answer, percent, shown, tiles
-from tests.support.scalars import mean
-from tests.support.tiny_data import dataset_id_of
-from tests.support.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
+from tests.support.data.scalars import mean
+from tests.support.lakes.tiny_data import dataset_id_of
+from tests.support.lakes.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
+from tests.support.servers.apps import HELD_OUT, Open, answer, percent, shown, tiles
 
 
 def test_the_sentence_counts_doubtful_labels_and_leaks(tiny_lake: str, rows: pl.DataFrame, open_page: Open) -> None:

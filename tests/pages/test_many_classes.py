@@ -21,10 +21,10 @@ from pages.text.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER
 from pages.ui.groups.confusion_list import IN_THE_LIST, IN_THE_MATRIX
 from pages.ui.session.navigation import ENTRIES
 from pages.ui.table.pivot import MOST_PLACES
-from tests.support.apps import HELD_OUT, NAMES, Open, answer, failures, galleries, percent, shown, tiles
-from tests.support.classes import ODD
-from tests.support.many_classes import MANY, build_two_runs
-from tests.support.synthetic import build_synthetic_lake
+from tests.support.data.classes import ODD
+from tests.support.lakes.many_classes import MANY, build_two_runs
+from tests.support.lakes.synthetic import build_synthetic_lake
+from tests.support.servers.apps import HELD_OUT, NAMES, Open, answer, failures, galleries, percent, shown, tiles
 
 TWO = 2
 PARTS = ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"]

@@ -15,8 +15,8 @@ from pages.ui.loss_maps import live_explain
 from pages.ui.loss_maps.signed_map import compute_map, find_map
 from pipeline.loss_maps.on_demand import OnDemand
 from pipeline.model.published_model import load_model
-from tests.support.drawn import drawn_dataset
-from tests.support.pictures import encode
+from tests.support.data.drawn import drawn_dataset
+from tests.support.data.pictures import encode
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from streamlit.testing.v1 import AppTest
 
 from lake.storage.store import Lake, Run
 from pages.ui.session.navigation import ENTRIES
-from tests.support.apps import HELD_OUT, NAMES, VEHICLES, Open, answer, percent, shown, tiles
+from tests.support.data.scalars import mean, number
+from tests.support.lakes.raw_tables import folder_of, read_raw, write_raw
+from tests.support.lakes.tiny_lake import RUN_ID
 from tests.support.paths import REPOSITORY
-from tests.support.raw_tables import folder_of, read_raw, write_raw
-from tests.support.reach import FIRST_PAGE
-from tests.support.scalars import mean, number
-from tests.support.tiny_lake import RUN_ID
+from tests.support.servers.apps import HELD_OUT, NAMES, VEHICLES, Open, answer, percent, shown, tiles
+from tests.support.suite.reach import FIRST_PAGE
 
 
 def test_the_app_also_runs_as_a_plain_script(tiny_lake: str, monkeypatch: pytest.MonkeyPatch) -> None:

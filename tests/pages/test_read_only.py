@@ -10,7 +10,7 @@ from lake.query.reviews import Review, add_reviews, drop_set, save_set, scan_rev
 from lake.storage.read_only import ReadOnlyLake
 from lake.storage.store import Lake
 from pages.ui.core import data
-from tests.support.apps import Open, failures, shown
+from tests.support.servers.apps import Open, failures, shown
 
 WRITES = ("Save", "Take back", "Wrong:", "Label is fine", "Ambiguous", "Duplicate", "Exclude")
 DATA = "tiny-240-0"

@@ -22,13 +22,13 @@ from pages.charts.projection_layers import DOTS_OVER_DENSITY
 from pages.report import pictures
 from pages.report.document import MOST_CARDS
 from pages.text.words import GLOSSARY
-from tests.support.apps import HELD_OUT, percent
-from tests.support.changed_run import EARLIER, LATER
-from tests.support.hostile_run import LINK, SCRIPT, build_hostile_lake
-from tests.support.reports import report_of, words_of
-from tests.support.scalars import mean, number
-from tests.support.tiny_data import CLASSES, dataset_id_of
-from tests.support.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all, tiny_tables
+from tests.support.data.scalars import mean, number
+from tests.support.lakes.changed_run import EARLIER, LATER
+from tests.support.lakes.hostile_run import LINK, SCRIPT, build_hostile_lake
+from tests.support.lakes.tiny_data import CLASSES, dataset_id_of
+from tests.support.lakes.tiny_lake import RUN_ID, build_tiny_lake, run_facts, stage_all, tiny_tables
+from tests.support.servers.apps import HELD_OUT, percent
+from tests.support.servers.reports import report_of, words_of
 
 MOST_BYTES = 5_000_000
 

@@ -17,7 +17,7 @@ from lake.query.filters import MAX_CLAUSES, Filters
 from lake.query.queries import scan_samples
 from lake.query.saved_views import View, save_view, saved_views, scan_views
 from lake.storage.store import Lake
-from tests.support.apps import HELD_OUT, Open, answer, failures, shown
+from tests.support.servers.apps import HELD_OUT, Open, answer, failures, shown
 
 TOO_MANY = f"More than {MAX_CLAUSES} filters: remove some first."
 HOSTILE = "<img src=x onerror=alert(1)> [x](https://example.org) **bold**"

@@ -17,7 +17,7 @@ from lake.query.reviews import saved_sets, scan_reviews
 from lake.search.similar import Index
 from lake.search.vectors import to_unit
 from lake.storage.store import Lake, Run
-from tests.support.apps import HELD_OUT, Open, answer, galleries, shown, tiles
+from tests.support.servers.apps import HELD_OUT, Open, answer, galleries, shown, tiles
 
 
 @pytest.fixture(scope="module")

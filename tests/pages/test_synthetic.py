@@ -7,10 +7,10 @@ import pytest
 
 from lake.query import queries
 from lake.storage.store import Lake
-from tests.support import synthetic
-from tests.support.apps import NAMES, Open, failures
-from tests.support.classes import ODD
-from tests.support.scalars import number
+from tests.support.data.classes import ODD
+from tests.support.data.scalars import number
+from tests.support.lakes import synthetic
+from tests.support.servers.apps import NAMES, Open, failures
 
 SAMPLES, PART = 6000, 2500
 

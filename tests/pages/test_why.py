@@ -11,8 +11,8 @@ from PIL import Image
 
 from lake.storage.store import Lake
 from pages.ui.loss_maps.signed_map import SignedMap, to_csv, to_png
-from tests.support.apps import HELD_OUT, Open, answer, failures, percent, shown, tiles
-from tests.support.scalars import number
+from tests.support.data.scalars import number
+from tests.support.servers.apps import HELD_OUT, Open, answer, failures, percent, shown, tiles
 
 
 @pytest.fixture(scope="module")

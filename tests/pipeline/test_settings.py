@@ -14,9 +14,9 @@ from pipeline.commands.init import TEMPLATE
 from pipeline.config.written import ELSEWHERE, find_unknown_variables, read_flags
 from pipeline.data.origins import find_origins
 from pipeline.settings import PRESETS, DatasetSettings, Phase, PredictionSettings, Settings, load_settings
-from tests.support import recipes
+from tests.support.suite import recipes
 
-MOVED = "what is moved on purpose is moved in tests/support/recipes.py too"
+MOVED = "what is moved on purpose is moved in tests/support/suite/recipes.py too"
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What the app uses of Streamlit beyond its documented interface, here and nowhere else.
 
-Any version may move it or change how it is called. `tests/pages/test_streamlit_internals.py` uses each of these as the
-app does and names the one that changed; all are known to be so since 1.67.
+Any version may move it or change how it is called. `tests/pages/ui/test_streamlit_internals.py` uses each of these as
+the app does and names the one that changed; all are known to be so since 1.67.
 
 `altair_settings`: the lock that Streamlit holds while it draws a chart with other settings of altair, which are those
 of all threads. Who writes a chart to a file holds it too.

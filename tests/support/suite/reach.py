@@ -1,0 +1,195 @@
+"""Which tests a change reaches: those whose file imports a changed file, directly or through others.
+
+`python -m tests.support.suite.reach --changed-since "1 day ago" TEST...` says for each file of tests which change it
+reaches, and exits with 3 where none reaches any; in place of a time, `main` or any other commit means what this
+branch changed. It looks at the repository that it is started in.
+"""
+
+import argparse
+import ast
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+FOLDERS = ("benchmarks", "deploy", "lake", "pages", "pipeline", "tests")
+NAMED = re.compile(rf"\b(?:{'|'.join(FOLDERS)})(?:\.\w+)+")
+EVERY = ("pyproject.toml", "requirements.lock", "tests/conftest.py", "tests/support/suite/maps.py")
+"""Files whose change reaches every test: what is installed, and what is put in place for all tests."""
+FAR, NOT_REACHED = 99, 3
+"""How far a test is from a change that reaches every one, and the exit code."""
+NAVIGATION, FIRST_PAGE, SERVE = "pages/ui/session/navigation.py", "pages/overview.py", "pipeline/commands/serve.py"
+EVERY_PAGE = re.compile(r"\b(?:ENTRIES|NAMES|PAGES|PATHS)\b")
+"""How a file of tests opens all pages; one that does not, and names some, opens those and the first."""
+APP, COMMAND = "streamlit_app.py", "pipeline/start.py"
+STARTS = {
+    APP: [".streamlit/"],
+    NAVIGATION: ["pages/"],
+    SERVE: ["pages/ui/server/launch.py", APP],
+    "tests/desk/test_python_use.py": ["README.md"],
+    "tests/external/test_deploy.py": ["deploy/"],
+    "tests/support/servers/apps.py": [APP],
+    "tests/support/servers/browser.py": [APP],
+    "tests/support/processes/commands.py": [COMMAND],
+    "tests/support/processes/python.py": ["latentlake.py", COMMAND],
+    "tests/support/servers/server.py": [COMMAND],
+    "tests/support/processes/terminal.py": [COMMAND],
+}
+"""What a file runs or reads without importing it: files, and folders with the files that lie directly in them."""
+FIXTURES = {
+    **dict.fromkeys(("browser", "opened", "tiny"), "tests/support/servers/browser.py"),
+    **dict.fromkeys(("built", "built_and_staged", "lake", "staged_lake", "tables"), "tests/support/lakes/two_runs.py"),
+    **dict.fromkeys(("lake_copy", "rows", "tiny_lake"), "tests/support/lakes/tiny_lake.py"),
+    "open_page": "tests/support/servers/apps.py",
+    "changed_lake": "tests/support/lakes/changed_run.py",
+    "drawn_folder": "pipeline/refresh/refresh.py",
+}
+"""What a test gets from `tests/conftest.py` by the name of an argument."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Files that have changed, by their paths in the repository; `unknown` says why that cannot be told."""
+
+    files: frozenset[str] = frozenset()
+    unknown: str = ""
+
+
+def find_changes(root: Path, since: str) -> Changes:
+    """What is not committed, and what commits have changed since a time, or since this branch left another.
+
+    A merge counts with all that it brought. Raises `ValueError` for what is neither a commit nor a time in the past.
+    """
+    named = ("--name-only", "--no-renames", "-z")
+    try:
+        if _git(root, "rev-parse", "--is-shallow-repository") == ["true"]:
+            return Changes(unknown="this is a shallow clone")
+        if left := _where_left(root, since):
+            committed = _git(root, "diff", *left, "HEAD", *named)
+        else:  # an older commit hides no newer one behind it
+            when = f"--since-as-filter={_seconds(root, since)}"
+            committed = _git(root, "log", when, "--format=", "-m", "--first-parent", *named)
+        added = _git(root, "ls-files", "--others", "--exclude-standard", "-z")
+        return Changes(frozenset([*committed, *_git(root, "diff", "HEAD", *named), *added]))
+    except (OSError, subprocess.CalledProcessError) as error:
+        return Changes(unknown=f"git tells no history: {str(getattr(error, 'stderr', error)).strip()}")
+
+
+def _where_left(root: Path, name: str) -> list[str]:
+    """The commit that this branch and the named one have in common; none where that is no name of a commit."""
+    try:
+        return _git(root, "merge-base", "--", name, "HEAD")
+    except subprocess.CalledProcessError:
+        return []
+
+
+def _seconds(root: Path, since: str) -> int:
+    """The time as git understands it, which takes what it does not understand for now."""
+    (said,) = _git(root, "rev-parse", f"--since={since}")
+    seconds = int(said.removeprefix("--max-age="))
+    if seconds >= time.time() - 1:
+        raise ValueError(f"{since!r} is neither a commit nor a time in the past: say '1 day ago', or 'main'")
+    return seconds
+
+
+def _git(root: Path, *arguments: str) -> list[str]:
+    done = subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True)
+    return [line for line in re.split(r"[\0\n]", done.stdout) if line]
+
+
+class Graph:
+    """Which file imports or runs which, as the syntax says, also inside functions; texts about them reach none."""
+
+    def __init__(self, root: Path, changed: frozenset[str]) -> None:
+        read = {file for files in STARTS.values() for file in files}
+        self.root, self.changed = root, frozenset(file for file in changed if not file.endswith(".md") or file in read)
+        found = [*root.glob("*.py"), *(file for name in FOLDERS for file in (root / name).rglob("*.py"))]
+        gone = {file for file in self.changed if file.endswith(".py")}  # somebody may still import it
+        self.modules = {file.relative_to(root).as_posix() for file in found} | gone
+        self._read = [(self._reader(file), file) for file in self.changed - gone]
+        self._next: dict[str, set[str]] = {}
+
+    def nearest(self, test: str) -> tuple[int, str] | None:
+        """How many imports away the nearest changed file is, and its path; None for tests that reach none."""
+        seen, here, distance, closed = {test}, {test}, 0, self._closed(test)
+        while here:
+            if hit := here & self.changed:
+                return distance, min(hit)
+            here = {next_ for file in here for next_ in self._reached_from(file) if (file, next_) not in closed} - seen
+            seen, distance = seen | here, distance + 1
+        return next(((FAR, file) for file in EVERY if file in self.changed), None)
+
+    def _closed(self, test: str) -> set[tuple[str, str]]:
+        """The ways that a file of tests does not take: to pages that it does not open, and to a server of none."""
+        text = (self.root / test).read_text(encoding="utf-8")
+        pages = {file for file in self.modules if _folder(file) == "pages/"}
+        strings = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+        said = " ".join(value for value in strings if isinstance(value, str))
+        named = {page for page in pages if re.search(rf"\b{PurePosixPath(page).stem}\b", said)}
+        opened = {*named, FIRST_PAGE} if named and not EVERY_PAGE.search(text) else pages
+        served = [] if "serve" in text else STARTS[SERVE]
+        return {(NAVIGATION, page) for page in pages - opened} | {(SERVE, file) for file in served}
+
+    def _reached_from(self, file: str) -> set[str]:
+        if file not in self._next:
+            run = {one for one in self.modules | self.changed if {one, _folder(one)} & {*STARTS.get(file, [])}}
+            read = {one for reader, one in self._read if reader == _folder(file) and file in self.modules}
+            self._next[file] = {*self._imports(file), *run, *read}
+        return self._next[file]
+
+    def _imports(self, file: str) -> Iterator[str]:
+        source = self.root / file
+        if file not in self.modules or not source.exists():
+            return
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                yield from (one for alias in node.names for one in self._files_of(f"{node.module}.{alias.name}"))
+            elif isinstance(node, ast.Import):
+                yield from (one for alias in node.names for one in self._files_of(alias.name))
+            elif file.startswith("tests/") and isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield from (one for name in NAMED.findall(node.value) for one in self._files_of(name))
+            elif file.startswith("tests/") and isinstance(node, ast.arg) and node.arg in FIXTURES:
+                yield FIXTURES[node.arg]
+
+    def _files_of(self, module: str) -> Iterator[str]:
+        """The file of a module, or of what has a name in it, and the packages that it lies in."""
+        parts = module.split(".")
+        stems = ("/".join(parts[: count + 1]) for count in range(len(parts)))
+        yield from (file for stem in stems for file in (f"{stem}.py", f"{stem}/__init__.py") if file in self.modules)
+
+    def _reader(self, file: str) -> str:
+        """The nearest folder around a file whose modules may read it; those at the root read none."""
+        folders = {_folder(module) for module in self.modules if not module.endswith("__init__.py")}
+        return next((f"{one}/" for one in PurePosixPath(file).parents if f"{one}/" in folders), "no folder")
+
+
+def _folder(file: str) -> str:
+    """With a slash at its end; empty for a file at the root."""
+    return file[: file.rfind("/") + 1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Say what each file of tests reaches; 0 where one reaches a change, or where nobody can tell."""
+    parser = argparse.ArgumentParser(prog="python -m tests.support.suite.reach", description=__doc__)
+    parser.add_argument("--changed-since", required=True, metavar="WHEN", help="a time, or a commit")
+    parser.add_argument("tests", nargs="+")
+    asked = parser.parse_args(arguments)
+    if missing := [test for test in asked.tests if not Path(test).is_file()]:
+        parser.error(f"there is no {missing[0]}")
+    try:
+        changes = find_changes(Path.cwd(), asked.changed_since)
+    except ValueError as error:
+        parser.error(str(error))
+    graph = Graph(Path.cwd(), changes.files)
+    found = {test: graph.nearest(test) for test in asked.tests}
+    for test, near in found.items():
+        unknown = f" may reach anything: {changes.unknown}" if changes.unknown else " reaches nothing that has changed"
+        sys.stdout.write(test + (f" reaches {near[1]}" if near else unknown) + "\n")
+    return 0 if changes.unknown or any(found.values()) else NOT_REACHED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
