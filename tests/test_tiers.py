@@ -246,7 +246,8 @@ def test_tests_of_ours_reach_what_they_read(test: str, changed: str) -> None:
 
 def test_tests_of_the_lake_and_of_stages_do_not_reach_pages() -> None:
     graph = Graph(REPOSITORY, frozenset({"pages/confusion.py"}))
-    assert not any(graph.nearest(f"tests/{name}.py") for name in ("lake/storage/test_readers", "pipeline/findings/test_search"))
+    names = ("lake/storage/test_readers", "pipeline/findings/test_search")
+    assert not any(graph.nearest(f"tests/{name}.py") for name in names)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ OURS = [
 ]
 PLANTED = """
 import sys
-from pipeline import cli, refresh_command
+from pipeline import cli
+from pipeline.commands import refresh as refresh_command
 def planted(settings, asked):
     settings.work_dir.mkdir(parents=True)
     raise {error}

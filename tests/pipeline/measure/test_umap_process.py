@@ -30,7 +30,7 @@ def wait_for_child(process: psutil.Process, alive: Callable[[], bool]) -> psutil
     """The process that fits a map for this one."""
     while alive():
         for child in process.children():
-            if any(part.endswith("fit_umap.py") for part in child.cmdline()):
+            if any(part.endswith("umap_projection.py") for part in child.cmdline()):
                 return child
         time.sleep(0.01)
     raise AssertionError("there was none")

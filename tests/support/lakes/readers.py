@@ -4,7 +4,7 @@ READER = """
 import json, sys
 from pathlib import Path
 import polars as pl
-from lake import queries
+from lake.query import queries
 from lake.storage.store import Lake
 root, stop, told = sys.argv[1:]
 reads, torn, errors, seen = 0, [], [], []
