@@ -38,7 +38,7 @@ def test_it_is_forgotten_before_anything_that_reads_it_is_imported() -> None:
     """Where `tests/conftest.py` imports what reads them is told by the modules that there are by then."""
     program = (
         "import os, sys\n"
-        "from tests.support import surroundings\n"
+        "from tests.support.suite import surroundings\n"
         "def stop(variables):\n"
         "    assert variables is os.environ\n"
         "    raise SystemExit(' '.join({'polars', 'pytest', 'rich', 'streamlit', 'typer'} & {*sys.modules}))\n"
