@@ -2,7 +2,7 @@
 
 import dataframely as dy
 
-from lake.contracts.columns import counts_of, float_column, one_of, run_id_column, sample_id_column
+from lake.contracts.columns import LATENT, Use, counts_of, float_column, one_of, run_id_column, sample_id_column
 
 METHODS = ["kmeans", "bisecting", "hdbscan"]
 QUALITY_MEASURES = ["silhouette", "half_agreement", "seed_agreement", "agreement", "noise"]
@@ -15,7 +15,12 @@ class Clusters(dy.Schema):
     run_id = run_id_column()
     method = one_of(METHODS, "Clustering", primary_key=True)
     sample_id = sample_id_column()
-    cluster = dy.Int64(nullable=True, min=0, description="Cluster number; null is noise, never merged.")
+    cluster = dy.Int64(
+        nullable=True,
+        min=0,
+        description="Cluster number; null is noise, never merged.",
+        metadata=Use(LATENT, name="cluster_{method}", colors=True).metadata,
+    )
     distance = float_column(
         "Distance to the cluster's centre in normalised PCA space; null for noise.", nullable=True, min=0
     )

@@ -5,7 +5,7 @@ And the search index, bytes as the model is.
 
 import dataframely as dy
 
-from lake.contracts.columns import float_column, one_of, run_id_column, sample_id_column
+from lake.contracts.columns import WRONG, Use, float_column, one_of, run_id_column, sample_id_column
 
 RULES = ["at most", "at least"]
 
@@ -41,7 +41,11 @@ class MapFamilies(dy.Schema):
 
     run_id = run_id_column()
     sample_id = sample_id_column()
-    family = dy.Int64(min=0, description="Number of the family, the one with the largest share of errors first.")
+    family = dy.Int64(
+        min=0,
+        description="Number of the family, the one with the largest share of errors first.",
+        metadata=Use(WRONG, name="map_family").metadata,
+    )
     similarity = float_column("Cosine of its map with the family's mean.", min=-1.001, max=1.001)
 
 

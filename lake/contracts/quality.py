@@ -2,7 +2,7 @@
 
 import dataframely as dy
 
-from lake.contracts.columns import dataset_id_column, float_column, one_of, run_id_column, sample_id_column
+from lake.contracts.columns import WRONG, Use, dataset_id_column, float_column, one_of, run_id_column, sample_id_column
 
 COPIES = ["exact", "near"]
 TIERS = [*COPIES, "similar"]
@@ -30,7 +30,7 @@ class Triage(dy.Schema):
 
     run_id = run_id_column()
     sample_id = sample_id_column()
-    reason = one_of(REASONS, "The first rule that fits")
+    reason = one_of(REASONS, "The first rule that fits", use=Use(WRONG))
     label_share = float_column("Share of its labelled neighbours that have its label.", nullable=True, min=0, max=1)
     predicted_share = float_column("Share of them that have its prediction as label.", nullable=True, min=0, max=1)
     similarity = float_column("Cosine to its nearest neighbour.", nullable=True, min=-1.001, max=1.001)
@@ -42,9 +42,15 @@ class Duplicates(dy.Schema):
     run_id = run_id_column()
     sample_id = sample_id_column()
     duplicate_id = dy.Int64(min=0, description="The copy or look-alike.")
-    tier = one_of(TIERS, "The same bytes; alike but for a mirror image and a small shift; or less than that")
+    tier = one_of(
+        TIERS,
+        "The same bytes; alike but for a mirror image and a small shift; or less than that",
+        use=Use(WRONG, name="duplicate"),
+    )
     correlation = float_column("Of their lightness.", min=-1.001, max=1.001)
-    leak = dy.Bool(description="Copies of which one was trained on and the other was not.")
+    leak = dy.Bool(
+        description="Copies of which one was trained on and the other was not.", metadata=Use(WRONG).metadata
+    )
 
 
 class LabelIssues(dy.Schema):

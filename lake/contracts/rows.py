@@ -254,6 +254,7 @@ class SampleRow(TypedDict):
     loss: float | None
     confidence: float
     expected_loss: float
+    entropy: float | None
     margin: float
     out_of_sample: bool
     source_name: str

@@ -16,7 +16,7 @@ from lake.query.filters import Filters
 from pages.charts import raster
 from pages.charts.lasso import outline
 from pages.charts.palette import CONTEXT
-from pages.charts.projection_state import SIZES, MapState
+from pages.charts.projection_state import MapState
 from pages.charts.raster import Extent
 from pages.charts.scales import ColorScale, hex_to_rgb
 
@@ -161,7 +161,7 @@ def _density(
 def _picture(state: MapState, filters: Filters, extent: Extent, url: str) -> pl.DataFrame:
     """One image from corner to corner of what it shows; its address says all that it depends on."""
     left, right, bottom, top = state.view or extent
-    depends = state.changed(box=None, lasso=(), sample=None, show="dots", size=SIZES[0])
+    depends = state.changed(box=None, lasso=(), sample=None, show="dots", size="loss")
     address = f"{url}?{urlencode(depends.to_query() | {'f': filters.to_text()})}"
     return pl.DataFrame({"url": [address], "left": left, "right": right, "bottom": bottom, "top": top})
 

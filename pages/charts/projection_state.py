@@ -10,13 +10,12 @@ from urllib.parse import quote, unquote
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from lake.query.queries import PROPERTIES
+from lake.query.sample_columns import SIZES
 from pages.charts.lasso import MAX_CORNERS, Polygon, encloses
 from pages.charts.raster import Extent
 from pages.charts.sample_ids import read_sample_id
 
 PARAMETERS = ("color", "size", "layout", "show", "view", "box", "lasso", "sample", "only", "colored")
-SIZES = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept", *PROPERTIES]
 SHOWS = ["dots", "images"]
 MAX_ONLY = 60
 FURTHEST, FINEST = 1e6, 1e-9  # coordinates of a map are within tens
@@ -30,7 +29,7 @@ class MapState(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     color: str
-    size: str = SIZES[0]
+    size: str = "loss"
     layout: Layout = "umap"
     show: Show = "dots"
     view: Extent | None = None

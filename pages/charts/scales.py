@@ -10,13 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake.query.sample_columns import use_of_column, with_unit
 from pages.charts.palette import CONTEXT, DISTINCT, LOSS_RAMP, RAMP, value_colors
 from pages.text.words import name
 
-LOSSES = ("loss", "expected_loss")
 LOSS_DOMAIN = (0.01, 10.0)
-SIZE_DOMAINS = {"loss": (0.0, 8.0), "expected_loss": (0.0, 2.3), "confidence": (0.0, 1.0)}
-"""Values of the smallest and the largest dot that are the same in every run."""
 MOST_VALUES, COLUMNS = 30, 5
 """Values that a legend holds, beside each other."""
 LONG, LONGEST_LABEL, SYMBOL = 16, 120, 30
@@ -67,7 +65,7 @@ class ColorScale:
 
     def to_altair(self, *, legend: bool = True) -> alt.Color:
         """The channel that colours by the column."""
-        title = f"{name(self.column)} (nats)" if self.column in LOSSES else name(self.column)
+        title = with_unit(self.column, name(self.column))
         if self.kind == "nominal":
             shown: dict[str, Any] = {
                 "symbolLimit": 2 * MOST_VALUES,
@@ -114,7 +112,7 @@ def color_scale(
     Of more values than a legend holds the most frequent have colours, or those that are `picked`.
     """
     column = values.name
-    if column in LOSSES:
+    if use_of_column(column).logarithmic:
         low, high = (math.log(end) for end in LOSS_DOMAIN)
         stops = [round(float(v), 6) for v in np.exp(np.linspace(low, high, len(LOSS_RAMP)))]
         return ColorScale(column, stops, LOSS_RAMP, "log")
@@ -145,7 +143,7 @@ def _scale_of_many(values: pl.Series, picked: Sequence[str]) -> ColorScale:
 
 def size_domain(values: pl.Series) -> tuple[float, float]:
     """The values of the smallest and the largest dot of a column, from all its values in the run."""
-    return SIZE_DOMAINS.get(values.name) or _bulk(values)
+    return use_of_column(values.name).dots or _bulk(values)
 
 
 def _bulk(values: pl.Series) -> tuple[float, float]:

@@ -156,6 +156,7 @@ def predictions_frame(scores: Scores, dataset: Dataset) -> pl.DataFrame:
     ranked = np.sort(probabilities, axis=1)
     predicted = probabilities.argmax(1)
     labelled, index = label >= 0, np.maximum(label, 0)[:, None]
+    expected_loss = -(probabilities * log_p).sum(1).clip(max=0)
     names = np.array(dataset.classes)
     return pl.DataFrame(
         {
@@ -166,7 +167,8 @@ def predictions_frame(scores: Scores, dataset: Dataset) -> pl.DataFrame:
             "logits": list_column(scores.logits_NK),
             "loss": _where(labelled, -np.take_along_axis(log_p, index, 1)[:, 0]),
             "raw_loss": _where(labelled, -np.take_along_axis(raw_log_p, index, 1)[:, 0]),
-            "expected_loss": -(probabilities * log_p).sum(1).clip(max=0),
+            "expected_loss": expected_loss,
+            "entropy": expected_loss / np.log(len(dataset.classes)),
             "margin": ranked[:, -1] - ranked[:, -2],
             "correct": _where(labelled, predicted == label),
             "out_of_sample": (dataset.split[rows] != "train") | (scores.fold_N > 0),

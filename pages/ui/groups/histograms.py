@@ -4,13 +4,13 @@ import polars as pl
 import streamlit as st
 
 from lake.query.filters import Clause
+from lake.query.sample_columns import with_unit
 from lake.storage.store import Run
 from pages.text.words import name
 from pages.ui.core import data, filters
 from pages.ui.table import table_charts
 
 WIDTH = 124
-UNITS = {"loss": "nats", "expected_loss": "nats"}
 
 
 def show_histograms(run: Run, columns: tuple[str, ...]) -> None:
@@ -31,11 +31,10 @@ def show_histograms(run: Run, columns: tuple[str, ...]) -> None:
 
 
 def _show_histogram(column: str, bins: pl.DataFrame) -> None:
-    unit = f" ({UNITS[column]})" if column in UNITS else ""
     # a chart of its own for each filter, or the range that was dragged would stay drawn on the next one
     key = f"histogram-{column}-{filters.current().to_text()}"
     st.vega_lite_chart(
-        spec=table_charts.histogram(bins, f"{name(column)}{unit}"),
+        spec=table_charts.histogram(bins, with_unit(column, name(column))),
         on_select=lambda: _take_range(column, key),
         key=key,
         alt=f"Histogram of {name(column).lower()}: {bins['n'].sum():,} of {bins['n_all'].sum():,} samples pass",

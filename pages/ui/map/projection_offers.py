@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from lake.contracts.clusters import METHODS
-from lake.query import queries
+from lake.query.sample_columns import COLORS, SIZES
 from lake.storage.store import Run
 from pages.charts import projection_state
 from pages.charts.projection_state import MapState
@@ -12,18 +11,14 @@ from pages.ui.core import data
 
 def color_columns(run: Run) -> list[str]:
     """Columns a reader may colour by, the first grouping first."""
-    clusters = [queries.cluster_column(method) for method in METHODS]
-    said = ["label", "predicted", "split", "correct"]
-    measured = ["loss", "expected_loss", "confidence", "margin", "neighbors_kept"]
     empty = data.empty_columns(run)
-    columns = [*run.groups, *said, *clusters, *measured, *data.coarse_metadata(run), *queries.PROPERTIES]
-    return [column for column in columns if column not in empty]
+    return [column for column in (*run.groups, *COLORS, *data.coarse_metadata(run)) if column not in empty]
 
 
 def size_columns(run: Run) -> list[str]:
     """Columns a reader may size dots by."""
     empty = data.empty_columns(run)
-    return [column for column in projection_state.SIZES if column not in empty]
+    return [column for column in SIZES if column not in empty]
 
 
 def shows(run: Run) -> list[str]:

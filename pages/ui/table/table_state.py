@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict
 
-from pages.ui.table.table_columns import SHOWN
+from lake.query.sample_columns import SHOWN
 
 PARAMETERS = ("columns", "sort", "pivot")
 MAX_PARTS = 100

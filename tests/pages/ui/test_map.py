@@ -13,10 +13,11 @@ from PIL import Image
 from polars.testing import assert_series_equal
 
 from lake.query.filters import Filters
+from lake.query.sample_columns import SIZES
 from pages.charts import projection_layers, raster
 from pages.charts.lasso import MAX_CORNERS, encloses
 from pages.charts.palette import CONTEXT, LOSS_RAMP, class_colors
-from pages.charts.projection_state import FINEST, SIZES, MapState, from_query
+from pages.charts.projection_state import FINEST, MapState, from_query
 from pages.charts.scales import color_scale, hex_to_rgb
 from tests.support.data.scalars import number
 from tests.support.lakes.tiny_data import CLASSES, GROUPS

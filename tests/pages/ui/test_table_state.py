@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pages.ui.table.table_columns import SHOWN
+from lake.query.sample_columns import SHOWN
 from pages.ui.table.table_state import Order, TableState, from_query
 
 COLUMNS = [*SHOWN, "margin", "odd, name", "100 %"]

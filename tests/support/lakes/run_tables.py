@@ -42,6 +42,7 @@ def predictions(
             "loss": -log_p[rows, truth],
             "raw_loss": -raw_log_p[rows, truth],
             "expected_loss": -(probabilities * log_p).sum(1),
+            "entropy": -(probabilities * log_p).sum(1) / np.log(len(classes)),
             "margin": ranked[:, -1] - ranked[:, -2],
             "correct": predicted == truth,
             "out_of_sample": split != "train",
