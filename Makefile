@@ -48,7 +48,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# The pages of docs/ that are made from the code.
+# The pages of docs/reference/ that are made from the code.
 docs: install
 	$(BIN)/python -m tests.support.suite.docs
 

@@ -116,8 +116,14 @@ def _earlier_code(commit: str | None) -> Iterator[Path | None]:
 
 
 def _measure(code: Path, lake: str, repeats: int) -> dict[str, Any]:
-    """What `benchmarks.interactions` as it is here says of the pages as they are there."""
-    command = [sys.executable, str(REPOSITORY / "benchmarks/interactions.py"), lake, "--json", f"--repeats={repeats}"]
+    """What `benchmarks.pages.interactions` as it is here says of the pages as they are there."""
+    command = [
+        sys.executable,
+        str(REPOSITORY / "benchmarks/pages/interactions.py"),
+        lake,
+        "--json",
+        f"--repeats={repeats}",
+    ]
     environment = os.environ | {"PYTHONPATH": str(code)}
     done = subprocess.run(command, cwd=code, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from benchmarks import bench, brought, interactions, load, opening, similar, stages, streaming, table
-from benchmarks.train import flops_of_an_image, orthogonalization_flops, seconds_to
+from benchmarks import bench
+from benchmarks.lake import similar
+from benchmarks.pages import interactions, load, opening, table
+from benchmarks.pipeline import external_predictions as brought
+from benchmarks.pipeline import stages, streaming
+from benchmarks.pipeline.train import flops_of_an_image, orthogonalization_flops, seconds_to
 from tests.support.lakes.synthetic import build_synthetic_lake
 
 

@@ -10,13 +10,13 @@ from pages.ui.session.navigation import ENTRIES
 from pipeline.cli import app
 from pipeline.settings import PRESETS, Settings, load_settings
 from tests.support.paths import REPOSITORY
-from tests.support.suite.docs import DOCS, GENERATED
+from tests.support.suite.docs import DOCS, GENERATED, REFERENCE
 
 README = REPOSITORY / "README.md"
-FILES = [README, *sorted(DOCS.glob("*.md"))]
+FILES = [README, *sorted(DOCS.rglob("*.md"))]
 TEXTS = {file: file.read_text() for file in FILES}
 ALL = "\n".join(TEXTS.values())
-WRITTEN = "\n".join(text for file, text in TEXTS.items() if file.name not in GENERATED)
+WRITTEN = "\n".join(text for file, text in TEXTS.items() if file.parent != REFERENCE)
 LINKS = [(file, link) for file, text in TEXTS.items() for link in re.findall(r"\]\((?!http)([^)]+)\)", text)]
 TOML = [text for text in re.findall(r"```toml\n(.*?)```", WRITTEN, flags=re.S) if "[auth]" not in text]
 
@@ -27,7 +27,7 @@ def test_the_readme_can_be_read_in_five_minutes() -> None:
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_generated_pages_say_what_the_code_says(name: str) -> None:
-    assert (DOCS / name).read_text() == GENERATED[name](), "run `make docs`"
+    assert (REFERENCE / name).read_text() == GENERATED[name](), "run `make docs`"
 
 
 def test_every_command_is_named_and_exists() -> None:
@@ -57,7 +57,7 @@ def test_every_setting_of_the_app_is_explained() -> None:
 
 def test_every_page_of_the_docs_is_linked_in_the_readme() -> None:
     linked = {link.split("#")[0] for file, link in LINKS if file == README}
-    assert {f"docs/{file.name}" for file in FILES if file != README} <= linked
+    assert {file.relative_to(REPOSITORY).as_posix() for file in FILES if file != README} <= linked
 
 
 @pytest.mark.parametrize(("file", "link"), LINKS, ids=lambda value: getattr(value, "name", value))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.memory import watch_memory
+from benchmarks.support.memory import watch_memory
 from lake.atomic_files import create_array
 from pipeline.engine.progress import Progress
 from pipeline.model.train import WHITENING_IMAGES, TrainingSet, train

@@ -1,4 +1,5 @@
-"""The pages of `docs/` that are made from the code: `python -m tests.support.suite.docs` (`make docs`) writes them.
+"""The pages of `docs/reference/` that are made from the code: `python -m tests.support.suite.docs` (`make docs`)
+writes them.
 
 Each is compared by a test with what the code says now.
 """
@@ -19,6 +20,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.suite import house
 
 DOCS = REPOSITORY / "docs"
+REFERENCE = DOCS / "reference"
 SECTIONS: dict[str, type[BaseModel]] = {
     "[dataset]": DatasetSettings,
     "[dataset.predictions]": PredictionSettings,
@@ -94,7 +96,7 @@ preset or the machine.
 
 def main() -> None:
     for name, make in GENERATED.items():
-        (DOCS / name).write_text(make(), encoding="utf-8")
+        (REFERENCE / name).write_text(make(), encoding="utf-8")
 
 
 if __name__ == "__main__":

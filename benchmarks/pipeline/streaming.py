@@ -1,7 +1,7 @@
 """What images in a mapped file cost: making the file from a lake, and training from it beside an array in memory.
 
     .venv/bin/python -m tests.support.lakes.synthetic /tmp/million --samples 1000000   # if there is no lake
-    .venv/bin/python -m benchmarks.streaming /tmp/million
+    .venv/bin/python -m benchmarks.pipeline.streaming /tmp/million
 
 takes about three minutes and 3 GiB of disk and memory for a million images of 32 px. What uses memory has a process of
 its own: memory is the peak, anonymous (of the process alone) and mapped (that the system can drop). Speeds are compared
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.apart import apart
-from benchmarks.clock import seconds_of
-from benchmarks.memory import watch_memory
+from benchmarks.support.apart import apart
+from benchmarks.support.clock import seconds_of
+from benchmarks.support.memory import watch_memory
 from lake.storage.store import Lake
 from pipeline.data.memmap_dataset import load_mapped_dataset
 from pipeline.engine.progress import Progress

@@ -1,7 +1,7 @@
 """Server time of what readers do on each page, without a browser beside it, on the lake that is named.
 
     .venv/bin/python -m tests.support.lakes.synthetic /tmp/million --samples 1000000   # if there is no lake
-    .venv/bin/python -m benchmarks.interactions /tmp/million
+    .venv/bin/python -m benchmarks.pages.interactions /tmp/million
 
 Every action ends in another state than the one before, so that no cache holds its answer but what is kept by run.
 """
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from streamlit.testing.v1 import AppTest
 
-from benchmarks.clock import seconds_of
+from benchmarks.support.clock import seconds_of
 from lake.storage.store import Lake
 from tests.support.servers.apps import FRAME
 

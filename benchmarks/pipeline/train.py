@@ -1,7 +1,7 @@
 """How well training uses the machine, and how soon it reaches an accuracy, against a plain baseline.
 
-    .venv/bin/python -m benchmarks.train                     # all of it: about two hours on 2 cores
-    .venv/bin/python -m benchmarks.train --ours "" --plain ""  # peak, share of it and scoring only: 2 minutes
+    .venv/bin/python -m benchmarks.pipeline.train                     # all of it: about two hours on 2 cores
+    .venv/bin/python -m benchmarks.pipeline.train --ours "" --plain ""  # peak, share of it and scoring only: 2 minutes
 
 Every figure is a ratio within one run on one machine: the bfloat16 matrix product and a bare forward loop are
 measured here too. Results so far: benchmarks/training.md.
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.clock import seconds_of
+from benchmarks.support.clock import seconds_of
 from pipeline.data.dataset import Dataset
 from pipeline.data.load import load_dataset
 from pipeline.engine.progress import Progress

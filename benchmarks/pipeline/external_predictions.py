@@ -1,7 +1,7 @@
 """How long does it take from a file of predictions to a published run?
 
-    .venv/bin/python -m benchmarks.brought                     # 60,000 predictions of 10 classes: about two minutes
-    .venv/bin/python -m benchmarks.brought --features 512      # with embeddings: about ten minutes
+    .venv/bin/python -m benchmarks.pipeline.external_predictions  # 60,000 of 10 classes: about two minutes
+    .venv/bin/python -m benchmarks.pipeline.external_predictions --features 512  # with embeddings: ten minutes
 
 Each refresh is the command in a process of its own, with an empty lake and work folder. Beside it, in the same rounds,
 the file is read and written as a Delta table in a process of its own, which is what any tool has to do.

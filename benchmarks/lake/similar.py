@@ -1,7 +1,7 @@
 """How long does a search for similar samples take, and what does the search index find of what there is?
 
-    .venv/bin/python -m benchmarks.similar                 # about fifteen minutes and 3 GiB
-    .venv/bin/python -m benchmarks.similar data/lake       # also with an index over the embeddings of a run
+    .venv/bin/python -m benchmarks.lake.similar                 # about fifteen minutes and 3 GiB
+    .venv/bin/python -m benchmarks.lake.similar data/lake       # also with an index over the embeddings of a run
 
 Exact search of 60,000 x 512 beside a bare product of matrix and vector; then an index of 1,000,000 x 512 synthetic
 vectors of each kind, held to exact search in the same process. Every time is that of `Index.search`.

@@ -1,6 +1,6 @@
 """How fast are loss maps, over a bare forward and backward loop to the same layer, in one run?
 
-    .venv/bin/python -m benchmarks.loss_maps data/lake
+    .venv/bin/python -m benchmarks.pipeline.loss_maps data/lake
 
 takes about five minutes on two cores: the maps alone against the bare loop in turn, the whole stage with its checks on
 10,000 samples, and one image on demand as the page asks for it.
@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 from torch.nn import functional
 
-from benchmarks.clock import seconds_of
+from benchmarks.support.clock import seconds_of
 from lake.storage.store import Lake, Run
 from pipeline.data.dataset import Dataset
 from pipeline.data.load import load_dataset

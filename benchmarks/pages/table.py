@@ -1,7 +1,7 @@
 """Server time of a rerun of the table of samples, without a browser beside it, on the lake that is named.
 
     .venv/bin/python -m tests.support.lakes.synthetic /tmp/tiled       # 60,000 drawn samples, if there is no lake
-    .venv/bin/python -m benchmarks.table /tmp/tiled           # about a minute
+    .venv/bin/python -m benchmarks.pages.table /tmp/tiled           # about a minute
 
 Every action ends in another state than the one before, so that no cache holds its answer but what is kept by run.
 """
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from streamlit.testing.v1 import AppTest
 
-from benchmarks.clock import seconds_of
+from benchmarks.support.clock import seconds_of
 from lake.query.queries import PROPERTIES
 from lake.storage.store import Lake
 from tests.support.servers.apps import FRAME

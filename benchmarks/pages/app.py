@@ -1,7 +1,7 @@
 """How long a reader waits on the population map, in a real browser on the lake that is named.
 
-    .venv/bin/python -m benchmarks.app data/lake              # about two minutes
-    .venv/bin/python -m benchmarks.app data/lake --repeats 20
+    .venv/bin/python -m benchmarks.pages.app data/lake              # about two minutes
+    .venv/bin/python -m benchmarks.pages.app data/lake --repeats 20
 
 Chromium draws in software here; every figure is from the reader's action until what it asked for is on screen.
 `plain_map.py`, every sample a mark of altair, is measured in the same run.
@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from streamlit.testing.v1 import AppTest
 
-from benchmarks.clock import seconds_of
+from benchmarks.support.clock import seconds_of
 from lake.storage.store import Lake
 from pages.charts.projection_layers import DOTS
 from tests.support.servers.apps import FRAME
@@ -106,7 +106,7 @@ def _hold_sessions(browser: Browser, address: str) -> str:
 
 def _measure_plain(lake: str, repeats: int) -> dict[str, float]:
     """The medians of the plain map."""
-    with serve(lake, script="benchmarks/plain_map.py") as address, chromium() as browser:
+    with serve(lake, script="benchmarks/pages/plain_map.py") as address, chromium() as browser:
         plain: dict[str, list[float]] = {name: [] for name in PLAIN}
         for _ in range(1 + repeats):
             _visit_plain(browser, address, plain)

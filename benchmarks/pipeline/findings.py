@@ -1,8 +1,8 @@
 """Do findings and descriptions speak when they should, and keep silent when they should, on a published lake?
 
-    .venv/bin/python -m benchmarks.findings silent data/lake                   # shuffled losses, random partitions
-    .venv/bin/python -m benchmarks.findings planted data/lake model.safetensors
-    .venv/bin/python -m benchmarks.findings left-out data/lake                 # trains a `quick` model on less
+    .venv/bin/python -m benchmarks.pipeline.findings silent data/lake  # shuffled losses, random partitions
+    .venv/bin/python -m benchmarks.pipeline.findings planted data/lake model.safetensors
+    .venv/bin/python -m benchmarks.pipeline.findings left-out data/lake  # trains a `quick` model on less
 
 `silent` takes about ten minutes on a `standard` lake, `planted` five. `planted` changes held-out samples, measures
 them again with the model of the lake's latest run and reports precision@10: the share of planted samples among the ten

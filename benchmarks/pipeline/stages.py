@@ -1,14 +1,15 @@
 """How the stages that map over samples grow: seconds a sample at several sizes, and the exponent of the growth.
 
-    .venv/bin/python -m benchmarks.stages                              # 60,000, 250,000 and 1,000,000: half an hour
-    .venv/bin/python -m benchmarks.stages --sizes 6000,12000,24000 --stages index,neighbors     # a minute
+    .venv/bin/python -m benchmarks.pipeline.stages  # 60,000, 250,000 and 1,000,000: half an hour
+    .venv/bin/python -m benchmarks.pipeline.stages --sizes 6000,12000,24000 --stages index,neighbors  # a minute
 
 Each stage of each size runs in a process of its own. Stand-ins: images are drawn at random, those of the properties
-with 16 px, of scoring with 8 px, of loss maps with 16 px and of a hundredth of the samples, by an untrained model. What
-the model itself costs is in `benchmarks.train` (`show_scoring`: against a bare forward loop) and
-`benchmarks.loss_maps`. Embeddings are clusters of normal numbers (`benchmarks.similar`). Neighbours are those that
-the search index proposes, held to exact ones; what exact ones of all cost is told from those of 1,024. Clusters are
-assigned to 2,000 new samples among the others. Copies are left out: they do not map, and all spectra are compared.
+with 16 px, of scoring with 8 px, of loss maps with 16 px and of a hundredth of the samples, by an untrained model.
+What the model itself costs is in `benchmarks.pipeline.train` (`show_scoring`: against a bare forward loop) and
+`benchmarks.pipeline.loss_maps`. Embeddings are clusters of normal numbers (`benchmarks.lake.similar`). Neighbours are
+those that the search index proposes, held to exact ones; what exact ones of all cost is told from those of 1,024.
+Clusters are assigned to 2,000 new samples among the others. Copies are left out: they do not map, and all spectra are
+compared.
 """
 
 import tempfile
@@ -25,8 +26,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.apart import apart
-from benchmarks.similar import clustered
+from benchmarks.lake.similar import clustered
+from benchmarks.support.apart import apart
 from lake.contracts.clusters import METHODS
 from lake.search.ann_index import SearchIndex
 from pipeline.data.dataset import Dataset

@@ -1,7 +1,7 @@
 """How long a reader waits for each page in a real browser, on the lake that is named.
 
     .venv/bin/python -m tests.support.lakes.synthetic /tmp/classes --samples 200000 --classes 1000  # makes a lake
-    .venv/bin/python -m benchmarks.opening /tmp/classes                                      # about three minutes
+    .venv/bin/python -m benchmarks.pages.opening /tmp/classes                                      # about three minutes
 
 Every time is of a new browser, from the address until its script has ended and charts and images in sight are drawn.
 The server has shown every page once before.
@@ -17,7 +17,7 @@ from playwright.sync_api import Browser
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.app import TWO_FRAMES, VIEWPORT
+from benchmarks.pages.app import TWO_FRAMES, VIEWPORT
 from tests.support.servers.browser import PATHS, QUIET, chromium, serve, wait_until_drawn
 
 SETTLED = 2 * QUIET / 1000

@@ -1,6 +1,6 @@
 """Does a refresh that is killed at any moment ever harm what people read, and does the next one end as if nothing was?
 
-    .venv/bin/python -m benchmarks.faults --kills 100
+    .venv/bin/python -m benchmarks.pipeline.faults --kills 100
 
 publishes a run, then refreshes towards another one and kills that with SIGKILL: at the beginning and end of every stage
 and of every write to the lake, then at seeded random moments. After each kill the published run is read again in full,

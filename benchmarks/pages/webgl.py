@@ -1,7 +1,7 @@
 """Whether WebGL is fluent where there is no GPU: two scatter plots of it and our way to the population map.
 
-    .venv/bin/python -m benchmarks.webgl                # about six minutes; needs npm and chromium
-    .venv/bin/python -m benchmarks.webgl --repeats 1
+    .venv/bin/python -m benchmarks.pages.webgl                # about six minutes; needs npm and chromium
+    .venv/bin/python -m benchmarks.pages.webgl --repeats 1
 
 A frame lasts from one step of the wheel or of a drag until the next may be drawn, WebGL waited for; 16.7 ms is the
 screen's own pace. `regl` is regl-scatterplot, `plotly` the scattergl of Streamlit's own chart. `ours` is the chart of
@@ -36,7 +36,7 @@ from lake.query.filters import Filters
 from pages.charts import charts, projection_layers, projection_state, scales
 from tests.support.servers.browser import chromium
 
-SOURCE = Path(__file__).parent / "webgl"
+SOURCE = Path(__file__).parent / "webgl_page"
 CACHE = Path(os.environ.get("LATENTLAKE_CACHE_DIR", Path.home() / ".cache" / "latentlake")) / "webgl"
 COUNTS = [60_000, 1_000_000]
 WAYS = ("regl", "plotly", "ours")

@@ -1,7 +1,7 @@
 """How long readers wait when many read at once: sessions that click through the pages of the lake that is named.
 
-    .venv/bin/python -m benchmarks.load data/lake                       # 30 readers for three minutes
-    .venv/bin/python -m benchmarks.load data/lake --readers 10 --seconds 60
+    .venv/bin/python -m benchmarks.pages.load data/lake                       # 30 readers for three minutes
+    .venv/bin/python -m benchmarks.pages.load data/lake --readers 10 --seconds 60
 
 Each reader is a websocket of its own that speaks Streamlit's protocol as the browser does: it opens a page, filters it,
 goes on to the next, thinks in between, and fetches the images a page shows that it has not seen. A rerun is timed from
