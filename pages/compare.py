@@ -15,7 +15,7 @@ from pages.ui.comparison.data_drift import show_run_drift, show_split_drift
 from pages.ui.comparison.loss_changes import show_loss_changes
 from pages.ui.comparison.map_moves import show_map_moves
 from pages.ui.comparison.run_changes import show_findings, show_samples
-from pages.ui.core import data, filters
+from pages.ui.core import comparisons, data, filters
 from pages.ui.core.figure import show_figure
 from pages.ui.groups.group_matches import show_group_matches
 from pages.ui.session.navigation import link
@@ -51,7 +51,7 @@ def pick_other(run: Run) -> Run | None:
 def show_figures(now: Run, before: Run, n: int) -> None:
     """The headline figures of both runs on the same samples, with the interval of their change."""
     with st.container(horizontal=True, gap="small"):
-        for figure in tabulate_figures(data.comparison(now, before, filters.current())):
+        for figure in tabulate_figures(comparisons.comparison(now, before, filters.current())):
             title = f"{figure.title} (before {figure.before})"
             show_figure(title, figure.now, figure.interval, figure.word, width=FIGURE_WIDTH)
     st.caption(

@@ -242,9 +242,7 @@ class ViewRow(TypedDict):
 
 
 class SampleRow(TypedDict):
-    """A row of `lake.query.queries.scan_samples`, but for the groups and the columns of the source, which differ by
-    run.
-    """
+    """A row of `lake.query.queries.scan_samples` without the columns of its groupings and of its source."""
 
     sample_id: int
     split: str

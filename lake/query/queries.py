@@ -6,8 +6,9 @@ from typing import ClassVar, Protocol, TypeVar
 import polars as pl
 
 from lake.contracts.clusters import METHODS
+from lake.contracts.samples import Properties
 from lake.contracts.stages import RENAMED
-from lake.contracts.tables import TABLES, Properties
+from lake.contracts.tables import TABLES
 from lake.storage.store import Lake, Run
 
 PROPERTIES = [name for name in Properties.column_names() if name not in ("dataset_id", "sample_id")]

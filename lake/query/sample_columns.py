@@ -6,7 +6,7 @@ from lake.contracts.clusters import METHODS, Clusters
 from lake.contracts.columns import SAMPLE, Use, use_of
 from lake.contracts.loss_maps import MapFamilies
 from lake.contracts.quality import Duplicates, Triage
-from lake.contracts.tables import Predictions, Projection, Properties, Samples
+from lake.contracts.samples import Predictions, Projection, Properties, Samples
 
 JOINED = (Samples, Predictions, Properties, Clusters, Projection, Triage, Duplicates, MapFamilies)
 """The tables that `lake.query.queries.scan_samples` joins, in the order of the sections."""

@@ -6,7 +6,6 @@ version of every table. Readers scan each table at its pinned version, so nothin
 
 import datetime as dt
 import os
-import re
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,11 @@ from lake.errors import BrokenContract, LakeError
 from lake.storage.damage import reading, writing
 from lake.storage.door import open_table, plain_path, vacuum_table, write_table
 from lake.storage.files import compute_digest, list_files
+from lake.storage.partitions import image_rows_per_group, only_key
 from lake.storage.places import command
 from lake.storage.places import default_root as default_root
 from lake.storage.roots import check_columns, check_files, check_folder
 
-RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-IMAGE_ROWS_PER_GROUP, IMAGE_BYTES_PER_GROUP = 1000, 4 * 2**20
-"""Whichever is less: to show one image a whole row group is fetched."""
 KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
 """By default deltalake deletes log entries older than 30 days, and with them the versions that runs pin."""
 
@@ -97,14 +94,14 @@ class Lake:
 
         `key` names the run where the frame may have no rows. Raises `LakeError` where a contract is broken.
         """
-        column, key = key_column(name), _only_key(name, frame, key)
+        column, key = key_column(name), only_key(name, frame, key)
         exists = self.exists(name)
         self._write(name, frame, mode="overwrite", predicate=f"{column} = '{key}'" if exists else None)
 
     def add_rows(self, name: str, frame: pl.DataFrame) -> None:
         """Add rows to those of a dataset in a table; nothing where there are none."""
         if not frame.is_empty():
-            _only_key(name, frame, None)
+            only_key(name, frame, None)
             self._write(name, frame, mode="append")
 
     def _write(self, name: str, frame: pl.DataFrame, **how: Any) -> None:
@@ -121,7 +118,7 @@ class Lake:
                 configuration=None if table else KEEP_LOG,
                 storage_options=self.options,
                 writer_properties=WriterProperties(
-                    compression="ZSTD", max_row_group_size=_image_rows_per_group(frame) if name == "images" else None
+                    compression="ZSTD", max_row_group_size=image_rows_per_group(frame) if name == "images" else None
                 ),
                 **how,
             )
@@ -392,16 +389,3 @@ class Run:
     def metadata(self) -> dict[str, str]:
         """Column of the source that is carried along -> "text" or "number"."""
         return {column["name"]: column["kind"] for column in self.facts.get("metadata") or []}
-
-
-def _image_rows_per_group(images: pl.DataFrame) -> int:
-    by_bytes = IMAGE_BYTES_PER_GROUP * len(images) // max(1, int(images.estimated_size()))
-    return max(1, min(IMAGE_ROWS_PER_GROUP, by_bytes))
-
-
-def _only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:
-    column = key_column(name)
-    found = set(frame[column] if column in frame.columns else []) | ({key} if key else set())
-    if len(found) != 1 or not RUN_ID.fullmatch(str(*found)):
-        raise LakeError(f"{name}: expected rows of one {column} in lower case, digits and dashes, got {[*found][:3]}.")
-    return str(*found)

@@ -7,7 +7,7 @@ from lake.comparison.differences import HUES
 from lake.comparison.drift import Drift
 from lake.storage.store import Run
 from pages.text.words import GLOSSARY, name, plain
-from pages.ui.core import data
+from pages.ui.core import comparisons
 from pages.ui.session.navigation import link
 
 DELTA = "1: every image of the first is higher than every one of the others; -1: lower; below .147 negligible."
@@ -16,7 +16,7 @@ DELTA = "1: every image of the first is higher than every one of the others; -1:
 def show_run_drift(run: Run, before: Run) -> None:
     """The images that only this run's data has against those of the other."""
     st.subheader("Data, between the two runs")
-    found = data.run_drift(run, before)
+    found = comparisons.run_drift(run, before)
     if isinstance(found, str):
         st.markdown(plain(found))
         return
@@ -26,7 +26,7 @@ def show_run_drift(run: Run, before: Run) -> None:
 def show_split_drift(run: Run) -> None:
     """Each split of the run against the others."""
     st.subheader("Data, between the splits of this run")
-    found = data.split_drift(run)
+    found = comparisons.split_drift(run)
     _show(found, key="split-drift")
     with st.container(horizontal=True):
         for split in found.properties["set"].unique(maintain_order=True):

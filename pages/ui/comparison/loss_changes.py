@@ -11,7 +11,7 @@ from lake.storage.store import Run
 from lake.text.formatting import between
 from pages.charts import charts
 from pages.text.words import GLOSSARY, plain
-from pages.ui.core import data, filters
+from pages.ui.core import comparisons, data, filters
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.core.rows import pick_row
 from pages.ui.groups.cluster_quality import METHOD_NAMES
@@ -36,7 +36,7 @@ def show_loss_changes(run: Run, before: Run, pairs: pl.DataFrame) -> None:
     choices = [title for title, column in COLUMNS.items() if title == CLASSES or column not in empty]
     by = st.segmented_control("By", choices, default=CLASSES, required=True, key="loss-by", bind="query-params")
     column = COLUMNS[by or CLASSES]
-    found = data.comparison(run, before, filters.current(), by=column)
+    found = comparisons.comparison(run, before, filters.current(), by=column)
     if found.is_empty():
         st.info("No sample that passes the filters is in a group: loosen the filters, or choose another method.")
         return

@@ -7,7 +7,7 @@ from lake.comparison import projection_drift
 from lake.storage.store import Run
 from pages.charts import charts, scales
 from pages.text.words import PERCENT, plain
-from pages.ui.core import data
+from pages.ui.core import comparisons, data
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.samples.gallery import show_paged_gallery
 from pages.ui.session.navigation import link
@@ -18,7 +18,7 @@ MAP_WIDTH, TABLE_WIDTH = 580, 400
 
 def show_map_moves(run: Run, before: Run, now: pl.LazyFrame) -> None:
     """How the maps were aligned, how far class centres moved, and the samples that moved most."""
-    alignment, everything = data.map_moves(run, before)
+    alignment, everything = comparisons.map_moves(run, before)
     moves = everything.join(now.select("sample_id").collect(), on="sample_id", how="semi")
     classes = projection_drift.class_moves(moves, alignment.radius)
     named = classes.with_columns(pl.col("label").map_elements(plain, pl.String))

@@ -3,11 +3,7 @@
 import polars as pl
 import streamlit as st
 
-from lake.comparison import drift, projection_drift
-from lake.comparison import runs as compare
 from lake.comparison.differences import Ranked
-from lake.comparison.drift import Drift
-from lake.comparison.projection_drift import Alignment
 from lake.query import histograms, loss_maps, pivots, queries
 from lake.query.filters import Filters
 from lake.query.loss_maps import Maps
@@ -178,9 +174,7 @@ def _shared(root: str, run_id: str, sample_ids: tuple[int, ...]) -> pl.DataFrame
 
 
 def shared(run: Run, sample_ids: list[int]) -> pl.DataFrame:
-    """How some samples differ from all others in measured properties, as `lake.comparison.differences.measure` says
-    it.
-    """
+    """How some samples differ from all others in measured properties: `lake.comparison.differences.measure`."""
     return _shared(run.lake.root, run.run_id, tuple(sample_ids))
 
 
@@ -318,54 +312,6 @@ def _index(root: str, run_id: str) -> Index:
 def index(run: Run) -> Index:
     """The embeddings of the run, to be searched."""
     return _index(run.lake.root, run.run_id)
-
-
-@st.cache_resource(max_entries=4, show_spinner="Laying the maps over each other ...")
-@telemetry.query("map moves")
-def _map_moves(root: str, run_id: str, before_id: str) -> tuple[Alignment, pl.DataFrame]:
-    now, before = (_samples(root, name).lazy() for name in (run_id, before_id))
-    return projection_drift.measure_moves(now, before)
-
-
-def map_moves(run: Run, before: Run) -> tuple[Alignment, pl.DataFrame]:
-    """How the earlier map was laid over that of the run, and how far each sample of both moved."""
-    return _map_moves(run.lake.root, run.run_id, before.run_id)
-
-
-@st.cache_resource(max_entries=8, show_spinner="Testing for drift ...")
-@telemetry.query("drift of splits")
-def _split_drift(root: str, run_id: str) -> Drift:
-    return drift.split_drift(open_run(root, run_id))
-
-
-def split_drift(run: Run) -> Drift:
-    """Whether the splits of the run differ."""
-    return _split_drift(run.lake.root, run.run_id)
-
-
-@st.cache_resource(max_entries=8, show_spinner="Testing for drift ...")
-@telemetry.query("drift of runs")
-def _run_drift(root: str, run_id: str, before_id: str) -> Drift | str:
-    return drift.run_drift(open_run(root, run_id), open_run(root, before_id))
-
-
-def run_drift(run: Run, before: Run) -> Drift | str:
-    """Whether the images that only the run has differ from those of the other, or why that is not tested."""
-    return _run_drift(run.lake.root, run.run_id, before.run_id)
-
-
-@st.cache_resource(max_entries=64, show_spinner="Comparing the runs ...")
-@telemetry.query("comparison")
-def _comparison(root: str, run_id: str, before_id: str, filters: str, by: str) -> pl.DataFrame:
-    run, before = open_run(root, run_id), open_run(root, before_id)
-    now = Filters.from_text(filters).apply(samples(run))
-    pairs = compare.scan_pairs(now, samples(before)).collect()
-    return compare.loss_changes(pairs, by) if by else compare.figures(run, before, pairs)
-
-
-def comparison(run: Run, before: Run, filters: Filters, *, by: str = "") -> pl.DataFrame:
-    """The headline figures of both runs on the samples that pass, or the changes of their loss by a column."""
-    return _comparison(run.lake.root, run.run_id, before.run_id, filters.to_text(), by)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

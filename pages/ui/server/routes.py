@@ -15,7 +15,8 @@ from starlette.routing import Match, Route
 from lake.errors import LakeError, UserError
 from lake.query.filters import Filters
 from lake.storage.damage import reading
-from lake.storage.store import RUN_ID, Lake, default_root
+from lake.storage.partitions import RUN_ID
+from lake.storage.store import Lake, default_root
 from pages.charts import projection_layers
 from pages.charts.projection_state import MapState
 from pages.ui.core import data

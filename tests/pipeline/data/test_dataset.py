@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lake.contracts.tables import Samples
+from lake.contracts.samples import Samples
 from lake.errors import UserError
 from pipeline.data.dataset import assign_splits, choose_samples
 from tests.support.data.drawn import drawn_dataset

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lake.contracts.quality import Quarantine
-from lake.contracts.tables import Samples
+from lake.contracts.samples import Samples
 from lake.errors import UsageError, UserError
 from pipeline.data import image_tables
 from pipeline.data.dataset import Dataset

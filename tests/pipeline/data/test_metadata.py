@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake.contracts.tables import Samples
+from lake.contracts.samples import Samples
 from lake.query import queries
 from lake.query.filters import Clause, Filters
 from lake.query.queries import scan_samples

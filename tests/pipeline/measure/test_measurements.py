@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from lake.contracts.tables import Neighbors, Predictions
+from lake.contracts.samples import Predictions
+from lake.contracts.tables import Neighbors
 from pipeline.engine.progress import Progress
 from pipeline.measure import clustering, neighbors, principal_components, score
 from pipeline.measure.umap_process import fit_in_process
