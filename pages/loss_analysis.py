@@ -8,6 +8,7 @@ import streamlit as st
 
 from lake.contracts.rows import PooledMapRow, SampleRow, rows_of
 from lake.errors import UserError
+from lake.pictures import encode_png
 from lake.query import loss_maps, queries
 from lake.storage.store import Run
 from pages.text.claims import NO_MAPS
@@ -210,7 +211,7 @@ def show_upload(run: Run, look: Look) -> None:
         label = st.selectbox("Explain the loss if it is", found["label"].to_list(), key="upload-label")
         shown = compute_map(run, image, look.layer, (label, None))
         st.markdown(shown.sentence())
-        url = f"data:image/png;base64,{base64.b64encode(live_explain.to_png(image)).decode()}"
+        url = f"data:image/png;base64,{base64.b64encode(encode_png(image)).decode()}"
         show_panel(run, Picture(url, image), shown, found, look, label=label, name="upload")
 
 

@@ -27,6 +27,7 @@ from torch import nn
 
 from lake.contracts.tables import make_frame
 from lake.query import queries
+from lake.search.vectors import to_unit
 from lake.storage.store import Lake, Run
 from pipeline.data.dataset import Dataset
 from pipeline.data.load import load_dataset
@@ -154,7 +155,7 @@ def _sub_cluster(dataset: Dataset, run: Run) -> Mask:
     """The smallest of four clusters of trucks by the run's embeddings, in every split."""
     trucks = run.scan("samples").filter(pl.col("label") == "truck").select("sample_id")
     rows = run.scan("embeddings").join(trucks, on="sample_id").collect()
-    points = clustering.normalize_rows(np.stack(rows["embedding"].to_list()))
+    points = to_unit(np.stack(rows["embedding"].to_list()))
     number = KMeans(4, n_init=4, random_state=0).fit_predict(points)
     return np.isin(dataset.sample_id, rows["sample_id"].to_numpy()[number == np.bincount(number).argmin()])
 
@@ -163,7 +164,7 @@ def _search(slice_: Planted, run: Run, classifier: nn.Module, settings: Settings
     """The findings of the run with the planted samples in it, measured anew where they were changed."""
     dataset, scores = slice_.dataset, _score(slice_, run, classifier, settings)
     components = principal_components.reduce_dimensions(scores.embedding_ND, settings)
-    points = clustering.normalize_rows(components)
+    points = to_unit(components)
     sample_id = dataset.sample_id[scores.rows]
     near = run.scan("neighbors").collect()
     frames = {

@@ -4,12 +4,13 @@ After datashader's shading of categories (Anaconda, 2016): opacity grows with th
 one dot stays visible beside a thousand.
 """
 
-import io
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from lake.pictures import encode_png
 
 Extent = tuple[float, float, float, float]
 """Left, right, bottom, top in the coordinates of the map."""
@@ -59,6 +60,4 @@ def over(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uint8
 
 def to_png(picture: NDArray[np.uint8]) -> bytes:
     """The picture as a PNG file."""
-    encoded = io.BytesIO()
-    Image.fromarray(picture).save(encoded, "PNG", compress_level=1)
-    return encoded.getvalue()
+    return encode_png(picture, compression=1)

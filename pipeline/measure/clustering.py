@@ -11,7 +11,6 @@ from sklearn.cluster import BisectingKMeans, KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from lake.contracts.clusters import METHODS
-from lake.search.vectors import to_unit
 from pipeline.settings import Settings
 
 MEDOIDS = 12
@@ -34,11 +33,6 @@ class Clustering:
             centre = points_NP[members].mean(0)
             distance[members] = np.linalg.norm(points_NP[members] - centre, axis=1)
         return distance
-
-
-def normalize_rows(components_NP: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1, so that Euclidean distance follows cosine."""
-    return to_unit(components_NP)
 
 
 def compute_clusterings(points_NP: NDArray[np.float32], settings: Settings) -> list[Clustering]:

@@ -15,6 +15,7 @@ from lake.contracts.clusters import METHODS
 from lake.contracts.tables import make_frame
 from lake.query import queries
 from lake.search.ann_index import SearchIndex
+from lake.search.vectors import to_unit
 from pipeline.checks import run as proofs
 from pipeline.data.dataset import HELD_OUT, Dataset
 from pipeline.engine.previous_run import PreviousRun
@@ -200,7 +201,7 @@ def extend_clusters(inputs: StageInputs, known: Frames) -> Frames:
 
 def _points(inputs: StageInputs) -> NDArray[np.float32]:
     """What is clustered [N, P]: principal components at unit length."""
-    return clustering.normalize_rows(to_matrix(inputs.frame("projection", "components")["component"]))
+    return to_unit(to_matrix(inputs.frame("projection", "components")["component"]))
 
 
 def cluster_quality_tables(inputs: StageInputs) -> Frames:

@@ -66,13 +66,6 @@ def read_upload(content: bytes, run: Run) -> NDArray[np.uint8]:
     raise UserError("The file is no image that can be read: choose a PNG, JPEG or WebP file.")
 
 
-def to_png(image_HWC: NDArray[np.uint8]) -> bytes:
-    """The image as a PNG file."""
-    encoded = io.BytesIO()
-    Image.fromarray(image_HWC).save(encoded, "PNG")
-    return encoded.getvalue()
-
-
 @st.cache_resource(max_entries=3, show_spinner="Loading the model ...")
 def _model(root: str, run_id: str, fold: int) -> "OnDemand":
     from pipeline.loss_maps.on_demand import OnDemand

@@ -11,10 +11,11 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from lake.contracts.rows import DuplicateRow, rows_of
+from lake.pictures import encode_png
 from lake.storage.store import Run
 from pages.text.words import number
 from pages.ui.core import data
-from pages.ui.loss_maps.live_explain import image_of, to_png
+from pages.ui.loss_maps.live_explain import image_of
 from pages.ui.session.addresses import thumbnail
 
 PAIRS, SIDE = 12, 88
@@ -74,7 +75,7 @@ def _alignments(image_HWC: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
 
 def _show_pair(run: Run, pair: Pair, split: dict[int, str], label: dict[int, str]) -> None:
     ids = [pair["first"], pair["second"]]
-    delta = to_png(difference(*(image_of(run, i) for i in ids)))
+    delta = encode_png(difference(*(image_of(run, i) for i in ids)))
     sources = [*(thumbnail(run, i) for i in ids), f"data:image/png;base64,{base64.b64encode(delta).decode()}"]
     names = [*(f"Sample {i}" for i in ids), "Difference"]
     pictures = zip(sources, names, strict=True)

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lake.search.vectors import to_unit
 from pipeline.engine.progress import Progress
-from pipeline.measure.clustering import compute_clusterings, normalize_rows
+from pipeline.measure.clustering import compute_clusterings
 from pipeline.measure.clustering_quality import agreement, assess, stability
 from tests.support.data.drawn import tiny_settings
 
@@ -17,7 +18,7 @@ Assessed = tuple[dict[tuple[str, str, str], float], dict[str, list[float]]]
 def assessed(points: np.ndarray, folder: object) -> Assessed:
     """Values by method, measure and other method; stability of the clusters by method."""
     settings = tiny_settings(folder, kmeans_clusters=3)
-    rows = normalize_rows(points.astype(np.float32))
+    rows = to_unit(points.astype(np.float32))
     found = {c.method: c.cluster for c in compute_clusterings(rows, settings)}
     frames = assess(rows, found, settings, Progress(quiet=True))
     quality = frames["cluster_quality"].filter(~frames["cluster_quality"]["measure"].str.starts_with("sweep"))
@@ -67,7 +68,7 @@ def test_a_method_without_clusters_has_no_stability() -> None:
 
 def test_noise_alone_has_no_figures_but_its_share(tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path, kmeans_clusters=2, hdbscan_min_cluster_size=60)
-    points = normalize_rows(np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32))
+    points = to_unit(np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32))
     found = {c.method: c.cluster for c in compute_clusterings(points, settings)}
     found["hdbscan"] = np.full(60, -1)
     quality = assess(points, found, settings, Progress(quiet=True))["cluster_quality"]

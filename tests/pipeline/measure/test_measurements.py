@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lake.contracts.samples import Predictions
 from lake.contracts.tables import Neighbors
+from lake.search.vectors import to_unit
 from pipeline.engine.progress import Progress
 from pipeline.measure import clustering, neighbors, principal_components, score
 from pipeline.measure.umap_process import fit_in_process
@@ -149,13 +150,13 @@ def test_equal_embeddings_are_one_place_and_one_group(value: float, tmp_path: Pa
     settings = tiny_settings(tmp_path)
     components = principal_components.reduce_dimensions(np.full((120, 8), value, np.float32), settings)
     assert not components.any() and not principal_components.project(components, settings).any()
-    found = clustering.compute_clusterings(clustering.normalize_rows(components), settings)
+    found = clustering.compute_clusterings(to_unit(components), settings)
     assert all(c.cluster.max() <= 0 for c in found)
 
 
 def test_equal_samples_are_in_one_group(tmp_path: Path) -> None:
     """Of three embeddings that fifty samples each have, bisecting would split one."""
-    points = clustering.normalize_rows(np.repeat(np.random.default_rng(0).normal(size=(3, 8)), 50, axis=0))
+    points = to_unit(np.repeat(np.random.default_rng(0).normal(size=(3, 8)), 50, axis=0))
     for method in ("kmeans", "bisecting"):
         number, _ = clustering.fit(method, points, tiny_settings(tmp_path, kmeans_clusters=10))
         assert [len(set(number[i : i + 50])) for i in (0, 50, 100)] == [1, 1, 1] and number.max() == 2, method
@@ -184,7 +185,7 @@ def test_every_method_finds_planted_groups_and_noise_stays_noise(blobs: Blobs, t
     points, number = blobs
     rng = np.random.default_rng(2)
     scattered = np.concatenate([points, rng.uniform(-10, 10, (20, 16)).astype(np.float32)])
-    rows = clustering.normalize_rows(scattered)
+    rows = to_unit(scattered)
     found = {c.method: c for c in clustering.compute_clusterings(rows, tiny_settings(tmp_path, kmeans_clusters=3))}
     for method in ("kmeans", "bisecting", "hdbscan"):
         member = found[method].cluster[:300]
