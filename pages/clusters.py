@@ -10,13 +10,14 @@ from lake.query.aggregates import or_zero
 from lake.query.filters import Filters
 from lake.storage.store import Run
 from pages.charts import charts
+from pages.text.groups import METHOD_NAMES, stability_in_words
 from pages.text.missing import GROUPS
 from pages.text.words import GLOSSARY, counted, mix_text, number, plain
 from pages.ui.core import data, filters
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.core.missing import show_missing
 from pages.ui.core.rows import pick_row
-from pages.ui.groups.cluster_quality import METHOD_NAMES, show_quality, stability_in_words
+from pages.ui.groups.cluster_quality import show_quality
 from pages.ui.loss_maps import pooled
 from pages.ui.samples.gallery import show_gallery, show_paged_gallery
 from pages.ui.samples.versus import ATTRIBUTES, show_versus
@@ -24,8 +25,8 @@ from pages.ui.samples.versus import ATTRIBUTES, show_versus
 IN_THE_GALLERY = 24
 RAISED = 0.05
 NAMED = (
-    f" {ATTRIBUTES} A property is named only if it differs from all other samples (adjusted p < .05) by a Cliff's "
-    "delta of .33 or more."
+    f" {ATTRIBUTES} A property is named only if it differs from all other samples (adjusted p < 0.05) by a Cliff's "
+    "delta of 0.33 or more."
 )
 
 
@@ -33,7 +34,7 @@ def show_answer(summaries: pl.DataFrame) -> None:
     """How many groups there are, how many are harder than chance, and the hardest."""
     raised = summaries.filter(pl.col("adjusted_p") < RAISED).sort("lift", descending=True)
     have = "has" if len(raised) == 1 else "have"
-    sentence = f"{len(summaries)} groups; {len(raised)} {have} a raised loss (adjusted p < .05)"
+    sentence = f"{len(summaries)} groups; {len(raised)} {have} a raised loss (adjusted p < 0.05)"
     if len(raised):
         worst = rows_of(raised, ClusterSummaryRow)[0]
         sentence += (

@@ -29,7 +29,7 @@ from pipeline.engine.progress import Progress
 from pipeline.engine.stage_cache import measure_cost
 from pipeline.measure.ann_index import build_index
 
-GOALS = "goals: exact at 60,000 p95 25 ms; with the index, clustered: recall@10 .95, p95 60 ms"
+GOALS = "goals: exact at 60,000 p95 25 ms; with the index, clustered: recall@10 0.95, p95 60 ms"
 KINDS, CLUSTERS, DIRECTIONS = 50, 1000, 32
 BLOCK = 2**16
 WARM_UPS = 5

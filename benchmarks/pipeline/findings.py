@@ -123,8 +123,8 @@ def _relabelled(dataset: Dataset, samples: pl.DataFrame) -> Planted:
 
 
 def _low_contrast(dataset: Dataset, samples: pl.DataFrame) -> Planted:
-    """200 trucks with .3 of their contrast."""
-    return _changed("contrast x .3 on 200 of a class", dataset, samples.filter(pl.col("label") == "truck"), _fade)
+    """200 trucks with 0.3 of their contrast."""
+    return _changed("contrast x 0.3 on 200 of a class", dataset, samples.filter(pl.col("label") == "truck"), _fade)
 
 
 def _blurred(dataset: Dataset, samples: pl.DataFrame) -> Planted:

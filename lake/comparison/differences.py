@@ -1,7 +1,7 @@
 """How sets of samples differ from the others in measured image properties, and which differences may be said.
 
 A difference is said only if a Mann-Whitney test survives Benjamini-Hochberg over everything tested at once and Cliff's
-delta is at least .33 ("somewhat") or .474 ("clearly"; Romano et al. 2006). A hue is a range on a circle, so it is
+delta is at least 0.33 ("somewhat") or 0.474 ("clearly"; Romano et al. 2006). A hue is a range on a circle, so it is
 tested as being in that range or not; delta is then the difference of the two shares.
 """
 

@@ -1,7 +1,7 @@
 """Do two sets of samples differ: in each measured property, and as a whole in properties or in latent space?
 
 A property has drifted where a Mann-Whitney test survives Benjamini-Hochberg over everything tested at once and Cliff's
-delta is at least .147, below which a difference is called negligible (Romano et al. 2006). A whole space is tested by
+delta is at least 0.147, below which a difference is called negligible (Romano et al. 2006). A whole space is tested by
 the energy distance with a permutation test (Székely & Rizzo 2013), on at most a thousand samples of either side.
 Shapes: N samples, D features.
 """
@@ -28,7 +28,7 @@ FALSE_DISCOVERY_RATE = 0.05
 NEGLIGIBLE = 0.147
 PERMUTATIONS, AT_MOST, AT_LEAST = 999, 1000, 20
 NOTHING_TESTED = "No property was tested for drift."
-RULE = " (adjusted p < .05 and a Cliff's delta of .147 or more)"
+RULE = " (adjusted p < 0.05 and a Cliff's delta of 0.147 or more)"
 PROPERTIES, EMBEDDINGS = "image properties", "embeddings"
 Points = NDArray[np.floating]
 

@@ -131,7 +131,7 @@ def say_loss_changes(found: pl.DataFrame, what: str) -> str:
     """How many rows of `loss_changes` changed, and the one that changed most, in one sentence about `what`."""
     sure = found.filter(pl.col("adjusted_p") < SIGNIFICANT)
     better, worse = (len(sure.filter(sign)) for sign in (pl.col("change") < 0, pl.col("change") > 0))
-    counted = f"The loss fell for {better} and rose for {worse} of {len(found)} {what} (adjusted p < .05)"
+    counted = f"The loss fell for {better} and rose for {worse} of {len(found)} {what} (adjusted p < 0.05)"
     if sure.is_empty():
         return f"{counted}."
     top = sure.row(0, named=True)

@@ -60,7 +60,7 @@ class ClusterSummaries(dy.Schema):
         "Benjamini-Hochberg adjusted p of a raised loss; null if too few.", nullable=True, min=0, max=1
     )
     stability = float_column(
-        "Mean largest Jaccard index with clusters found in halves of the samples; above .75 stable, below .6 doubtful.",
+        "Mean largest Jaccard index with clusters found in halves of the samples; above 0.75 stable, below 0.6 not.",
         nullable=True,
         min=0,
         max=1.0001,

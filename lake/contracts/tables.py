@@ -113,7 +113,7 @@ class Findings(dy.Schema):
         max=1,
     )
     confirmed = dy.Bool(
-        nullable=True, description="Again below .05 on the other half of the samples; null where that has too few."
+        nullable=True, description="Again below 0.05 on the other half of the samples; null where that has too few."
     )
     covered_by = dy.Int64(nullable=True, min=1, description="The worse finding that is about the same samples.")
     severity = float_column(

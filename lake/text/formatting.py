@@ -4,8 +4,8 @@ import datetime as dt
 
 
 def p_value(p: float) -> str:
-    """ "p < .001", or "p .012": two significant digits, without an exponent."""
-    return "p < .001" if p < 0.001 else f"p {p:.2g}".replace("0.", ".", 1)
+    """ "p < 0.001", or "p 0.012": two significant digits, without an exponent."""
+    return "p < 0.001" if p < 0.001 else f"p {p:.2g}"
 
 
 def between(low: float, high: float, form: str = ".2f") -> str:

@@ -160,8 +160,8 @@ def _groups(summaries: pl.DataFrame) -> Claim:
         title="Groups describe themselves",
         page="clusters",
         sentence=sentence,
-        proof="Mann-Whitney test against all other samples, adjusted over groups and properties (p < .05), and "
-        "Cliff's delta of at least .33.",
+        proof="Mann-Whitney test against all other samples, adjusted over groups and properties (p < 0.05), and "
+        "Cliff's delta of at least 0.33.",
         look="Select a row of the table to open its group, then compare it with another.",
     )
 

@@ -115,4 +115,4 @@ def _reasons(reasons: list[ReasonCount]) -> list[str]:
     if not reasons:
         return []
     parts = ", ".join(f"{reason['reason']} {reason['n']:,}" for reason in reasons)
-    return [f"why the {sum(reason['n'] for reason in reasons):,} losses above .69: {parts}"]
+    return [f"why the {sum(reason['n'] for reason in reasons):,} losses above 0.69: {parts}"]

@@ -85,11 +85,11 @@ GLOSSARY = {
     "lift": "Mean loss of a group divided by the mean loss of all held-out samples. 2 means twice as hard.",
     "held-out": "Samples the model was not trained on. Only these are used for statements about loss.",
     "in-sample": "Samples the model was trained on: their loss is too low to judge by.",
-    "confirmed": "Found on one half of the held-out samples and found again, below .05, on the other half.",
+    "confirmed": "Found on one half of the held-out samples and found again, below 0.05, on the other half.",
     "calibration": "How far confidence is from the share right, over 15 bins of equal size.",
     "interval": "Where the true value lies in 95 of 100 repetitions of such a measurement.",
     "stability": "How well the group is found again in random halves of the samples: mean Jaccard index, 1 is the same "
-    "members. Above .75 stable, below .6 doubtful.",
+    "members. Above 0.75 stable, below 0.6 doubtful.",
     "agreement": "Agreement is the adjusted Rand index: 1 is the same groups, 0 what chance gives. The silhouette is 1 "
     "where a sample is much nearer to its own group than to the next, 0 on the border.",
     "embedding": "The numbers the model computes of an image just before it decides.",
@@ -124,7 +124,7 @@ GLOSSARY = {
     "slice": "Samples that share a class or a range of an image property.",
     "permutation test": "Compares a group with thousands of random groups of its size: p is how often these do so.",
     "Cliff's delta": "How much more often a value of one group is above one of the others: 0 is never more often, 1 "
-    "always. From .33 a difference is called somewhat, from .474 clearly.",
+    "always. From 0.33 a difference is called somewhat, from 0.474 clearly.",
     "McNemar's test": "Whether one run breaks as many samples as it fixes, counting only those that changed.",
     "energy distance": "How far two sets of embeddings lie apart as a whole: 0 is the same distribution.",
     "drift": "That data changed between runs or splits by more than chance, and by more than a trifle.",

@@ -29,7 +29,7 @@ from pipeline.settings import Settings
 
 CONFIRMED_BELOW = 0.05
 CONFIRMING = 2000
-"""So many permutations are enough for that: at .05 the standard error of p is .005."""
+"""So many permutations are enough for that: at 0.05 the standard error of p is 0.005."""
 SAME, WITHIN = 0.5, 0.8
 """Share of the union that makes two groups one finding, and of a group that makes it a part of another."""
 

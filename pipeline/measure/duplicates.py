@@ -2,8 +2,8 @@
 
 Both propose, as each misses what the other finds: a network sees changed copies of what it was trained on among
 hundreds of its class, while the spectrum of an image stays as it is under shifts and mirroring. Exact: the same bytes.
-Near: the lightness of one, mirrored or shifted by up to 2 px, correlates with that of the other by .97 or more.
-Similar: by .93 or more, mostly one photograph cut or coloured otherwise; to be looked at, not counted as a copy. A
+Near: the lightness of one, mirrored or shifted by up to 2 px, correlates with that of the other by 0.97 or more.
+Similar: by 0.93 or more, mostly one photograph cut or coloured otherwise; to be looked at, not counted as a copy. A
 held-out sample whose copy was trained on is a leak (Barz & Denzler 2020, ciFAIR).
 """
 
@@ -18,7 +18,7 @@ from pipeline.engine.progress import Progress
 
 PROPOSED_BY, MAX_SHIFT, SAME, SIMILAR = 5, 2, 0.97, 0.93
 FREQUENCIES, ALIKE = 8, 0.65
-"""Lowest frequencies that are compared, and their least correlation: copies shifted by 2 px have .67 or more."""
+"""Lowest frequencies that are compared, and their least correlation: copies shifted by 2 px have 0.67 or more."""
 COARSELY = 0.85
 """Least correlation at half the resolution."""
 BLOCK, PAIRS = 2000, 200
@@ -115,7 +115,7 @@ def likeness(first_NHWC: Images, second_NHWC: Images) -> NDArray[np.float64]:
     """Largest correlation [N] of the lightness of two images over a mirror image and shifts; -1 to 1.
 
     Shifted images are compared where they overlap; a plain one correlates with nothing. Pairs that do not correlate by
-    .85 at half the resolution are not looked at closer: what is given for them is that.
+    0.85 at half the resolution are not looked at closer: what is given for them is that.
     """
     first, second = _lightness(first_NHWC), _lightness(second_NHWC)
     best = _best_shift(_halve(first), _halve(second), MAX_SHIFT // 2)

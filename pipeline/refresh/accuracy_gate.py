@@ -5,7 +5,7 @@ from lake.storage.store import Lake, Run
 from pipeline.settings import Settings
 
 ROUNDING = 1e-9
-"""What the difference of two shares may be off by: .93 - .91 is more than .02."""
+"""What the difference of two shares may be off by: 0.93 - 0.91 is more than 0.02."""
 
 
 class Refused(UserError):

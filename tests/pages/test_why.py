@@ -140,7 +140,7 @@ def test_a_named_group_is_pooled_with_the_stored_figures(tiny_lake: str, open_pa
     ends = f"{row['border_low'] * 100:.0f} to {row['border_high'] * 100:.0f}"
     assert f"{row['border_share'] * 100:.0f}\u00a0% ({ends}) of what raises the loss of cat images called dog" in said
     assert f"of all other cat images {row['others_share'] * 100:.0f}\u00a0% (" in said
-    assert "no difference that chance would not make (adjusted p .4)" in said
+    assert "no difference that chance would not make (adjusted p 0.4)" in said
 
 
 def test_examples_lie_at_either_end_of_their_own_share(

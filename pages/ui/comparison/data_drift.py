@@ -10,7 +10,7 @@ from pages.text.words import GLOSSARY, name, plain
 from pages.ui.core import comparisons
 from pages.ui.session.navigation import link
 
-DELTA = "1: every image of the first is higher than every one of the others; -1: lower; below .147 negligible."
+DELTA = "1: every image of the first is higher than every one of the others; -1: lower; below 0.147 negligible."
 
 
 def show_run_drift(run: Run, before: Run) -> None:

@@ -10,11 +10,11 @@ from lake.query import queries
 from lake.storage.store import Run
 from lake.text.formatting import between
 from pages.charts import charts
+from pages.text.groups import METHOD_NAMES
 from pages.text.words import GLOSSARY, plain
 from pages.ui.core import comparisons, data, filters
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.core.rows import pick_row
-from pages.ui.groups.cluster_quality import METHOD_NAMES
 from pages.ui.samples.gallery import show_paged_gallery
 from pages.ui.session.navigation import link
 

@@ -7,7 +7,7 @@ from lake.comparison.differences import HUES, Difference, notable, to_clause
 from lake.contracts.rows import rows_of
 from pages.text.words import GLOSSARY, name
 
-NOTHING = "No measured property differs enough to be named (adjusted p < .05 and a Cliff's delta of .33 or more)."
+NOTHING = "No measured property differs enough to be named (adjusted p < 0.05 and a Cliff's delta of 0.33 or more)."
 
 
 def say_differences(measured: pl.DataFrame, *, others: str) -> str:

@@ -10,10 +10,10 @@ from lake.query.filters import Filters
 from lake.query.queries import cluster_column
 from lake.storage.store import Run
 from lake.text.formatting import between
+from pages.text.groups import METHOD_NAMES
 from pages.text.words import GLOSSARY, PERCENT
 from pages.ui.core import data
 from pages.ui.core.rows import pick_row
-from pages.ui.groups.cluster_quality import METHOD_NAMES
 from pages.ui.session.navigation import link
 
 METHODS = {title: method for method, title in METHOD_NAMES.items()}

@@ -55,7 +55,7 @@ def test_a_planted_drift_of_one_property_is_named_and_no_other(name: str) -> Non
         and f"{number(shifted[name].filter(pl.Series(first_part(frame))).median()):.0f}, old" in said
     )
     low, high = found.drifted().select("low", "high").row(0)
-    assert f" ({low:+.2f} to {high:+.2f}), n 400 and 800, Mann-Whitney, adjusted p < .001." in said
+    assert f" ({low:+.2f} to {high:+.2f}), n 400 and 800, Mann-Whitney, adjusted p < 0.001." in said
     assert not rest
 
 
@@ -138,7 +138,7 @@ def test_the_smallest_p_of_whole_spaces_is_said() -> None:
     assert nothing.sentences() == [
         drift.NOTHING_TESTED,
         "0 of 2 tests of embeddings as a whole find drift (energy distance, permutation test, smallest adjusted "
-        "p .18).",
+        "p 0.18).",
     ]
 
 

@@ -94,7 +94,7 @@ def hall_interval(values: np.ndarray) -> tuple[float, float]:
 
 @pytest.mark.parametrize(("n", "wrong", "least"), [(20, 0.4, 0.92), (50, 0.15, 0.93), (100, 0.05, 0.91)])
 def test_the_interval_holds_the_mean_of_losses_in_about_95_of_100_cells(n: int, wrong: float, least: float) -> None:
-    """Losses as a classifier has them: mostly near 0, of those that are wrong above .7 nats."""
+    """Losses as a classifier has them: mostly near 0, of those that are wrong above 0.7 nats."""
     rng, cells = np.random.default_rng(0), 3000
     is_wrong = rng.random(n * cells) < wrong
     loss = np.where(is_wrong, 0.7 + rng.exponential(1.5, n * cells), rng.uniform(0, 0.1, n * cells))

@@ -73,7 +73,7 @@ def test_evidence_is_counted_as_by_hand() -> None:
     evidence = Evidence(np.array([10, 20, 30, 40]), label, p_NK, near, given, np.arange(4))
     assert evidence.vote_NK.tolist() == [[0, 1, 0], [0, 1, 0], [0, 1, 0], [0.5, 0.5, 0]]
     assert evidence.score == pytest.approx([0.525 - 0.45, 0.05 - 0.9, 0.95 - 0.025, 0.5 - 0.475])
-    assert evidence.said.tolist() == [0, 1, 1, -1]  # thresholds: mean .47 of those given 0, .8 of those given 1
+    assert evidence.said.tolist() == [0, 1, 1, -1]  # thresholds: mean 0.47 of those given 0, 0.8 of those given 1
     by_chance = [
         0.05 + 0.05,
         0.05 + 0.1 + 0.1 + 0.05 + 0.05,

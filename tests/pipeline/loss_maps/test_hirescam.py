@@ -131,7 +131,7 @@ def test_the_map_of_a_margin_is_the_difference_of_the_maps_of_two_losses(model: 
 def predictions(
     dataset: Dataset, rows: NDArray[np.int64], predicted: NDArray[np.int64], *, fold: int | None = None
 ) -> pl.DataFrame:
-    """Rows of the table `predictions` where class `predicted` has .7."""
+    """Rows of the table `predictions` where class `predicted` has 0.7."""
     probabilities = np.full((len(rows), 4), 0.1)
     probabilities[np.arange(len(rows)), predicted] = 0.7
     label = dataset.label[rows]

@@ -1,6 +1,6 @@
 """A lake with two runs of the same data, the second one changed in ways that are known.
 
-Of the second: every cat of the test split is right and three trucks called ships are wrong; the cats' loss is .02, the
+Of the second: every cat of the test split is right and three trucks called ships are wrong; the cats' loss is 0.02, the
 trucks' 3; the k-means clusters are renumbered (3, 0, 2, 1 for 0..3), and of the ships every other is in a new one, 7;
 the map is mirrored, turned by 30 degrees, twice as large and shifted, and trucks moved away on it by half of its
 radius; only class findings are left; scoring has another temperature and the training took ten times as long.
