@@ -124,5 +124,5 @@ def _check_login() -> None:
 
 _OPEN = (
     "Warning: everybody who reaches this address reads the lake and adds reviews: it is beyond loopback, and no login "
-    "is configured (README, Security)."
+    "is configured (docs/security.md)."
 )
