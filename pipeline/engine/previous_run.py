@@ -93,6 +93,12 @@ class PreviousRun:
         columns = [samples["sample_id"], label, names, samples["split"]]
         return hash_samples(self.run.classes, self.run.groups, [column.to_list() for column in columns])
 
+    def folds(self) -> dict[int, int]:
+        """The fold of each training sample that a model of the folds scored."""
+        with reading(self.run.lake.root):
+            rows = self.run.scan("predictions").drop_nulls("fold").select("sample_id", "fold").collect()
+        return dict(rows.iter_rows())
+
     def trained_as_asked(self, record: Record) -> "PreviousRun | None":
         """The first run left in the lake that has the model of a training and would have replaced it for other data.
 

@@ -173,9 +173,10 @@ class Stages:
             self._trainings = Trainings(dataset, settings, progress, work=self._work, previous=previous)
             self.settings = self._trainings.settings
         if previous and not previous.is_comparable:
-            adopts = not self._external and self._trainings.adopts
-            taken = "its model is taken over, the rest" if adopts else "nothing of it is taken over, everything"
-            progress.say(f"{previous.run.run_id} is of an earlier version of latentlake: {taken} is computed once.")
+            taken = "nothing of it is taken over" if self._external else self._trainings.say_adopted()
+            progress.say(
+                f"{previous.run.run_id} is of an earlier version of latentlake: {taken}; the rest is computed once."
+            )
 
     @property
     def lacks(self) -> set[Need]:

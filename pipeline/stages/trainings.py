@@ -67,8 +67,8 @@ def check_splits(dataset: Dataset, settings: Settings) -> None:
 class Trainings:
     """The trainings of a dataset under some settings, or the model of the previous run where that is kept.
 
-    `settings` are those given, or with the phases of the model that is kept; `adopts` says whether the models of a run
-    of an earlier version are taken over.
+    `settings` are those given, or with the phases of the model that is kept. `adopts` says whether the model of a run
+    of an earlier version is taken over.
     """
 
     def __init__(
@@ -96,6 +96,17 @@ class Trainings:
         label = self._dataset.label[self._dataset.rows("train")]
         return cross_fitting.assign_folds(label, self.settings.folds, seed=self.settings.seed)
 
+    @cached_property
+    def adopts_folds(self) -> bool:
+        """Whether the models of the folds are taken over too: where each training sample is in the fold it was in.
+
+        Else a sample would be scored by a model that was trained on it, and count as held out.
+        """
+        if self._previous is None or not self.adopts:
+            return False
+        train = self._dataset.sample_id[self._dataset.rows("train")]
+        return self._previous.folds() == dict(zip(train.tolist(), self.fold_of_train.tolist(), strict=True))
+
     def main(self) -> Finished:
         """The model of the whole training split, or the one that was brought."""
         if self.settings.checkpoint:
@@ -108,6 +119,16 @@ class Trainings:
         """The models of the folds: number k never saw the training samples of fold k."""
         rows, count = self._dataset.rows("train"), self.settings.folds
         return [self._training(f"fold-{k}", rows[self.fold_of_train != k]) for k in range(1, count + 1)]
+
+    def say_adopted(self) -> str:
+        """What is taken over of a run of an earlier version."""
+        if not self.adopts:
+            return "nothing of it is taken over"
+        if not self.settings.folds:
+            return "its model is taken over"
+        return (
+            "its models are taken over" if self.adopts_folds else "its model is taken over, those of the folds are not"
+        )
 
     def _check(self) -> None:
         """Raises `UserError` before anything is computed where the settings name a model that cannot be had."""
@@ -144,7 +165,8 @@ class Trainings:
         fingerprint = record.fingerprint if record and self._keeps else self._wanted(name)
 
         def compute(folder: Path) -> Frames:
-            if previous and record and (self.adopts or record.fingerprint == fingerprint):
+            adopted = self.adopts if name == "train" else self.adopts_folds
+            if previous and record and (adopted or record.fingerprint == fingerprint):
                 return previous.restore_training(name, folder)
             return train(folder)
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -18,9 +19,10 @@ from pipeline.engine.code_hash import Closure, Definition, read_source, sources_
 from pipeline.engine.progress import Progress
 from pipeline.engine.results import check_result
 from pipeline.engine.stage_cache import KEY_RULE
-from pipeline.measure import score
+from pipeline.measure import cross_fitting, score
+from pipeline.model import train
 from pipeline.model.external_checkpoint import keep_model
-from pipeline.refresh.refresh import Outcome, refresh
+from pipeline.refresh.refresh import Outcome, open_stages, refresh
 from pipeline.settings import Settings
 from pipeline.stages.graph import COMPUTATIONS, EXTERNAL, FACTS
 from pipeline.stages.reuse import AboutFit, Computation, Fit, PerSample, Whole
@@ -244,12 +246,44 @@ def test_the_model_of_an_earlier_version_is_taken_over_once(earlier: Path, no_tr
     before = Lake(earlier / "lake").run()
     outcome, said = refreshed(earlier)
     assert outcome.published
-    taken = "its model is taken over, the rest is computed once."
+    taken = "its model is taken over; the rest is computed once."
     assert said == [f"{before.run_id} is of an earlier version of latentlake: {taken}"]
     now = Lake(earlier / "lake").run()
     first, second = (run.scan("predictions").drop("run_id").sort("sample_id").collect() for run in (before, now))
     assert first.equals(second)
     assert refreshed(earlier) == (replace(outcome, published=False), [])
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run with folds. Shared: copy it before writing."""
+    folder = tmp_path_factory.mktemp("folded")
+    refresh(tiny_settings(folder, folds=2), QUIET, dataset=drawn_dataset())
+    return folder
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_models_of_folds_are_taken_over_only_where_every_sample_is_in_its_fold(
+    folded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    """Else samples would be scored by models that were trained on them, and count as held out."""
+    folder = with_earlier_keys(Path(shutil.copytree(folded / "lake", tmp_path / "lake")).parent)
+    assign, fit, trained = cross_fitting.assign_folds, train.train, []
+    if moved:
+        monkeypatch.setattr(cross_fitting, "assign_folds", lambda label, folds, *, seed: assign(label, folds, seed=9))
+
+    def count(data: Any, *given: Any, **more: Any) -> Any:
+        trained.append(len(data.label_N))
+        return fit(data, *given, **more)
+
+    monkeypatch.setattr(train, "train", count)
+    heard = Heard()
+    stages = open_stages(tiny_settings(folder, folds=2), heard, dataset=drawn_dataset())
+    assert len(stages.find("train")) == 1 and len(stages.find("folds")) == 2
+    assert trained == ([120, 120] if moved else []), "models of half of the training samples"
+    (said,) = [text for text in heard.said if "earlier version" in text]
+    assert ("those of the folds are not" in said) == moved
+    assert ("its models are taken over" in said) == (not moved)
 
 
 def test_costs_of_an_earlier_run_stand_under_the_names_of_today(earlier: Path) -> None:
