@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lake.contracts.stages import RENAMED
 from lake.storage.damage import reading
 from lake.storage.store import Lake, Run
 from pipeline.engine.hashing import hash_samples
@@ -42,7 +43,10 @@ class PreviousRun:
     def __init__(self, run: Run) -> None:
         self.run = run
         rows = run.facts["stages"] or []
-        self._records = {row["name"]: Record(row["fingerprint"], row["row_key"], row["fit"]) for row in rows}
+        self._records = {
+            RENAMED.get(row["name"], row["name"]): Record(row["fingerprint"], row["row_key"], row["fit"])
+            for row in rows
+        }
 
     def record(self, stage: str) -> Record | None:
         """The stage as it was, if it was recorded."""

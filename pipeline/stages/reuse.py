@@ -85,8 +85,7 @@ class Fit:
         tables = stage.tables(self.reuses if record and (goes_on or self.starts_from_previous) else ())
 
         def compute() -> Frames:
-            extends = goes_on and tables is not None
-            return self.extend(stage.inputs, tables) if extends and tables else self.fit(stage.inputs, tables)
+            return self.extend(stage.inputs, tables) if goes_on and tables else self.fit(stage.inputs, tables)
 
         return stage.finish(hash_facts([whole, fit_id]), compute, value_key=key, fit_id=fit_id)
 

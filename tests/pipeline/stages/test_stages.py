@@ -19,7 +19,7 @@ from pipeline.engine.code_hash import Closure, Definition, read_source, sources_
 from pipeline.engine.progress import Progress
 from pipeline.engine.results import check_result
 from pipeline.engine.stage_cache import KEY_RULE
-from pipeline.measure import cross_fitting, score
+from pipeline.measure import aligned_projection, cross_fitting, score
 from pipeline.model import train
 from pipeline.model.external_checkpoint import keep_model
 from pipeline.refresh.refresh import Outcome, open_stages, refresh
@@ -284,6 +284,23 @@ def test_models_of_folds_are_taken_over_only_where_every_sample_is_in_its_fold(
     (said,) = [text for text in heard.said if "earlier version" in text]
     assert ("those of the folds are not" in said) == moved
     assert ("its models are taken over" in said) == (not moved)
+
+
+def test_the_map_of_an_earlier_version_is_what_the_next_one_starts_from(
+    earlier: Path, no_training: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stage had another name; without it samples would move although nothing about them changed."""
+    given, project_like = [], aligned_projection.project_like
+
+    def noted(components: Any, sample_id: Any, settings: Settings, start: pl.DataFrame | None) -> Any:
+        given.append(start)
+        return project_like(components, sample_id, settings, start)
+
+    monkeypatch.setattr(aligned_projection, "project_like", noted)
+    before = Lake(earlier / "lake").run().scan("projection").drop("run_id").collect()
+    assert refreshed(earlier)[0].published
+    (start,) = given
+    assert start is not None and start.select(before.columns).equals(before)
 
 
 def test_costs_of_an_earlier_run_stand_under_the_names_of_today(earlier: Path) -> None:
