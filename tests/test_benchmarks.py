@@ -157,7 +157,7 @@ def test_the_bench_measures_this_code_against_another_and_keeps_the_figures(
 def test_the_benchmark_of_brought_predictions_publishes_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     brought.main(samples=1000, classes=3, features=0, rounds=1)
     printed = capsys.readouterr().out
-    assert "published after" in printed and "describe" in printed
+    assert "published after" in printed and "findings" in printed
     assert "ratio of medians" in printed
 
 

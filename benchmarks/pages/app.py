@@ -117,7 +117,7 @@ def rerun(lake: str, repeats: int) -> list[float]:
     """Seconds the script of the page takes when the reader picks another colour, without a browser beside it."""
     os.environ["LATENTLAKE_LAKE"] = lake
     app = AppTest.from_file(FRAME, default_timeout=120).run()
-    app.switch_page("../population_map.py").run()
+    app.switch_page("../../population_map.py").run()
     colors = itertools.cycle(["label", "loss", "predicted", "superclass"])
     app.selectbox(key="map-color").set_value(next(colors)).run()
     return [seconds_of(app.selectbox(key="map-color").set_value(next(colors)).run) for _ in range(4 * repeats)]

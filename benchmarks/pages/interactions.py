@@ -63,7 +63,7 @@ def measure(lake: str, repeats: int) -> dict[str, list[float]]:
     app = AppTest.from_file(FRAME, default_timeout=600)
     seconds = {"first page of a new server": [seconds_of(app.run)]}
     for name, (page, address) in ACTIONS.items():
-        app.switch_page(f"../{page}.py")
+        app.switch_page(f"../../{page}.py")
         _follow(app, address(0))
         seconds[name] = [seconds_of(partial(_follow, app, address(n))) for n in range(1, repeats + 1)]
     return seconds

@@ -45,7 +45,7 @@ def open_table(lake: str) -> AppTest:
     """The page, read once."""
     os.environ["LATENTLAKE_LAKE"] = lake
     app = AppTest.from_file(FRAME, default_timeout=120).run()
-    return app.switch_page("../samples.py").run()
+    return app.switch_page("../../samples.py").run()
 
 
 def actions(app: AppTest) -> dict[str, Callable[[], object]]:

@@ -140,7 +140,7 @@ def test_a_refresh_killed_while_publishing_changes_nothing_and_the_next_one_succ
 import os, signal
 from lake.storage.store import Lake
 from pipeline.engine.progress import Progress
-from pipeline.refresh.refresh.refresh import refresh
+from pipeline.refresh.refresh import refresh
 from tests.support.data.drawn import drawn_dataset, tiny_settings
 original = Lake.{moment}
 def die(self, *arguments, **options):
