@@ -12,9 +12,9 @@ OF_EACH_SAMPLE = frozenset({"properties", *ScoredSamples.members()}) - {"embeddi
 ADVICE = {
     "score": "the model gives none for these images. Train with a lower learning_rate, or check the checkpoint and the "
     "settings mean and std",
-    "properties": "an image cannot be measured: look at it, or leave it out",
+    "properties": "look at these images, or leave them out",
 }
-OTHERWISE = "the settings it is computed under do not suit these data"
+OTHERWISE = "report it with what `latentlake doctor` says of the machine"
 
 
 def check_result(stage: Stage, frames: Frames, *, samples: int) -> None:
@@ -26,11 +26,13 @@ def check_result(stage: Stage, frames: Frames, *, samples: int) -> None:
                 "Nothing was published, and finished stages are kept."
             )
         for column in frame.columns:
-            if count := int((~_is_finite(frame[column])).sum()):
+            wrong = frame.filter(~_is_finite(frame[column]))
+            if len(wrong):
+                first = f", first of sample {wrong['sample_id'][0]}" if "sample_id" in frame.columns else ""
                 raise UserError(
-                    f"The stage {stage.name} ({stage.title}) ended in {count:,} of {len(frame):,} rows of "
-                    f"{table}.{column} without a finite number: {ADVICE.get(stage.name, OTHERWISE)}. Nothing was "
-                    "published, and finished stages are kept."
+                    f"The stage {stage.name} ({stage.title}) ended in {len(wrong):,} of {len(frame):,} rows of "
+                    f"{table}.{column} without a finite number{first}: {ADVICE.get(stage.name, OTHERWISE)}. "
+                    "Nothing was published, and finished stages are kept."
                 )
 
 

@@ -173,7 +173,7 @@ class Stages:
             self._trainings = Trainings(dataset, settings, progress, work=self._work, previous=previous)
             self.settings = self._trainings.settings
         if previous and not previous.is_comparable:
-            taken = "nothing of it is taken over" if self._external else self._trainings.say_adopted()
+            taken = "it has no model" if self._external else self._trainings.say_adopted()
             progress.say(
                 f"{previous.run.run_id} is of an earlier version of latentlake: {taken}; the rest is computed once."
             )

@@ -122,13 +122,11 @@ class Trainings:
 
     def say_adopted(self) -> str:
         """What is taken over of a run of an earlier version."""
-        if not self.adopts:
-            return "nothing of it is taken over"
-        if not self.settings.folds:
-            return "its model is taken over"
-        return (
-            "its models are taken over" if self.adopts_folds else "its model is taken over, those of the folds are not"
-        )
+        if not (self.adopts or self._keeps):
+            return "none of its models is taken over"
+        if self.settings.folds and not self.adopts_folds:
+            return "its model is taken over, those of the folds are not"
+        return "its models are taken over" if self.settings.folds else "its model is taken over"
 
     def _check(self) -> None:
         """Raises `UserError` before anything is computed where the settings name a model that cannot be had."""

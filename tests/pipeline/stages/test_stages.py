@@ -149,7 +149,8 @@ def coordinates(values: list[float | None]) -> pl.DataFrame:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_is_not_finite_ends_the_stage(value: float) -> None:
     frame = coordinates([1, value, value, 2])
-    with pytest.raises(UserError, match=r"stage projection \(Projection .*\) ended in 2 of 4 rows of projection\.x"):
+    said = r"stage projection \(Projection .*\) ended in 2 of 4 rows of projection\.x .*, first of sample 1: report it"
+    with pytest.raises(UserError, match=said):
         check_result(BY_NAME["projection"], {"projection": frame}, samples=4)
 
 
@@ -182,7 +183,8 @@ def test_a_model_that_gives_no_numbers_is_said_by_the_stage_that_meets_it(
 
     monkeypatch.setattr(score, "embeddings_frame", broken)
     with pytest.raises(
-        UserError, match=r"stage score .* rows of embeddings\.embedding without a finite number: the model gives none"
+        UserError,
+        match=r"stage score .* rows of embeddings\.embedding without a finite number, first of sample \d+: the model gives none",
     ):
         refresh(tiny_settings(folder, scored_train=60), QUIET, dataset=drawn_dataset())
     assert len(Lake(folder / "lake").runs()) == 1
@@ -254,11 +256,14 @@ def test_the_model_of_an_earlier_version_is_taken_over_once(earlier: Path, no_tr
     assert refreshed(earlier) == (replace(outcome, published=False), [])
 
 
+FOLDED: dict[str, Any] = {"folds": 2, "phases": [{"resolution": 16, "epochs": 0.5}]}
+
+
 @pytest.fixture(scope="module")
 def folded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run with folds. Shared: copy it before writing."""
     folder = tmp_path_factory.mktemp("folded")
-    refresh(tiny_settings(folder, folds=2), QUIET, dataset=drawn_dataset())
+    refresh(tiny_settings(folder, **FOLDED), QUIET, dataset=drawn_dataset())
     return folder
 
 
@@ -278,7 +283,7 @@ def test_models_of_folds_are_taken_over_only_where_every_sample_is_in_its_fold(
 
     monkeypatch.setattr(train, "train", count)
     heard = Heard()
-    stages = open_stages(tiny_settings(folder, folds=2), heard, dataset=drawn_dataset())
+    stages = open_stages(tiny_settings(folder, **FOLDED), heard, dataset=drawn_dataset())
     assert len(stages.find("train")) == 1 and len(stages.find("folds")) == 2
     assert trained == ([120, 120] if moved else []), "models of half of the training samples"
     (said,) = [text for text in heard.said if "earlier version" in text]
@@ -305,6 +310,15 @@ def test_the_map_of_an_earlier_version_is_what_the_next_one_starts_from(
 
 def test_costs_of_an_earlier_run_stand_under_the_names_of_today(earlier: Path) -> None:
     assert set(queries.stage_costs(Lake(earlier / "lake").run()).collect()["stage"]) <= {*BY_NAME, "data", "write"}
+
+
+def test_a_model_that_is_kept_though_its_data_changed_is_said_to_be(earlier: Path, no_training: None) -> None:
+    data, heard = drawn_dataset(), Heard()
+    label = data.label.copy()
+    label[data.rows("train")[0]] = (label[data.rows("train")[0]] + 1) % len(data.classes)
+    open_stages(tiny_settings(earlier, retrain="never"), heard, dataset=replace(data, label=label)).find("train")
+    (said,) = [text for text in heard.said if "earlier version" in text]
+    assert "its model is taken over" in said
 
 
 @pytest.mark.parametrize(
