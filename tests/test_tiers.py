@@ -327,6 +327,7 @@ def run_tests(root: Path, *options: str) -> tuple[int, list[str], str]:
     return done.returncode, [alone or parallel for alone, parallel in passed], done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_all_long_tests_run_after_the_others_where_nothing_is_asked(runs: Path) -> None:
     code, passed, printed = run_tests(runs)
     assert code == 0 and len(passed) == 45
@@ -360,6 +361,7 @@ def test_ten_tenths_are_all_long_tests_and_each_another(runs: Path) -> None:
     assert {f"tests/test_tenth.py::{name}" for name in passed} == {*chosen[3]} & {*names[:40]}
 
 
+@pytest.mark.long
 def test_tests_that_would_start_too_late_are_named(runs: Path) -> None:
     code, passed, printed = run_tests(runs, "--changed-since", SINCE, "--minutes", "0")
     assert (code, passed) == (0, ["test_quick", "test_beside"])
@@ -374,12 +376,14 @@ def test_a_wrong_time_ends_it_before_any_test(runs: Path) -> None:
     assert "'mian' is neither a commit nor a time in the past" in printed
 
 
+@pytest.mark.long
 def test_that_no_long_test_is_to_run_is_no_failure(runs: Path) -> None:
     asked = ("-m", "long", "tests/lake/test_other.py", "--changed-since", SINCE)
     assert [run_tests(runs, *asked, *parallel)[0] for parallel in ((), ("-n", "2"))] == [0, 0]
     assert run_tests(runs, "-m", "long", "tests/test_quick.py")[0] == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
+@pytest.mark.long
 def test_processes_choose_the_same_tests_and_costs_are_printed_once(runs: Path) -> None:
     options = ("--changed-since", SINCE, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
     code, passed, printed = run_tests(runs, *options)

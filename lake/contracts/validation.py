@@ -1,5 +1,7 @@
 """What the rows of a table and the tables of a run must keep: their contracts, the same samples, known keys."""
 
+from collections.abc import Iterable
+
 import polars as pl
 from dataframely import Schema
 from dataframely.exc import SchemaError, ValidationError
@@ -15,43 +17,57 @@ MEASURED: dict[Need, set[str]] = {
 """By what predictions from elsewhere may come without, the tables with rows of every sample that are empty then."""
 LARGE = {"images": {"original": pl.lit(None, pl.Binary)}}
 """By table, columns that no rule is about, and what stands for them so that they are not read."""
-OF_SOME_SAMPLES = [
-    name for name in RUN_TABLES if "sample_id" in TABLES[name].columns() and name not in ScoredSamples.members()
+OF_SAMPLES = [
+    *ScoredSamples.members(),
+    *(name for name in RUN_TABLES if "sample_id" in TABLES[name].columns() and name not in ScoredSamples.members()),
 ]
+"""Tables whose rows are of samples that must be known."""
 
 
-def validate(tables: dict[str, pl.LazyFrame]) -> int:
-    """Check contracts, keys across tables and row counts; returns how many checks passed.
+def validate(tables: dict[str, pl.LazyFrame]) -> tuple[dict[str, int], int]:
+    """Check contracts and keys across tables; returns by table its number of rows, and how many checks passed.
 
     Raises `BrokenContract` naming the first table that breaks its contract.
     """
-    for name, frame in tables.items():
-        rows = frame.with_columns(**LARGE.get(name, {})).collect()
-        if _kept(TABLES[name], rows, cast=False) is None:
-            failures = TABLES[name].filter(rows).failure.counts()
-            raise BrokenContract(f"the table {name} breaks its contract: {failures}.")
+    counts = {name: _count_rows(name, frame) for name, frame in tables.items()}
     scored = {name: tables[name] for name in ScoredSamples.members()}
-    lacking = [need for need, names in MEASURED.items() if not any(_has_rows(tables[name]) for name in names)]
+    lacking = [need for need, names in MEASURED.items() if not any(counts[name] for name in names)]
     if "embeddings" not in lacking and not ScoredSamples.is_valid(scored):
         raise BrokenContract("not every stage has measured the same samples.")
     for name in sorted(tables_that_need(lacking) & tables.keys()):
-        if _has_rows(tables[name]):
+        if counts[name]:
             raise BrokenContract(f"{name} has rows in a run without {' and '.join(lacking)}.")
-    for name in ("samples",) if "images" in lacking else SAMPLE_TABLES:
-        absent = tables["predictions"].join(tables[name], on="sample_id", how="anti")
-        if count := absent.select(pl.len()).collect().item():
-            raise BrokenContract(f"{count} scored samples are not in {name}.")
+    _check_known(tables, ("samples",) if "images" in lacking else SAMPLE_TABLES)
+    return counts, len(tables) + 1 + len(SAMPLE_TABLES) + len(OF_SAMPLES)
+
+
+def _count_rows(name: str, frame: pl.LazyFrame) -> int:
+    """The number of rows of a table that keeps its contract."""
+    rows = frame.with_columns(**LARGE.get(name, {})).collect()
+    if _kept(TABLES[name], rows, cast=False) is None:
+        failures = TABLES[name].filter(rows).failure.counts()
+        raise BrokenContract(f"the table {name} breaks its contract: {failures}.")
+    return len(rows)
+
+
+def _check_known(tables: dict[str, pl.LazyFrame], measured: Iterable[str]) -> None:
+    """Raise `BrokenContract` where scored samples are not in a table of `measured`, or rows are of no known sample."""
+    absent = {
+        f"scored samples are not in {name}": tables["predictions"].join(tables[name], on="sample_id", how="anti")
+        for name in measured
+    }
     known = tables["samples"].select("sample_id")
-    foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in (*scored, *OF_SOME_SAMPLES)}
-    for name, column in foreign.items():
-        unknown = tables[name].join(known, left_on=column, right_on="sample_id", how="anti")
-        if count := unknown.select(pl.len()).collect().item():
-            raise BrokenContract(f"{count} rows of {name} have a {column} that is not a sample.")
-    return len(tables) + 1 + len(SAMPLE_TABLES) + len(foreign)
-
-
-def _has_rows(frame: pl.LazyFrame) -> bool:
-    return frame.select(pl.len()).collect().item() > 0
+    foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in OF_SAMPLES}
+    unknown = {
+        f"rows of {name} have a {column} that is not a sample": tables[name].join(
+            known, left_on=column, right_on="sample_id", how="anti"
+        )
+        for name, column in foreign.items()
+    }
+    wrong = absent | unknown
+    for sentence, rows in zip(wrong, pl.collect_all([frame.select(pl.len()) for frame in wrong.values()]), strict=True):
+        if count := rows.item():
+            raise BrokenContract(f"{count} {sentence}.")
 
 
 def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:

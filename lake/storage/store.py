@@ -160,10 +160,9 @@ class Lake:
             keys = {name: dataset_id if name in DATASET_TABLES else run_id for name in versions}
             tables = {name: self._select(name, version, keys[name]) for name, version in versions.items()}
             try:
-                checks = validate(tables)
+                counts, checks = validate(tables)
             except BrokenContract as error:
                 raise BrokenContract(f"Nothing was published: {error}") from None
-            counts = {name: frame.select(pl.len()).collect().item() for name, frame in tables.items()}
             digests = [{"table": n, "sha256": self.digest(n, version, keys[n])} for n, version in versions.items()]
         row = facts | {
             "format_version": FORMAT_VERSION,
@@ -348,11 +347,11 @@ class Run:
             pinned = {table["name"]: table["rows"] for table in self.facts["tables"]}
             tables = {name: self.scan(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
             try:
-                checks = validate(tables)
+                counts, checks = validate(tables)
             except BrokenContract as error:
                 raise LakeError(f"The run {self.run_id} is damaged: {error} Refresh again.") from None
             for name, rows in pinned.items():
-                if (found := tables[name].select(pl.len()).collect().item()) != rows:
+                if (found := counts[name]) != rows:
                     raise LakeError(
                         f"The run {self.run_id} is damaged: {name} has {found} rows, it was published with {rows}. "
                         "Restore the lake from a copy, or refresh again."

@@ -40,6 +40,7 @@ def test_clusters_lie_apart_and_some_are_taken_for_another_class(drawn: Lake) ->
     assert number(least) > 0.25 > 0.15 > number(most)
 
 
+@pytest.mark.long
 def test_the_same_numbers_give_the_same_rows(drawn: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthetic, "PART", PART)
     again = synthetic.build_synthetic_lake(str(tmp_path), SAMPLES, features=16)
@@ -50,7 +51,8 @@ def test_the_same_numbers_give_the_same_rows(drawn: Lake, tmp_path: Path, monkey
         assert one.equals(other)
 
 
-@pytest.mark.parametrize("classes", [pytest.param(n, marks=[pytest.mark.long] * (n != 12)) for n in (2, 12, 300)])
+@pytest.mark.long
+@pytest.mark.parametrize("classes", [2, 12, 300])
 def test_any_number_of_uneven_classes_is_drawn(classes: int, tmp_path: Path) -> None:
     run = synthetic.build_synthetic_lake(str(tmp_path), 1500, classes=classes, features=8).run()
     assert run.verify() > 0

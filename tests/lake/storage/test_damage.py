@@ -270,6 +270,7 @@ def test_a_full_disk_leaves_the_previous_run_readable(
     assert run_ids(lake) == [SECOND, FIRST]
 
 
+@pytest.mark.long
 def test_a_process_killed_before_the_runs_row_leaves_the_previous_run(
     lake: Lake, tables: dict[str, pl.DataFrame]
 ) -> None:
@@ -297,6 +298,7 @@ def test_a_process_killed_while_writing_leaves_the_previous_run(lake: Lake, tabl
     _assert_next_publish_succeeds(lake, tables)
 
 
+@pytest.mark.long
 def test_runs_published_at_the_same_time_are_all_there(lake: Lake) -> None:
     published = _publish_at_once(lake, seeds=[1, 2, 3])
     assert sorted(run_ids(lake)) == [FIRST, *published]
@@ -304,6 +306,7 @@ def test_runs_published_at_the_same_time_are_all_there(lake: Lake) -> None:
         assert lake.run(run_id).scan("predictions").collect().height == SAMPLES
 
 
+@pytest.mark.long
 def test_refreshes_of_one_dataset_at_the_same_time_are_complete_or_told_to_try_again(lake: Lake) -> None:
     published = _publish_at_once(lake, seeds=[0, 0, 0])
     assert published, "one of them wins"

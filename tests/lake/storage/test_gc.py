@@ -201,6 +201,7 @@ def test_a_file_that_a_crash_left_out_of_the_log_goes_when_the_hours_are_over(fo
     assert not stray.exists()
 
 
+@pytest.mark.long
 def test_where_a_refresh_may_be_running_its_rows_stay_for_a_day(
     four: Lake, tables: dict[str, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +231,7 @@ def test_a_run_published_while_another_is_removed_is_not_lost(four: Lake) -> Non
     assert run_ids(four) == [SECOND, NEW, MIDDLE, OTHER]
 
 
+@pytest.mark.long
 def test_versions_that_runs_pin_stay_in_tables_from_before_they_kept_their_log(four: Lake) -> None:
     """Deleting files commits too, and any commit can be the one that has a checkpoint made and the log cleaned."""
     pinned = next(table["version"] for table in four.run(OTHER).facts["tables"] if table["name"] == "samples")
@@ -255,6 +257,7 @@ def test_reviews_and_views_are_never_touched(four: Lake) -> None:
     assert [four.open(name).version() for name in SAID_TABLES] == versions
 
 
+@pytest.mark.long
 def test_runs_from_before_checksums_are_read_verified_and_collected(four: Lake) -> None:
     older = four.runs().drop("digests")
     write_raw(folder_of(four, "runs"), older, mode="overwrite", schema_mode="overwrite")
