@@ -26,8 +26,9 @@ from streamlit.testing.v1 import AppTest
 from benchmarks.support.clock import seconds_of
 from lake.storage.store import Lake
 from pages.charts.projection_layers import DOTS
+from pages.ui.session.navigation import ENTRIES
 from tests.support.servers.apps import FRAME
-from tests.support.servers.browser import PATHS, chromium, serve, wait_until_drawn
+from tests.support.servers.browser import chromium, serve, wait_until_drawn
 
 MOVES = 12
 VIEWPORT: ViewportSize = {"width": 1400, "height": 900}
@@ -94,9 +95,9 @@ def _start_and_open(lake: str, pictures: int) -> float:
 def _hold_sessions(browser: Browser, address: str) -> str:
     """What the server holds while some readers have each looked at every page, in words."""
     pages = [browser.new_context(viewport=VIEWPORT).new_page() for _ in range(SESSIONS)]
-    for path in PATHS:
+    for entry in ENTRIES:
         for page in pages:
-            page.goto(f"{address}/{path}")
+            page.goto(f"{address}/{entry.path}")
             wait_until_drawn(page)
     (server,) = (child for child in psutil.Process().children() if "streamlit" in child.cmdline())
     memory = server.memory_full_info()

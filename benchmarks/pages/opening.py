@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pages.app import TWO_FRAMES, VIEWPORT
-from tests.support.servers.browser import PATHS, QUIET, chromium, serve, wait_until_drawn
+from pages.ui.session.navigation import ENTRIES
+from tests.support.servers.browser import QUIET, chromium, serve, wait_until_drawn
 
 SETTLED = 2 * QUIET / 1000
 """Seconds that `wait_until_drawn` waits after all is there."""
@@ -30,12 +31,15 @@ def main(
 ) -> None:
     """Every page, its median and 95th percentile."""
     with serve(lake) as address, chromium() as browser:
-        for path in PATHS:
-            open_in_new_browser(browser, f"{address}/{path}")
-        seconds = {path: [open_in_new_browser(browser, f"{address}/{path}") for _ in range(repeats)] for path in PATHS}
+        for entry in ENTRIES:
+            open_in_new_browser(browser, f"{address}/{entry.path}")
+        seconds = {
+            entry.name: [open_in_new_browser(browser, f"{address}/{entry.path}") for _ in range(repeats)]
+            for entry in ENTRIES
+        }
     table = Table("seconds", "median", "95th percentile", "n", title=f"load {os.getloadavg()[0]:.1f}")
-    for path, values in seconds.items():
-        table.add_row(path or "overview", *(f"{np.quantile(values, q):.2f}" for q in (0.5, 0.95)), str(len(values)))
+    for name, values in seconds.items():
+        table.add_row(name, *(f"{np.quantile(values, q):.2f}" for q in (0.5, 0.95)), str(len(values)))
     Console().print(table)
 
 

@@ -13,7 +13,6 @@ from tests.support.servers.browser import (
     brightness,
     expect_whole,
     get,
-    path_of,
     serve,
     unexpected,
     wait_until_drawn,
@@ -31,11 +30,11 @@ def test_a_server_that_has_just_started_answers_a_deep_link_whole_at_three_width
 ) -> None:
     problems: list[str] = []
     with serve(tiny_lake) as address:
-        page = opened(f"{address}/{path_of(entry)}", drawn=False, scheme="light", problems=problems)
+        page = opened(f"{address}/{entry.path}", drawn=False, scheme="light", problems=problems)
         expect(page.locator("h1")).to_have_text(entry.title, timeout=30_000)
         expect(page.get_by_text("checks passed")).to_be_attached(timeout=30_000)
         assert page.get_by_role("dialog").count() == 0
-        assert re.search(rf"/{path_of(entry)}\?run=", page.url)
+        assert re.search(rf"/{entry.path}\?run=", page.url)
         wait_until_drawn(page)
         expect_whole(page, entry)
         assert brightness(page) > 200

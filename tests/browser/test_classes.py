@@ -15,11 +15,11 @@ from pages.ui.session.navigation import ENTRIES
 from tests.support.data.classes import ODD
 from tests.support.lakes.many_classes import SAMPLES, build_two_runs
 from tests.support.servers.axe import violations
-from tests.support.servers.browser import BEYOND, chart, path_of, serve, unexpected, wait_until_drawn
+from tests.support.servers.browser import BEYOND, chart, serve, unexpected, wait_until_drawn
 from tests.support.servers.reports import report_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
-TITLES = {path_of(entry): entry.title for entry in ENTRIES}
+TITLES = {entry.path: entry.title for entry in ENTRIES}
 VIEWS = [*TITLES, "population_map?color=label", "samples?pivot=label,predicted", "compare?part=Losses"]
 NAME = "class 0123"
 MOST_LABELS = charts.MOST_ROWS

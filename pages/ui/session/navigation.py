@@ -18,6 +18,11 @@ class Entry:
     icon: str
     group: str
 
+    @property
+    def path(self) -> str:
+        """The path below the server's address; the first page has none."""
+        return "" if self is ENTRIES[0] else self.name
+
 
 ENTRIES = [
     Entry("overview", "Overview", ":material/summarize:", "Read"),
@@ -36,9 +41,7 @@ ENTRIES = [
 def page(name: str) -> st.Page:
     """The page of that name, to link or switch to."""
     entry = next(e for e in ENTRIES if e.name == name)
-    return st.Page(
-        FOLDER / f"{name}.py", title=entry.title, icon=entry.icon, url_path=name, default=entry is ENTRIES[0]
-    )
+    return st.Page(FOLDER / f"{name}.py", title=entry.title, icon=entry.icon, url_path=name, default=not entry.path)
 
 
 def grouped_pages() -> dict[str, list[st.Page]]:

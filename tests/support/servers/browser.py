@@ -17,16 +17,10 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from pages.ui.session.navigation import ENTRIES, Entry
+from pages.ui.session.navigation import Entry
 from tests.support.paths import REPOSITORY
 from tests.support.servers.axe import violations
 
-
-def path_of(entry: Entry) -> str:
-    return "" if entry is ENTRIES[0] else entry.name
-
-
-PATHS = [path_of(entry) for entry in ENTRIES]
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

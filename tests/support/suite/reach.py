@@ -22,7 +22,7 @@ EVERY = ("pyproject.toml", "requirements.lock", "tests/conftest.py", "tests/supp
 FAR, NOT_REACHED = 99, 3
 """How far a test is from a change that reaches every one, and the exit code."""
 NAVIGATION, FIRST_PAGE, SERVE = "pages/ui/session/navigation.py", "pages/overview.py", "pipeline/commands/serve.py"
-EVERY_PAGE = re.compile(r"\b(?:ENTRIES|NAMES|PAGES|PATHS)\b")
+EVERY_PAGE = re.compile(r"\b(?:ENTRIES|NAMES|PAGES)\b")
 """How a file of tests opens all pages; one that does not, and names some, opens those and the first."""
 APP, COMMAND = "streamlit_app.py", "pipeline/start.py"
 STARTS = {
