@@ -48,12 +48,12 @@ def _to_path(text: str) -> Path:
         raise typer.BadParameter(f"{text}: {error}.") from None
 
 
-Preset = Annotated[str | None, typer.Option(help="smoke, quick, standard or full.")]
+Preset = Annotated[str | None, typer.Option(help="Preset: smoke, quick, standard or full.")]
 LakeRoot = Annotated[str | None, typer.Option("--lake", help="Root of the lake: a folder or an object-store URL.")]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="TOML file with settings; else latentlake.toml here.")
+    Path | None, typer.Option("--config", help="Settings file; by default latentlake.toml in this folder.")
 ]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Any other setting as name=value; repeat for more.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Any other setting, as name=value; repeatable.")]
 
 
 def _say_version(asked: bool) -> None:
@@ -65,10 +65,10 @@ def _say_version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Only say which version this is.")
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and exit.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error; may stand after a command too.")
+        bool, typer.Option("--debug", help="Show the traceback of an error; also accepted after a command.")
     ] = False,
 ) -> None:
     """Train, measure every sample, publish a versioned parquet lake, and serve it as pages."""
@@ -85,7 +85,7 @@ def init(
     path: Annotated[Path, typer.Argument(help="File to write.", metavar="PATH", parser=_to_path)] = init_file.DEFAULT,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
-    """Write a settings file with comments: where the data are, yours in place of CIFAR-10, and how to train."""
+    """Write a commented settings file: where the data are, your own instead of CIFAR-10, and how to train."""
     init_file.write_settings(path, force=force)
     named = "" if path == init_file.DEFAULT else f" --config {shlex.quote(str(path))}"
     typer.echo(f"Wrote {path}: name your images in it, then `latentlake refresh{named}`.")
@@ -96,27 +96,33 @@ def refresh(
     preset: Preset = None,
     lake: LakeRoot = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with the official CIFAR-10 files.")] = None,
-    new_data: Annotated[Path | None, typer.Option(help="Folder or parquet file of images that came later.")] = None,
-    retrain: Annotated[str | None, typer.Option(help="never, if-stale or always (when its inputs changed).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Train the best schedule that fits here.")] = None,
+    new_data: Annotated[Path | None, typer.Option(help="Folder or parquet file of images that arrived later.")] = None,
+    retrain: Annotated[
+        str | None, typer.Option(help="When to train again: never, if-stale or always (inputs changed).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Training time; fits the schedule to this machine.")] = None,
     pretrained: Annotated[
         bool | None, typer.Option("--pretrained", help="Start from timm's published weights.")
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Models that score training samples they never saw.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Additional models that score training samples they never saw.")
+    ] = None,
     apply_reviews: Annotated[
-        bool | None, typer.Option("--apply-reviews", help="Correct labels and leave out samples as people said.")
+        bool | None, typer.Option("--apply-reviews", help="Apply people's reviews: correct labels, leave samples out.")
     ] = None,
     config: ConfigFile = None,
     override: Overrides = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Publish even when nothing is new, or accuracy fell; recorded.")
+        bool, typer.Option("--force", help="Publish even if nothing is new or the accuracy fell; recorded.")
     ] = False,
-    if_stale: Annotated[str | None, typer.Option(help="Only if the latest run is older than 90m, 24h, 7d.")] = None,
-    max_hours: Annotated[float | None, typer.Option(help="Stop after so long; the next one goes on.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A summary as one JSON object on stdout.")] = False,
+    if_stale: Annotated[
+        str | None, typer.Option(help="Refresh only if the latest run is older than this: 90m, 24h, 7d.")
+    ] = None,
+    max_hours: Annotated[float | None, typer.Option(help="Stop after this time; the next refresh continues.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as one JSON object on stdout.")] = False,
 ) -> None:
-    """Compute what is missing and publish one run; interrupted, it goes on where it was."""
+    """Compute what is missing and publish a run; resumes where it was interrupted."""
     training = {
         "seed": seed,
         "minutes": minutes,
@@ -145,10 +151,12 @@ def refresh(
 def serve(
     lake: LakeRoot = None,
     config: ConfigFile = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 is any that is free.")] = 8501,
-    host: Annotated[str, typer.Option(help="Address to listen on; loopback by default.")] = "127.0.0.1",
-    base_path: Annotated[str, typer.Option(help="What a proxy keeps before every path, such as /lake.")] = "",
-    read_only: Annotated[bool, typer.Option("--read-only", help="Offer and accept no reviews and saved sets.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 8501,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    base_path: Annotated[str, typer.Option(help="Path prefix that a proxy keeps, such as /lake.")] = "",
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Neither offer nor accept reviews and saved sets.")
+    ] = False,
     secrets: Annotated[
         Path | None,
         typer.Option(help="Streamlit's secrets.toml, with a login in \\[auth].", metavar="PATH", parser=_to_path),
@@ -162,7 +170,7 @@ def serve(
 
 @app.command()
 def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
-    """What readers see now: the latest run, its age and headline figures."""
+    """Show what readers see now: the latest run, its age and headline figures."""
     run = Lake(_settings(config, None, lake=lake).lake).run()
     age = dt.datetime.now(dt.UTC) - run.facts["published_at"]
     test = queries.scan_samples(run).filter(pl.col("split") == "test")
@@ -180,7 +188,7 @@ def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
 
 @app.command()
 def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
-    """Every published run, newest first."""
+    """List all published runs, newest first."""
     read = Lake(_settings(config, None, lake=lake).lake)
     found = read.runs()
     table = Table(
@@ -200,13 +208,13 @@ def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="Run to compare with, the earlier one.")],
-    b: Annotated[str, typer.Argument(help="Run that is compared with it.")] = "latest",
+    a: Annotated[str, typer.Argument(help="Earlier run.")],
+    b: Annotated[str, typer.Argument(help="Later run.")] = "latest",
     lake: LakeRoot = None,
     config: ConfigFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON for machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """What run B fixed and broke since run A, and what changed in losses, map, groups, findings, data and cost."""
+    """Show what run B fixed and broke since run A, and what changed in losses, map, groups, findings, data and cost."""
     from pipeline.commands.compare import print_summary, summarise
 
     found = Lake(_settings(config, None, lake=lake).lake)
@@ -222,20 +230,20 @@ def export(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="File to write: .html the report, .csv or .parquet the samples, .svg a chart.",
+            help="File to write: .html for the report, .csv or .parquet for the samples, .svg for a chart.",
             metavar="PATH",
             parser=_to_path,
         ),
     ] = None,
     run: Annotated[str, typer.Option(help="Run to export.")] = "latest",
     condition: Annotated[
-        str | None, typer.Option("--filter", help="Only samples for which this holds, as in label == 'cat'.")
+        str | None, typer.Option("--filter", help="Condition on the samples, such as label == 'cat'.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     lake: LakeRoot = None,
     config: ConfigFile = None,
 ) -> None:
-    """Write a run as a file: its report as one HTML page, its samples as rows, or the chart map or confusion."""
+    """Write a run to a file: its report as one HTML page, its samples as rows, or the chart map or confusion."""
     from pipeline.commands.export import export as write
 
     found = Lake(_settings(config, None, lake=lake).lake).run(run)
@@ -247,10 +255,12 @@ def verify(
     lake: LakeRoot = None,
     config: ConfigFile = None,
     run: Annotated[str, typer.Option(help="Run to check.")] = "latest",
-    maps: Annotated[bool, typer.Option("--maps", help="Measure again what proves its loss maps.")] = False,
-    planted: Annotated[bool, typer.Option("--planted", help="Plant faults again for its lists to find.")] = False,
+    maps: Annotated[bool, typer.Option("--maps", help="Repeat the checks of its loss maps.")] = False,
+    planted: Annotated[
+        bool, typer.Option("--planted", help="Repeat the checks that plant faults for its lists to find.")
+    ] = False,
 ) -> None:
-    """Check a published run again: files, contracts, keys, row counts; exit 1 where something does not hold."""
+    """Check a published run again: files, contracts, keys, row counts; exits with 1 if a check fails."""
     found = Lake(_settings(config, None, lake=lake).lake).run(run)
     open_console().print(f"run {found.run_id}: {found.verify()} checks of files, contracts, keys and row counts passed")
     if not maps and not planted:
@@ -275,12 +285,12 @@ def verify(
 def gc(
     lake: LakeRoot = None,
     config: ConfigFile = None,
-    keep: Annotated[int | None, typer.Option(help="Keep this many of the newest runs,")] = None,
-    older_than: Annotated[float | None, typer.Option(help="and those younger than so many days.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say it as JSON.")] = False,
+    keep: Annotated[int | None, typer.Option(help="Number of newest runs to keep.")] = None,
+    older_than: Annotated[float | None, typer.Option(help="Also keep runs younger than this, in days.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Remove old runs and what crashed refreshes left, never the last run of a dataset, reviews or views."""
+    """Remove old runs and what crashed refreshes left; never the last run of a dataset, reviews or views."""
     settings = _settings(config, None, lake=lake, keep_runs=keep, keep_days=older_than)
     removed = _collect_garbage(settings, dry_run=dry_run)
     typer.echo(json.dumps(asdict(removed)) if as_json else removed.to_sentence(settings.reader_hours))
@@ -288,7 +298,7 @@ def gc(
 
 @app.command()
 def config(config: ConfigFile = None, preset: Preset = None, override: Overrides = None) -> None:
-    """Every setting with its value after flags, environment, file and preset, and which of them it is of, as JSON."""
+    """Print every setting as JSON: its value, and whether a flag, the environment, the file or the preset set it."""
     flags = read_flags(Settings, {"preset": preset}, override or [])
     settings = _load(config, flags)
     sources = find_origins(settings, config, flags)
@@ -297,7 +307,7 @@ def config(config: ConfigFile = None, preset: Preset = None, override: Overrides
 
 @app.command()
 def doctor(lake: LakeRoot = None, config: ConfigFile = None) -> None:
-    """Check what this machine has and what is missing; exit 1 where a refresh could not run."""
+    """Check what this machine has and lacks; exits with 1 if a refresh could not run."""
     settings = _settings(config, None, lake=lake)
     checks = list(diagnosis.diagnose(settings))
     for check in checks:

@@ -55,8 +55,8 @@ class Phase(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    resolution: int = Field(ge=8, description="Side of the square training images in pixels.")
-    epochs: float = Field(gt=0, description="Passes over the training split; fractions allowed.")
+    resolution: int = Field(ge=8, description="Side of the square training images, in pixels.")
+    epochs: float = Field(gt=0, description="Passes over the training split; may be a fraction.")
 
 
 DISPLAY_SIDE = 512
@@ -68,11 +68,14 @@ class PredictionSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    column: str = Field("probabilities", description="Column of lists with a number for every class.")
-    logits: bool = Field(False, description="Whether these are logits: their softmax are the probabilities.")
-    classes: Texts = Field(default_factory=list, description="Their classes in order; the sorted labels if empty.")
+    column: str = Field("probabilities", description="Column of lists with one number for each class.")
+    logits: bool = Field(False, description="Whether the numbers are logits, whose softmax gives the probabilities.")
+    classes: Texts = Field(
+        default_factory=list, description="Class of each number, in order; empty takes the labels, sorted."
+    )
     embedding_column: str = Field(
-        "embedding", description="Column of lists of features; may be missing, and with it maps, groups and neighbours."
+        "embedding",
+        description="Column of lists of features; optional: without it there are no map, clusters and neighbours.",
     )
 
 
@@ -81,32 +84,40 @@ class DatasetSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: Place = Field(description="Folder with a sub-folder a class, CSV, parquet file or Delta table.")
+    source: Place = Field(description="Folder with one subfolder for each class, CSV or parquet file, or Delta table.")
     name: str | None = Field(
-        None, min_length=1, max_length=80, description="What the dataset is called, and known by wherever it lies."
+        None,
+        min_length=1,
+        max_length=80,
+        description="Name of the dataset, by which it is recognised wherever it is stored.",
     )
-    size: int = Field(32, ge=8, le=512, description="Side in pixels of the square that every image becomes.")
+    size: int = Field(32, ge=8, le=512, description="Side of the square that every image is resized to, in pixels.")
     display_side: int = Field(
         DISPLAY_SIDE,
         ge=0,
         le=4096,
-        description="Longer side in pixels of the whole picture kept for display, at most; 0 keeps none.",
+        description="Longest side of the whole picture kept for display, in pixels; 0 keeps none.",
     )
     image_column: str = Field(
-        "image", description="Column of encoded images, or of paths beside the file; may be missing with predictions."
+        "image", description="Column of encoded images, or of paths relative to the file; optional with predictions."
     )
-    label_column: str = Field("label", description="Column of classes; empty is unlabeled.")
-    split_column: str = Field("split", description="Column of train, validation, test or unlabeled; may be missing.")
-    name_column: str = Field("name", description="Column of unique names; may be missing.")
-    metadata: Texts = Field(default_factory=list, description="More columns to filter, colour and compare by.")
+    label_column: str = Field("label", description="Column of class names; an empty value is an unlabeled image.")
+    split_column: str = Field("split", description="Column of splits (train, validation, test, unlabeled); optional.")
+    name_column: str = Field("name", description="Column of unique names; optional.")
+    metadata: Texts = Field(default_factory=list, description="Further columns to filter, colour and compare by.")
     groups: dict[str, dict[str, list[str]]] = Field(
-        default_factory=dict, description="Groupings of classes: name, then value, then the labels that have it."
+        default_factory=dict,
+        description="Groupings of classes: for each name, its values and the labels of each value.",
     )
     predictions: PredictionSettings | None = Field(
-        None, description="Predictions of another model in the same table: no model is trained."
+        None, description="Predictions of another model in the same table; no model is trained."
     )
-    test_share: float = Field(0.2, gt=0, lt=1, description="Of the labelled images, where no test split is named.")
-    validation_share: float = Field(0.1, gt=0, lt=1, description="The same, where no validation split is named.")
+    test_share: float = Field(
+        0.2, gt=0, lt=1, description="Share of the labelled images that become the test split, if none is named."
+    )
+    validation_share: float = Field(
+        0.1, gt=0, lt=1, description="Share of the labelled images that become the validation split, if none is named."
+    )
 
     @field_validator("groups")
     @classmethod
@@ -174,102 +185,131 @@ class Settings(BaseSettings):
     )
     file_values: ClassVar[dict[str, Any]] = {}
 
-    preset: Preset = Field("quick", description="Sizes and epochs: smoke, quick, standard or full.")
+    preset: Preset = Field("quick", description="Numbers of images and epochs: smoke, quick, standard or full.")
     lake: Root = Field(DEFAULT_ROOT, description="Root of the lake: a folder or an object-store URL.")
-    work_dir: Place = Field(Path("data/work"), description="Finished stages and checkpoints, for resuming.")
+    work_dir: Place = Field(
+        Path("data/work"), description="Finished stages and checkpoints, from which a refresh resumes."
+    )
     cache_dir: Place = Field(
-        Path(), description="Downloads, shared by every clone of this user; below work_dir without a home to write to."
+        Path(),
+        description="Downloads, shared by all of a user's clones; below work_dir if the home folder is not writable.",
     )
     data_dir: Place | None = Field(None, description="Folder with the official CIFAR-10 files or archive.")
     new_data: Place | None = Field(
-        None, description="Folder or parquet file of images that come in later, with labels where they are known."
+        None, description="Folder or parquet file of images that arrive later, with labels where known."
     )
     dataset: Annotated[DatasetSettings | None, BeforeValidator(parse)] = Field(
         None,
-        description="Images of one's own in place of CIFAR-10: the section [dataset] that `latentlake init` writes.",
+        description="Your own images instead of CIFAR-10: the section [dataset] that `latentlake init` writes.",
     )
-    log: Literal["text", "json"] = Field("text", description="Lines of the log: for people, or JSON objects.")
+    log: Literal["text", "json"] = Field("text", description="Format of log lines: text for people, or json.")
     seed: int = Field(0, ge=0, description="Seed of training, projection, clustering and tests.")
     threads: int = Field(
         default_factory=count_threads,
         ge=1,
         le=MOST_THREADS,
-        description="CPU threads: as many as OMP_NUM_THREADS says, else one for each CPU the process is bound to.",
+        description="CPU threads; by default OMP_NUM_THREADS, else one for each CPU the process may use.",
     )
 
-    samples: int | None = Field(None, ge=500, description="Keep this many images; all when empty.")
-    unlabeled: int = Field(1000, ge=0, description="CIFAR-10's test images whose labels are withheld.")
+    samples: int | None = Field(None, ge=500, description="Number of images to keep; empty keeps all.")
+    unlabeled: int = Field(1000, ge=0, description="Number of CIFAR-10's test images whose labels are withheld.")
     split_seed: int = Field(0, ge=0, description="Seed of the splits.")
-    scored_train: int | None = Field(None, ge=0, description="Training images to score; all when empty.")
+    scored_train: int | None = Field(None, ge=0, description="Number of training images to score; empty scores all.")
 
     max_accuracy_drop: float = Field(
-        0.02, ge=0, le=1, description="A run whose test accuracy is further below the last published one's is refused."
+        0.02,
+        ge=0,
+        le=1,
+        description="Largest fall of the test accuracy below the last published run; larger falls are refused.",
     )
-    apply_reviews: bool = Field(False, description="Honour what people said: labels corrected, samples left out.")
+    apply_reviews: bool = Field(False, description="Apply people's reviews: correct labels, leave samples out.")
 
-    keep_runs: int = Field(30, ge=1, description="`gc` keeps this many of the newest runs,")
-    keep_days: float = Field(30, ge=0, description="and those younger than this.")
+    keep_runs: int = Field(30, ge=1, description="Number of newest runs that `gc` keeps.")
+    keep_days: float = Field(30, ge=0, description="Age up to which `gc` keeps a run, in days.")
     reader_hours: int = Field(
-        24, ge=1, le=168, description="How long a page that has a removed run open goes on reading it."
+        24,
+        ge=1,
+        le=168,
+        description="Hours for which the files of a removed run stay readable to pages that have it open.",
     )
 
     executor: Literal["local", "ray"] = Field(
-        "local", description="Who maps over samples: this process, or Ray Data on the cluster of RAY_ADDRESS."
+        "local", description="What maps over samples: this process, or Ray Data on the cluster at RAY_ADDRESS."
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the model runs.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Device the model runs on.")
     retrain: Literal["never", "if-stale", "always"] = Field(
-        "always", description="Train again: never, if the model is old and its inputs changed, or when they change."
+        "always",
+        description="When to train again: never, if-stale (inputs changed, model old), or always (inputs changed).",
     )
-    stale_days: float = Field(7, ge=0, description="Age from which a model counts as old.")
-    model: str = Field("resnet18", description="Any name of timm's; the last of phases says at what image size.")
+    stale_days: float = Field(7, ge=0, description="Age in days from which a model is old.")
+    model: str = Field("resnet18", description="Name of a timm model; the last phase sets its image size.")
     loss_map_layers: Texts = Field(
-        default_factory=list, description="Layers that loss maps explain, finest first; the last two stages when empty."
+        default_factory=list,
+        description="Layers that loss maps explain, finest first; empty takes the last two stages.",
     )
-    mean: Channels = Field((0.4914, 0.4822, 0.4465), description="Of each channel, 0 to 1: taken off what it is shown.")
-    std: Spreads = Field((0.2470, 0.2435, 0.2616), description="What each channel is divided by then.")
+    mean: Channels = Field((0.4914, 0.4822, 0.4465), description="Per-channel input mean (0 to 1).")
+    std: Spreads = Field((0.2470, 0.2435, 0.2616), description="Per-channel input standard deviation (0 to 1).")
     checkpoint: Place | None = Field(
-        None, description="Weights of `model`, trained elsewhere, as .safetensors: scored instead of a training."
+        None, description="Weights of `model` trained elsewhere (.safetensors); scored without training."
     )
     checkpoint_classes: Texts = Field(
-        default_factory=list, description="Classes of its outputs in order; empty where they are the dataset's, sorted."
+        default_factory=list,
+        description="Class of each output of the checkpoint, in order; empty takes the dataset's, sorted.",
     )
-    allow_pickle: bool = Field(False, description="Read a checkpoint that is a pickle (.pt, .pth, .bin) too.")
+    allow_pickle: bool = Field(False, description="Also read a checkpoint that is a pickle (.pt, .pth, .bin).")
     pretrained: bool = Field(False, description="Start from timm's published weights.")
-    minutes: float | None = Field(None, gt=0, description="Train the schedule that takes this long on this machine.")
+    minutes: float | None = Field(
+        None, gt=0, description="Training time in minutes on this machine; the schedule is fitted to it."
+    )
     folds: int = Field(
-        0, ge=0, le=20, description="Train so many more models, each without a part of the training split; 0 for none."
+        0,
+        ge=0,
+        le=20,
+        description="Number of additional models, each trained without one part of the training split; 0 trains none.",
     )
     phases: Annotated[list[Phase], BeforeValidator(parse)] = Field(
         default_factory=list,
         min_length=1,
-        description="Training schedule, small to large images; scored at the last size.",
+        description="Training schedule, from small to large images; samples are scored at the last size.",
     )
     batch_size: int = Field(256, ge=8, description="Images per step.")
     crop_padding: float = Field(
-        0.125, ge=0, le=0.5, description="Share of the side an image may be shifted by in training."
+        0.125, ge=0, le=0.5, description="Largest random shift in training, as a share of the side."
     )
     optimizer: Literal["muon", "sgd"] = Field("muon", description="Muon with AdamW, or nesterov SGD.")
-    momentum: float = Field(0.6, gt=0, lt=1, description="Of the optimiser, with Nesterov's look ahead.")
+    momentum: float = Field(0.6, gt=0, lt=1, description="Nesterov momentum.")
     ns_steps: int = Field(3, ge=1, le=10, description="Newton-Schulz steps of Muon.")
-    learning_rate: float = Field(0.05, gt=0, description="Peak rate on convolutions and inner linear layers.")
-    other_rate_scale: float = Field(1.0, gt=0, description="Rate of norms, biases and classifier over that.")
-    weight_decay: float = Field(0.01, ge=0, description="On convolutions and inner linear layers only.")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Of the training targets; stored losses have none.")
-    warmup: float = Field(0.2, ge=0, lt=1, description="Share of steps with a rising rate.")
-    score_batch_size: int = Field(500, ge=1, description="Images per scoring or explaining step.")
+    learning_rate: float = Field(0.05, gt=0, description="Peak learning rate of convolutions and inner linear layers.")
+    other_rate_scale: float = Field(
+        1.0, gt=0, description="Learning rate of norms, biases and classifier, relative to learning_rate."
+    )
+    weight_decay: float = Field(
+        0.01, ge=0, description="Weight decay of convolutions and inner linear layers; nothing else decays."
+    )
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=1, description="Label smoothing of the training targets; stored losses have none."
+    )
+    warmup: float = Field(0.2, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
+    score_batch_size: int = Field(500, ge=1, description="Images per step of scoring or explaining.")
 
     pca_dims: int = Field(50, ge=2, description="Principal components used by UMAP and the clusterings.")
-    umap_neighbors: int = Field(20, ge=2, description="Neighbours UMAP balances around each sample.")
-    umap_min_dist: float = Field(0.1, ge=0, le=1, description="How tightly UMAP packs points.")
-    kmeans_clusters: int = Field(20, ge=2, description="Clusters of k-means and bisecting k-means.")
-    hdbscan_min_cluster_size: int = Field(60, ge=2, description="Smaller dense regions are noise.")
-    neighbors: int = Field(20, ge=1, le=1000, description="Nearest neighbours kept per sample.")
-    index_above: int = Field(
-        200_000, ge=0, description="Samples above which a search index proposes neighbours and similar samples."
+    umap_neighbors: int = Field(20, ge=2, description="UMAP's n_neighbors.")
+    umap_min_dist: float = Field(0.1, ge=0, le=1, description="UMAP's min_dist: how tightly points are packed.")
+    kmeans_clusters: int = Field(20, ge=2, description="Number of clusters of k-means and of bisecting k-means.")
+    hdbscan_min_cluster_size: int = Field(
+        60, ge=2, description="HDBSCAN's min_cluster_size; smaller dense regions stay unclustered."
     )
-    permutations: int = Field(20_000, ge=100, description="Random subsets behind a p value, at most.")
-    false_discovery_rate: float = Field(0.05, gt=0, lt=1, description="Of all groups called out.")
-    min_group_size: int = Field(20, ge=5, description="Smaller groups are not judged.")
+    neighbors: int = Field(20, ge=1, le=1000, description="Nearest neighbours stored for each sample.")
+    index_above: int = Field(
+        200_000,
+        ge=0,
+        description="Number of samples above which a search index proposes neighbours and similar samples.",
+    )
+    permutations: int = Field(20_000, ge=100, description="Largest number of permutations of a test.")
+    false_discovery_rate: float = Field(
+        0.05, gt=0, lt=1, description="False discovery rate of findings and descriptions."
+    )
+    min_group_size: int = Field(20, ge=5, description="Smallest group that is tested.")
 
     @property
     def side(self) -> int:
