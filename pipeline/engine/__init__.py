@@ -1,1 +1,1 @@
-"""Runs stages, keeps and reuses what they left, and reports how far they are."""
+"""Engine of a refresh: stage caching and reuse, code hashes, locking, logging and progress."""

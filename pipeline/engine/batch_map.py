@@ -1,6 +1,6 @@
-"""Map a class over batches of samples: one after the other in this process, or by Ray Data over a cluster.
+"""Map a class over batches of samples, either sequentially in this process or on a cluster with Ray Data.
 
-Both make the same batches in the same order, so that they come to the same numbers.
+Both executors build the same batches in the same order, so the results are identical.
 """
 
 import importlib.util
@@ -17,12 +17,14 @@ from pipeline.engine.progress import Progress
 from pipeline.settings import Settings
 
 Batch = dict[str, NDArray[Any]]
-"""Columns by name, a row a sample: the batches of Ray Data's `map_batches`."""
+"""Columns by name, one row per sample, as in the batches of Ray Data's `map_batches`."""
 Mapper = Callable[[Batch], Batch]
 
 
 def cut(columns: Callable[[slice], Batch], count: int, size: int) -> Iterator[Batch]:
-    """The batches of `count` rows, `size` each but the last; one without rows where there are none."""
+    """Yield batches of `size` rows until `count` rows are covered; the last may be smaller. One empty batch if `count`
+    is 0.
+    """
     for start in range(0, max(count, 1), size):
         yield columns(slice(start, min(start + size, count)))
 
@@ -37,9 +39,11 @@ def map_batches(
     settings: Settings,
     progress: Progress,
 ) -> Batch:
-    """What `make(*arguments)` gives for each batch, joined in their order; `count` rows in all, under that name.
+    """Apply `make(*arguments)` to each batch and concatenate the results in order.
 
-    Raises `UsageError` where the settings ask for Ray and it is not installed.
+    `count` is the total number of rows; `name` labels the progress bar.
+
+    Raises `UsageError` if the settings ask for Ray and it is not installed.
     """
     parts = []
     mapper = _with_ray if settings.executor == "ray" and count else _here  # Ray drops blocks without rows
@@ -63,9 +67,9 @@ def _here(
 def _with_ray(
     make: Callable[..., Mapper], arguments: tuple[Any, ...], batches: Iterable[Batch], threads: int
 ) -> Iterator[Batch]:
-    """By actors of `threads` CPUs each, as many as the cluster has room for; one that dies is started again.
+    """Map with actors of `threads` CPUs each, as many as fit in the cluster; Ray restarts an actor that dies.
 
-    A block is a batch, as Ray Data would else join and cut them as it likes.
+    Each batch is stored as one block, because Ray Data would otherwise merge and split them as it sees fit.
     """
     if importlib.util.find_spec("ray") is None:
         raise UsageError("executor = 'ray' needs the package Ray: pip install '.[ray]', or choose 'local'.")
@@ -88,7 +92,7 @@ def _with_ray(
 
 
 class _Worker:
-    """The mapper in an actor, with as many threads as that has CPUs."""
+    """The mapper inside an actor, with as many threads as the actor has CPUs."""
 
     def __init__(self, make: Callable[..., Mapper], arguments: tuple[Any, ...], threads: int) -> None:
         torch.set_num_threads(threads)

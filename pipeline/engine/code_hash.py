@@ -1,13 +1,13 @@
-"""Hash of the code a stage runs: its function and every definition of this project that the function reaches.
+"""Hash of the code that a stage runs: its function and every definition of this project that the function reaches.
 
-It is taken from syntax trees without comments, docstrings, layout and messages of errors, and without the names and
-places of modules and of what they define. So a stage is computed again after an edit anywhere below it, and not because
-something was moved, renamed or explained better.
+The hash is computed from syntax trees without comments, docstrings, formatting, error messages, and the names and
+locations of modules and definitions. A stage is therefore recomputed after an edit anywhere below it, but not when code
+is moved, renamed or documented better.
 
-A definition is a function, class or constant of a module, and it reaches whatever its names resolve to. A class counts
-with its fields and special methods, and with those other methods whose name stands behind a dot in reached code: the
-annotation of an argument thus brings in the methods that are called on it. Of a class that something outside the
-project derives from or calls back (a `nn.Module`) all methods count.
+A definition is a function, class or constant of a module; it reaches whatever its names resolve to. A class contributes
+its fields and special methods, plus those other methods whose name is accessed as an attribute in reached code:
+annotating an argument therefore brings in the methods called on it. A class that derives from, or is called back by,
+something outside the project (an `nn.Module`) contributes all of its methods.
 """
 
 import ast
@@ -32,9 +32,10 @@ INERT = frozenset(
         f"{make_frame.__module__}.{make_frame.__name__}",
     }
 )
-"""Of no effect on values: what tells people how far the work is or why it ended, and what gives rows their contract."""
+"""Code without effect on values: progress, logging and error messages, and the function that applies table contracts.
+"""
 SETTINGS_BASES = ("pydantic.BaseModel", "pydantic_settings.BaseSettings")
-"""A class of settings counts without its fields: a stage names those whose values it is computed from."""
+"""A settings class contributes no fields: each stage names the settings that its values depend on."""
 CALLED_BY_NAME_ONLY = ("typing.Protocol", "typing.Generic", *SETTINGS_BASES)
 UNREAD = ("ctx", "kind", "type_comment", "type_ignores")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -44,7 +45,7 @@ Read = Callable[[str], str | None]
 
 @dataclass(frozen=True)
 class Definition:
-    """A function, class or constant of one of our modules."""
+    """A function, class or constant of a project module."""
 
     module: str
     name: str
@@ -52,14 +53,14 @@ class Definition:
 
 @dataclass(frozen=True)
 class Module:
-    """One of our modules."""
+    """A project module."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class External:
-    """Something of another package, by its dotted path."""
+    """A name of another package, as a dotted path."""
 
     path: str
 
@@ -69,35 +70,35 @@ Target = Definition | Module | External
 
 @dataclass
 class Scope:
-    """The names that a function, class or module binds itself, and among them what they import."""
+    """The names that a function, class or module binds itself, including those it imports."""
 
     names: set[str] = field(default_factory=set)
     imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """Name -> module, and the name in it; None where it is the module."""
+    """Name -> module and name within it; the latter is None if the module itself is imported."""
 
 
 def hash_code(function: Callable[..., object]) -> str:
-    """Hash of a function of ours and of everything of ours that it reaches; 16 hex digits.
+    """Hash of a project function and everything it reaches in the project; 16 hex digits.
 
-    Raises `ValueError` where it is not defined at the top of a module of ours.
+    Raises `ValueError` if the function is not defined at the top level of a project module.
     """
     return hash_definition(Definition(function.__module__, function.__qualname__))
 
 
 @cache
 def hash_definition(root: Definition, read: Read | None = None) -> str:
-    """The same of a definition; `read` gives the source of a module by its name, None where there is no such module."""
+    """Hash of a definition; `read` maps a module name to its source, or to None if there is no such module."""
     return Closure(sources_of(read or read_source)).hash(root)
 
 
 @cache
 def sources_of(read: Read) -> "Sources":
-    """Our modules as `read` gives them, each parsed once."""
+    """The project modules as returned by `read`, each parsed once."""
     return Sources(read)
 
 
 def read_source(module: str) -> str | None:
-    """The source of a module that can be imported."""
+    """The source of an importable module; None if there is no such module."""
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -106,11 +107,13 @@ def read_source(module: str) -> str | None:
         return None
     if isinstance(spec.loader, InspectLoader):
         return spec.loader.get_source(module)
-    return Path(spec.origin).read_text(encoding="utf-8")  # where something stands before python's own loader
+    return Path(spec.origin).read_text(
+        encoding="utf-8"
+    )  # a loader without `get_source`, such as one installed in front of Python's own
 
 
 class _Source:
-    """A module's statements by the names they bind."""
+    """The statements of a module, by the names they bind."""
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
@@ -118,7 +121,7 @@ class _Source:
         self.scope = _bindings(body)
         self.definitions: dict[str, list[ast.stmt]] = {}
         self.effects: list[ast.stmt] = []
-        """Statements that bind nothing: they run when the module is imported."""
+        """Statements that bind nothing and run when the module is imported."""
         for statement in body:
             bound = _bindings([statement])
             for binding in sorted(bound.names):
@@ -128,21 +131,21 @@ class _Source:
 
 
 class Sources:
-    """Our modules, parsed when they are asked for, and what names in them stand for."""
+    """Project modules, parsed on demand, and the resolution of names in them."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
         self._parsed: dict[str, _Source | None] = {}
 
     def find(self, module: str) -> _Source | None:
-        """The module, None where there is none of that name."""
+        """Return the module, or None if there is none of that name."""
         if module not in self._parsed:
             text = self._read(module)
             self._parsed[module] = None if text is None else _Source(module, text)
         return self._parsed[module]
 
     def resolve(self, module: str, name: str) -> Target | None:
-        """What a name at the top of a module stands for; None for a builtin."""
+        """Resolve a top-level name of a module; None for a builtin."""
         source = self.find(module)
         if source is None:
             return None
@@ -151,7 +154,7 @@ class Sources:
         return Definition(module, name) if name in source.definitions else None
 
     def follow(self, module: str, name: str | None) -> Target | None:
-        """What a module, or a name in it, stands for."""
+        """Resolve a module, or a name in it."""
         if not _is_ours(module):
             return External(f"{module}.{name}" if name else module)
         if name is None:
@@ -163,20 +166,20 @@ class Sources:
 
 
 class Closure:
-    """The definitions that a root reaches: `numbers`, in the order in which they are come upon."""
+    """The definitions that a root reaches; `numbers` numbers them in the order of discovery."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self.numbers: dict[Definition, int] = {}
         self._waiting: list[Definition] = []
         self._methods: list[tuple[str, str, Function]] = []
-        """Module, name and tree of methods that nothing reached has named so far."""
+        """Module, name and tree of methods whose name has not been mentioned in reached code so far."""
         self._mentioned: set[str] = set()
         self._modules: set[str] = set()
         self._read: list[Any] = []
 
     def hash(self, root: Definition) -> str:
-        """The hash of a root; once."""
+        """The hash of a root. Call it only once."""
         source = self._sources.find(root.module) if _is_ours(root.module) else None
         if source is None or root.name not in source.definitions:
             raise ValueError(f"{root.module}.{root.name} is not defined at the top of a module of this project.")
@@ -188,7 +191,7 @@ class Closure:
         return hashlib.sha256(json.dumps(self._read).encode()).hexdigest()[:16]
 
     def refer(self, target: Target) -> Any:
-        """What stands in a tree for a reference, which from now on is reached."""
+        """The representation of a reference in the tree; marks its target as reached."""
         if isinstance(target, External):
             return ["external", target.path]
         if isinstance(target, Module):
@@ -205,7 +208,7 @@ class Closure:
         return ["ours", self.numbers[target]]
 
     def mention(self, name: str) -> None:
-        """A name behind a dot, which methods of reached classes may have."""
+        """Record a name accessed as an attribute, which may be a method of a reached class."""
         self._mentioned.add(name)
 
     def _add(self, definition: Definition) -> None:
@@ -236,7 +239,7 @@ class Closure:
                 self._methods.append((module, method.name, method))
 
     def _add_methods(self) -> None:
-        """Of the methods that wait, those that have been mentioned by now; once no definition waits before them."""
+        """Add the waiting methods that have been mentioned by now. Called only when no definition is waiting."""
         named = [method for method in self._methods if method[1] in self._mentioned]
         self._methods = [method for method in self._methods if method[1] not in self._mentioned]
         for module, _, tree in named:
@@ -250,14 +253,14 @@ class Closure:
 
 
 class _Reader:
-    """A tree as nested lists, with what its names stand for in place of them."""
+    """Dump a tree as nested lists in which names are replaced by what they resolve to."""
 
     def __init__(self, sources: Sources, module: str, closure: Closure) -> None:
         self._sources, self._module, self._closure = sources, module, closure
         self._scopes: list[Scope] = []
 
     def dump_definition(self, node: ast.AST) -> Any:
-        """A definition of a module without its name, which everything that reaches it may change."""
+        """Dump a module-level definition without its name, so that renaming it does not change the hash."""
         return self._function(node, "") if isinstance(node, Function) else self.dump(node)
 
     def dump(self, node: Any) -> Any:
@@ -280,7 +283,7 @@ class _Reader:
         return self._fields(node) if isinstance(node, ast.AST) else node
 
     def target(self, node: ast.AST) -> Target | None:
-        """What a name, with or without dots, stands for; None for what is local or a builtin."""
+        """Resolve a plain or dotted name; None for locals and builtins."""
         if isinstance(node, ast.Name):
             return self._lookup(node.id)
         if not isinstance(node, ast.Attribute):
@@ -327,7 +330,7 @@ class _Reader:
         return dumped
 
     def _fields(self, node: ast.AST) -> Any:
-        """A node by its kind and the fields that are set, so that every version of Python gives the same."""
+        """A node as its type and its non-empty fields, so that all Python versions give the same result."""
         given = {name: value for name, value in ast.iter_fields(node) if name not in UNREAD and value not in (None, [])}
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
             for text in (part.value for part in node.args if isinstance(part, ast.Constant)):
@@ -344,7 +347,7 @@ _Nested = Function | ast.ClassDef
 
 
 def _bindings(nodes: Iterable[ast.AST]) -> Scope:
-    """The names that nodes bind in the scope they stand in, not those of functions, classes and lambdas in it."""
+    """The names bound in the scope of the nodes, excluding the inner scopes of functions, classes and lambdas."""
     scope, lifted = Scope(), set()
     for node in _in_scope(nodes):
         if isinstance(node, _Import):
@@ -373,7 +376,7 @@ def _in_scope(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 def _imports(node: _Import) -> Iterator[tuple[str, tuple[str, str | None]]]:
-    """Each name that an import binds, with the module, and the name in it."""
+    """Each name that an import binds, with its module and the name in that module."""
     for alias in node.names:
         if isinstance(node, ast.ImportFrom):
             yield alias.asname or alias.name, (node.module or "", alias.name)
@@ -389,7 +392,7 @@ def _of_arguments(arguments: ast.arguments) -> Scope:
 
 
 def _is_text(node: object) -> bool:
-    """Whether a statement is but a text: a docstring."""
+    """Whether a statement is only a string, such as a docstring."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 

@@ -1,4 +1,4 @@
-"""How wide what a command prints may be."""
+"""Width of console output."""
 
 import os
 from contextlib import suppress
@@ -6,18 +6,18 @@ from contextlib import suppress
 from rich.console import Console
 
 NARROWEST, WIDE = 40, 1000
-"""Columns below which `COLUMNS` is a mistake, and those of a file or pipe, where nothing is cut."""
+"""Minimum plausible value of `COLUMNS`, and the width used for files and pipes so that nothing is truncated."""
 
 
 def settle_width() -> None:
-    """Forget a `COLUMNS` in which nothing could be read: rich prints nothing at all into 0 columns."""
+    """Drop a `COLUMNS` that is too small to read anything: with 0 columns, rich prints nothing at all."""
     with suppress(KeyError, ValueError):
         if int(os.environ["COLUMNS"]) < NARROWEST:
             del os.environ["COLUMNS"]
 
 
 def open_console() -> Console:
-    """The console of stdout: as wide as the terminal, and without one as wide as any line or table is."""
+    """A console on stdout as wide as the terminal, or wide enough for any line if stdout is not a terminal."""
     console = Console()
     if not console.file.isatty():
         console.width = WIDE

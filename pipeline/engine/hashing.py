@@ -1,4 +1,4 @@
-"""Short hashes of facts and samples: equal means equal."""
+"""Short hashes of JSON facts and of samples."""
 
 import hashlib
 import json
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def hash_facts(facts: Any) -> str:
-    """A short hash of anything JSON can hold; equal facts have equal hashes."""
+    """A short hash of any JSON-serialisable value; equal values have equal hashes."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def hash_samples(classes: list[str], groups: dict[str, dict[str, str]], columns: list[list[Any]]) -> str:
-    """Hash of samples by their ids, class indexes, hashes of pixels with names, and splits, a list each."""
+    """Hash of samples, given as columns: ids, class indices, pixel hashes joined with names, and splits."""
     return hashlib.sha256(json.dumps([classes, groups, *columns]).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Ctrl+C, and what a service manager, `timeout` or a closed terminal sends: all of them interrupt the work."""
+"""Signals that interrupt the work: Ctrl+C, and those sent by service managers, `timeout` and closed terminals."""
 
 import signal
 from types import FrameType
@@ -8,19 +8,19 @@ _received: list[int] = []
 
 
 def watch() -> None:
-    """Let the others raise `KeyboardInterrupt` as Ctrl+C does; one that is ignored, as by `nohup`, stays so."""
+    """Make SIGTERM and SIGHUP raise `KeyboardInterrupt`, like Ctrl+C; ignored ones (as under `nohup`) stay so."""
     for number in OTHERS:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupt)
 
 
 def find_signal() -> signal.Signals:
-    """What interrupted this process."""
+    """The signal that interrupted this process; SIGINT if none was recorded."""
     return signal.Signals((_received or [signal.SIGINT])[0])
 
 
 def ignore() -> None:
-    """Let nothing interrupt the end of the process."""
+    """Ignore all of these signals, so that nothing interrupts the shutdown of the process."""
     for number in (signal.SIGINT, *OTHERS):
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""Log lines on stderr: for people, or one JSON object a line."""
+"""Log lines on stderr, either human-readable or one JSON object per line."""
 
 import os
 import sys
@@ -11,13 +11,13 @@ from structlog.typing import Processor
 from lake.errors import Unprinted
 
 UNWRITABLE = (OSError, ValueError)
-"""What writing to a stream raises: its file or reader is gone, or it is closed or cannot encode the text."""
+"""Exceptions raised by writing to a stream: its file or reader is gone, it is closed, or it cannot encode the text."""
 
 
 def unfailing(stream: TextIO) -> TextIO:
-    """The stream, but that text which cannot be written to it is lost.
+    """Wrap a stream so that text which cannot be written is silently dropped.
 
-    A full disk under a log, or a terminal or pipe that was closed, is no reason to lose the work of hours.
+    A full disk under a log file, or a closed terminal or pipe, must not lose hours of work.
     """
     return cast(TextIO, _Unfailing(stream))
 
@@ -40,14 +40,14 @@ class _Unfailing:
 
 
 def unprinted_once(stream: TextIO) -> TextIO:
-    """The stream, but that it raises `Unprinted` once where text cannot be written; what follows is lost."""
+    """Wrap a stream so that it raises `Unprinted` once when text cannot be written; later text is dropped."""
     return cast(TextIO, _UnprintedOnce(stream))
 
 
 class _UnprintedOnce(_Unfailing):
     def write(self, text: str) -> int:
         try:
-            return self._stream.write(text) if text != "" else 0  # click asks a stream what it is by writing nothing
+            return self._stream.write(text) if text != "" else 0  # click probes a stream by writing an empty string
         except OSError as error:
             raise self._give_up(error) from None
 
@@ -58,7 +58,7 @@ class _UnprintedOnce(_Unfailing):
             raise self._give_up(error) from None
 
     def _give_up(self, error: OSError) -> Unprinted:
-        """Let what is left in the buffers go nowhere, or Python complains at its end that it cannot be written."""
+        """Redirect the stream to the null device; otherwise Python fails to flush its buffers at exit and complains."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
@@ -66,12 +66,12 @@ class _UnprintedOnce(_Unfailing):
 
 
 def say(text: str) -> None:
-    """One line of the log."""
+    """Log one line."""
     structlog.get_logger().info(text)
 
 
 def configure(form: str) -> None:
-    """Set up the log as `text` or `json`, once a command knows its settings."""
+    """Configure the log as `text` or `json`, once a command knows its settings."""
     last: tuple[Processor, Processor] = (
         structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),

@@ -1,4 +1,4 @@
-"""Look at something again and again while a block runs."""
+"""Call a function periodically while a block runs."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def watching(look: Callable[[], None], *, every: float) -> Iterator[None]:
-    """Call `look` in a thread of its own when the block begins and every so many seconds until it ends."""
+    """Call `look` in a background thread on entry to the block and every `every` seconds until the block ends."""
     done = threading.Event()
 
     def watch() -> None:

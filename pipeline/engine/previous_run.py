@@ -1,8 +1,8 @@
-"""The last published run of the dataset, and what it already knows: a refresh measures only what is new.
+"""The last published run of the dataset and what it already knows, so that a refresh measures only what is new.
 
-The lake is the state: a machine with an empty work folder finds the model and all measurements there. `runs` records
-each stage with a key of what the value of a sample depends on besides the sample (`row_key`), and with an id of the fit
-of all samples that later ones are added to (`fit`).
+The lake is the state: a machine with an empty work folder finds the model and all measurements there. For each stage,
+`runs` records a key of everything that a sample's value depends on besides the sample itself (`row_key`), and the id of
+the fit to which later samples are added (`fit`).
 """
 
 import datetime as dt
@@ -25,7 +25,7 @@ from pipeline.engine.stage_cache import CHECKPOINT, KEY_RULE, Frames
 
 @dataclass(frozen=True)
 class Record:
-    """What a stage of a run was, as `runs` has it."""
+    """What `runs` records of one stage."""
 
     fingerprint: str
     value_key: str
@@ -33,12 +33,12 @@ class Record:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether its keys are made by the rule of today."""
+        """Whether its keys follow the current key rule."""
         return self.value_key.startswith(KEY_RULE)
 
 
 class PreviousRun:
-    """The last published run of a dataset, as far as its stages are recorded."""
+    """The last published run of a dataset, with its recorded stages."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -49,12 +49,12 @@ class PreviousRun:
         }
 
     def record(self, stage: str) -> Record | None:
-        """The stage as it was, if it was recorded."""
+        """The record of a stage, or None."""
         return self._records.get(stage)
 
     @property
     def is_comparable(self) -> bool:
-        """Whether its stages have keys that can be told from those of today."""
+        """Whether the keys of its stages can be compared with current ones."""
         return self._records["score"].is_comparable
 
     def tables(self, *names: str) -> Frames:
@@ -64,18 +64,18 @@ class PreviousRun:
 
     @cached_property
     def sample_id(self) -> NDArray[np.int64]:
-        """The samples that were scored."""
+        """Ids of the scored samples."""
         with reading(self.run.lake.root):
             return self.run.scan("predictions").select("sample_id").collect().to_series().to_numpy()
 
     def fitted_samples(self, stage: str, fit_id: str) -> int:
-        """How many samples the first run that is left with a fit of a stage has."""
+        """Number of samples in the oldest remaining run that has this fit of the stage."""
         named = (pl.element().struct.field("name") == stage) & (pl.element().struct.field("fit") == fit_id)
         runs = self._recorded().filter(pl.col("stages").list.eval(named).list.any()).sort("published_at")
         return {table["name"]: table["rows"] for table in runs["tables"][0]}["predictions"]
 
     def restore_training(self, stage: str, folder: Path) -> Frames:
-        """The model of a training written to the folder, and its tables."""
+        """Write the model of a training to the folder and return its tables."""
         fold = 0 if stage == "train" else int(stage.removeprefix("fold-"))
         with reading(self.run.lake.root):
             weights = self.run.scan("models").filter(pl.col("fold") == fold).select("weights").collect().item()
@@ -84,11 +84,11 @@ class PreviousRun:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Every setting."""
+        """All settings of the run."""
         return dict(json.loads(self.run.facts["config"]))
 
     def content(self, split: str) -> str:
-        """Hash of what the run knows of the samples of a split, as `Dataset.content` has it."""
+        """Hash of the samples of a split in this run, computed like `Dataset.content`."""
         number = {name: i for i, name in enumerate(self.run.classes)}
         with reading(self.run.lake.root):
             samples = self.run.scan("samples").filter(split=split).sort("sample_id").collect()
@@ -98,15 +98,15 @@ class PreviousRun:
         return hash_samples(self.run.classes, self.run.groups, [column.to_list() for column in columns])
 
     def folds(self) -> dict[int, int]:
-        """The fold of each training sample that a model of the folds scored."""
+        """Sample id -> fold, for the training samples scored by a fold model."""
         with reading(self.run.lake.root):
             rows = self.run.scan("predictions").drop_nulls("fold").select("sample_id", "fold").collect()
         return dict(rows.iter_rows())
 
     def trained_as_asked(self, record: Record) -> "PreviousRun | None":
-        """The first run left in the lake that has the model of a training and would have replaced it for other data.
+        """The oldest remaining run with the model of this training and `retrain = "always"`; None if there is none.
 
-        That its model was trained on its own data under its own settings is sure: `retrain` says always.
+        Only with that setting is it certain that the model was trained on the run's own data and settings.
         """
         for run_id in self._runs_with(record)["run_id"]:
             run = PreviousRun(self.run.lake.run(run_id))
@@ -116,13 +116,13 @@ class PreviousRun:
 
     @cached_property
     def model_age(self) -> dt.timedelta:
-        """Since the model was first published; 0 where the clock went back."""
+        """Time since the model was first published; 0 if the clock went back."""
         first = self._runs_with(self._records["train"])["published_at"].min()
         assert isinstance(first, dt.datetime)
         return max(dt.timedelta(0), dt.datetime.now(dt.UTC) - first)
 
     def _runs_with(self, record: Record) -> pl.DataFrame:
-        """The runs left that recorded a stage of the same fingerprint, oldest first."""
+        """The remaining runs that recorded a stage with this fingerprint, oldest first."""
         named = pl.element().struct.field("fingerprint") == record.fingerprint
         return self._recorded().filter(pl.col("stages").list.eval(named).list.any()).sort("published_at")
 
@@ -131,9 +131,9 @@ class PreviousRun:
 
 
 def find_previous_run(lake: Lake, dataset_id: str) -> PreviousRun | None:
-    """What the newest published run of the dataset knows; None where there is none with recorded stages.
+    """The newest published run of the dataset.
 
-    And where its model is not in the lake, although it had one.
+    None if there is none, if it has no recorded stages, or if its model is missing from the lake.
     """
     found = lake.runs().filter(dataset_id=dataset_id)
     if found.is_empty() or found["stages"][0] is None:

@@ -1,7 +1,7 @@
-"""Progress for people: a rich bar on a terminal, one plain line every few seconds otherwise.
+"""Progress reports: a rich bar on a terminal, otherwise a plain line every few seconds.
 
-What is told never stops the work it tells of: a count that is off shows as it is, and lines that cannot be written
-(log on a full disk, reader of a pipe gone) are lost. Only `--max-hours` stops work here.
+Reporting never stops the work: a count that does not add up is shown as it is, and lines that cannot be written (full
+disk, closed pipe) are lost. Only `--max-hours` stops work here.
 """
 
 import io
@@ -24,10 +24,10 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Task:
-    """One bar: `advance(n, note)` moves it.
+    """One bar; `advance(n, note)` moves it.
 
-    `work` says how long each step takes compared with the others (all the same when None); `done` steps were
-    taken by an earlier process; `check` is called at every step and may stop it.
+    `work` is the relative cost of each step (uniform if None), `done` the number of steps done by an earlier process.
+    `check` is called at every step and may raise to stop the work.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Task:
         self._started = self._last = time.monotonic()
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Say that `count` more steps are done; raises nothing but what `check` raises."""
+        """Report `count` more finished steps. Raises only what `check` raises."""
         self._check()
         self.done += count
         if self._bar is not None and self._bar_id is not None:
@@ -62,7 +62,7 @@ class Task:
             _log(self.name, done=self.done, total=self.total, left=self._left(), note=note)
 
     def seconds_left(self) -> float | None:
-        """Until the last step, if the work that is left goes on as that of this process did; None before it has."""
+        """Estimated seconds until the last step, from the speed of this process; None before it has finished a step."""
         before, last = self._work_before, len(self._work_before) - 1
         done = min(self.done, last)
         spent, left = before[done] - before[min(self._first, last)], before[last] - before[done]
@@ -74,7 +74,7 @@ class Task:
 
 
 class Progress:
-    """Where stages report, with bars on a terminal; `quiet` says nothing, `hours` is how long a refresh may take."""
+    """Sink for progress reports, with bars on a terminal. `quiet` suppresses all output; `hours` limits the refresh."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Progress:
         self._quiet, self._hours, self._started = quiet, hours, time.monotonic()
 
     def check_time(self) -> None:
-        """Raises `RetryLater` once the hours given are over; what is finished is kept."""
+        """Raises `RetryLater` once the time limit `hours` has passed; finished work is kept."""
         if self._hours is not None and time.monotonic() - self._started > self._hours * 3600:
             raise RetryLater(
                 f"Stopped after {self._hours:g} hours (--max-hours): finished stages and the training so far are kept, "
@@ -97,7 +97,7 @@ class Progress:
             )
 
     def say(self, text: str) -> None:
-        """One line about what happens now, shown as it is: names of files and classes may look like markup."""
+        """Report one line verbatim: names of files and classes may look like markup."""
         if self._quiet:
             return
         if self._console.is_terminal:
@@ -107,7 +107,7 @@ class Progress:
 
     @contextmanager
     def task(self, name: str, total: int, *, done: int = 0, work: Sequence[float] | None = None) -> Iterator[Task]:
-        """A bar over `total` steps; `done` and `work` as `Task` has them."""
+        """A bar over `total` steps; see `Task` for `done` and `work`."""
         if self._quiet or not self._console.is_terminal:
             yield Task(name, total, None, quiet=self._quiet, done=done, work=work, check=self.check_time)
             return

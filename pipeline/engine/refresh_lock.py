@@ -1,4 +1,4 @@
-"""One refresh of a lake at a time: a lock that a dead process cannot hold, and beside it who holds it since when."""
+"""Refresh lock of a lake, released when its process dies, and a file beside it that records the holder."""
 
 import datetime as dt
 import getpass
@@ -19,7 +19,7 @@ from pipeline.engine.progress import Progress
 
 
 class Holder(BaseModel):
-    """Who holds the lock."""
+    """The process that holds the lock."""
 
     owner: str
     pid: int
@@ -27,7 +27,7 @@ class Holder(BaseModel):
 
     @classmethod
     def this_process(cls) -> "Holder":
-        """The process that asks."""
+        """The current process."""
         return cls(owner=f"{_user()}@{socket.gethostname()}", pid=os.getpid(), since=dt.datetime.now(dt.UTC))
 
     def describe(self) -> str:
@@ -37,10 +37,10 @@ class Holder(BaseModel):
 
 @contextmanager
 def only_one(lake: Lake, progress: Progress) -> Iterator[None]:
-    """Hold the lake's refresh lock; one whose process died is free again, and that is said.
+    """Hold the lake's refresh lock. A lock left by a dead process is taken over and reported.
 
-    Raises `RetryLater` with who holds it, `LakeError` where the lake cannot be written. On object storage there is
-    none: there the commits of two refreshes exclude each other.
+    Raises `RetryLater` naming the holder, and `LakeError` if the lake cannot be written. Object storage has no lock:
+    there, concurrent refreshes exclude each other when they commit.
     """
     if "://" in lake.root:
         yield
@@ -66,21 +66,21 @@ def only_one(lake: Lake, progress: Progress) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # left behind, it is taken over
+        with suppress(OSError):  # a file left behind is taken over
             holder.unlink(missing_ok=True)
         lock.release()
 
 
 def _user() -> str:
-    """The name of the user who asks, or the number of one without a name, as in a container."""
+    """The name of the current user, or the numeric id if the user has no name, as in a container."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # python before 3.13, and from then on
+    except (KeyError, OSError):  # KeyError before Python 3.13, OSError from then on
         return str(os.getuid())
 
 
 def _read(holder: Path) -> Holder | None:
-    """Who wrote the file; None where there is none, or half of one."""
+    """The holder recorded in the file; None if the file is missing or incomplete."""
     try:
         return Holder.model_validate_json(holder.read_text(encoding="utf-8"))
     except (OSError, ValidationError):

@@ -1,4 +1,4 @@
-"""What a stage must not end in: numbers that are not finite, or no rows for the samples it was given."""
+"""Check the result of a stage: numbers must be finite, and per-sample tables must not be empty."""
 
 import polars as pl
 
@@ -8,7 +8,7 @@ from lake.errors import UserError
 from pipeline.engine.stage_cache import Frames
 
 OF_EACH_SAMPLE = frozenset({"properties", *ScoredSamples.members()}) - {"embeddings"}
-"""Embeddings are not, as predictions may come without."""
+"""Tables with rows for the samples; not `embeddings`, as external predictions may lack them."""
 ADVICE = {
     "score": "the model gives none for these images. Train with a lower learning_rate, or check the checkpoint and the "
     "settings mean and std",
@@ -18,7 +18,7 @@ OTHERWISE = "report it with what `latentlake doctor` says of the machine"
 
 
 def check_result(stage: Stage, frames: Frames, *, samples: int) -> None:
-    """Raises `UserError` in words of the stage where its tables cannot be what was asked for."""
+    """Raises `UserError` naming the stage if its tables are invalid."""
     for table, frame in frames.items():
         if table in OF_EACH_SAMPLE and frame.is_empty() and samples > 1:
             raise UserError(
@@ -37,7 +37,7 @@ def check_result(stage: Stage, frames: Frames, *, samples: int) -> None:
 
 
 def _is_finite(column: pl.Series) -> pl.Series:
-    """Whether each row holds only finite numbers, or none."""
+    """Whether each row is null or holds only finite numbers."""
     if column.dtype.is_float():
         return column.is_finite().fill_null(value=True)
     if isinstance(column.dtype, pl.List) and column.dtype.inner is not None and column.dtype.inner.is_float():

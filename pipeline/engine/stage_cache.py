@@ -1,6 +1,6 @@
-"""Finished stages on disk, each under a fingerprint of its inputs, settings and code.
+"""On-disk cache of finished stages, keyed by a fingerprint of inputs, settings and code.
 
-A repeated or interrupted refresh finds what it already computed and redoes only what changed.
+A repeated or interrupted refresh reuses what it already computed and redoes only what changed.
 """
 
 import importlib.metadata
@@ -36,16 +36,16 @@ PACKAGES = (
 )
 Frames = dict[str, pl.DataFrame]
 KEY_RULE = "2_"
-"""What keys begin with: of those of another rule nothing can be said of whether the code is the same."""
+"""Prefix of all keys. Keys with another prefix cannot tell whether the code is unchanged."""
 CHECKPOINT = "model.safetensors"
-"""What a training leaves in its folder."""
+"""File that a training leaves in its folder."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A stage's tables, the files it left, and what it cost.
+    """The tables of a stage, the files it left, and its cost.
 
-    `value_key` and `fit_id` are what `pipeline.stages.reuse` takes samples over by; empty where a stage is done as a
+    `value_key` and `fit_id` let `pipeline.stages.reuse` take over samples; empty for a stage that is computed as a
     whole.
     """
 
@@ -58,9 +58,9 @@ class Finished:
 
 
 class Workspace:
-    """One folder a stage and fingerprint; complete or absent, as the folder is renamed when it is done.
+    """One folder per stage and fingerprint. Folders are complete or absent, as each is renamed when finished.
 
-    One that does not store computes along with the process that does, and leaves nothing.
+    With `stores=False`, stages are computed alongside the process that stores them, and nothing is written.
     """
 
     def __init__(self, root: Path, settings: Settings, progress: Progress, *, stores: bool = True) -> None:
@@ -74,16 +74,16 @@ class Workspace:
         code: tuple[Callable[..., object], ...],
         facts: Sequence[str],
     ) -> str:
-        """Hash of what a stage is computed from, after the rule by which it is made."""
+        """Hash of everything a stage is computed from, prefixed with the key rule."""
         chosen = {key: self._settings.model_dump(mode="json")[key] for key in settings}
         return KEY_RULE + hash_facts([name, chosen, [hash_code(function) for function in code], list(facts)])
 
     def find(
         self, name: str, fingerprint: str, compute: Callable[[Path], Frames], *, value_key: str = "", fit_id: str = ""
     ) -> Finished:
-        """What the stage left earlier under the fingerprint, else what `compute(folder)` leaves now.
+        """The cached result of the stage under this fingerprint, otherwise the result of `compute(folder)`.
 
-        Raises `LakeError` where it cannot be written.
+        Raises `LakeError` if the result cannot be written.
         """
         folder = self._root / f"{name}-{fingerprint}"
         if left := self._read(name, folder):
@@ -104,7 +104,7 @@ class Workspace:
         return Finished(fingerprint, folder, frames, cost, value_key, fit_id)
 
     def _read(self, name: str, folder: Path) -> tuple[Frames, dict[str, float]] | None:
-        """What a stage left, and what it cost; None where it did not finish, or its files are damaged."""
+        """The tables and cost of a finished stage; None if it did not finish or its files are damaged."""
         if not (folder / "cost.json").exists():
             return None
         try:
@@ -135,7 +135,7 @@ class Workspace:
 def _write(frame: pl.DataFrame, file: Path) -> None:
     try:
         frame.write_parquet(file)
-    except pl.exceptions.ComputeError as error:  # how polars says that the disk is full
+    except pl.exceptions.ComputeError as error:  # polars reports a full disk this way
         if find_reason(error, file) is None:
             raise
         raise OSError(str(error)) from error
@@ -146,13 +146,13 @@ def _partial(folder: Path) -> Path:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that compute, stored with every run and checkpoint."""
+    """Versions of the packages used in the computation, stored with every run and checkpoint."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 @contextmanager
 def measure_cost() -> Iterator[dict[str, float]]:
-    """Seconds and peak resident memory in MiB of this process and its children, filled in at the end."""
+    """Seconds and peak resident memory in MiB of this process and its children, filled in when the block ends."""
     cost: dict[str, float] = {"reused": 0.0}
     peak, started = [_resident_mib()], time.perf_counter()
     try:
