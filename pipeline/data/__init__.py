@@ -1,1 +1,1 @@
-"""Images, labels and predictions in: the dataset that every stage works on."""
+"""Loading of images, labels and external predictions into the dataset that every stage works on."""

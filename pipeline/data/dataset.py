@@ -1,6 +1,6 @@
-"""The dataset every stage works on, how it is split, and CIFAR-10 as one.
+"""The dataset that every stage works on, and CIFAR-10 loaded and split as one.
 
-`pipeline.data.load` picks which dataset is loaded; no stage knows which one it is.
+`pipeline.data.load` selects the dataset to load; no stage knows which one it is.
 """
 
 import hashlib
@@ -25,88 +25,90 @@ HELD_OUT = ("validation", "test", "unlabeled")
 
 @dataclass(frozen=True)
 class Brought:
-    """What another model said of samples, by ascending `sample_id` [N]; K classes, D features, 0 where none came."""
+    """External predictions, by ascending `sample_id` [N]: K logits and D features; D is 0 without embeddings."""
 
     sample_id: NDArray[np.int64]
     logits_NK: NDArray[np.float32]
     embedding_ND: NDArray[np.float32]
 
     def at(self, sample_id: NDArray[np.int64]) -> "Brought":
-        """The same of some of the samples."""
+        """The predictions of some of the samples."""
         rows = np.searchsorted(self.sample_id, sample_id)
         return Brought(sample_id, self.logits_NK[rows], self.embedding_ND[rows])
 
     def content(self) -> str:
-        """Hash of all of it."""
+        """Hash of all arrays."""
         parts = (self.sample_id, self.logits_NK, self.embedding_ND)
         return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images with their labels and splits; row i of every array is the sample `sample_id[i]`, ascending."""
+    """Images with labels and splits; row i of every array belongs to sample `sample_id[i]`, in ascending order."""
 
     dataset_id: str
-    """Names the source: it stays when images come or labels change, which `content` tells."""
+    """Identifies the source. It stays the same when images are added or labels change; `content` reflects those."""
     name: str
     classes: list[str]
     groups: dict[str, dict[str, str]]
     """Group name -> class -> value, for example superclass -> ship -> vehicle."""
     sample_id: NDArray[np.int64]
     images_NHWC: NDArray[np.uint8]
-    """Of height and width 0 where predictions were brought without images."""
+    """Height and width are 0 for external predictions without images."""
     label: NDArray[np.int64]
-    """Class index; -1 where the label is withheld."""
+    """Class index; -1 if the label is withheld."""
     split: NDArray[np.str_]
     source_name: list[str]
     quarantine: pl.DataFrame = field(default_factory=lambda: make_frame("quarantine", []))
-    """The table `quarantine` but for its dataset_id: what the source holds besides that is no sample."""
+    """The table `quarantine` without the column dataset_id: entries of the source that are not samples."""
 
     metadata: dict[str, pl.Series] = field(default_factory=dict)
-    """Columns of the source that are carried along: text, or numbers as Float64; row i is of the sample i."""
+    """Metadata columns of the source: text, or numbers as Float64; row i belongs to sample i."""
     brought: Brought | None = None
-    """Predictions of another model, which stand in for one of ours; perhaps of more samples."""
+    """External predictions, used instead of our own model; may cover further samples."""
 
     originals: dict[int, Original] = field(default_factory=dict)
-    """By `sample_id`, what images that the lake has not were before they became squares; none where they were such."""
+    """By `sample_id`, the original of each image that is new to the lake and was not already such a square."""
 
     def __len__(self) -> int:
         return len(self.sample_id)
 
     @property
     def metadata_kinds(self) -> dict[str, str]:
-        """Each column carried along with "text" or "number"."""
+        """Metadata column -> "text" or "number"."""
         return {name: "number" if column.dtype.is_float() else "text" for name, column in self.metadata.items()}
 
     def rows(self, *splits: str) -> NDArray[np.int64]:
-        """Row numbers of the named splits."""
+        """Row indices of the named splits."""
         return np.flatnonzero(np.isin(self.split, splits))
 
     @property
     def pictured(self) -> bool:
-        """Whether there are images."""
+        """Whether the dataset has images."""
         return self.images_NHWC.size > 0
 
     @cached_property
     def sha256(self) -> list[str]:
-        """Hash of the pixels of each sample, as `hash_pixels` has it."""
+        """Pixel hash of each sample; see `hash_pixels`."""
         return [hash_pixels(image, name) for image, name in zip(self.images_NHWC, self.source_name, strict=True)]
 
     def with_hashes(self, sha256: list[str]) -> "Dataset":
-        """The same dataset whose hashes are known: its images are not read for them."""
+        """The same dataset with known hashes, so that its images need not be read to compute them."""
         known = replace(self)
-        known.__dict__["sha256"] = sha256  # where `cached_property` keeps them; a dataset derived from it has its own
+        known.__dict__["sha256"] = (
+            sha256  # where `cached_property` stores it; a dataset derived by `replace` computes its own
+        )
         return known
 
     def content(self, *splits: str) -> str:
-        """Hash of all that is known of the samples of some splits, or of all: equal means equal data."""
+        """Hash of everything known about the samples of some splits, or of all splits; equal hashes mean equal data."""
         rows = self.rows(*splits) if splits else np.arange(len(self))
         names = [self.sha256[i] + self.source_name[i] for i in rows]
         columns = [self.sample_id[rows].tolist(), self.label[rows].tolist(), names, self.split[rows].tolist()]
         return hash_samples(self.classes, self.groups, columns)
 
     def besides(self) -> list[str]:
-        """Hash of the columns carried along, which no sample is measured by, and of the quarantine; none without."""
+        """Hash of the metadata and the quarantine, which no per-sample value depends on; empty if there is neither."""
         if not self.metadata and self.quarantine.is_empty():
             return []
         rows = [*self.metadata, self._metadata_lists().to_list(), self.quarantine.rows()]
@@ -114,7 +116,7 @@ class Dataset:
 
     @cached_property
     def frame(self) -> pl.DataFrame:
-        """The `samples` table: one row a sample, label and groups null where the label is withheld."""
+        """The `samples` table: one row per sample, with null label and groups if the label is withheld."""
         names = [self.classes[i] if i >= 0 else None for i in self.label]
         groups = [
             [{"name": group, "value": values[name] if name else None} for group, values in self.groups.items()]
@@ -149,12 +151,12 @@ class Dataset:
 
 
 def hash_pixels(image_HWC: NDArray[np.uint8], name: str) -> str:
-    """SHA-256 of the pixels, or of the name of a sample that came without."""
+    """SHA-256 of the pixels, or of the name if a sample has no image."""
     return hashlib.sha256(image_HWC.tobytes() or name.encode()).hexdigest()
 
 
 def load_cifar10(settings: Settings, progress: Progress) -> Dataset:
-    """CIFAR-10, split and cut to size; `UserError` where no source verifies."""
+    """CIFAR-10, split and subsampled. Raises `UserError` if no source verifies."""
     images_NHWC, label = cifar10.load(settings.data_dir, settings.cache_dir, progress)
     official_test = np.arange(len(label)) >= cifar10.TRAIN_SIZE
     split = assign_splits(label, official_test, unlabeled=settings.unlabeled, seed=settings.split_seed)
@@ -177,7 +179,10 @@ def load_cifar10(settings: Settings, progress: Progress) -> Dataset:
 def assign_splits(
     label: NDArray[np.int64], official_test: NDArray[np.bool_], *, unlabeled: int, seed: int
 ) -> NDArray[np.str_]:
-    """Split name per sample: a stratified tenth of the official train is validation, `unlabeled` of the test."""
+    """Split name per sample.
+
+    A stratified tenth of the official training set is validation; `unlabeled` of the test samples are unlabeled.
+    """
     split = np.where(official_test, "test", "train").astype("<U10")
     rng = np.random.default_rng(seed)
     train, test = np.flatnonzero(~official_test), np.flatnonzero(official_test)
@@ -191,9 +196,9 @@ def assign_splits(
 def choose_samples(
     label: NDArray[np.int64], split: NDArray[np.str_], *, limit: int | None, seed: int
 ) -> NDArray[np.int64]:
-    """Row numbers to keep, ascending: all, or `limit` of them with half of them for training.
+    """Row indices to keep, ascending: all, or about `limit` of them.
 
-    A small set keeps 50 % train, 10 % validation, 35 % test and 5 % unlabeled, each stratified by class.
+    A limited set has 50 % train, 10 % validation, 35 % test and 5 % unlabeled samples, each stratified by class.
     """
     rows = np.arange(len(label))
     if limit is None or limit >= len(label):
@@ -207,7 +212,7 @@ def choose_samples(
 def stratified(
     rows: NDArray[np.int64], label: NDArray[np.int64], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """`count` of the rows with every class in its share, by taking each class's shuffled rows in turn."""
+    """`count` of the rows, stratified by class, by interleaving the shuffled rows of each class."""
     shuffled = rng.permutation(rows)
     rank = np.empty(len(rows))
     for value in np.unique(label[shuffled]):
@@ -217,6 +222,6 @@ def stratified(
 
 
 def _dataset_id(settings: Settings) -> str:
-    """Names the images and their split."""
+    """Identifies the images and their split."""
     facts = [cifar10.SHA1, settings.unlabeled, settings.samples, settings.split_seed]
     return "cifar10-" + hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]

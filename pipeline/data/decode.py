@@ -1,8 +1,9 @@
-"""One image file of any kind -> the square of pixels the model trains on, or the reason why it cannot be used.
+"""Decode an image file of any kind to the square of pixels that the model sees, or to the reason why it is unusable.
 
-`decode(data, side)` never raises for what a file holds. The rule: the first frame, upright as EXIF says; transparent
-pixels on white; grey of 16 bits from 0 to 65,535, of more bits or of floats from its lowest to its highest value; RGB.
-The longer side is cut at both ends and the square scaled to `side` (bicubic). `decode_all` has the whole picture too.
+`decode(data, side)` never raises because of the content of a file. It takes the first frame, oriented according to
+EXIF, with transparent pixels on white. 16-bit grey is scaled from 0-65,535; grey of more bits or of floats from its
+minimum-maximum; all is converted to RGB. The longer side is cropped at both ends and the square resized to `side`
+(bicubic). `decode_all` can also return the whole picture.
 """
 
 import errno
@@ -23,14 +24,14 @@ from lake.errors import first_line
 from pipeline.data.display_images import Original, Size, encode_picture, fit
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
-"""Read by their content, whatever the file is called; none of them starts another program."""
+"""Detected by content, whatever the file name; none of these decoders starts another program."""
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 512 * 2**20
 MAX_16_BIT = 65_535
 DRAFT = 4
-"""A JPEG is decoded at the smallest of its own scales that has this many times the pixels a side needs."""
+"""A JPEG is decoded at the smallest of its native scales with at least this many times the pixels needed per side."""
 TURNED = range(5, 9)
-"""Orientations of EXIF that swap width and height."""
+"""EXIF orientations that swap width and height."""
 ON_DISK = {
     errno.ELOOP: "symbolic link loop",
     errno.ENOENT: "missing file",
@@ -42,7 +43,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Unusable:
-    """Why a file is no sample: a reason that stays the same from version to version, and more for people."""
+    """Why a file is not a sample: a `reason` that is stable across versions, and a `detail` for people."""
 
     reason: str
     detail: str = ""
@@ -50,7 +51,7 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Decoded:
-    """The square [side, side, 3], and what the image was before; none where it was that square, or nobody asked."""
+    """The square [side, side, 3], and the original; None if it was already that square, or if it was not requested."""
 
     pixels: Pixels
     original: Original | None = None
@@ -72,10 +73,10 @@ def decode_all(
     threads: int,
     done: Callable[[], None],
 ) -> Iterator[Decoded | Unusable]:
-    """Each image as `decode` has it, in order, several at a time; `done` is called after each.
+    """Decode each image like `decode`, in order, several at a time; `done` is called after each.
 
-    What it was before, with a picture of at most `display_side` px on the longer side, comes with those of which
-    `is_new`, asked with the number of the source and the pixels, says so; with none where `display_side` is 0.
+    Images for which `is_new(index, pixels)` is true also return their original, with a picture of at most
+    `display_side` px on the longer side; none do if `display_side` is 0.
     """
 
     def decode_one(number: int, source: bytes | Path) -> Decoded | Unusable:
@@ -97,7 +98,7 @@ def read_file(path: Path) -> bytes | Unusable:
     """The bytes of a file."""
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would never end
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe might never end
             return Unusable("not a file")
         if found.st_size > MAX_BYTES:
             return Unusable("too many bytes", f"{found.st_size:,}, at most {MAX_BYTES:,}")
@@ -110,7 +111,7 @@ def read_file(path: Path) -> bytes | Unusable:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Of which images, known by their squares, a picture is kept, and how large."""
+    """Selects the images of which a picture is kept, by their squares, and its size."""
 
     display_side: int
     of: Callable[[Pixels], bool]
@@ -135,13 +136,13 @@ def _decode(data: bytes, side: int, wanted: _Wanted | None) -> Decoded | Unusabl
         return Unusable("not an image", f"none of {', '.join(FORMATS)}")
     except Image.DecompressionBombError:
         return Unusable("too many pixels", f"far more pixels than the {MAX_PIXELS:,} that are read")
-    except Exception as error:  # decoders raise whatever a damaged file makes them run into
+    except Exception as error:  # decoders raise all kinds of errors on damaged files
         cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
         return Unusable("truncated" if cut else "damaged image", first_line(error))
 
 
 def _read(image: Image.Image, at_least: Size) -> tuple[Image.Image, Size]:
-    """The whole image upright in RGB, a JPEG perhaps scaled down but to no less, and the size that it has unscaled."""
+    """The whole image, upright and in RGB, and its full size; a JPEG may be scaled down, but not below `at_least`."""
     size = image.size
     image.draft(None, at_least)
     image.load()
@@ -150,7 +151,7 @@ def _read(image: Image.Image, at_least: Size) -> tuple[Image.Image, Size]:
 
 
 def _picture(data: bytes, whole: Image.Image, size: Size, display_side: int) -> bytes:
-    """The picture for display; a JPEG that was scaled down too far for it is decoded once more."""
+    """The picture for display; a JPEG that was scaled down too far is decoded again."""
     shown = fit(size, display_side)
     if whole.width < shown[0] or whole.height < shown[1]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -159,15 +160,15 @@ def _picture(data: bytes, whole: Image.Image, size: Size, display_side: int) -> 
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
-    """The image as EXIF wants it seen, and whether its width is its height now."""
+    """The image oriented according to EXIF, and whether its width and height were swapped."""
     try:
         return ImageOps.exif_transpose(image), image.getexif().get(ExifTags.Base.Orientation) in TURNED
-    except Exception:  # a damaged description spoils no pixels
+    except Exception:  # damaged metadata does not affect the pixels
         return image, False
 
 
 def _cut(image: Image.Image) -> Image.Image:
-    """The square in the middle, before it is scaled, so that nothing beside it shines through."""
+    """Crop the central square before scaling, so that no pixels from outside it bleed in."""
     side = min(image.size)
     left, top = ((length - side) // 2 for length in image.size)
     return image.crop((left, top, left + side, top + side))
@@ -183,7 +184,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _to_bytes(grey_HW: NDArray[np.generic]) -> Pixels:
-    """Grey of more than 8 bits as bytes."""
+    """Convert grey of more than 8 bits to bytes."""
     grey = np.nan_to_num(grey_HW.astype(np.float64), posinf=0, neginf=0)
     low, high = grey.min(), grey.max()
     if grey_HW.dtype.kind in "iu" and low >= 0 and high <= MAX_16_BIT:
@@ -193,7 +194,7 @@ def _to_bytes(grey_HW: NDArray[np.generic]) -> Pixels:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Pillow warns of large images and odd metadata; what counts is whether the pixels can be read."""
+    """Silence Pillow's warnings about large images and odd metadata; only whether the pixels can be read matters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

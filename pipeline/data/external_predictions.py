@@ -1,7 +1,7 @@
-"""Predictions, and perhaps embeddings, of another model: columns of lists, read and checked row by row.
+"""External predictions, and optionally embeddings: list columns of a table, read and checked row by row.
 
-They are taken as they are: no temperature is fitted, and the loss is -log of the probability given to the label.
-N rows, K classes, D features.
+They are used as they are: no temperature is fitted, and the loss is -log of the probability assigned to the label. N
+rows, K classes, D features.
 """
 
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from pipeline.data.decode import Unusable
 from pipeline.settings import DatasetSettings
 
 LEAST = 1e-12
-"""No probability is taken as less, so that every loss is finite: at most 27.6 nats."""
+"""Lower bound for probabilities, so that every loss is finite: at most 27.6 nats."""
 SUM_WITHIN = 1e-2
-"""How far the probabilities of a row may be from 1 together: they may have been rounded, or stored in 16 bits."""
+"""Tolerance for the sum of the probabilities of a row, which may have been rounded or stored in 16 bits."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """What the rows of a table hold, and by row why some cannot be used."""
+    """The logits and embeddings of a table, and the reason for each row that is unusable."""
 
     logits_NK: NDArray[np.float32]
     embedding_ND: NDArray[np.float32]
@@ -30,10 +30,10 @@ class Read:
 
 
 def read_predictions(table: pl.DataFrame, own: DatasetSettings) -> Read:
-    """The logits [N, K] and embeddings [N, D] of the columns that `own.predictions` names.
+    """The logits [N, K] and embeddings [N, D] from the columns named by `own.predictions`.
 
-    D is 0 without such a column. Of rows that are refused the numbers mean nothing.
-    Raises `UserError` where a column holds no lists of numbers.
+    D is 0 without an embedding column. The values of refused rows are meaningless. Raises `UserError` if a column does
+    not hold lists of numbers.
     """
     said = own.predictions
     assert said is not None
@@ -49,9 +49,9 @@ def read_predictions(table: pl.DataFrame, own: DatasetSettings) -> Read:
 
 
 def name_classes(classes: int, labels: list[str], own: DatasetSettings) -> list[str]:
-    """The classes of the predictions in order: those that are named, else the sorted labels.
+    """The classes of the predictions in order: those named in the settings, otherwise the sorted labels.
 
-    Raises `UserError` where they are not as many as the predictions have numbers, or a label is none of them.
+    Raises `UserError` if their number differs from the width of the predictions, or if a label is not among them.
     """
     said = own.predictions
     assert said is not None
@@ -71,7 +71,7 @@ def name_classes(classes: int, labels: list[str], own: DatasetSettings) -> list[
 
 
 def _read_lists(column: pl.Series, own: DatasetSettings, what: str) -> tuple[NDArray[np.float32], dict[int, Unusable]]:
-    """The lists of a column as a matrix, as wide as most of them are, and the rows that are not such a list."""
+    """The lists of a column as a matrix of the most common width, and the rows that do not fit."""
     if not isinstance(column.dtype, pl.List | pl.Array) or not column.dtype.inner.is_numeric():
         raise UserError(
             f"The column {column.name!r} of {own.source} holds {column.dtype}: lists of numbers are needed, "
@@ -99,7 +99,7 @@ def _refuse(length: int | None, width: int, what: str) -> Unusable:
 
 
 def _refuse_improbable(numbers_NK: NDArray[np.float32], refused: dict[int, Unusable]) -> dict[int, Unusable]:
-    """The rows, of those not refused already, that are no probabilities."""
+    """The rows that are not probabilities, among those not refused already."""
     total_N = numbers_NK.sum(1, dtype=np.float64)
     negative_N = numbers_NK.min(1, initial=0) < 0
     wrong = np.flatnonzero(negative_N | (np.abs(total_N - 1) > SUM_WITHIN))

@@ -1,7 +1,7 @@
-"""A dataset of one's own: files or rows decoded, numbered and split, and what could not be used beside it.
+"""Dataset from a custom source: files or rows decoded, assigned ids and splits, and a quarantine of unusable ones.
 
-Images seen are samples, in quarantine, or left out by the setting `samples`; so are rows of predictions that came
-without images. N images, K classes.
+Every image is either a sample, in quarantine, or left out by the setting `samples`; the same holds for rows of external
+predictions without images. N images, K classes.
 """
 
 import hashlib
@@ -31,12 +31,12 @@ from pipeline.settings import DatasetSettings, Settings
 
 MIN_IMAGES, MIN_CLASSES, MAX_CLASSES = 100, 2, 1000
 OTHER = "other"
-"""What a class counts as in a grouping that does not name it."""
+"""Value of a class that a grouping does not name."""
 
 
 @dataclass(frozen=True)
 class _Images:
-    """The images that can be used, and by name why others cannot."""
+    """The usable images, and name and reason of each unusable one."""
 
     found: list[Found]
     images_NHWC: NDArray[np.uint8]
@@ -45,9 +45,9 @@ class _Images:
 
 
 def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progress: Progress) -> Dataset:
-    """The images that `own` names; those the lake knows keep their numbers and splits.
+    """The dataset described by `own`; samples known to the lake keep their ids and splits.
 
-    Raises `UserError` where the source cannot be read or is no dataset to train on, or a column's name is taken.
+    Raises `UserError` if the source cannot be read or cannot be trained on, or if a column name is reserved.
     """
     listing = list_images(own)
     _check_names(own, listing)
@@ -85,7 +85,7 @@ def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progre
 
 
 def _read_predictions(listing: Listing, own: DatasetSettings) -> Read | None:
-    """The predictions of the listing's rows, without those rows that have none; None where none are brought."""
+    """The predictions of all rows; entries of `listing` without usable ones are refused. None if not configured."""
     if own.predictions is None:
         return None
     said = read_predictions(listing.table, own)
@@ -95,7 +95,7 @@ def _read_predictions(listing: Listing, own: DatasetSettings) -> Read | None:
 
 
 def _decode(listing: Listing, own: DatasetSettings, settings: Settings, known: Known, progress: Progress) -> _Images:
-    """Every image of the listing; of those that share a name the first."""
+    """Decode every image of the listing; of images with the same name, the first is used."""
     named = {one.name: one for one in reversed(listing.found)}
     unique = [one for one in listing.found if named[one.name] is one]
     refused = [(one.name, Unusable("duplicate name")) for one in listing.found if named[one.name] is not one]
@@ -127,7 +127,7 @@ def _decode(listing: Listing, own: DatasetSettings, settings: Settings, known: K
 
 
 def _rename(refused: list[tuple[str, Unusable]], taken: set[str]) -> list[tuple[str, Unusable]]:
-    """The same under names of which none is there twice, or in `taken`."""
+    """The refused entries with unique names that are not in `taken`."""
     named = []
     times = Counter(taken)
     for name, why in refused:
@@ -141,9 +141,9 @@ def _rename(refused: list[tuple[str, Unusable]], taken: set[str]) -> list[tuple[
 
 
 def _find_classes(images: _Images, said: Read | None, own: DatasetSettings) -> list[str]:
-    """The classes of the predictions that were brought, else the sorted labels.
+    """The classes of the external predictions, otherwise the sorted labels.
 
-    Raises `UserError` where there are too few or too many, or too few images.
+    Raises `UserError` if there are too few or too many classes, or too few images.
     """
     if len(images.found) < MIN_IMAGES:
         count = f"The dataset {own.source} has {len(images.found):,} images"
@@ -166,7 +166,7 @@ def _find_classes(images: _Images, said: Read | None, own: DatasetSettings) -> l
 
 
 def _tell_commonest(refused: list[tuple[str, Unusable]]) -> str:
-    """Why most of them cannot be used, and one that shows it."""
+    """The most common reason, with an example."""
     ((reason, count),) = Counter(why.reason for _, why in refused).most_common(1)
     name, detail = next((name, why.detail) for name, why in refused if why.reason == reason)
     return f"Of {count:,} the reason is {reason!r}, as of {name}" + (f" ({detail})" if detail else "")
@@ -175,9 +175,9 @@ def _tell_commonest(refused: list[tuple[str, Unusable]]) -> str:
 def _choose(
     label: NDArray[np.int64], split: NDArray[np.str_], known_N: NDArray[np.bool_], settings: Settings
 ) -> NDArray[np.int64]:
-    """The rows to keep, ascending: all, or as many as `samples` says, of which those that are known stay.
+    """Row indices to keep, ascending: all, or `samples` of them. Known samples are always kept.
 
-    Of the others each class of each split is taken in its share.
+    New samples are stratified by class and split.
     """
     if settings.samples is None:
         return np.arange(len(label))
@@ -195,9 +195,10 @@ def _quarantine(images: _Images) -> pl.DataFrame:
 def _split(
     label: NDArray[np.int64], found: list[Found], known: list[str | None], own: DatasetSettings, seed: int
 ) -> NDArray[np.str_]:
-    """The split of each image; raises `UserError` where one that is needed has no labelled image.
+    """The split of each image. Raises `UserError` if a required split has no labelled image.
 
-    Where predictions are brought, what was learnt from is not ours to choose: the splits are those that are named.
+    With external predictions, the splits named by the source are used as they are: we do not decide what was trained
+    on.
     """
     named, needed = [one.split for one in found], ("test",) if own.predictions else ("train", "validation", "test")
     shares = {"test_share": own.test_share, "validation_share": own.validation_share}
@@ -214,7 +215,7 @@ def _split(
 
 
 def _check_names(own: DatasetSettings, listing: Listing) -> None:
-    """Raises `UserError` where a grouping or a column that is carried along is called as another column is."""
+    """Raises `UserError` if a grouping or metadata column has the name of another column."""
     names = [*own.groups, *listing.columns]
     clashes = [name for name in names if name in reserved_columns() or names.count(name) > 1]
     if len(listing.columns) < len(own.metadata):
@@ -224,7 +225,7 @@ def _check_names(own: DatasetSettings, listing: Listing) -> None:
 
 
 def _group(own: DatasetSettings, classes: list[str]) -> dict[str, dict[str, str]]:
-    """Grouping -> class -> value; raises `UserError` where one names a class that is not there."""
+    """Grouping -> class -> value. Raises `UserError` if a grouping names an unknown class."""
     groups = {}
     for name, values in own.groups.items():
         named = {label: value for value, labels in values.items() for label in labels}
@@ -240,7 +241,7 @@ def _name(own: DatasetSettings) -> str:
 
 
 def _dataset_id(own: DatasetSettings, settings: Settings) -> str:
-    """Names the source and its split, not what is in it: it stays when images come."""
+    """Identifies the source and its split, not its content: it stays the same when images are added."""
     where = None if own.name else str(own.source.absolute())
     besides = {"source", "metadata", "groups", "display_side"} | (set() if own.predictions else {"predictions"})
     columns = own.model_dump(mode="json", exclude=besides)

@@ -1,9 +1,9 @@
-"""What lies in a source of one's own: a folder of classes, a CSV, a parquet file or a Delta table.
+"""List the images of a custom source: a folder of classes, a CSV, a parquet file or a Delta table.
 
-A folder has a sub-folder for every class, and above them, if it likes, folders named train, validation (val), test and
-unlabeled. Images in no folder of a class, and all in `unlabeled`, have no label. Hidden files are left out.
-A table has a row an image: its bytes or its path beside the file, its label and, if it likes, split, name and more.
-With predictions in it the images may be missing, and a row that names no split is a test sample.
+A folder has one sub-folder per class, optionally inside folders named train, validation (val), test and unlabeled.
+Images outside any class folder, and all images in `unlabeled`, have no label. Hidden files are skipped. A table has one
+row per image: its bytes or a path relative to the file, its label and, optionally, split, name and metadata. If it has
+predictions, images may be missing, and a labelled row without a split is a test sample.
 """
 
 from collections.abc import Iterator
@@ -37,45 +37,45 @@ OPTIONAL = ("split_column", "name_column")
 
 @dataclass(frozen=True)
 class Found:
-    """One image that the source names; `label` and `split` are None where the source leaves them open."""
+    """One image named by the source; `label` and `split` are None if the source does not specify them."""
 
     name: str
     image: bytes | Path | None
-    """None where only predictions are brought."""
+    """None if the source has only predictions."""
     label: str | None
     split: str | None
     row: int = -1
-    """Of the columns that are carried along."""
+    """Row index into the columns of the listing."""
 
 
 @dataclass
 class Listing:
-    """What a source holds: images, what can be none with its name, and columns to carry along."""
+    """The content of a source: images, unusable entries by name, and metadata columns."""
 
     found: list[Found] = field(default_factory=list)
     refused: list[tuple[str, Unusable]] = field(default_factory=list)
     columns: dict[str, pl.Series] = field(default_factory=dict)
     table: pl.DataFrame = field(default_factory=pl.DataFrame)
-    """The columns of predictions and embeddings, where there are."""
+    """The prediction and embedding columns, if any."""
 
 
 def is_table(dataset: DatasetSettings) -> bool:
-    """Whether the source is no folder of files: the file or the Delta table tells of every image."""
+    """Whether the source is a table, which lists every image, rather than a folder of files."""
     return not dataset.source.is_dir() or (dataset.source / "_delta_log").is_dir()
 
 
 def list_images(dataset: DatasetSettings) -> Listing:
-    """Everything the source names, in the order of names or rows; nothing is decoded.
+    """Everything in the source, sorted by file name or in row order; nothing is decoded.
 
-    Raises `UserError` where it cannot be read, or lacks a column.
+    Raises `UserError` if it cannot be read or lacks a column.
     """
     return _list_table(dataset) if is_table(dataset) else _list_folder(dataset.source)
 
 
 def list_paths(dataset: DatasetSettings) -> list[Path]:
-    """The files of images that the source names; none where it holds them itself.
+    """The image files named by the source; empty if it holds the images itself.
 
-    Raises `UserError` where it cannot be read.
+    Raises `UserError` if it cannot be read.
     """
     source, column = dataset.source, dataset.image_column
     if not is_table(dataset):
@@ -88,20 +88,20 @@ def list_paths(dataset: DatasetSettings) -> list[Path]:
 
 
 def find_files(folder: Path) -> Iterator[tuple[Path, Unusable | None]]:
-    """Every file below a folder but hidden ones, by name; and with why, each folder that is not entered.
+    """Every file below a folder except hidden ones, sorted, and each folder that is not entered, with the reason.
 
-    A link to a folder is followed once, and not where it leads back into what is walked anyhow.
+    A link to a folder is followed once, and not if it leads back into a folder that is read anyway.
     """
     yield from _walk(folder, [folder.resolve()])
 
 
 def readable(name: str) -> str:
-    """A name as text: bytes that are no UTF-8 are written as \\xff."""
+    """A name as text; bytes that are not valid UTF-8 are written as \\xff."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def column_name(column: str) -> str:
-    """A column as expressions and addresses can name it: letters, digits and _."""
+    """A column name that is valid in expressions and URLs: letters, digits and _."""
     words = "".join(c if f"_{c}".isidentifier() else " " for c in column).split()
     name = "_".join(words)
     return name if name.isidentifier() else f"_{name}"
@@ -165,7 +165,7 @@ def _scan_table(source: Path) -> pl.LazyFrame:
 
 @contextmanager
 def _reading(source: Path) -> Iterator[None]:
-    """Turns what a damaged table raises into `UserError`."""
+    """Convert the errors raised by a damaged table into `UserError`."""
     try:
         yield
     except (OSError, DeltaError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -192,7 +192,7 @@ def _list_table(dataset: DatasetSettings) -> Listing:
 
 
 def _read_columns(dataset: DatasetSettings) -> pl.DataFrame:
-    """The columns of the table that are named in the settings; raises `UserError` where one is missing."""
+    """The columns of the table named in the settings. Raises `UserError` if one is missing."""
     named = {key: getattr(dataset, key) for key in ("image_column", *TEXTS)}
     said = dataset.predictions
     may_lack = (*OPTIONAL, "image_column") if said else OPTIONAL
@@ -209,7 +209,7 @@ def _read_columns(dataset: DatasetSettings) -> pl.DataFrame:
 
 
 def _columns_of(said: PredictionSettings | None, there: list[str]) -> list[str]:
-    """Those of the columns that hold predictions and embeddings."""
+    """The prediction and embedding columns among `there`."""
     return [name for name in (said.column, said.embedding_column) if name in there] if said else []
 
 
@@ -224,7 +224,7 @@ def _place(name: str, image: bytes | Path | None, label: str | None, said: str |
 
 
 def _texts(table: pl.DataFrame, column: str) -> list[str | None]:
-    """A column as texts without blanks around them; none where it is missing or empty."""
+    """A column as stripped text; None where it is missing or empty."""
     if column not in table.columns:
         return [None] * len(table)
     try:
@@ -235,7 +235,7 @@ def _texts(table: pl.DataFrame, column: str) -> list[str | None]:
 
 
 def _images(column: pl.Series, dataset: DatasetSettings) -> tuple[list[bytes | Path | None], list[str | None]]:
-    """The image of each row, encoded or where it lies, and its path where the source has one."""
+    """The image of each row as bytes or path, and its path if the source has one."""
     if isinstance(column.dtype, pl.Struct) and {"bytes", "path"} <= {part.name for part in column.dtype.fields}:
         return column.struct.field("bytes").to_list(), column.struct.field("path").cast(pl.String).to_list()
     if column.dtype == pl.Binary:
@@ -249,7 +249,7 @@ def _images(column: pl.Series, dataset: DatasetSettings) -> tuple[list[bytes | P
 
 
 def _carried(column: pl.Series, dataset: DatasetSettings) -> pl.Series:
-    """A column to carry along: numbers as Float64 (in a CSV, where all values are), all else as text."""
+    """A metadata column: numbers as Float64 (in a CSV, if all values are numbers), everything else as text."""
     is_csv = dataset.source.suffix.lower() == ".csv"
     numbers = column.cast(pl.Float64, strict=False) if column.dtype.is_numeric() or is_csv else None
     if numbers is not None and numbers.null_count() == column.null_count() < len(column):

@@ -1,11 +1,11 @@
-"""Images that come in after the first: a folder or a parquet file that grows, and labels that arrive later.
+"""Add images and labels that arrive later, from a folder or a parquet file that grows.
 
 A folder holds images in any sub-folders and, where labels are known, `labels.csv` with the columns name and label. A
-parquet file has the columns name, image (encoded bytes) and label (null where it is withheld). Names are paths in the
-folder; a name of the dataset itself, such as test/42, gives a label to a sample whose label was withheld. A labelled
-image joins the test split, as no model was trained on it; one without a label is unlabeled.
+parquet file has the columns name, image (encoded bytes) and label (null if withheld). Names are paths in the folder;
+the name of an existing sample, such as test/42, adds a label to a sample whose label was withheld. A labelled image
+joins the test split, as no model was trained on it; an image without a label is unlabeled.
 
-A sample is a name and its pixels: it keeps its number for ever, changed pixels are another sample.
+A sample is identified by its name and pixels: it keeps its id for ever, and changed pixels make a new sample.
 """
 
 from dataclasses import dataclass, replace
@@ -30,14 +30,14 @@ LABELS = "labels.csv"
 
 @dataclass(frozen=True)
 class Incoming:
-    """Encoded images by name, and labels by name, which may be of other samples too."""
+    """Encoded images by name, and labels by name, which may also belong to existing samples."""
 
     images: dict[str, bytes]
     labels: dict[str, str]
 
 
 def list_files(source: Path) -> list[list[str | int]]:
-    """Name, size and time of change of everything new data consist of: equal means nothing came."""
+    """Path, size and modification time of every file of the new data; equal lists mean that nothing changed."""
     files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
     return [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
 
@@ -45,9 +45,9 @@ def list_files(source: Path) -> list[list[str | int]]:
 def add_new_data(
     dataset: Dataset, source: Path, lake: Lake, progress: Progress, *, display_side: int = DISPLAY_SIDE
 ) -> Dataset:
-    """The dataset with the images and labels of a folder or parquet file, and pictures of those of another size.
+    """The dataset extended with the images and labels of a folder or parquet file, and the originals of resized images.
 
-    Raises `UserError` naming the file that cannot be read or the label that is no class.
+    Raises `UserError` naming the file that cannot be read or the label that is not a class.
     """
     incoming = read_incoming(source)
     number = {name: i for i, name in enumerate(dataset.classes)}
@@ -80,7 +80,7 @@ def add_new_data(
 
 
 def read_incoming(source: Path) -> Incoming:
-    """What lies in a folder or a parquet file now."""
+    """The current content of a folder or parquet file."""
     if source.is_dir():
         images = {
             path.relative_to(source).as_posix(): path.read_bytes()
@@ -97,7 +97,7 @@ def read_incoming(source: Path) -> Incoming:
 
 
 def _label_withheld(dataset: Dataset, labels: dict[str, str], number: dict[str, int]) -> Dataset:
-    """The dataset with the labels that arrived for samples of its own: they are test samples from now on."""
+    """The dataset with labels that arrived for its unlabeled samples, which become test samples."""
     arrived = {name: number[label] for name, label in labels.items()}
     rows = [i for i, name in enumerate(dataset.source_name) if name in arrived and dataset.split[i] == "unlabeled"]
     label, split = dataset.label.copy(), dataset.split.copy()
@@ -107,7 +107,7 @@ def _label_withheld(dataset: Dataset, labels: dict[str, str], number: dict[str, 
 
 
 def _decode(files: dict[str, bytes], side: int, display_side: int, known: Known) -> dict[str, Decoded]:
-    """Each image by name, in the order of names, as `pipeline.data.decode` makes them."""
+    """Decode each image, in the order of names; see `pipeline.data.decode`."""
     names = sorted(files)
     found = decode_all(
         [files[name] for name in names],

@@ -1,4 +1,4 @@
-"""Files that people name for a command to write: looked at first, then written whole or left as they were."""
+"""Output files named by the user: checked first, then written completely or not at all."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from lake.storage.disks import find_reason
 
 
 def check_place(path: Path) -> None:
-    """Raises `UsageError` where no file can be: a folder, a pipe, a name that is too long, no folder above it."""
+    """Raises `UsageError` if no file can be written there: a folder, a pipe, too long a name, or no parent folder."""
     try:
         kind = path.stat().st_mode
     except FileNotFoundError:
@@ -27,7 +27,7 @@ def check_place(path: Path) -> None:
 
 
 def check_free(path: Path, *, force: bool) -> None:
-    """Raises `UsageError` where the file is there already and not `force`, or must not be changed."""
+    """Raises `UsageError` if the file exists and `force` is not given, or if it is read-only."""
     if path.exists() and not force:
         raise UsageError(f"{path} exists: name another file, or overwrite it with --force.")
     if path.exists() and not os.access(path, os.W_OK):
@@ -35,7 +35,7 @@ def check_free(path: Path, *, force: bool) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Put the content into the file, or the one that it links to; raises `UserError` and leaves what was there."""
+    """Write the content to the file or the target of a link. On failure raises `UserError` and keeps the old file."""
     file = Path(os.path.realpath(path))
 
     def fill(part: Path) -> None:
@@ -53,6 +53,6 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def _umask() -> int:
-    """What new files of this process are not allowed; it can only be read by setting it."""
+    """The umask of this process, which can only be read by setting it."""
     os.umask(found := os.umask(0o077))
     return found

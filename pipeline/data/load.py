@@ -1,4 +1,4 @@
-"""Which dataset a refresh is of: images of one's own where the settings name some, else CIFAR-10."""
+"""Select the dataset of a refresh: the source named in the settings, otherwise CIFAR-10."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ from pipeline.settings import Settings
 
 
 def load_dataset(settings: Settings, progress: Progress) -> Dataset:
-    """The dataset the settings name, split and cut to size; `UserError` where it cannot be had."""
+    """The dataset named by the settings, split and subsampled. Raises `UserError` if it cannot be loaded."""
     if settings.dataset is None:
         return load_cifar10(settings, progress)
     return load_own_images(settings.dataset, settings, Lake(settings.lake), progress)
 
 
 def list_source(settings: Settings) -> list[list[str | int]]:
-    """Name, size and time of change of every file of one's own images: equal means that nothing came or changed.
+    """Path, size and modification time of every file of a custom source; equal lists mean that nothing changed.
 
-    Empty for CIFAR-10, which does not change. Raises `UserError` where the source cannot be read.
+    Empty for CIFAR-10, which never changes. Raises `UserError` if the source cannot be read.
     """
     if settings.dataset is None:
         return []

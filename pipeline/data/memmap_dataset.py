@@ -1,7 +1,7 @@
-"""The dataset of a published run with its images in a file that is mapped: more than fit into memory can be trained on.
+"""The dataset of a published run with memory-mapped images, to train on more images than fit into memory.
 
-The file is named after the samples and the hashes of their pixels, and holds them in the order of their ids: uint8
-[N, H, W, 3]. Anybody may delete it.
+The file is named by a hash of the sample ids and pixel hashes and holds the images in the order of their ids: uint8 [N,
+H, W, 3]. It may be deleted at any time.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ ROWS_AT_ONCE = 5_000
 
 
 def load_mapped_dataset(run: Run, folder: Path, progress: Progress) -> Dataset:
-    """The dataset of the run as the lake has it, its images mapped from a file in the folder, made where it is missing.
+    """The dataset of the run as stored in the lake, with images mapped from a file in the folder, created if missing.
 
     Raises `LakeError` naming the sample whose image is missing, damaged or of another size than the first, and
-    `UserError` where the folder has no room.
+    `UserError` if the file cannot be written.
     """
     with reading(run.lake.root):
         samples = run.scan("samples").sort("sample_id").collect()
@@ -63,7 +63,7 @@ def _map_images(run: Run, sample_id: NDArray[np.int64], file: Path, progress: Pr
 
 
 def _write(run: Run, sample_id: NDArray[np.int64], progress: Progress, file: Path) -> None:
-    """Block by block, each image where its id belongs, so that memory does not grow with the samples."""
+    """Write block by block, each image at the position of its id, so that memory use is bounded."""
     missing = np.ones(len(sample_id), bool)
     mapped = None
     with progress.task("images", len(sample_id)) as task:
@@ -81,7 +81,7 @@ def _write(run: Run, sample_id: NDArray[np.int64], progress: Progress, file: Pat
 
 
 def _scan_blocks(run: Run, sample_id: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], list[bytes]]]:
-    """Ids and PNGs, some rows at a time; images of samples that are gone are left out."""
+    """Ids and PNGs in batches of rows; images of samples that are gone are skipped."""
     with reading(run.lake.root):
         rows = run.scan("images").select("sample_id", "png")
         for part in rows.collect_batches(chunk_size=ROWS_AT_ONCE):
@@ -91,7 +91,7 @@ def _scan_blocks(run: Run, sample_id: NDArray[np.int64]) -> Iterator[tuple[NDArr
 
 
 def _decode_block(ids: NDArray[np.int64], encoded: list[bytes], shape: tuple[int, ...] | None) -> NDArray[np.uint8]:
-    """The pixels [B, H, W, 3], all of them of that shape, or of that of the first."""
+    """The pixels [B, H, W, 3]; all must have the given shape, or that of the first image."""
     images: list[NDArray[np.uint8]] = []
     for number, data in zip(ids.tolist(), encoded, strict=True):
         try:
@@ -111,5 +111,5 @@ def _decode_block(ids: NDArray[np.int64], encoded: list[bytes], shape: tuple[int
 
 
 def _name(sample_id: NDArray[np.int64], sha256: list[str]) -> str:
-    """A name that no other images have."""
+    """A file name unique to these images."""
     return hashlib.sha256(sample_id.tobytes() + "".join(sha256).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Where each setting came from, as `latentlake config` says it."""
+"""The origin of each setting, as shown by `latentlake config`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,8 @@ ENVIRONMENT = "environment variable"
 def find_origins(settings: Settings, config_file: Path | None, flags: dict[str, Any]) -> dict[str, str]:
     """Setting -> "flag", "environment variable NAME", the path of the file, "preset NAME" or "default".
 
-    Settings of a section are named as in `dataset.source`. The arguments are what `load_settings` made the settings of.
+    Settings of a section are named like `dataset.source`. The arguments are those from which `load_settings` made the
+    settings.
     """
     file = find_file(config_file)
     layers: list[tuple[str, dict[str, Any]]] = [
@@ -40,7 +41,7 @@ def _origin(path: tuple[str, ...], layers: list[tuple[str, dict[str, Any]]]) -> 
 
 
 def _names(values: Any, path: tuple[str, ...]) -> bool:
-    """Whether the values of a source have one at the path, or a whole section above it that is no section there."""
+    """Whether the values of a source set this path, or a parent of it to something that is not a section."""
     for name in path:
         if not isinstance(values, dict):
             return True

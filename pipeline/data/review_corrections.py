@@ -1,6 +1,6 @@
-"""What people said of samples, applied to the data before anything is computed from it.
+"""Apply the review verdicts of people to the dataset before anything is computed from it.
 
-A label that is wrong becomes the right one; a sample that is a duplicate or excluded is left out; the rest only counts.
+A wrong label is corrected; a duplicate or excluded sample is left out; other verdicts are only counted.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ LEFT_OUT = ("duplicate", "exclude")
 
 @dataclass(frozen=True)
 class Corrected:
-    """A dataset as the verdicts want it, and how many samples they changed."""
+    """The corrected dataset, and the numbers of relabelled and left-out samples."""
 
     dataset: Dataset
     relabelled: int
@@ -28,9 +28,9 @@ class Corrected:
 
 
 def apply_verdicts(dataset: Dataset, verdicts: pl.DataFrame) -> Corrected:
-    """The dataset under the last verdict on each sample (`sample_id`, `verdict`, `label`).
+    """Apply the last verdict on each sample (`sample_id`, `verdict`, `label`) to the dataset.
 
-    Verdicts on samples that are not there, or that name a class that is not, change nothing.
+    Verdicts on unknown samples, or with an unknown class, are ignored.
     """
     known = verdicts.filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
     wrong = known.filter(pl.col("verdict") == "wrong", pl.col("label").is_in(dataset.classes))
@@ -55,14 +55,14 @@ def apply_verdicts(dataset: Dataset, verdicts: pl.DataFrame) -> Corrected:
 
 
 def honour_reviews(lake: Lake, dataset: Dataset, progress: Progress) -> Dataset:
-    """The dataset as the last verdicts that stand in the lake want it; what they change is said."""
+    """Apply the current verdicts in the lake to the dataset, and report what they change."""
     corrected = apply_verdicts(dataset, latest(scan_reviews(lake, dataset.dataset_id)).collect())
     progress.say(f"Reviews: {corrected.relabelled:,} labels corrected, {corrected.left_out:,} samples left out.")
     return corrected.dataset
 
 
 def report_reviews(lake: Lake, dataset_id: str, progress: Progress) -> dict[str, float]:
-    """How many of the labels that people judged were wrong, as figures of the run; none where nobody judged any."""
+    """Counts and precision of the label issues that people judged, as figures of the run; empty if none were judged."""
     verdicts = judged_issues(lake, dataset_id)["verdict"]
     if verdicts.is_empty():
         return {}

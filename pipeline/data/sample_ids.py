@@ -1,6 +1,6 @@
-"""Numbers of samples: one who is known keeps its number for ever, and no number is given twice.
+"""Stable sample ids: known samples keep their id; ids are never reused.
 
-A sample is a name and its pixels: changed pixels are another sample.
+A sample is identified by its name and pixels: changed pixels make a new sample.
 """
 
 from collections.abc import Iterable
@@ -19,19 +19,19 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Known:
-    """What the lake knows of the samples of a dataset."""
+    """The samples of a dataset known to the lake."""
 
     number: dict[Key, int]
     split: dict[Key, str]
     last: int
-    """The highest number that was ever given; -1 where none was."""
+    """The highest id ever assigned; -1 if none was."""
 
     @classmethod
     def read(cls, lake: Lake, dataset_id: str) -> "Known":
-        """Of every sample at the newest version of the tables, and of those that people left out.
+        """Read the samples from the newest version of the tables, including those left out by reviews.
 
-        Numbers of samples that are gone are not given again: every image that ever was is in the table `images`; of
-        samples without images the highest number is that of published runs and of what people said.
+        Ids of samples that are gone are not reused. The table `images` keeps every image that ever existed; for samples
+        without images, the highest id is taken from published runs and reviews.
         """
         number: dict[Key, int] = {}
         split: dict[Key, str] = {}
@@ -44,7 +44,7 @@ class Known:
         return cls(number, split, max([*number.values(), *_given(lake, dataset_id)], default=-1))
 
     def number_of(self, keys: Iterable[Key], *, after: int = -1) -> NDArray[np.int64]:
-        """The number of each sample: the one it had, or the next that was never given, above `after`."""
+        """The id of each sample: its known id, or the next unused one above `after`."""
         last, found = max(self.last, after), []
         for key in keys:
             number = self.number.get(key)
@@ -54,7 +54,7 @@ class Known:
 
 
 def _given(lake: Lake, dataset_id: str) -> list[int]:
-    """Numbers that were given, among them the highest of samples that are gone."""
+    """Assigned ids, including the highest id of samples that are gone."""
     if lake.has("images", dataset_id):
         tables = [lake.staged("images", dataset_id)]
     else:

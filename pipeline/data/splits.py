@@ -1,6 +1,6 @@
-"""Which images are held out where their source does not say: stratified, seeded, and for ever.
+"""Assign splits where the source does not name them: stratified, seeded and permanent.
 
-An image keeps the split it had when more images come. K classes, N images.
+An image keeps its split when more images are added. N images.
 """
 
 import numpy as np
@@ -20,10 +20,10 @@ def assign_missing_splits(
     validation_share: float,
     seed: int,
 ) -> NDArray[np.str_]:
-    """The split of every image [N]: the one its source names, else the one it had, else a new one.
+    """The split of every image [N]: the one named by its source, otherwise its previous one, otherwise a new one.
 
-    `label` is -1 where there is none: unlabeled. Where the source names no test (validation) images, that share of the
-    images for training becomes them, each class in its share. At least one image of a class stays for training.
+    `label` is -1 for unlabeled images. If the source names no test (validation) images, that share of the training
+    images is assigned to it, stratified by class. At least one image per class stays in training.
     """
     rng = np.random.default_rng(seed)
     split = np.array([name or "train" for name in named]).astype("<U10")
@@ -45,7 +45,7 @@ def assign_missing_splits(
 def _kept_for_training(
     label: NDArray[np.int64], fresh: NDArray[np.int64], trained: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """One of the new images of every class of which none is trained on yet."""
+    """One new image of every class that has no training image yet."""
     shuffled = rng.permutation(fresh)
     classes, first = np.unique(label[shuffled], return_index=True)
     return shuffled[first[~np.isin(classes, label[trained])]]

@@ -22,9 +22,7 @@ Mapper = Callable[[Batch], Batch]
 
 
 def cut(columns: Callable[[slice], Batch], count: int, size: int) -> Iterator[Batch]:
-    """Yield batches of `size` rows until `count` rows are covered; the last may be smaller. One empty batch if `count`
-    is 0.
-    """
+    """Yield `count` rows in batches of `size`, the last perhaps smaller; one empty batch if `count` is 0."""
     for start in range(0, max(count, 1), size):
         yield columns(slice(start, min(start + size, count)))
 

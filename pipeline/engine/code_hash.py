@@ -32,8 +32,7 @@ INERT = frozenset(
         f"{make_frame.__module__}.{make_frame.__name__}",
     }
 )
-"""Code without effect on values: progress, logging and error messages, and the function that applies table contracts.
-"""
+"""Code without effect on values: progress, logs and error messages, and the function that applies table contracts."""
 SETTINGS_BASES = ("pydantic.BaseModel", "pydantic_settings.BaseSettings")
 """A settings class contributes no fields: each stage names the settings that its values depend on."""
 CALLED_BY_NAME_ONLY = ("typing.Protocol", "typing.Generic", *SETTINGS_BASES)

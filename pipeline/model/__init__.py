@@ -1,1 +1,1 @@
-"""The classifier: how it is built, trained, stored and loaded."""
+"""The classifier: architecture, training, checkpoints and loading."""

@@ -1,4 +1,4 @@
-"""Which network is trained: any of timm's by its name, with a stem for small images where it has the one of ResNets.
+"""Network architecture: any timm model by name, with a stem for small images where it has the stem of a ResNet.
 
 Shapes: N images, C channels, H x W cells of a layer, K classes.
 """
@@ -18,51 +18,52 @@ from pipeline.settings import Settings
 
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
-"""Of the channels of CIFAR-10, the defaults."""
+"""Per-channel mean and standard deviation of CIFAR-10, the defaults."""
 SMALL = 64
-"""Side in pixels up to which images count as small: the stock stem of a ResNet would leave them 2 cells at most."""
+"""Images up to this side in pixels count as small: the stock stem of a ResNet would leave them at most 2 cells."""
 LAYERS = 2
-"""Stages whose outputs loss maps explain."""
+"""Number of last stages whose outputs loss maps explain by default."""
 FIXED: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {})
-"""What is tried, besides `img_size`, of a network made for one size of images."""
+"""Further options tried, besides `img_size`, for a network with a fixed input size."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a model is but for its weights: enough to build it again."""
+    """A model without its weights: everything needed to build it again."""
 
     name: str = "resnet18"
     side: int = 32
-    """Of the images in pixels that it is built for."""
+    """Side in pixels of the images it is built for."""
     stem: Literal["", "small", "stock"] = ""
-    """That for small images, that of timm, or what suits the side."""
+    """The stem for small images, timm's own, or the one that suits the side."""
     layers: tuple[str, ...] = ()
-    """Those that loss maps explain, finest first; the last stages where none is named."""
+    """Layers that loss maps explain, finest first; the last stages if empty."""
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
-    """Of each channel, 0 to 1: what is taken off the images it is shown, and what they are divided by then."""
+    """Per-channel mean and standard deviation (0-1) used to normalise the images."""
 
     @property
     def has_small_stem(self) -> bool:
-        """Whether the stem keeps the resolution, where the network has one that can."""
+        """Whether the stem keeps the resolution, provided the network has one that can."""
         return self.stem == "small" or (not self.stem and self.side <= SMALL)
 
     @property
     def has_fixed_size(self) -> bool:
-        """Whether the network is built for images of one size."""
+        """Whether the network has a fixed input size."""
         config = timm.models.get_pretrained_cfg(self.name)
         return bool(config and config.fixed_input_size)
 
     def facts(self) -> dict[str, Any]:
-        """What a checkpoint says of it."""
+        """The architecture as stored in a checkpoint."""
         stem = "small" if self.has_small_stem else "stock"
         return {"architecture": self.name, "side": self.side, "stem": stem, "mean": self.mean, "std": self.std}
 
     @classmethod
     def of_facts(cls, facts: dict[str, Any], layers: Iterable[str]) -> "Architecture":
-        """What a checkpoint says of itself; one from before models had names is a ResNet18 for small images.
+        """The architecture stored in a checkpoint; one without a stem, from older versions, is taken as having the
+        small stem.
 
-        Raises `KeyError` where it says nothing.
+        Raises `KeyError` if the checkpoint does not store one.
         """
         name, side, stem = facts["architecture"], facts.get("side", cls.side), facts.get("stem", "small")
         mean, std = (tuple(facts.get(key, default)) for key, default in (("mean", MEAN), ("std", STD)))
@@ -70,7 +71,7 @@ class Architecture:
 
 
 def architecture_of(settings: Settings) -> Architecture:
-    """The architecture that settings name, for images of the size that are scored."""
+    """The architecture named by the settings, for images of the size at which they are scored."""
     return Architecture(
         settings.model,
         settings.resolution,
@@ -81,9 +82,10 @@ def architecture_of(settings: Settings) -> Architecture:
 
 
 def build(architecture: Architecture, num_classes: int, *, pretrained: bool) -> Any:
-    """timm's network; where it has a first convolution of stride 2 and a max pool and images are small, without both.
+    """A timm network; for small images, a stem with a convolution of stride 2 and a max pool keeps the resolution
+    instead.
 
-    Raises `UsageError` for a name that timm does not know, `UserError` where published weights cannot be fetched.
+    Raises `UsageError` for a name unknown to timm, and `UserError` if published weights cannot be downloaded.
     """
     _check_name(architecture.name)
     model = _published(architecture, num_classes) if pretrained else _create(architecture, num_classes)
@@ -93,17 +95,18 @@ def build(architecture: Architecture, num_classes: int, *, pretrained: bool) -> 
 
 
 def small_stem(model: Any) -> nn.Conv2d | None:
-    """The first convolution of a model whose stem was made to keep the resolution, else None."""
+    """The first convolution of a model whose stem was changed to keep the resolution, otherwise None."""
     first = _first_convolution(model)
     return first if first is not None and isinstance(model.maxpool, nn.Identity) else None
 
 
 def map_layers(model: Any) -> list[str]:
-    """Layers whose outputs loss maps explain, finest first: those named, else the last two stages that have cells.
+    """Layers explained by loss maps, finest first: the configured ones, otherwise the last two stages with a spatial
+    output.
 
-    None where no stage puts out [N, C, H, W] with more than one cell, as of tokens or channels last.
+    Empty if no stage outputs [N, C, H, W] with more than one cell, as with tokens or channels-last outputs.
 
-    Raises `UsageError` naming a layer that is not there or has no such output.
+    Raises `UsageError` naming a configured layer that does not exist or has no such output.
     """
     architecture: Architecture = model.architecture
     stages = [info.get("module", "") for info in getattr(model, "feature_info", None) or []]
@@ -123,7 +126,7 @@ def map_layers(model: Any) -> list[str]:
 
 
 def check(model: Any, sides: list[int]) -> None:
-    """Raises `UsageError` where a model cannot be shown images of these sides, or is no features and a classifier."""
+    """Raises `UsageError` if the model cannot process images of these sides, or is not features and one classifier."""
     name, classifier = model.architecture.name, model.get_classifier()
     if not isinstance(classifier, nn.Module):
         raise UsageError(f"The model {name} has more than one classifier: choose another model.")
@@ -151,7 +154,7 @@ def _check_name(name: str) -> None:
 
 
 def _create(architecture: Architecture, num_classes: int, **options: Any) -> Any:
-    """The network for images of its side, where it is made for one size."""
+    """Create the network, for images of the given side if it has a fixed input size."""
     tried = [{"img_size": architecture.side} | more for more in FIXED] if architecture.has_fixed_size else []
     for sized in tried:
         try:
@@ -172,7 +175,7 @@ def _published(architecture: Architecture, num_classes: int) -> Any:
         return _create(architecture, num_classes, pretrained=True)
     except UsageError:
         raise
-    except Exception as error:  # the hub's client raises its HTTP library's errors as well as its own
+    except Exception as error:  # the hub's client raises errors of its HTTP library as well as its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
             f"timm's published weights of {architecture.name} cannot be fetched ({reason}): "
@@ -181,16 +184,16 @@ def _published(architecture: Architecture, num_classes: int) -> Any:
 
 
 def _first_convolution(model: Any) -> nn.Conv2d | None:
-    """Of a stem as timm's ResNets have it, one convolution or several, and a max pool."""
+    """The first convolution of a stem like that of timm's ResNets: one or more convolutions and a max pool."""
     stem = getattr(model, "conv1", None)
     first = stem[0] if isinstance(stem, nn.Sequential) and len(stem) else stem
     return first if isinstance(first, nn.Conv2d) and hasattr(model, "maxpool") else None
 
 
 def _keep_resolution(model: Any, *, pretrained: bool) -> None:
-    """Let the first stage see every pixel: a stem of stride 1 without max pool; a 7 x 7 one becomes 3 x 3.
+    """Make the stem keep the resolution: stride 1 and no max pool; a 7 x 7 convolution becomes 3 x 3.
 
-    Of published weights the middle 3 x 3 stays. A stem of another kind is left as it is.
+    With published weights, the central 3 x 3 is kept. Stems of other kinds are left unchanged.
     """
     first = _first_convolution(model)
     if first is None or first.stride != (2, 2) or not any(isinstance(m, nn.MaxPool2d) for m in model.maxpool.modules()):
@@ -212,7 +215,7 @@ def _has_cells(shape: tuple[int, ...]) -> bool:
 
 
 def _output_shapes(model: Any, modules: dict[str, nn.Module], side: int) -> dict[str, tuple[int, ...]]:
-    """Shape of what each module puts out for one image, in the order they run."""
+    """Output shape of each module for one image, in execution order."""
     shapes: dict[str, tuple[int, ...]] = {}
 
     def note(name: str, output: Any) -> None:
@@ -237,7 +240,7 @@ def _blank(model: nn.Module, side: int) -> Tensor:
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Without gradients, and without anything learnt from what is shown."""
+    """Evaluate without gradients and without updating batch statistics."""
     training = model.training
     model.eval()
     try:

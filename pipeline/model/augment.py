@@ -1,6 +1,6 @@
-"""Training images flipped and shifted each time they are shown.
+"""Augmentation of training images: random flips and shifts.
 
-Shapes: B images of H x W pixels, uint8 in and out, on the device of the training.
+Shapes: B images of H x W pixels, uint8 in and out, on the training device.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 def augment(images_BHWC: Tensor, flip: NDArray[np.bool_], shift: NDArray[np.int64]) -> Tensor:
-    """Mirrored where asked, then moved by `shift` [B, 2] pixels (down, right); what comes in is the mirrored border."""
+    """Flip horizontally where `flip` is set, then shift by `shift` [B, 2] px (down, right) with reflected borders."""
     side, device = images_BHWC.shape[1], images_BHWC.device
     mirrored = torch.from_numpy(flip).to(device)[:, None, None, None]
     flipped = torch.where(mirrored, images_BHWC.flip(2), images_BHWC)
@@ -24,6 +24,6 @@ def augment(images_BHWC: Tensor, flip: NDArray[np.bool_], shift: NDArray[np.int6
 
 
 def draw_shifts(size: int, side: int, padding: float, *, seed: int, step: int) -> NDArray[np.int64]:
-    """How far each image of a batch moves, [size, 2] pixels, by up to `padding` of the side in each direction."""
+    """Random shift of each image of a batch, [size, 2] pixels, up to `padding` times the side in each direction."""
     furthest = round(side * padding)
     return np.random.default_rng([seed, 3, step]).integers(-furthest, furthest + 1, (size, 2))

@@ -1,6 +1,6 @@
-"""The classifier: how it is made, where it runs, what it puts out, and how it is saved.
+"""The classifier: creation, device, forward pass and checkpoints.
 
-Shapes: N images, H x W pixels, C channels, K classes, D features: 512 of a ResNet18.
+Shapes: N images, H x W pixels, C channels, K classes, D features (512 for a ResNet18).
 """
 
 import json
@@ -21,10 +21,10 @@ DEFAULT = Architecture()
 
 
 def create_model(num_classes: int, architecture: Architecture = DEFAULT, *, pretrained: bool = False) -> Any:
-    """A network that has learnt nothing; its `architecture` stays with it. By default a ResNet18 for small images.
+    """An untrained network with its `architecture` attached; by default a ResNet18 for small images.
 
-    The layers of that see 32, 16, 8 and 4 px for a 32 px image: timm's stock stem (7x7, stride 2, max pool) would
-    leave one final cell and no map of the loss. Raises as `pipeline.model.architecture.build` does.
+    For 32 px images, its layers have 32, 16, 8 and 4 px: timm's stock stem (7x7, stride 2, max pool) would leave a
+    single final cell and no loss map. Raises the errors of `pipeline.model.architecture.build`.
     """
     model = build(architecture, num_classes, pretrained=pretrained)
     model.architecture = architecture
@@ -32,9 +32,9 @@ def create_model(num_classes: int, architecture: Architecture = DEFAULT, *, pret
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; for "auto" the first of CUDA, MPS and CPU that is there.
+    """The device of that name; for "auto", the first available of CUDA, MPS and CPU.
 
-    Raises `UserError` where the machine has no such device.
+    Raises `UserError` if the machine has no such device.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -46,23 +46,23 @@ def choose_device(name: str) -> torch.device:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the weights of the model are."""
+    """The device of the model's weights."""
     return next(model.parameters()).device
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for it; one that has none emulates it, far more slowly than float32."""
+    """Whether the device has native bfloat16 instructions; emulation is far slower than float32."""
     native = {"cpu": _cpu_has_bfloat16, "cuda": torch.cuda.is_bf16_supported}
     return device.type in native and native[device.type]()
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where the device multiplies it natively, float32 elsewhere."""
+    """Autocast to bfloat16 if the device supports it natively, otherwise float32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
 
 
 def resize(images_NHWC: Tensor, side: int) -> Tensor:
-    """uint8 [N, H, W, 3] -> uint8 [N, side, side, 3], averaged over area where they shrink."""
+    """Resize uint8 [N, H, W, 3] to uint8 [N, side, side, 3], antialiased when shrinking."""
     if images_NHWC.shape[1:3] == (side, side):
         return images_NHWC
     images = images_NHWC.permute(0, 3, 1, 2).float()
@@ -71,9 +71,9 @@ def resize(images_NHWC: Tensor, side: int) -> Tensor:
 
 
 def normalize(images_NHWC: Tensor, architecture: Architecture = DEFAULT) -> Tensor:
-    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in channels-last memory, as a model is shown them.
+    """Normalise uint8 [N, H, W, 3] to the model input: float32 [N, 3, H, W] in channels-last memory format.
 
-    By default of zero mean and unit variance over CIFAR-10.
+    By default to zero mean and unit variance over CIFAR-10.
     """
     mean, std = (torch.tensor(values, device=images_NHWC.device) for values in (architecture.mean, architecture.std))
     return ((images_NHWC.float() / 255 - mean) / std).permute(0, 3, 1, 2)
@@ -88,7 +88,7 @@ def forward(model: Any, images_NCHW: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def save_checkpoint(model: Any, path: Path, facts: dict[str, Any]) -> None:
-    """Weights as safetensors with `facts` (dataset, classes, config, versions) as metadata; complete or absent."""
+    """Save weights as safetensors with `facts` (dataset, classes, config, versions) as metadata, atomically."""
     partial = path.with_suffix(".part")
     tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
     save_file(tensors, partial, metadata={"facts": json.dumps(model.architecture.facts() | facts)})
@@ -98,9 +98,9 @@ def save_checkpoint(model: Any, path: Path, facts: dict[str, Any]) -> None:
 def load_checkpoint(
     path: Path, *, classes: list[str], dataset_id: str, layers: Sequence[str] = ()
 ) -> tuple[Any, dict[str, Any]]:
-    """The model and its facts; `layers` are those that loss maps explain, if they are not to be found.
+    """The model and its facts; `layers` are those that loss maps explain, found automatically if empty.
 
-    Raises `UserError` where the file is damaged, does not fit what it says it is, or is of other classes or data.
+    Raises `UserError` if the file is damaged, does not match its own facts, or belongs to other classes or data.
     """
     try:
         with safe_open(path, framework="pt") as file:

@@ -1,6 +1,6 @@
-"""Several processes that train one model, as `torchrun` starts them; one process is a world of size 1.
+"""Distributed training with several processes started by `torchrun`; a single process is a world of size 1.
 
-Every process sees the whole plan and takes its part of each batch; gradients are averaged by torch's
+Every process knows the whole plan and takes its part of each batch. Gradients are averaged by torch's
 DistributedDataParallel, so the update is that of the whole batch.
 """
 
@@ -28,7 +28,7 @@ class World:
         return whole[self.rank :: self.size]
 
     def gather(self, part: Tensor) -> Tensor:
-        """The whole batch, in the order of the plan, from the parts of all processes."""
+        """The whole batch in plan order, gathered from all processes."""
         if self.size == 1:
             return part
         parts = [torch.empty_like(part) for _ in range(self.size)]
@@ -36,25 +36,25 @@ class World:
         return torch.stack(parts, 1).flatten(0, 1)
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with averaged gradients; itself in a world of one."""
+        """The model with averaged gradients; unchanged in a world of one."""
         return model if self.size == 1 else nn.parallel.DistributedDataParallel(model)
 
 
 def this_rank() -> int:
-    """The rank `torchrun` gave this process; 0 without it."""
+    """The rank assigned by `torchrun`; 0 without it."""
     return int(os.environ.get("RANK", "0"))
 
 
 def world_size() -> int:
-    """How many processes `torchrun` started; 1 without it."""
+    """The number of processes started by `torchrun`; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextmanager
 def joined(device: torch.device, *, batch_size: int) -> Iterator[World]:
-    """The world of this training, left again afterwards.
+    """Join the world of this training, and leave it when the block ends.
 
-    Raises `UsageError` where a batch cannot be shared out evenly.
+    Raises `UsageError` if a batch cannot be divided evenly.
     """
     size = world_size()
     if size == 1:

@@ -1,6 +1,6 @@
-"""A model that was trained elsewhere, brought as a checkpoint: read, held against the dataset, and kept as if trained.
+"""External checkpoints: read a model trained elsewhere, check it against the dataset, and store it like a trained one.
 
-Weights are read from safetensors; from a pickle only where the settings allow it, and then by `torch.load` with
+Weights are read from safetensors. Pickles are read only if the settings allow it, and then by `torch.load` with
 `weights_only=True`, which builds tensors and containers and runs nothing else.
 """
 
@@ -28,23 +28,23 @@ from pipeline.settings import Settings
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 INSIDE = ("state_dict", "model")
-"""Where trainers put the weights in a file that holds more than them."""
+"""Keys under which trainers store the weights in a file with further content."""
 NAMED = 3
-"""Tensors that a sentence names at most."""
+"""Maximum number of names listed in a message."""
 
 
 @dataclass(frozen=True)
 class Brought:
-    """Weights by name, and what the file says of itself, if it is one of ours."""
+    """Weights by name, and the facts stored in the file if it is one of our checkpoints."""
 
     weights: dict[str, Tensor]
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 def find_file(settings: Settings) -> Path | None:
-    """The checkpoint that the settings name, if they do.
+    """The checkpoint named by the settings, or None.
 
-    Raises `UsageError` where it is not there, is a pickle that was not allowed, or other settings contradict it.
+    Raises `UsageError` if it does not exist, is a pickle that is not allowed, or contradicts other settings.
     """
     path = settings.checkpoint
     if path is None:
@@ -70,9 +70,9 @@ def hash_file(path: Path) -> str:
 
 
 def keep_model(folder: Path, dataset: Dataset, settings: Settings) -> Frames:
-    """The model of the settings' checkpoint left in the folder; `training` and `dynamics`, which nobody saw, are empty.
+    """Store the external model in the folder; `training` and `dynamics` are empty, as the training was not observed.
 
-    Raises `UserError` as `load_brought` does.
+    Raises the errors of `load_brought`.
     """
     facts = {
         "classes": dataset.classes,
@@ -86,9 +86,9 @@ def keep_model(folder: Path, dataset: Dataset, settings: Settings) -> Frames:
 
 
 def load_brought(classes: list[str], settings: Settings) -> Any:
-    """The model of the settings' checkpoint, its outputs in the order of `classes`.
+    """The model of the external checkpoint, with its outputs reordered to match `classes`.
 
-    Raises `UserError` in one sentence where the file is damaged or does not fit the model or the classes.
+    Raises `UserError` if the file is damaged or does not fit the model or the classes.
     """
     path = find_file(settings)
     assert path is not None
@@ -127,9 +127,9 @@ def _read(path: Path) -> Brought:
 
 
 def _weights_in(content: Any) -> dict[str, Tensor]:
-    """The tensors by name, wherever a trainer put them; names without the prefix of a parallel training.
+    """The tensors by name, wherever a trainer stored them, without the prefix of a parallel training.
 
-    Raises `ValueError` where there are none.
+    Raises `ValueError` if there are none.
     """
     for name in INSIDE:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
@@ -140,7 +140,7 @@ def _weights_in(content: Any) -> dict[str, Tensor]:
 
 
 def _named_classes(path: Path, brought: Brought, classes: list[str], settings: Settings) -> list[str]:
-    """The class of each output: as set, as the file says, or those of the dataset in order."""
+    """The class of each output: from the settings, the file, or the dataset in order."""
     named = settings.checkpoint_classes or brought.facts.get("classes") or classes
     if sorted(named) != sorted(classes):
         other = sorted(set(named) ^ set(classes)) or named
@@ -152,13 +152,13 @@ def _named_classes(path: Path, brought: Brought, classes: list[str], settings: S
 
 
 def _stem(weights: dict[str, Tensor]) -> str:
-    """Which stem a ResNet was trained with, where its first convolution tells: 3 x 3 for small images, 7 x 7 stock."""
+    """The stem of a ResNet, judged by its first convolution: 7 x 7 is stock, 3 x 3 is small; empty if unknown."""
     first = weights.get("conv1.weight")
     return "" if first is None or first.ndim != 4 else ("stock" if first.shape[-1] == 7 else "small")
 
 
 def _fill(path: Path, model: Any, weights: dict[str, Tensor]) -> None:
-    """Load the weights, all of them."""
+    """Load the weights; they must match the model exactly."""
     wanted, name = model.state_dict(), model.architecture.name
     missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     for names, what in ((missing, "lacks"), (foreign, "has more than the model:")):
@@ -182,7 +182,7 @@ def _size(tensor: Tensor) -> str:
 
 
 def _reorder(classifier: nn.Module, order: list[int]) -> None:
-    """Put the outputs of a classifier into another order."""
+    """Reorder the outputs of a classifier."""
     chosen = torch.from_numpy(np.array(order))
     with torch.no_grad():
         for parameter in classifier.parameters():

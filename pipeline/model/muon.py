@@ -1,8 +1,8 @@
-"""timm's Muon, orthogonalising in a number format that the device multiplies.
+"""timm's Muon with orthogonalisation in a number format that the device supports natively.
 
-timm always takes bfloat16. A processor without such instructions (AVX2 alone) emulates it: a matrix of 256 x 2,304
-takes 29 times as long as in float32, and a step of `smoke` 37 s in place of 7 s (2 cores, timm 1.0.31, torch 2.14.1).
-Results differ by at most 2 % between the formats.
+timm always uses bfloat16. A processor without such instructions (AVX2 alone) emulates it: a 256 x 2,304 matrix takes 29
+times as long as in float32, and a step of `smoke` 37 s instead of 7 s (2 cores, timm 1.0.31, torch 2.14.1). Results
+differ by at most 2 % between the formats.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from timm.optim import muon
 
 
 class Float32Muon(muon.Muon):
-    """Muon whose Newton-Schulz steps are in float32."""
+    """Muon with Newton-Schulz steps in float32."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update; timm takes the format as an argument of a function that the optimiser does not hand on."""
+        """One update. timm's function takes the format as an argument, but the optimiser does not pass one on."""
         orthogonalize = muon.zeropower_via_newtonschulz
         muon.zeropower_via_newtonschulz = partial(orthogonalize, dtype=torch.float32)
         try:
@@ -27,5 +27,5 @@ class Float32Muon(muon.Muon):
 
 
 def choose_muon(*, bfloat16: bool) -> type[muon.Muon]:
-    """The class to train with, where the device multiplies bfloat16 or where it does not."""
+    """The Muon class to train with, depending on whether the device supports bfloat16 natively."""
     return muon.Muon if bfloat16 else Float32Muon

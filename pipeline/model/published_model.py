@@ -1,4 +1,4 @@
-"""The classifier in the lake: what a run was scored with, to check and explain it wherever the lake is read."""
+"""Models in the lake: the classifiers a run was scored with, to check and explain it wherever the lake is read."""
 
 import json
 import tempfile
@@ -17,7 +17,7 @@ from pipeline.model.classifier import load_checkpoint
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model, the side in pixels of the images it is shown, and what its logits are divided by."""
+    """A model, the side in pixels of its input images, and the temperature that divides its logits."""
 
     model: nn.Module
     resolution: int
@@ -25,7 +25,7 @@ class StoredModel:
 
 
 def models_frame(checkpoints: Iterable[Path], predictions: pl.DataFrame, *, resolution: int) -> pl.DataFrame:
-    """The table `models` but for its run_id: the main model's checkpoint first, then those of the folds."""
+    """The table `models` without the column run_id: the checkpoint of the main model first, then those of the folds."""
     temperatures = dict(predictions.select(pl.col("fold").fill_null(0), "temperature").unique().iter_rows())
     rows = [
         {"fold": fold, "resolution": resolution, "temperature": temperatures[fold], "weights": path.read_bytes()}
@@ -38,7 +38,7 @@ def models_frame(checkpoints: Iterable[Path], predictions: pl.DataFrame, *, reso
 def load_model(run: Run, *, fold: int = 0) -> StoredModel:
     """The model of a published run.
 
-    Raises `UserError` where the run has none: it was published by an earlier version, or imported.
+    Raises `UserError` if the run has none because it was published by an earlier version, or imported.
     """
     with reading(run.lake.root):
         found = run.scan("models").filter(pl.col("fold") == fold).collect()

@@ -1,7 +1,7 @@
-"""The plan of a training, known before it starts: which images at which size, with which rate, in which order.
+"""Training schedule, fixed before training starts: the images, size and learning rate of every step.
 
-Everything depends on (seed, step) only, so a resumed training equals an uninterrupted one, and several processes
-agree without talking. Alternating flip: Jordan, "94 % on CIFAR-10 in 3.29 seconds", 2024.
+Everything depends only on (seed, step), so a resumed training equals an uninterrupted one, and several processes agree
+without communication. Alternating flip: Jordan, "94 % on CIFAR-10 in 3.29 seconds", 2024.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pipeline.settings import Phase, Settings
 
 UPDATE_IN_PIXELS = 150
-"""What an image's share of an optimiser step costs on a CPU, in pixels forward and backward (measured)."""
+"""Cost of an optimiser step per image on a CPU, in equivalent pixels of a forward and backward pass (measured)."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One step of the plan: which images, at which size, with which share of the peak rate."""
+    """One step of the plan: its images, their size, and `rate` as a fraction of the peak learning rate."""
 
     step: int
     epoch: float
@@ -28,19 +28,19 @@ class Batch:
 
     @property
     def work(self) -> int:
-        """How long the step takes compared with others: its pixels, and the update's cost in pixels."""
+        """Relative cost of the step: its pixels, and the cost of the update in pixels."""
         return len(self.rows) * (self.resolution**2 + UPDATE_IN_PIXELS)
 
 
 def plan_batches(size: int, settings: Settings) -> list[Batch]:
-    """Every step of the training: shuffled passes, flips that alternate from pass to pass."""
+    """Every step of the training: shuffled passes, with flips that alternate from pass to pass."""
     resolutions = [phase.resolution for phase in settings.phases for _ in range(count_steps(phase, size, settings))]
     first_flip = np.random.default_rng([settings.seed, 1]).random(size) < 0.5
     per_pass = max(1, size // settings.batch_size)
     batches, order = [], np.zeros(0, np.int64)
     for step, resolution in enumerate(resolutions):
         number, offset = divmod(step, per_pass)
-        if offset == 0:  # one order a pass, which its batches are views of
+        if offset == 0:  # one order per pass; the batches are views of it
             order = np.random.default_rng([settings.seed, 2, number]).permutation(size)
         rows = order[offset * settings.batch_size : (offset + 1) * settings.batch_size]
         rate = one_cycle((step + 1) / (len(resolutions) + 1), warmup=settings.warmup)
@@ -49,10 +49,10 @@ def plan_batches(size: int, settings: Settings) -> list[Batch]:
 
 
 def count_steps(phase: Phase, size: int, settings: Settings) -> int:
-    """Steps of a phase over `size` training images."""
+    """Number of steps of a phase over `size` training images."""
     return max(1, round(phase.epochs * size / settings.batch_size))
 
 
 def one_cycle(progress: float, *, warmup: float) -> float:
-    """Share of the peak rate at `progress` in 0..1: a linear rise over `warmup`, then a linear fall to 0."""
+    """Fraction of the peak rate at `progress` in 0..1: linear warm-up over `warmup`, then linear decay to 0."""
     return progress / warmup if progress < warmup else (1 - progress) / (1 - warmup)

@@ -1,4 +1,4 @@
-"""An unfinished training in one file, so that it goes on after a kill as if nothing had happened."""
+"""Snapshot of an unfinished training in one file, so that it resumes after a kill as if nothing had happened."""
 
 import json
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ WHOLE_NUMBERS = ("step", "resolution")
 
 @dataclass
 class TrainingState:
-    """Everything a training changes while it runs."""
+    """Everything that changes during a training."""
 
     model: nn.Module
     optimizer: Any
@@ -27,7 +27,7 @@ class TrainingState:
 
 
 def save_snapshot(path: Path, state: TrainingState, facts: dict[str, Any]) -> None:
-    """Weights, optimiser state, dynamics and telemetry with `facts`, complete or absent."""
+    """Save weights, optimiser state, dynamics and telemetry with `facts`, atomically."""
     tensors = _prefixed("model", state.model.state_dict())
     for number, values in state.optimizer.state_dict()["state"].items():
         tensors |= _prefixed(f"optimizer.{number}", values)
@@ -41,9 +41,9 @@ def save_snapshot(path: Path, state: TrainingState, facts: dict[str, Any]) -> No
 
 
 def load_snapshot(path: Path, state: TrainingState, facts: dict[str, Any]) -> str:
-    """Set `state` back to where the snapshot was taken; in words what was done, nothing where there is none.
+    """Restore `state` from the snapshot; returns a message, empty if there is no snapshot.
 
-    A snapshot that is damaged, or was taken under other facts, is passed over: the training starts again.
+    A snapshot that is damaged or was taken under other facts is ignored: training starts again.
     """
     if not path.exists():
         return ""

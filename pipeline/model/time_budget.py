@@ -1,6 +1,6 @@
-"""The schedule for a number of minutes: that of the preset nearest in length, stretched to the time there is.
+"""Schedule for a time budget in minutes: that of the preset closest in length, stretched to the available time.
 
-A short training spends its time on small images and does without shifts, a long one wants larger images.
+A short training spends its time on small images and does without shifts; a long one needs larger images.
 """
 
 import json
@@ -24,10 +24,10 @@ TIMED_STEPS = 4
 
 
 def fit_schedule(settings: Settings, data: TrainingSet, progress: Progress) -> Settings:
-    """The settings with phases that take `settings.minutes` here, said beforehand; unchanged where none are asked,
-    and where a model was brought, which is not trained.
+    """The settings with phases that take `settings.minutes` on this machine, reported beforehand.
 
-    What was measured is kept in the work folder, so that the next refresh plans the same training.
+    Unchanged without a time budget, or with an external checkpoint, which is not trained. The measured speed is cached
+    in the work folder, so that the next refresh plans the same training.
     """
     if settings.minutes is None or settings.checkpoint:
         return settings
@@ -47,12 +47,12 @@ def fit_schedule(settings: Settings, data: TrainingSet, progress: Progress) -> S
 
 
 def nearest(seconds: float, schedules: dict[str, list[Phase]], speed: dict[int, float], *, size: int) -> str:
-    """The name of the schedule whose length is nearest to `seconds`, as a ratio."""
+    """The name of the schedule whose length is closest to `seconds`, as a ratio."""
     return min(schedules, key=lambda name: abs(np.log(_seconds(schedules[name], speed, size) / seconds)))
 
 
 def stretch(seconds: float, phases: list[Phase], speed: dict[int, float], *, size: int) -> list[Phase]:
-    """The phases, in equal shares of time, so long that they take `seconds` over `size` training images.
+    """The phases scaled to take `seconds` over `size` training images, keeping their proportions.
 
     `speed` is in images per second by resolution.
     """
@@ -70,7 +70,7 @@ def in_words(phases: list[Phase], speed: dict[int, float], *, size: int) -> str:
 
 
 def measure_speed(settings: Settings, data: TrainingSet, resolution: int) -> float:
-    """Images per second of a few real training steps at a resolution, the first one left out."""
+    """Images per second of a few real training steps at a resolution, not counting the first."""
     epochs = TIMED_STEPS * settings.batch_size / len(data.label_N)
     trial = settings.model_copy(update={"phases": [Phase(resolution=resolution, epochs=epochs)]})
     device = choose_device(settings.device)
@@ -85,7 +85,7 @@ def _seconds(phases: list[Phase], speed: dict[int, float], size: int) -> float:
 
 
 def _recipe(preset: str, side: int) -> dict[str, Any]:
-    """What a preset says of training, with the defaults of what it leaves open."""
+    """The training settings of a preset, with defaults for those it leaves open."""
     said, names = PRESETS[preset], ("phases", "warmup", "crop_padding")
     recipe = {name: said.get(name, Settings.model_fields[name].default) for name in names}
     return recipe | {"phases": preset_phases(preset, side)}

@@ -1,7 +1,8 @@
-"""Training: growing image sizes, one-cycle Muon on what mixes features, resumable at any step.
+"""Training: growing image sizes, one-cycle Muon for feature-mixing weights, resumable at any step.
 
-Muon: Jordan et al. 2024 (timm.optim); growing sizes: Karras et al. 2018, Howard 2018. What else was tried, with
-accuracy and seconds: benchmarks/training.md. Shapes: N images to learn of the M of a dataset, B in a batch, K classes.
+Muon: Jordan et al. 2024 (timm.optim); growing sizes: Karras et al. 2018, Howard 2018. Alternatives that were tried,
+with accuracy and seconds: benchmarks/training.md. Shapes: N training images of the M in a dataset, B per batch, K
+classes.
 """
 
 import math
@@ -48,9 +49,9 @@ WHITENING_IMAGES = 2000
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What is learnt: some of the images of a dataset, and the class index of each.
+    """Training data: a subset of the images of a dataset, and their class indices.
 
-    The images may be mapped from a file: a batch is copied when it is learnt from.
+    The images may be memory-mapped: each batch is copied when it is used.
     """
 
     images_MHWC: NDArray[np.uint8]
@@ -59,18 +60,18 @@ class TrainingSet:
     num_classes: int
 
     def take(self, chosen_B: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """A copy of the images [B, H, W, 3] at those places among the ones to learn."""
+        """A copy of the images [B, H, W, 3] at these positions among the training images."""
         return self.images_MHWC[self.row_N[chosen_B]]
 
 
 def training_set(dataset: Dataset, rows: NDArray[np.int64]) -> TrainingSet:
-    """The rows of a dataset as something to learn from."""
+    """The rows of a dataset as training data."""
     return TrainingSet(dataset.images_NHWC, rows, dataset.label[rows], len(dataset.classes))
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: the model, its telemetry, and how each sample was learnt."""
+    """A finished training: the model, its telemetry, and the training dynamics of each sample."""
 
     model: nn.Module
     telemetry: pl.DataFrame
@@ -80,11 +81,11 @@ class Trained:
 def train(
     data: TrainingSet, settings: Settings, progress: Progress, *, snapshot: Path, facts: dict[str, Any]
 ) -> Trained:
-    """The trained model; resumes from `snapshot` where one was taken under the same `facts`.
+    """Train a model, resuming from `snapshot` if one was taken under the same `facts`.
 
-    Under `torchrun` every process calls this and gets the same model.
+    Under `torchrun`, every process calls this and gets the same model.
 
-    Raises `UserError` when the loss is no longer finite.
+    Raises `UserError` if the loss is no longer finite.
     """
     device = choose_device(settings.device)
     with joined(device, batch_size=settings.batch_size) as world:
@@ -102,7 +103,7 @@ def train(
 
 
 def start(data: TrainingSet, settings: Settings, device: torch.device) -> TrainingState:
-    """A model that has seen nothing but the patches its stem for small images is whitened with, and its optimiser."""
+    """The initial state: an optimiser and a model, whose small-image stem is whitened unless it is pretrained."""
     torch.manual_seed(settings.seed)
     model = create_model(data.num_classes, architecture_of(settings), pretrained=settings.pretrained)
     stem = small_stem(model)
@@ -114,7 +115,8 @@ def start(data: TrainingSet, settings: Settings, device: torch.device) -> Traini
 
 
 def create_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """Muon for what mixes features, AdamW for the rest, or nesterov SGD for both; weight decay on the former only.
+    """Muon for feature-mixing weights and AdamW for the rest, or Nesterov SGD for both; weight decay on the former
+    only.
 
     Convolutions and, in a ConvNeXt or ViT, linear layers mix features. Classifier, norms, biases and positions do not:
     Muon is for matrices inside a network (Jordan et al. 2024). A ResNet has no linear layer but its classifier.
@@ -153,7 +155,7 @@ def _mixing(model: Any) -> set[int]:
 
 
 class Trainer:
-    """The steps of a plan applied to a state; every process of the world runs one."""
+    """Applies the steps of a plan to a state; every process of the world runs one."""
 
     def __init__(
         self, data: TrainingSet, settings: Settings, state: TrainingState, world: World, device: torch.device
@@ -164,7 +166,7 @@ class Trainer:
         self._model = world.wrap(_compiled(state.model, device))
 
     def run(self, task: Task, save: Callable[[], None]) -> None:
-        """Every step that is left, with a snapshot now and then."""
+        """Run all remaining steps, with a snapshot now and then."""
         every = max(1, len(self.batches) // ROWS_OF_TELEMETRY)
         window, saved = _Window(), time.monotonic()
         self._model.train()
@@ -180,7 +182,7 @@ class Trainer:
                 saved = time.monotonic()
 
     def _step(self, batch: Batch) -> tuple[float, float]:
-        """Loss and accuracy of the whole batch, before the update it leads to."""
+        """Run one step; returns loss and accuracy of the whole batch before the update."""
         optimizer, label = self._state.optimizer, self._label[batch.rows]
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * batch.rate
@@ -199,7 +201,7 @@ class Trainer:
         return loss, (logits.argmax(1) == label).float().mean().item()
 
     def _logits(self, batch: Batch) -> Tensor:
-        """Outputs for this process's part of the batch, float32 [B / size, K]."""
+        """Logits for this process's part of the batch, float32 [B / size, K]."""
         settings, part = self._settings, self._world.part
         padding, random = settings.crop_padding, {"seed": settings.seed, "step": batch.step}
         shift = draw_shifts(len(batch.rows), batch.resolution, padding, **random)
@@ -214,7 +216,7 @@ class Trainer:
 
 
 def _compiled(model: nn.Module, device: torch.device) -> Any:
-    """On CUDA a compiled model; elsewhere compiling costs more than it saves in an hour of training."""
+    """Compile the model on CUDA; elsewhere, compiling costs more than it saves in an hour of training."""
     return torch.compile(model) if device.type == "cuda" else model
 
 

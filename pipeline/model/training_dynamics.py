@@ -1,7 +1,7 @@
-"""Training dynamics: how each training sample was learnt, from the logits that training computes anyway.
+"""Training dynamics: how each training sample was learnt, from the logits computed during training.
 
-AUM: Pleiss et al. 2020. Confidence and variability: Swayamdipta et al. 2020. Forgetting: Toneva et al. 2019.
-Shapes: N training samples, B of them in a batch, K classes.
+AUM: Pleiss et al. 2020. Confidence and variability: Swayamdipta et al. 2020. Forgetting: Toneva et al. 2019. Shapes: N
+training samples, B of them in a batch, K classes.
 """
 
 from typing import Any
@@ -14,14 +14,14 @@ from torch import Tensor
 
 
 class Dynamics:
-    """Running sums over every time a sample was shown, always augmented and at the size of that moment."""
+    """Running sums over all presentations of each sample, always augmented and at the current image size."""
 
     def __init__(self, size: int) -> None:
         self._sums = {name: torch.zeros(size, dtype=torch.float64) for name in ("seen", "margin", "p", "p_squared")}
         self._sums |= {name: torch.zeros(size, dtype=torch.float64) for name in ("was_right", "forgotten")}
 
     def add(self, rows: NDArray[np.int64], logits_BK: Tensor, label_B: Tensor) -> None:
-        """What one batch says of its samples, each of them once."""
+        """Add one batch, in which each sample occurs once."""
         logits, label, sums = logits_BK.detach().double(), label_B[:, None], self._sums
         own = logits.gather(1, label)[:, 0]
         others = logits.scatter(1, label, -torch.inf).amax(1)
@@ -34,7 +34,7 @@ class Dynamics:
         sums["was_right"][rows] = right
 
     def frame(self, sample_id: NDArray[np.int64]) -> pl.DataFrame:
-        """The `dynamics` table but for its run_id: the samples that were shown at least once."""
+        """The `dynamics` table without the column run_id: all samples that were seen at least once."""
         p, squared = pl.col("p") / pl.col("seen"), pl.col("p_squared") / pl.col("seen")
         sums = pl.DataFrame({name: values.numpy() for name, values in self._sums.items()})
         return (
@@ -51,9 +51,9 @@ class Dynamics:
         )
 
     def state(self) -> dict[str, Tensor]:
-        """What `load` needs to go on."""
+        """The state needed by `load`."""
         return dict(self._sums)
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from an earlier `state`."""
+        """Restore an earlier `state`."""
         self._sums = {name: state[name].clone() for name in self._sums}

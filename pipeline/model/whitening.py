@@ -1,7 +1,7 @@
-"""Stem filters that whiten the image patches they see: in a training of one epoch worth 3 points of accuracy.
+"""Whitening initialisation of stem filters: worth 3 points of accuracy in a training of one epoch.
 
-Page, "How to train your ResNet", 2018; Jordan, "94 % on CIFAR-10 in 3.29 seconds", 2024. Here they are only where
-training starts from: they are learnt like all other filters, and the network stays timm's.
+Page, "How to train your ResNet", 2018; Jordan, "94 % on CIFAR-10 in 3.29 seconds", 2024. Here it is only an
+initialisation: the filters are trained like all others, and the network remains timm's.
 """
 
 import torch
@@ -10,9 +10,10 @@ from torch.nn import functional
 
 
 def whiten_stem(conv: nn.Conv2d, images_NCHW: Tensor) -> None:
-    """Set the first filters of a convolution to the principal directions of its patches, each with both signs.
+    """Set the first filters of a convolution to the principal directions of its input patches, each with both signs.
 
-    All get the norm the filters had; the batch norm behind them then brings every direction to unit variance.
+    All get the root-mean-square norm of the original filters; the batch norm that follows scales every direction to
+    unit variance.
     """
     weight = conv.weight.data
     patches = functional.unfold(images_NCHW.contiguous(), weight.shape[-1]).transpose(1, 2).flatten(0, 1)
