@@ -1,1 +1,1 @@
-"""What the command line does."""
+"""Implementation of the commands of the command line."""

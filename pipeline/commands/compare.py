@@ -1,4 +1,4 @@
-"""What `latentlake compare` says of two runs: everything for machines, the essence as a table for people.
+"""Comparison of two runs by `latentlake compare`: complete as JSON, or the essence as a table.
 
 `summarise(now, before)` derives every number from `lake`, as the page Compare does.
 """
@@ -25,7 +25,7 @@ Summary = dict[str, Any]
 
 
 def summarise(now: Run, before: Run) -> Summary:
-    """Everything that is compared, as JSON can hold it; of runs of different data only the data."""
+    """The whole comparison as JSON-serialisable values; for runs of different data, only the comparison of the data."""
     head: Summary = {"run": now.run_id, "before": before.run_id, "same_data": now.dataset_id == before.dataset_id}
     drifts = {"between_runs": drift.run_drift(now, before), "between_splits": drift.split_drift(now)}
     said = {name: _of_drift(found) for name, found in drifts.items()}
@@ -51,7 +51,7 @@ def summarise(now: Run, before: Run) -> Summary:
 
 
 def print_summary(summary: Summary) -> None:
-    """The essence on the terminal: the sentence, the headline figures, and one line of each other thing."""
+    """Print the essence: the summary sentence, the headline figures, and one line for each other aspect."""
     console = Console()
     console.print(f"run {summary['run']} against {summary['before']}", highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(summary['sentence'])}[/]", highlight=False, soft_wrap=True)
@@ -64,7 +64,7 @@ def print_summary(summary: Summary) -> None:
 
 
 def _have(now: Run, before: Run, table: str) -> bool:
-    """Whether both runs have rows of a table, which those of brought predictions may not."""
+    """Whether both runs have rows of a table; runs of external predictions may not."""
     return now.has(table) and before.has(table)
 
 
@@ -119,7 +119,7 @@ def _figures(rows: list[Summary]) -> Table:
 
 
 def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
-    """What is compared beside the samples, a sentence each."""
+    """One sentence for each aspect besides the samples."""
     for what, found in summary.get("losses", {}).items():
         yield f"loss of {what}", found["sentence"]
     if "map" in summary:

@@ -1,4 +1,4 @@
-"""What `latentlake doctor` looks at: all that a refresh needs and that can be known before its long work."""
+"""Checks of `latentlake doctor`: everything a refresh needs that can be verified before its long work."""
 
 import importlib.util
 import platform
@@ -27,14 +27,14 @@ GIB_NEEDED = 2
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, and whether it is good; None where nothing needs it."""
+    """The result of a check; `good` is None if it concerns an optional feature."""
 
     good: bool | None
     said: str
 
 
 def diagnose(settings: Settings) -> Iterator[Check]:
-    """Every check in turn: machine, packages, settings, data, folders, lake."""
+    """Run every check: machine, packages, settings, data, folders, lake."""
     problem = platforms.find_problem()
     here = f"{platform.system()}, python {platform.python_version()} ({platforms.NEEDED})"
     yield Check(problem is None, problem or here)
@@ -79,7 +79,7 @@ def _find_data(settings: Settings) -> Check:
 
 
 def _find_places(settings: Settings) -> Iterator[Check]:
-    """Each folder that is written to: may it be, and is there room."""
+    """Check that each output folder is writable and has free space."""
     folders = {"work folder": settings.work_dir, "cache": settings.cache_dir}
     if "://" not in settings.lake:
         folders = {"lake": Path(settings.lake), **folders}

@@ -1,7 +1,7 @@
-"""What `latentlake export` writes: the report of a run, one of its charts, or the rows of its samples.
+"""Export of `latentlake export`: the report of a run, one of its charts, or the rows of its samples.
 
-The ending of the file says which: `report.html`, `confusion.svg`, `map.png`, `samples.parquet`, `samples.csv`.
-`pages.report` is imported inside functions: it is the one thing of the pages that the pipeline knows.
+The file suffix selects the format: `report.html`, `confusion.svg`, `map.png`, `samples.parquet`, `samples.csv`.
+`pages.report` is imported inside functions: it is the only part of the pages that the pipeline depends on.
 """
 
 from collections.abc import Callable
@@ -24,22 +24,22 @@ ROWS = tuple(f".{kind}" for kind in KINDS)
 
 @dataclass(frozen=True)
 class Written:
-    """The file that was written, and what it holds."""
+    """The file that was written, and its content in words."""
 
     path: Path
     what: str
     size: int
 
     def to_sentence(self) -> str:
-        """Where it is, what it holds and how large it is."""
+        """Path, content and size of the file as a sentence."""
         return f"{self.path}: {self.what}, {max(1, round(self.size / 1000)):,} kB"
 
 
 def export(run: Run, path: Path | None, *, condition: str | None = None, force: bool = False) -> Written:
-    """Write what the ending of the path asks for; the report under its own name where there is no path.
+    """Write the format given by the suffix of the path; without a path, the report under its default name.
 
-    `condition` is a line of `lake.query.expressions` that the rows must meet. Raises `UserError` and writes nothing
-    where the file is there already and not `force`, where the ending is unknown, or the condition cannot be read.
+    `condition` is an expression of `lake.query.expressions` that filters the rows. Raises `UserError` and writes
+    nothing if the file exists and `force` is not given, if the suffix is unknown, or if the condition cannot be parsed.
     """
     path = _default_path(run) if path is None else path
     check_place(path)
@@ -57,7 +57,7 @@ def _default_path(run: Run) -> Path:
 
 
 def _find_writer(run: Run, path: Path, condition: str | None) -> tuple[Callable[[], bytes], str]:
-    """What makes the content, and what it is in words."""
+    """A function that makes the content, and a description of the content."""
     ending = path.suffix.lower()
     if path.name.lower() in (*REPORT, *PICTURES, *ROWS):
         raise UsageError(f"{path} is an ending without a name: write one before it.")

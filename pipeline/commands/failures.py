@@ -1,4 +1,4 @@
-"""What nobody foresaw: told in one sentence, with a file that holds how it came about."""
+"""Unexpected errors: explained in one sentence, with a file that holds the details."""
 
 import datetime as dt
 import importlib.metadata
@@ -19,7 +19,7 @@ from lake.storage.disks import find_reason
 
 NO_MEMORY = re.compile(r"out of memory|can(?:no|')t allocate memory|not enough memory", flags=re.IGNORECASE)
 NOT_MAPPED = "failed to map segment"
-"""What the loader says of a library for which there is no memory, and of one on a disk that forbids to run it."""
+"""Message of the loader for a library that does not fit into memory, or that lies on a disk mounted noexec."""
 NO_MEMORY_IN = (RuntimeError, ImportError, OSError)
 SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", flags=re.IGNORECASE)
 LESS = "close other programs, or set less with samples, batch_size or size, then run the same command to go on."
@@ -27,7 +27,7 @@ IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 def explain(error: BaseException, folders: Iterable[Path]) -> UserError:
-    """What to say of an error that is not for people yet; one that is ours is kept in the first of the folders."""
+    """Turn any error into one for people; unexpected ones are written to a file in the first writable folder."""
     if isinstance(error, MemoryError) or (isinstance(error, NO_MEMORY_IN) and NO_MEMORY.search(str(error))):
         return UserError(f"The memory of this machine is used up{_said(error)}: {LESS}")
     if isinstance(error, ImportError) and NOT_MAPPED in str(error):
@@ -48,7 +48,7 @@ def explain(error: BaseException, folders: Iterable[Path]) -> UserError:
 
 
 def keep(error: BaseException, folders: Iterable[Path]) -> Path | None:
-    """The file in the first folder that can be written, with version, platform, command and traceback; else None."""
+    """Write version, platform, command and traceback to the first writable folder; returns the file, or None."""
     name = f"latentlake-error-{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
     text = _redact(_describe(error))
     for folder in (*folders, Path(tempfile.gettempdir())):
@@ -70,7 +70,7 @@ def _describe(error: BaseException) -> str:
 
 
 def find_version() -> str:
-    """The version of latentlake that is installed."""
+    """The installed version of latentlake."""
     try:
         return importlib.metadata.version("latentlake")
     except importlib.metadata.PackageNotFoundError:
@@ -78,7 +78,7 @@ def find_version() -> str:
 
 
 def _redact(text: str) -> str:
-    """The text without what the environment keeps secret and without the names and passwords of addresses."""
+    """The text without secrets from the environment and without credentials in URLs."""
     for name, value in os.environ.items():
         if SECRET.search(name) and len(value) >= 8:
             text = text.replace(value, "***")

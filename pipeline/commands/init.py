@@ -1,4 +1,4 @@
-"""The settings file that `latentlake init` writes: what most people set, each with what it means."""
+"""Settings file written by `latentlake init`: the most common settings, each with its meaning."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ work_dir = "data/work"      # finished stages, for resuming
 
 
 def write_settings(path: Path, *, force: bool) -> None:
-    """Write the file; raises `UserError` where it exists and `force` is not given, or it cannot be written."""
+    """Write the file. Raises `UserError` if it exists and `force` is not given, or if it cannot be written."""
     check_place(path)
     check_free(path, force=force)
     write_file(path, TEMPLATE.encode())

@@ -1,4 +1,4 @@
-"""How a command ends: an error is one sentence and an exit code, with `--json` one object, a traceback with --debug."""
+"""Outcome of a command: errors as one sentence and an exit code; `--json` prints an object, `--debug` a traceback."""
 
 import os
 import sys
@@ -19,11 +19,11 @@ from pipeline.commands.refresh import summarize_failure, to_json
 from pipeline.engine import consoles, interruptions, log_setup
 
 REPORTS: list[Path] = []
-"""Folders in which the file of an error that nobody foresaw is kept, before the temporary one."""
+"""Folders in which reports of unexpected errors are written, before the temporary folder."""
 
 
 class Interrupted(UserError):
-    """Ctrl+C, or another signal: the exit code is that of a process which the signal ends."""
+    """Interrupted by Ctrl+C or another signal; the exit code is that of a process killed by the signal."""
 
     status = "interrupted"
 
@@ -34,7 +34,7 @@ class Interrupted(UserError):
 
 
 class Ended(UserError):
-    """An end of which people have been told already."""
+    """The command ended with a message that has already been printed."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class Ended(UserError):
 
 
 def run(command: Callable[[], object]) -> NoReturn:
-    """Run the command and end the process."""
+    """Run the command and exit the process."""
     sys.stderr = log_setup.unfailing(sys.stderr or _nowhere())
     sys.stdout = log_setup.unprinted_once(sys.stdout or _nowhere())
     interruptions.watch()
@@ -58,7 +58,7 @@ def run(command: Callable[[], object]) -> NoReturn:
 
 
 def _find_error(command: Callable[[], object], *, debug: bool) -> UserError | None:
-    """What the command ended with, told to people; None where it did what it was asked."""
+    """The error of the command, already printed to the user; None on success."""
     try:
         _call(command)
     except Unprinted as error:
@@ -78,7 +78,7 @@ def _find_error(command: Callable[[], object], *, debug: bool) -> UserError | No
 def _call(command: Callable[[], object]) -> None:
     try:
         command()
-    except SystemExit as ended:  # typer's way to end
+    except SystemExit as ended:  # how typer exits
         if ended.code == EXIT_INTERRUPTED:
             raise KeyboardInterrupt from None
         if ended.code:

@@ -1,4 +1,4 @@
-"""Where latentlake runs: Linux and macOS, Python 3.11 to 3.14. Imported first, so it needs nothing but any Python 3."""
+"""Supported platforms: Linux and macOS, Python 3.11 to 3.14. Imported first, so it must run on any Python 3."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ NEEDED = "Linux or macOS (Windows through WSL), Python 3.11 to 3.14"
 
 
 def stop_elsewhere() -> None:
-    """End the process with one sentence where this Python or system is none that latentlake is made for."""
+    """Exit with one sentence if this Python version or system is not supported."""
     problem = find_problem()
     if problem:
         stop("failed", 1, problem)
 
 
 def stop(status: str, code: int, message: str) -> None:
-    """End the process with a sentence on stderr, and with `--json` its outcome on stdout."""
+    """Exit with a sentence on stderr and, with `--json`, the outcome on stdout."""
     sys.stderr.write(f"latentlake: {message}\n")
     if "--json" in sys.argv:
         sys.stdout.write(json.dumps({"status": status, "exit_code": code, "message": message}) + "\n")
@@ -27,7 +27,7 @@ def stop(status: str, code: int, message: str) -> None:
 
 
 def find_problem() -> str | None:
-    """Why it cannot run here and what to do, in one sentence; None where it can."""
+    """Why latentlake cannot run here and what to do, in one sentence; None if it can."""
     version = platform.python_version()
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         return f"latentlake needs Python 3.11 to 3.14, and this is {version}: make its environment with one of those."

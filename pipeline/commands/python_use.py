@@ -1,4 +1,4 @@
-"""What `latentlake.refresh` is given from python, as settings and dataset."""
+"""Implementation of `latentlake.refresh`: parse its arguments, and refresh within the caller's process."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -18,9 +18,10 @@ from pipeline.settings import Settings, load_settings
 
 
 def read_arguments(config: Any, dataset: Any, values: dict[str, Any]) -> tuple[Settings, Dataset | None]:
-    """The settings that path or dict, source or section, and values by name make, and a dataset that is given whole.
+    """The settings from a path or dict, a data source or section, and keyword values; and a `Dataset` passed as an
+    object.
 
-    Raises `UsageError` naming what cannot be right.
+    Raises `UsageError` naming the invalid argument.
     """
     if isinstance(config, Settings):
         return _whole(config, dataset, values)
@@ -33,11 +34,11 @@ def read_arguments(config: Any, dataset: Any, values: dict[str, Any]) -> tuple[S
 
 
 def refresh_here(settings: Settings, dataset: Dataset | None, *, found: Path | None) -> str:
-    """Refresh in a process that is not ours; returns the id of the run that readers now see.
+    """Refresh in the process of the caller; returns the id of the run that readers now see.
 
-    `found` is the settings file that nobody named, which is said. Threads and random state of torch, and the log, are
-    the caller's again afterwards. Raises `UserError` where latentlake cannot run, `ImportError` where the training
-    packages are missing.
+    `found` is a settings file that was found, not named by the caller; it is reported. The threads and random state of
+    torch, and the log configuration, are restored afterwards. Raises `UserError` if latentlake cannot run here, and
+    `ImportError` if the training packages are missing.
     """
     if problem := platforms.find_problem():
         raise UserError(problem)
@@ -53,7 +54,7 @@ def refresh_here(settings: Settings, dataset: Dataset | None, *, found: Path | N
 
 @contextmanager
 def _log_on_stderr(settings: Settings) -> Iterator[None]:
-    """Log as the command does, unless the caller has set up structlog: its default is stdout."""
+    """Log like the command, unless the caller has configured structlog, whose default is stdout."""
     if structlog.is_configured():
         yield
         return

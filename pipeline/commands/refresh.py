@@ -1,4 +1,4 @@
-"""What `latentlake refresh` does around a refresh: is it due, is anything new, and the summary for a scheduler."""
+"""Implementation of `latentlake refresh`: whether it is due, whether anything is new, and a summary for schedulers."""
 
 import datetime as dt
 import gc
@@ -20,7 +20,7 @@ UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True)
 class Asked:
-    """How this refresh is to be run, which changes nothing of what comes out."""
+    """How to run this refresh, without effect on its result."""
 
     force: bool = False
     if_stale: str | None = None
@@ -30,7 +30,7 @@ class Asked:
 def run(settings: Settings, asked: Asked) -> dict[str, object]:
     """Refresh if it is due and anything is new; returns the summary.
 
-    Raises `UserError` with what to do; `RetryLater` where it is not due, another one runs, or the time is over.
+    Raises `UserError` with advice, and `RetryLater` if it is not due, another refresh is running, or time is up.
     """
     started = time.monotonic()
     caches.settle(settings.work_dir)
@@ -46,7 +46,7 @@ def run(settings: Settings, asked: Asked) -> dict[str, object]:
         progress.say(f"Nothing new: data, settings and code are those of {same}.")
         return summarize(lake, same, published=False, seconds=time.monotonic() - started)
     with _uncollected():
-        from pipeline.refresh.refresh import refresh  # takes seconds to load
+        from pipeline.refresh.refresh import refresh  # takes seconds to import
 
     outcome = refresh(settings, progress, force=asked.force)
     return summarize(lake, outcome.run_id, published=outcome.published, seconds=time.monotonic() - started)
@@ -54,7 +54,7 @@ def run(settings: Settings, asked: Asked) -> dict[str, object]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Load modules without garbage collection, now and when the process ends: seconds of it, for what stays anyway."""
+    """Import modules without garbage collection, now or at exit: it would take seconds for objects that stay anyway."""
     gc.disable()
     try:
         yield
@@ -64,7 +64,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def summarize(lake: Lake, run_id: str, *, published: bool, seconds: float) -> dict[str, object]:
-    """What a scheduler wants to know, as JSON can hold it."""
+    """The summary for a scheduler, as JSON-serialisable values."""
     run = lake.run(run_id)
     return {
         "status": "published" if published else "nothing new",
@@ -80,12 +80,12 @@ def summarize(lake: Lake, run_id: str, *, published: bool, seconds: float) -> di
 
 
 def summarize_failure(error: UserError) -> dict[str, object]:
-    """The same of a refresh that did not come to its end."""
+    """The summary of a refresh that failed."""
     return {"status": error.status, "exit_code": error.exit_code, "message": str(error)}
 
 
 def to_json(summary: dict[str, object]) -> str:
-    """One line."""
+    """The summary as one line of JSON."""
     return json.dumps(summary)
 
 
@@ -98,7 +98,7 @@ def parse_duration(text: str) -> dt.timedelta:
 
 
 def _wait_until_stale(lake: Lake, limit: dt.timedelta) -> None:
-    """Raises `RetryLater` while the latest run is younger; one from the future (a clock went back) counts as stale."""
+    """Raises `RetryLater` while the latest run is younger; one from the future (clock set back) counts as stale."""
     runs = lake.runs()
     if runs.is_empty():
         return

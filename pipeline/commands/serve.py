@@ -1,4 +1,4 @@
-"""`latentlake serve`: this process becomes the server of the pages."""
+"""Implementation of `latentlake serve`: replace this process by the server of the pages."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ LAUNCHER = Path(__file__).parents[2] / "pages" / "ui" / "server" / "launch.py"
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line says; `base_path` is what a proxy keeps before every path, such as `/lake`."""
+    """The command-line options; `base_path` is the prefix that a proxy puts before every path, such as `/lake`."""
 
     lake: str
     host: str
@@ -31,7 +31,7 @@ class Asked:
 
     @property
     def base(self) -> str:
-        """The base path without slashes around it, empty where there is none; `UsageError` where it is none."""
+        """The base path without surrounding slashes, perhaps empty. Raises `UsageError` if it is invalid."""
         base = self.base_path.strip("/")
         if not BASE_PATH.fullmatch(base):
             raise UsageError(f"--base-path {self.base_path} cannot be used: it is a path such as /lake or /team/lake.")
@@ -39,17 +39,16 @@ class Asked:
 
     @property
     def address(self) -> str:
-        """Where the pages are."""
+        """The URL of the pages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}/{self.base}"
 
 
 def become_server(asked: Asked) -> None:
-    """Say where the pages are and replace this process by their server, which takes its signals.
+    """Print the URL of the pages and replace this process by their server, which then receives its signals.
 
-    Python's option -P keeps modules beside the person, such as a `pages` of their own, away from the server. Raises
-    `UsageError` where the file of secrets, the base path or the host cannot be used, `UserError` where the port is not
-    free.
+    Python's option -P keeps modules in the working folder, such as a user's own `pages`, away from the server. Raises
+    `UsageError` if the secrets file, the base path or the host cannot be used, and `UserError` if the port is not free.
     """
     asked = replace(asked, port=_find_port(asked.host, asked.port))
     command = [sys.executable, "-P", str(LAUNCHER), *_flags(asked)]
@@ -60,7 +59,7 @@ def become_server(asked: Asked) -> None:
 
 
 def _find_port(host: str, port: int) -> int:
-    """The port, or a free one for 0, once it is known that this machine can listen on it."""
+    """The port, or a free one for 0, after checking that this machine can listen on it."""
     if not host.strip():
         raise UsageError("--host is empty: name an address of this machine, or leave it out for loopback.")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
@@ -86,7 +85,7 @@ def _explain(error: OSError, host: str, port: int) -> UserError:
 
 
 def _is_empty(root: str) -> bool:
-    """Whether a lake in a folder has no run; one that cannot be read, or is far away, is left to the pages."""
+    """Whether a local lake has no published run; unreadable and remote lakes are left to the pages."""
     try:
         return "://" not in root and Lake(root).runs().is_empty()
     except UserError:

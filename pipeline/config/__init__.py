@@ -1,1 +1,1 @@
-"""How settings are written: in files, variables and flags."""
+"""Settings in files, environment variables and flags: parsing, errors and cache folders."""

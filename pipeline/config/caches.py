@@ -1,4 +1,4 @@
-"""Caches of this project and of packages, for somebody whose home cannot be written: below the work folder then."""
+"""Cache folders of this project and of packages, placed below the work folder if the home folder is not writable."""
 
 import os
 from pathlib import Path
@@ -11,18 +11,18 @@ OF_PACKAGES = {
     "MPLCONFIGDIR": "matplotlib",
     "npm_config_cache": "npm",
 }
-"""Variables that packages read when they are imported, and the folder that each gets."""
+"""Variables that packages read at import, and the folder for each."""
 
 
 def choose(work_dir: Path) -> Path:
-    """The folder for caches: `~/.cache` where it can be written, else one below the work folder."""
+    """The cache folder: `~/.cache` if it is writable, otherwise one below the work folder."""
     return user_caches() or work_dir.absolute() / "cache"
 
 
 def settle(work_dir: Path) -> None:
-    """Let packages keep their caches below the work folder where `~/.cache` cannot be written.
+    """Make packages keep their caches below the work folder if `~/.cache` is not writable.
 
-    Call it before they are imported. Variables that are set stay as they are.
+    Must be called before they are imported. Variables that are already set are kept.
     """
     if user_caches() is None:
         for variable, name in OF_PACKAGES.items():

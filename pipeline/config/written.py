@@ -1,4 +1,4 @@
-"""Settings as people write them into flags and the environment: names, lists and tables as text."""
+"""Settings as text in flags and environment variables: names, lists and tables."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from lake.errors import UsageError
 
 PREFIX = "LATENTLAKE_"
 ELSEWHERE = ("CONFIG", "ALLOWED_HOSTS", "ALLOWED_USERS", "READ_ONLY", "METRICS_TOKEN")
-"""Variables that are no settings of a refresh: the file of settings, and what the pages read."""
+"""Variables that are not settings of a refresh: the settings file, and those that the pages read."""
 READERS: tuple[Callable[[str], Any], ...] = (json.loads, lambda text: tomllib.loads(f"value = {text}")["value"])
 
 
 def parse(value: Any) -> Any:
-    """A text that is a list or a table in JSON or TOML as that, and anything else as it is."""
+    """Parse text that is a list or table in JSON or TOML; return anything else unchanged."""
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         for read in READERS:
             with suppress(ValueError, RecursionError):
@@ -30,7 +30,7 @@ def parse(value: Any) -> Any:
 
 
 def split(value: Any) -> Any:
-    """The same, and "a, b" as a list."""
+    """Like `parse`, and also split "a, b" into a list."""
     parsed = parse(value)
     if not isinstance(parsed, str) or parsed.lstrip().startswith("["):
         return parsed
@@ -38,9 +38,9 @@ def split(value: Any) -> Any:
 
 
 def read_flags(model: type[BaseModel], flags: Mapping[str, Any], texts: Iterable[str]) -> dict[str, Any]:
-    """The flags and what --set says as `name=value`, where settings of a section are named as in `dataset.size`.
+    """Flags combined with `--set name=value` texts; settings of a section are named like `dataset.size`.
 
-    Raises `UsageError` naming what is no setting.
+    Raises `UsageError` naming an unknown setting.
     """
     given, known = dict(flags), list_names(model)
     for name, equals, value in (text.partition("=") for text in texts):
@@ -59,22 +59,22 @@ def read_flags(model: type[BaseModel], flags: Mapping[str, Any], texts: Iterable
 
 
 class Environment(EnvSettingsSource):
-    """The variables of settings; a text that is no list or table is left to the setting, which says so."""
+    """Environment variables of settings; text that is not a list or table is left for the setting to validate."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002
-        """Called by pydantic for everything that is no number or text."""
+        """Called by pydantic for everything that is not a number or text."""
         return parse(value)
 
 
 def find_variable(path: Iterable[str]) -> str | None:
-    """The environment variable of a setting that is set, or else of the section that it is in; None without any."""
+    """The environment variable that sets a setting, or else one of its parent sections; None if there is none."""
     names, known = [*path], {key.upper() for key in os.environ}
     longest_first = (PREFIX + "__".join(names[:length]).upper() for length in range(len(names), 0, -1))
     return next((name for name in longest_first if name in known), None)
 
 
 def find_unknown_variables(model: type[BaseModel]) -> Iterator[str]:
-    """What is to be said of each variable that looks like ours and is not."""
+    """A message for each variable that has our prefix but is unknown."""
     known = [name.upper() for name in (*model.model_fields, *ELSEWHERE)]
     for name in sorted(os.environ):
         prefix, _, rest = name.upper().partition("_")
@@ -85,20 +85,20 @@ def find_unknown_variables(model: type[BaseModel]) -> Iterator[str]:
 
 
 def say_unknown(model: type[BaseModel], name: str) -> str:
-    """That nothing has a name, as `seed` and `dataset.source` are some, and which one is nearest."""
+    """State that a setting (such as `seed` or `dataset.source`) does not exist, and name the closest one."""
     found = _find_nearest(name, list_names(model))
     return f"there is no such setting; the nearest is {found}" if found else "there is no such setting"
 
 
 def list_names(model: type[BaseModel]) -> list[str]:
-    """Every setting, those of a section as in `dataset.source`."""
+    """All settings; those of a section are named like `dataset.source`."""
     sections = {name: _section(field.annotation) for name, field in model.model_fields.items()}
     below = [f"{name}.{inner}" for name, section in sections.items() if section for inner in list_names(section)]
     return [*sections, *below]
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    """The model of a setting that is a section, or a list of them."""
+    """The model of a setting that is a section or a list of sections."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for part in get_args(annotation) if (found := _section(part))), None)

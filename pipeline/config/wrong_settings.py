@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words: which one, what was given, where it came from, what it should be."""
+"""Readable errors for invalid settings: name, given value, origin, and what is expected."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +17,12 @@ EXAMPLES = {
     "dataset.groups": '{superclass = {animal = ["cat", "dog"]}}',
 }
 OTHER_SHAPE = {"list_type", "tuple_type", "dict_type", "model_type", "model_attributes_type", "too_long"}
-"""Kinds of problems that an example says best."""
+"""Error types that are best explained by an example."""
 A_LIST = '["one", "another"]'
 
 
 def describe(model: type[BaseModel], error: ValidationError, flags: dict[str, Any]) -> str:
-    """Every problem once; `flags` are the values that are stronger than the environment."""
+    """Every problem once; `flags` are the values that take precedence over the environment."""
     return "; ".join(dict.fromkeys(_problems(model, error, flags)))
 
 
@@ -32,7 +32,7 @@ def _problems(model: type[BaseModel], error: ValidationError, flags: dict[str, A
     for problem in problems:
         place = problem["loc"]
         if problem["type"] == "missing" and place[:-1] in unknown:
-            continue  # it is there, under the name that is unknown
+            continue  # it is present under the unknown name
         variable = find_variable(part for part in place if isinstance(part, str)) if place[:1] else None
         named = f" ({variable})" if variable and place[0] not in flags else ""
         yield _say(model, problem, named)

@@ -1,1 +1,1 @@
-"""Publish a run: compute what is missing, write it, and let readers see it or not."""
+"""One refresh: run the stages, write their tables, publish the run."""

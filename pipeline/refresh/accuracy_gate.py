@@ -1,15 +1,15 @@
-"""What keeps a computed run from readers: an accuracy that fell too far below the last published run's."""
+"""Accuracy gate: a run whose test accuracy fell too far below that of the last published run is not published."""
 
 from lake.errors import UserError
 from lake.storage.store import Lake, Run
 from pipeline.settings import Settings
 
 ROUNDING = 1e-9
-"""What the difference of two shares may be off by: 0.93 - 0.91 is more than 0.02."""
+"""Tolerance for rounding of differences: 0.93 - 0.91 is more than 0.02."""
 
 
 class Refused(UserError):
-    """A run was computed and kept, but not published."""
+    """A run was computed and stored, but not published."""
 
     status = "refused"
 
@@ -22,13 +22,13 @@ class Refused(UserError):
 
 
 def last_published(lake: Lake, dataset_id: str) -> Run | None:
-    """The newest published run of the dataset; None where there is none."""
+    """The newest published run of the dataset, or None."""
     found = lake.runs().filter(dataset_id=dataset_id)
     return lake.run(found["run_id"][0]) if len(found) else None
 
 
 def find_reason(accuracy: float | None, before: Run | None, settings: Settings) -> str | None:
-    """Why a run of that test accuracy (0 to 1) must not follow the one before; None where it may."""
+    """Why a run with this test accuracy (0 to 1) must not follow the previous run; None if it may."""
     earlier = accuracy_of(before)
     if accuracy is None or earlier is None or before is None:
         return None
@@ -41,5 +41,5 @@ def find_reason(accuracy: float | None, before: Run | None, settings: Settings) 
 
 
 def accuracy_of(run: Run | None) -> float | None:
-    """Share right of the test samples, as measured when the run was made."""
+    """Test accuracy (0 to 1), as measured when the run was made."""
     return run.metric("score", "test_accuracy") if run else None

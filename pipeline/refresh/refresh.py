@@ -1,6 +1,6 @@
-"""The stages in order, resumable, into one publish.
+"""Run one refresh: compute the stages in order, resumable, and publish them atomically.
 
-`refresh(settings)` returns what it published; a failure or a kill at any moment changes nothing readers see.
+`refresh(settings)` returns what it published; a failure or kill at any moment changes nothing that readers see.
 """
 
 import datetime as dt
@@ -32,23 +32,23 @@ from pipeline.stages.trainings import check_splits
 
 @dataclass(frozen=True)
 class Outcome:
-    """The run readers now see, and whether this refresh made it."""
+    """The run that readers now see, and whether this refresh published it."""
 
     run_id: str
     published: bool
 
 
 def refresh(settings: Settings, progress: Progress, *, force: bool = False, dataset: Dataset | None = None) -> Outcome:
-    """Compute what is missing and publish it; nothing new (same data, settings and code) publishes nothing.
+    """Compute what is missing and publish it; if data, settings and code are unchanged, nothing is published.
 
-    `dataset` stands in for the one the settings name; `force` publishes what is not new, and what the gate refuses.
+    `dataset` replaces the one named by the settings. `force` publishes an unchanged run, or one that the gate refuses.
 
-    Raises `UserError` with what to do; `RetryLater` while another refresh of this lake is running, `Refused` where a
-    run was computed that readers must not get.
+    Raises `UserError` with advice, `RetryLater` while another refresh of this lake is running, and `Refused` if a run
+    was computed that must not be published.
     """
     lake = Lake(settings.lake)
     with only_one(lake, progress):
-        lake.runs()  # one that cannot be read is said before long work
+        lake.runs()  # fail early if the lake cannot be read
         request = hash_request(settings, lake)
         outcome = _refresh(lake, settings, progress, force=force, dataset=dataset)
         keep_answer(settings, request, outcome.run_id, progress)
@@ -56,12 +56,12 @@ def refresh(settings: Settings, progress: Progress, *, force: bool = False, data
 
 
 def help_refresh(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> None:
-    """What a process of `torchrun` other than the first does: its part of each training of `refresh`."""
+    """Take part in each training of `refresh`, as a process of `torchrun` other than the first."""
     open_stages(settings, progress, dataset=dataset).help_training()
 
 
 def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> Stages:
-    """The stages of a refresh under these settings: its data are read, nothing is computed yet."""
+    """The stages of a refresh under these settings: the data are loaded, nothing is computed yet."""
     caches.settle(settings.work_dir)
     lake = Lake(settings.lake)
     dataset = _load(lake, settings, progress, dataset)
@@ -94,7 +94,7 @@ def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool,
 
 
 def _load(lake: Lake, settings: Settings, progress: Progress, dataset: Dataset | None) -> Dataset:
-    """The dataset the settings name, or the one that stands in for it; corrected by people if they ask for it."""
+    """The dataset of the settings or the given one, with new data added and review verdicts applied if configured."""
     dataset = dataset or load_dataset(settings, progress)
     if settings.new_data:
         dataset = add_new_data(dataset, settings.new_data, lake, progress, display_side=settings.display_side)
@@ -102,7 +102,7 @@ def _load(lake: Lake, settings: Settings, progress: Progress, dataset: Dataset |
 
 
 def _records(stages: dict[str, Finished]) -> list[dict[str, str]]:
-    """What `pipeline.engine.previous_run` finds of each stage."""
+    """The records of the stages, as read by `pipeline.engine.previous_run`."""
     return [
         {"name": name, "fingerprint": stage.fingerprint, "row_key": stage.value_key, "fit": stage.fit_id}
         for name, stage in stages.items()
@@ -114,9 +114,9 @@ def _headline(stages: dict[str, Finished]) -> dict[str, float]:
 
 
 def _answered(lake: Lake, facts: dict[str, object]) -> str | None:
-    """The last published run of this dataset and preset, if it has the same fingerprint.
+    """The last published run of this dataset and preset if it has the same fingerprint, otherwise None.
 
-    Raises `Refused` where the same was refused before.
+    Raises `Refused` if a run with this fingerprint was refused before.
     """
     alike = (pl.col("dataset_id") == facts["dataset_id"], pl.col("preset") == facts["preset"])
     newest = lake.runs().filter(*alike).head(1).filter(pl.col("fingerprint") == facts["fingerprint"])
@@ -127,7 +127,7 @@ def _answered(lake: Lake, facts: dict[str, object]) -> str | None:
 
 
 def _publish(lake: Lake, facts: dict[str, object], accuracy: float | None, settings: Settings, *, force: bool) -> None:
-    """Make the run visible, or keep it with the reason why not; an error of the machine is none."""
+    """Publish the run, or store it as rejected with the reason; errors of the machine do not reject it."""
     before = last_published(lake, str(facts["dataset_id"]))
     reason = find_reason(accuracy, before, settings)
     measured = {

@@ -1,6 +1,6 @@
-"""Is there anything new? Told in a second, without the data, by a hash of all that a refresh depends on.
+"""Detect within a second, without loading the data, that nothing changed, by a hash of everything a refresh depends on.
 
-The hash may say "new" where the stages then find that nothing is; it never says "nothing new" where something is.
+The hash may report a change where the stages then find none, but never misses one.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ CODE = ("lake", "pipeline")
 
 
 def hash_request(settings: Settings, lake: Lake) -> str:
-    """Hash of settings, code, packages, what people said and the files of data and model, by size and time."""
+    """Hash of settings, code, packages, reviews, and the data and model files by size and modification time."""
     chosen = settings.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     reviews = lake.version("reviews") if settings.apply_reviews else None
     files = [row for source in (settings.new_data, settings.checkpoint) if source for row in list_files(source)]
@@ -29,7 +29,7 @@ def hash_request(settings: Settings, lake: Lake) -> str:
 
 
 def find_answer(settings: Settings, lake: Lake) -> str | None:
-    """The run that answers the request already; None where it is not the latest, or nobody knows."""
+    """The run that already answers the request; None if it is not the latest, or unknown."""
     try:
         known = json.loads(_answer_file(settings).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -40,7 +40,7 @@ def find_answer(settings: Settings, lake: Lake) -> str | None:
 
 
 def keep_answer(settings: Settings, request: str, run_id: str, progress: Progress) -> None:
-    """Remember which run answers a request; where that cannot be kept, the next refresh looks for itself."""
+    """Record which run answers a request. If that fails, the next refresh runs the stages to find out."""
     try:
         _answer_file(settings).write_text(json.dumps({"request": request, "run_id": run_id}), encoding="utf-8")
     except OSError as error:
@@ -52,7 +52,7 @@ def _answer_file(settings: Settings) -> Path:
 
 
 def _code() -> list[str]:
-    """The source of what computes and stores."""
+    """The source files of the packages that compute and store."""
     roots = [importlib.util.find_spec(package) for package in CODE]
     folders = [Path(root.origin).parent for root in roots if root and root.origin]
     return [path.read_text(encoding="utf-8") for folder in folders for path in sorted(folder.rglob("*.py"))]

@@ -1,4 +1,4 @@
-"""Write what the stages left into the lake, invisible until the run is published."""
+"""Write the results of the stages to the lake, invisible until the run is published."""
 
 import datetime as dt
 import importlib.metadata
@@ -25,7 +25,7 @@ Figures = dict[str, float]
 def stage_tables(
     lake: Lake, run_id: str, dataset: Dataset, stages: dict[str, Finished], settings: Settings, progress: Progress
 ) -> Figures:
-    """Write every table but `metrics` under the run's id (or the dataset's); returns what that cost."""
+    """Write every table except `metrics` under the id of the run (or of the dataset); returns the cost of writing."""
     with measure_cost() as cost:
         tables = _tables(dataset, stages, settings)
         with progress.task("write", 1 + len(tables)) as task:
@@ -39,7 +39,7 @@ def stage_tables(
 
 
 def stage_metrics(lake: Lake, run_id: str, costs: dict[str, Figures], figures: dict[str, Figures]) -> None:
-    """Write the table `metrics`: what each step cost, in the order they ran, and figures by what they are of."""
+    """Write the table `metrics`: the cost of each step, in execution order, and figures by topic."""
     ordered = {stage: cost | {"order": order} for order, (stage, cost) in enumerate(costs.items())}
     rows = [
         {"run_id": run_id, "stage": stage, "name": name, "value": float(value)}
@@ -51,14 +51,14 @@ def stage_metrics(lake: Lake, run_id: str, costs: dict[str, Figures], figures: d
 
 
 def _tables(dataset: Dataset, stages: dict[str, Finished], settings: Settings) -> dict[str, pl.DataFrame]:
-    """What is written beside the images, by table, but for ids of the run."""
+    """The tables to write besides images, by name, without the id of the run."""
     published = [stage for name, stage in stages.items() if not name.startswith("fold-")]
     tables = {"samples": dataset.frame, "quarantine": dataset.quarantine}
     tables |= {table: make_frame(table, []) for stage in STAGES for table in stage.tables}
     tables |= {name: frame for stage in published for name, frame in stage.frames.items() if name in TABLES}
     if "train" in stages:
         tables["models"] = _models_frame(stages, settings)
-    # A model that was kept was trained on samples that may be gone.
+    # A kept model may have been trained on samples that are gone.
     tables["dynamics"] = tables["dynamics"].filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
     return tables
 
@@ -70,7 +70,7 @@ def _models_frame(stages: dict[str, Finished], settings: Settings) -> pl.DataFra
 
 
 def _write_images(lake: Lake, dataset: Dataset) -> None:
-    """Add the images that the lake has not to the table `images`; those it has never change."""
+    """Add images missing from the table `images`; existing ones never change."""
     if not lake.has("images", dataset.dataset_id):
         lake.stage("images", _images_frame(dataset, np.full(len(dataset), dataset.pictured)), key=dataset.dataset_id)
         return
@@ -105,7 +105,7 @@ def _images_frame(dataset: Dataset, chosen_N: NDArray[np.bool_]) -> pl.DataFrame
 def run_facts(
     run_id: str, started: dt.datetime, dataset: Dataset, settings: Settings, fingerprint: str
 ) -> dict[str, object]:
-    """What `Lake.publish` needs to know of the run."""
+    """The facts of the run that `Lake.publish` needs."""
     groups = [
         {"name": group, "label": label, "value": value}
         for group, values in dataset.groups.items()

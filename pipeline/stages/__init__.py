@@ -1,1 +1,1 @@
-"""The graph of stages: what each is computed from, and how it is reused."""
+"""The stages of a refresh: how each is computed, and what it reuses from the previous run."""

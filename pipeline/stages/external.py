@@ -1,4 +1,4 @@
-"""What stages compute otherwise where predictions come from elsewhere: they are taken as they are."""
+"""Stages that are computed differently for external predictions, which are used as they are."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from pipeline.stages.inputs import StageInputs
 
 
 def score_tables(inputs: StageInputs, _: Frames | None) -> Frames:
-    """The tables `predictions` and `embeddings`, without rows where none came, and headline figures."""
+    """The tables `predictions` and `embeddings` (empty if there are none), and headline figures."""
     dataset = inputs.dataset
     assert dataset.brought is not None
     brought = dataset.brought.at(dataset.sample_id)
@@ -32,7 +32,7 @@ def score_tables(inputs: StageInputs, _: Frames | None) -> Frames:
 
 
 def check_table(inputs: StageInputs) -> Frames:
-    """The table `proofs`: labels are flipped and have to be found; all else that is checked needs the model."""
+    """The table `proofs`: only label issues are checked, by flipping labels; all other checks need the model."""
     classes = inputs.dataset.classes
     evidence = label_issues.gather_evidence(inputs.tables(), inputs.frame("neighbors", "neighbors"), classes)
     return {"proofs": label_issue_checks.prove_label_issues(evidence, classes, seed=inputs.settings.seed)}

@@ -1,7 +1,6 @@
-"""How each stage of `lake.contracts.stages` is computed: by which function, from which facts, settings and earlier
-stages.
+"""How each stage of `lake.contracts.stages` is computed: its function, facts and settings.
 
-`Stages(...).run()` finds or computes them in order; `pipeline.refresh.refresh` publishes what they leave.
+`Stages(...).run()` finds or computes them in order; `pipeline.refresh.refresh` publishes the results.
 """
 
 import json
@@ -126,12 +125,12 @@ COMPUTATIONS: dict[str, Computation] = {
         facts=("projection.fit_id", "loss_maps.value_key", "duplicates.value_key", "dataset.labelled"),
     ),
 }
-"""Of a run with a model. The trainings, which are not measurements, are those of `pipeline.stages.trainings`."""
+"""For a run with a model. Trainings, which are not measurements, are handled by `pipeline.stages.trainings`."""
 EXTERNAL = COMPUTATIONS | {
     "score": PerSample(external.score_tables, value_facts=("dataset.predictions",), sample_facts=("dataset.content",)),
     "checks": Whole(external.check_table, settings=("seed",), facts=("label_issues.fingerprint",)),
 }
-"""Of a run whose predictions come from elsewhere."""
+"""For a run with external predictions."""
 FACTS: dict[str, Callable[["Stages"], str]] = {
     "dataset.id": lambda stages: stages.dataset.dataset_id,
     "dataset.content": lambda stages: stages.dataset.content(),
@@ -145,18 +144,18 @@ FACTS: dict[str, Callable[["Stages"], str]] = {
         hash_code(ann_index.index_table) if len(stages["search_index"].frames["search_index"]) else ""
     ),
 }
-"""What is known of a refresh beside `stage.fingerprint`, `stage.value_key` and `stage.fit_id` of each stage."""
+"""Facts of a refresh besides `stage.fingerprint`, `stage.value_key` and `stage.fit_id` of each stage."""
 
 
 class Stages:
-    """Each stage of one dataset under one set of settings, computed at most once.
+    """The stages of one dataset under one set of settings, each computed at most once.
 
-    `settings` are those given, or with the phases of a model that is kept.
+    `settings` are the given ones, with the architecture and phases of a kept model if there is one.
     """
 
     dataset: Dataset
     rows: NDArray[np.int64]
-    """Rows of the dataset that are scored, ascending."""
+    """Row indices of the scored samples in the dataset, ascending."""
 
     def __init__(
         self, dataset: Dataset, settings: Settings, progress: Progress, previous: PreviousRun | None = None
@@ -180,7 +179,7 @@ class Stages:
 
     @property
     def lacks(self) -> set[Need]:
-        """What there is not in this dataset and run."""
+        """The needs that this dataset and run cannot meet."""
         brought = self.dataset.brought
         lacking: dict[Need, bool] = {
             "model": brought is not None,
@@ -190,7 +189,7 @@ class Stages:
         return {need for need, lacks in lacking.items() if lacks}
 
     def run(self) -> dict[str, Finished]:
-        """Every stage that can be, by name, in the order they run; the trainings of folds as `fold-1`, `fold-2`, ..."""
+        """All possible stages by name, in execution order; the trainings of the folds are `fold-1`, `fold-2`, ..."""
         finished: dict[str, Finished] = {}
         for stage in STAGES:
             if self.lacks.isdisjoint(stage.needs):
@@ -199,18 +198,18 @@ class Stages:
         return finished
 
     def help_training(self) -> None:
-        """What a process of `torchrun` other than the first does: its part of every training."""
+        """Take part in every training, as a process of `torchrun` other than the first."""
         if not self._external:
             self.find("train")
             self.find("folds")
 
     def __getitem__(self, name: str) -> Finished:
-        """A stage other than `folds`."""
+        """The result of a stage other than `folds`."""
         (finished,) = self.find(name)
         return finished
 
     def find(self, name: str) -> list[Finished]:
-        """What a stage left: one, or one for each fold; of a stage that cannot be, its tables without rows."""
+        """The result of a stage: one item, or one per fold. A stage that is not possible has tables without rows."""
         if name not in self._finished:
             self._finished[name] = self._find(BY_NAME[name])
         return self._finished[name]

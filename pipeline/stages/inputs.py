@@ -1,4 +1,4 @@
-"""What a stage may look at: the dataset, the settings, and the earlier stages that it says it reads.
+"""Inputs of a stage: the dataset, the settings, and the earlier stages that it declares to read.
 
 Shapes: N scored samples, D features, R neighbours.
 """
@@ -22,7 +22,7 @@ from pipeline.settings import Settings
 
 @dataclass
 class Staged:
-    """The tables of a run before it is published; `scan` as `lake.storage.store.Run` has it."""
+    """The tables of a run before it is published; `scan` works like that of `lake.storage.store.Run`."""
 
     groups: dict[str, dict[str, str]]
     frames: Frames = field(default_factory=dict)
@@ -34,22 +34,22 @@ class Staged:
 
 @dataclass(frozen=True)
 class StageInputs:
-    """The view that one stage has of a refresh."""
+    """The view of a refresh that one stage has."""
 
     dataset: Dataset
     rows: NDArray[np.int64]
-    """Rows of the dataset that are scored [N], ascending."""
+    """Row indices of the scored samples [N] in the dataset, ascending."""
     settings: Settings
     progress: Progress
     known_id: NDArray[np.int64]
     """Ids of the samples that the previous run scored."""
     stage: Stage
     find: Callable[[str], list[Finished]]
-    """An earlier stage by name: one, or one for each fold."""
+    """Find an earlier stage by name: one item, or one per fold."""
 
     @property
     def sample_id(self) -> NDArray[np.int64]:
-        """Of the scored samples [N], ascending."""
+        """Ids of the scored samples [N], ascending."""
         return self.dataset.sample_id[self.rows]
 
     def frame(self, stage: str, table: str) -> pl.DataFrame:
@@ -57,7 +57,7 @@ class StageInputs:
         return self._frames(stage)[table]
 
     def classifier(self, fold: int = 0) -> nn.Module:
-        """The model of a fold, 0 for the main one, where the settings want it to run."""
+        """The model of a fold, or the main model (0), on the device named by the settings."""
         (training,) = self._read("train") if fold == 0 else self._read("folds")[fold - 1 : fold]
         classifier, _ = load_checkpoint(
             training.folder / CHECKPOINT,
@@ -68,16 +68,16 @@ class StageInputs:
         return classifier.to(choose_device(self.settings.device))
 
     def embedding(self) -> NDArray[np.float32]:
-        """Of the scored samples [N, D]; D is 0 where predictions came without."""
+        """Embeddings of the scored samples [N, D]; D is 0 for external predictions without embeddings."""
         return to_matrix(self.frame("score", "embeddings")["embedding"], rows=len(self.rows))
 
     def nearest(self) -> NDArray[np.int64]:
-        """The rows [N, R], among the scored samples, of the neighbours of each, most similar first."""
+        """Row indices [N, R], among the scored samples, of the neighbours of each, most similar first."""
         near = self.frame("neighbors", "neighbors")["neighbor_id"].to_numpy()
         return np.searchsorted(self.sample_id, near.reshape(len(self.rows), -1))
 
     def tables(self) -> Staged:
-        """The tables of the dataset and of every stage that is read; those of families and triage empty otherwise."""
+        """The tables of the dataset and of all stages that are read; `triage` and `map_families` may be empty."""
         joined = Staged(self.dataset.groups, {"samples": self.dataset.frame}, self.dataset.metadata_kinds)
         for stage in self.stage.reads:
             for finished in self._read(stage):
@@ -97,7 +97,7 @@ class StageInputs:
 
 
 def to_matrix(column: pl.Series, *, rows: int | None = None) -> NDArray[np.float32]:
-    """A column of equally long lists as a matrix [N, D]; of no lists one of so many rows without columns."""
+    """A column of equally long lists as a matrix [N, D]; an empty column becomes [`rows`, 0]."""
     if column.is_empty():
         return np.empty((rows or 0, 0), np.float32)
     return column.explode().to_numpy(writable=True).reshape(len(column), -1)

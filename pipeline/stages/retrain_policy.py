@@ -1,4 +1,4 @@
-"""When is the model trained again? Never, if it is old and its inputs changed, or whenever they change."""
+"""Retraining policy: whether to keep the model of the previous run, although the inputs of its training changed."""
 
 import datetime as dt
 
@@ -7,13 +7,13 @@ from pipeline.engine.progress import Progress
 from pipeline.settings import Phase, Settings
 
 KEPT = ("model", "mean", "std")
-"""Settings that a kept model was made under; runs from before they were there had the defaults."""
+"""Settings of a kept model; runs from before these settings existed had the defaults."""
 
 
 def keeps_model(previous: PreviousRun | None, settings: Settings, wanted: str, progress: Progress) -> bool:
-    """Whether the model of the previous run stays, although `wanted` is the fingerprint of another training.
+    """Whether to keep the model of the previous run, although `wanted` is the fingerprint of a different training.
 
-    One of a run with folds does not: which sample which model never saw would no longer hold.
+    A run with folds never keeps it, because the record of which model has not seen which sample would no longer hold.
     """
     record = previous.record("train") if previous else None
     if previous is None or record is None or record.fingerprint == wanted or settings.retrain == "always":
@@ -28,7 +28,7 @@ def keeps_model(previous: PreviousRun | None, settings: Settings, wanted: str, p
 
 
 def with_kept_model(previous: PreviousRun, settings: Settings) -> Settings:
-    """The settings with what the kept model is, and the phases of its training, which say at what size it looks."""
+    """The settings with the architecture of the kept model and its training phases, which define the image size."""
     config = previous.config
     given = {name: Settings.model_fields[name].default for name in KEPT} | config
     kept = {"model": given["model"], "mean": tuple(given["mean"]), "std": tuple(given["std"])}

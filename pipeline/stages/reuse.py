@@ -1,7 +1,7 @@
-"""How a stage comes to its tables: found in the work folder, taken over from the previous run, or computed.
+"""How a stage gets its tables: found in the work folder, reused from the previous run, or computed.
 
-A stage is computed in one of four ways, each with what its values depend on. Facts are named `stage.part` or
-`dataset.part`; the code is that of the functions, as `pipeline.engine.code_hash` has it.
+Each stage is computed in one of four ways, each with the facts that its values depend on. Facts are named `stage.part`
+or `dataset.part`; code is hashed by `pipeline.engine.code_hash`.
 """
 
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from pipeline.stages.inputs import StageInputs
 
 Names = tuple[str, ...]
 MOST_ADDED = 0.1
-"""Share of samples that may be added to a fit before it is made anew."""
+"""Fraction of samples that may be added to a fit before it is refitted."""
 
 
 class Computation(Protocol):
-    """One of the ways."""
+    """One of the four ways."""
 
     def find(self, stage: "StageRun") -> Finished: ...
 
 
 @dataclass(frozen=True)
 class Whole:
-    """Computed at once, again whenever one of the facts changes."""
+    """Computed as a whole, again whenever one of the facts changes."""
 
     compute: Callable[[StageInputs], Frames]
     facts: Names
@@ -41,10 +41,10 @@ class Whole:
 
 @dataclass(frozen=True)
 class PerSample:
-    """Measures each sample by itself, and only those that the previous run did not measure.
+    """Measures each sample independently, and only those that the previous run did not measure.
 
-    `value_facts` are what a value depends on besides the sample, `sample_facts` tell which samples there are.
-    `compute` gets the tables `reuses` of the previous run if that measured under equal settings, code and value facts.
+    `value_facts` are what a value depends on besides the sample; `sample_facts` identify the samples. `compute`
+    receives the tables `reuses` of the previous run if it measured under equal settings, code and value facts.
     """
 
     compute: Callable[[StageInputs, Frames | None], Frames]
@@ -62,10 +62,10 @@ class PerSample:
 
 @dataclass(frozen=True)
 class Fit:
-    """Fits all samples; later ones are added to the fit by `extend`, until they are a tenth of it.
+    """Fits all samples; later samples are added to the fit by `extend`, until they exceed a tenth of it.
 
-    One that `starts_from_previous` gets the tables `reuses` of the previous run for each new fit too, whatever that was
-    fitted to.
+    With `starts_from_previous`, each new fit also receives the tables `reuses` of the previous run, whatever that run
+    was fitted to.
     """
 
     fit: Callable[[StageInputs, Frames | None], Frames]
@@ -92,7 +92,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class AboutFit:
-    """Says something about a fit, and stays as it was while the fit does: `carry` reads it from the previous run."""
+    """Describes a fit, and is unchanged as long as the fit is: `carry` reads it from the previous run."""
 
     compute: Callable[[StageInputs], Frames]
     carry: Callable[[PreviousRun], Frames]
@@ -107,7 +107,7 @@ class AboutFit:
 
 @dataclass(frozen=True)
 class StageRun:
-    """A stage of one refresh: what it may read, what the previous run recorded of it, and where its result is kept."""
+    """A stage of one refresh: its inputs, the record of the previous run, and the workspace for its result."""
 
     inputs: StageInputs
     work: Workspace
@@ -120,7 +120,7 @@ class StageRun:
 
     @property
     def record(self) -> Record | None:
-        """The stage as the previous run recorded it, if it did."""
+        """The record of the stage in the previous run, or None."""
         return self.previous.record(self.name) if self.previous else None
 
     def values(self, facts: Names) -> list[str]:
@@ -128,15 +128,15 @@ class StageRun:
         return [self.fact(name) for name in facts]
 
     def key(self, settings: Names, facts: Names, *functions: Callable[..., object]) -> str:
-        """Hash of all that a value depends on."""
+        """Hash of everything that a value depends on."""
         return self.work.key(self.name, settings=settings, code=functions, facts=self.values(facts))
 
     def tables(self, names: Names) -> Frames | None:
-        """Tables of the previous run; None where none are named."""
+        """Tables of the previous run; None if no names are given."""
         return self.previous.tables(*names) if self.previous and names else None
 
     def added_share(self) -> float:
-        """Share of samples that came since the recorded fit was made."""
+        """Number of samples added since the recorded fit, as a fraction of the fitted samples."""
         assert self.previous is not None and self.record is not None
         fitted = self.previous.fitted_samples(self.name, self.record.fit_id)
         return (len(self.inputs.rows) - fitted) / fitted
@@ -144,7 +144,7 @@ class StageRun:
     def finish(
         self, fingerprint: str, compute: Callable[[], Frames], *, value_key: str = "", fit_id: str = ""
     ) -> Finished:
-        """What the work folder has under the fingerprint, else what is computed now."""
+        """The result in the work folder under this fingerprint, otherwise a newly computed one."""
 
         def compute_in(_: Path) -> Frames:
             frames = compute()

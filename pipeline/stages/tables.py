@@ -1,7 +1,7 @@
-"""What each stage computes, as tables: the view it has of a refresh in, frames out.
+"""The tables that each stage computes: functions from the inputs of a stage to data frames.
 
-`pipeline.stages.graph` knows when. Tables come without the id of their run or dataset. `known` are tables of the
-previous run, where it measured under the same settings, code and facts.
+`pipeline.stages.graph` decides when each is called. Tables do not have the id of their run or dataset. `known` are the
+tables of the previous run if it measured under the same settings, code and facts.
 """
 
 from functools import partial
@@ -46,7 +46,7 @@ from pipeline.stages.inputs import StageInputs, to_matrix
 
 
 def property_table(inputs: StageInputs, known: Frames | None) -> Frames:
-    """The table `properties`, of all samples of the dataset."""
+    """The table `properties`, for all samples of the dataset."""
     dataset = inputs.dataset
     there = pl.col("sample_id").is_in(dataset.sample_id.tolist())
     parts = [known["properties"].filter(there)] if known else []
@@ -75,7 +75,7 @@ def train_model(
 
 
 def score_tables(inputs: StageInputs, known: Frames | None) -> Frames:
-    """The tables `predictions` and `embeddings`, and headline figures; with folds everything is scored anew."""
+    """The tables `predictions` and `embeddings`, and headline figures. With folds, everything is scored again."""
     dataset, rows, settings = inputs.dataset, inputs.rows, inputs.settings
     if settings.folds:
         known = None
@@ -100,12 +100,12 @@ def score_tables(inputs: StageInputs, known: Frames | None) -> Frames:
 
 
 def search_index_table(inputs: StageInputs) -> Frames:
-    """The table `search_index`; without rows where exact search is fast enough."""
+    """The table `search_index`; empty if exact search is fast enough."""
     return ann_index.index_table(inputs.embedding(), inputs.settings, inputs.progress)
 
 
 def neighbor_table(inputs: StageInputs, known: Frames | None) -> Frames:
-    """The table `neighbors`: the nearest of those that the search index proposes, if there is one."""
+    """The table `neighbors`: the nearest among the candidates of the search index, if there is one."""
     embedding, index = inputs.embedding(), inputs.frame("search_index", "search_index")
     proposing = SearchIndex.read(index.sort("part")["data"], embedding.shape) if len(index) else None
     given = (inputs.settings, inputs.progress)
@@ -135,7 +135,7 @@ def fit_projection(inputs: StageInputs, earlier: Frames | None) -> Frames:
 
 
 def extend_projection(inputs: StageInputs, known: Frames) -> Frames:
-    """The same with new samples placed among known ones, which stay where they are."""
+    """The tables of `fit_projection`, with new samples placed among known ones, which do not move."""
     sample_id, embedding, nearest = inputs.sample_id, inputs.embedding(), inputs.nearest()
     columns = ["x", "y", "pca_x", "pca_y"]
     here = pl.DataFrame({"sample_id": sample_id}).join(known["projection"], on="sample_id", how="left")
@@ -175,7 +175,7 @@ def separation_table(inputs: StageInputs) -> Frames:
 
 
 def _group_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | None], dict[str, NDArray[np.int64]]]:
-    """The label of each row, and its group by every grouping and by the label itself; -1 where it is withheld."""
+    """The label of each row, and its group code in every grouping and in the label itself; -1 if withheld."""
     label = [dataset.classes[i] if i >= 0 else None for i in dataset.label[rows]]
     named = {**dataset.groups, "label": {name: name for name in dataset.classes}}
     codes = {name: {v: i for i, v in enumerate(sorted(set(values.values())))} for name, values in named.items()}
@@ -186,42 +186,42 @@ def _group_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | 
 
 
 def fit_clusters(inputs: StageInputs, _: Frames | None) -> Frames:
-    """The table `clusters`, found anew."""
+    """The table `clusters`, from a new clustering."""
     points = _points(inputs)
     found = clustering.compute_clusterings(points, inputs.settings)
     return {"clusters": clustering.clusters_frame(inputs.sample_id, points, found)}
 
 
 def extend_clusters(inputs: StageInputs, known: Frames) -> Frames:
-    """The same with new samples assigned to known clusters."""
+    """The table `clusters`, with new samples assigned to known clusters."""
     points = _points(inputs)
     found = incremental.assign(points, inputs.sample_id, known["clusters"], inputs.settings, inputs.progress)
     return {"clusters": clustering.clusters_frame(inputs.sample_id, points, found)}
 
 
 def _points(inputs: StageInputs) -> NDArray[np.float32]:
-    """What is clustered [N, P]: principal components at unit length."""
+    """The points to cluster [N, P]: principal components scaled to unit length."""
     return to_unit(to_matrix(inputs.frame("projection", "components")["component"]))
 
 
 def cluster_quality_tables(inputs: StageInputs) -> Frames:
-    """The tables of `cluster_quality.assess`."""
+    """The tables of `clustering_quality.assess`."""
     members = inputs.frame("clusters", "clusters")
     found = {m: members.filter(method=m)["cluster"].fill_null(-1).to_numpy() for m in METHODS}
     return clustering_quality.assess(_points(inputs), found, inputs.settings, inputs.progress)
 
 
 def carried_cluster_quality(previous: PreviousRun) -> Frames:
-    """The same, as the previous run has them."""
+    """The tables of `cluster_quality_tables`, read from the previous run."""
     tables = previous.tables("cluster_quality", "cluster_summaries")
     stability = tables["cluster_summaries"].select("method", "cluster", "stability").drop_nulls()
     return {"cluster_quality": tables["cluster_quality"], "cluster_stability": stability}
 
 
 def duplicate_table(inputs: StageInputs, known: Frames | None) -> Frames:
-    """The table `duplicates`; pairs of samples that the previous run scored are known."""
+    """The table `duplicates`; pairs among samples that the previous run scored are reused."""
     dataset, rows = inputs.dataset, inputs.rows
-    images = dataset.images_NHWC  # those of all samples are not copied
+    images = dataset.images_NHWC  # a view: avoids a copy if all samples are scored
     if len(rows) < len(dataset):
         images = images[rows]
     ids, split = inputs.sample_id, dataset.split[rows]
@@ -247,7 +247,7 @@ def label_issue_table(inputs: StageInputs) -> Frames:
 
 
 def loss_map_table(inputs: StageInputs, known: Frames | None) -> Frames:
-    """The table `loss_maps`; with folds everything is explained anew."""
+    """The table `loss_maps`. With folds, all maps are computed again."""
     chosen = hirescam.choose_maps(inputs.dataset, inputs.frame("score", "predictions"))
     models = {fold: inputs.classifier(fold) for fold in chosen["fold"].unique()}
     maps = known["loss_maps"] if known and not inputs.settings.folds else None
@@ -261,7 +261,7 @@ def map_family_table(inputs: StageInputs) -> Frames:
 
 
 def finding_tables(inputs: StageInputs) -> Frames:
-    """Why losses are high, what the clusters are, and which groups are hard."""
+    """The tables `triage` (causes of high loss), `cluster_summaries` and `findings` (hard groups)."""
     joined, common = inputs.tables(), (inputs.settings, inputs.progress)
     near = joined.frames["neighbors"]
     joined.frames["triage"] = error_causes.sort_out(queries.scan_samples(joined).collect(), near)

@@ -1,7 +1,4 @@
-"""The models that a run is measured by: that of the whole training split, and those of folds that leave a part out.
-
-Or the one that was brought as a checkpoint.
-"""
+"""The models that score a run: that of the whole training split and those of the folds, or an external checkpoint."""
 
 import math
 from collections.abc import Callable
@@ -47,10 +44,10 @@ FEWEST_IMAGES = 2
 
 
 def check_splits(dataset: Dataset, settings: Settings) -> None:
-    """Raises `UserError` where a split has too few labelled images: what is left of it by reviews and `samples`.
+    """Raises `UserError` if a split has too few labelled images left after reviews and the setting `samples`.
 
-    A test sample tells how good the model is, a validation sample its temperature, and by fewer than two images no
-    batch of a training can be normalised.
+    Test samples measure accuracy and validation samples fit the temperature; with fewer than two training images,
+    batches cannot be normalised.
     """
     for name in ("test",) if dataset.brought else ("validation", "test"):
         if not (dataset.label[dataset.rows(name)] >= 0).any():
@@ -65,10 +62,10 @@ def check_splits(dataset: Dataset, settings: Settings) -> None:
 
 
 class Trainings:
-    """The trainings of a dataset under some settings, or the model of the previous run where that is kept.
+    """The trainings of a dataset under some settings, or the model of the previous run if that is kept.
 
-    `settings` are those given, or with the phases of the model that is kept. `adopts` says whether the model of a run
-    of an earlier version is taken over.
+    `settings` are the given ones, with the architecture and phases of a kept model if there is one. `adopts` is whether
+    the model of a run from an earlier version is taken over.
     """
 
     def __init__(
@@ -92,15 +89,16 @@ class Trainings:
 
     @cached_property
     def fold_of_train(self) -> NDArray[np.int64]:
-        """The fold of each training sample, in the order of the dataset; 0 for all without folds."""
+        """The fold of each training sample, in dataset order; all 0 without folds."""
         label = self._dataset.label[self._dataset.rows("train")]
         return cross_fitting.assign_folds(label, self.settings.folds, seed=self.settings.seed)
 
     @cached_property
     def adopts_folds(self) -> bool:
-        """Whether the models of the folds are taken over too: where each training sample is in the fold it was in.
+        """Whether the fold models are taken over too, which requires every training sample to be in the same fold as
+        before.
 
-        Else a sample would be scored by a model that was trained on it, and count as held out.
+        Otherwise a sample could be scored by a model trained on it and still count as out of sample.
         """
         if self._previous is None or not self.adopts:
             return False
@@ -108,7 +106,7 @@ class Trainings:
         return self._previous.folds() == dict(zip(train.tolist(), self.fold_of_train.tolist(), strict=True))
 
     def main(self) -> Finished:
-        """The model of the whole training split, or the one that was brought."""
+        """The model of the whole training split, or the external checkpoint."""
         if self.settings.checkpoint:
             return self._find(
                 "train", partial(external_checkpoint.keep_model, dataset=self._dataset, settings=self.settings)
@@ -116,12 +114,12 @@ class Trainings:
         return self._training("train", self._dataset.rows("train"))
 
     def of_folds(self) -> list[Finished]:
-        """The models of the folds: number k never saw the training samples of fold k."""
+        """The models of the folds: number k has not seen the training samples of fold k."""
         rows, count = self._dataset.rows("train"), self.settings.folds
         return [self._training(f"fold-{k}", rows[self.fold_of_train != k]) for k in range(1, count + 1)]
 
     def say_adopted(self) -> str:
-        """What is taken over of a run of an earlier version."""
+        """Describe which models of a run from an earlier version are taken over."""
         if not (self.adopts or self._keeps):
             return "none of its models is taken over"
         if self.settings.folds and not self.adopts_folds:
@@ -129,7 +127,7 @@ class Trainings:
         return "its models are taken over" if self.settings.folds else "its model is taken over"
 
     def _check(self) -> None:
-        """Raises `UserError` before anything is computed where the settings name a model that cannot be had."""
+        """Raises `UserError`, before anything is computed, if the settings name a model that cannot be used."""
         classes, settings = self._dataset.classes, self.settings
         if external_checkpoint.find_file(settings):
             external_checkpoint.load_brought(classes, settings)
@@ -138,7 +136,7 @@ class Trainings:
             architecture.check(created, sorted({phase.resolution for phase in settings.phases}))
 
     def _wanted(self, name: str) -> str:
-        """The fingerprint of a training on the training split as it is now."""
+        """The fingerprint of a training on the current training split."""
         dataset = self._dataset
         if self.settings.checkpoint:
             content = external_checkpoint.hash_file(self.settings.checkpoint)
@@ -157,7 +155,7 @@ class Trainings:
         )
 
     def _find(self, name: str, train: Callable[[Path], Frames]) -> Finished:
-        """The training wanted now, or that of the previous run; one that the lake holds is not done again."""
+        """The wanted training, or that of the previous run; a model in the lake is restored, not trained again."""
         previous = self._previous
         record = previous.record(name) if previous else None
         fingerprint = record.fingerprint if record and self._keeps else self._wanted(name)
@@ -172,7 +170,7 @@ class Trainings:
 
 
 def adopts_model(previous: PreviousRun, dataset: Dataset, settings: Settings) -> bool:
-    """Whether the model of a run whose keys are of an earlier rule is taken over: by data and settings alone."""
+    """Whether to take over the model of a run with keys of an earlier rule, judged by data and settings alone."""
     record = previous.record("train")
     if record is None or record.is_comparable:
         return False
