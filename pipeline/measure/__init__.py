@@ -1,1 +1,1 @@
-"""Numbers of every sample: scores, neighbours, coordinates, clusters, image properties, duplicates."""
+"""Per-sample measurements: scores, neighbours, coordinates, clusters, image properties and duplicates."""

@@ -1,7 +1,7 @@
-"""A map of a new model that lies as the map before it did: started there, then turned, mirrored and scaled onto it.
+"""Project samples so that the map of a new model stays aligned with the earlier map.
 
-UMAP keeps what lies where only if it is started there; the alignment is an orthogonal Procrustes one with scale and
-shift (Schoenemann 1966; scipy).
+UMAP preserves positions only if it is initialised with them. The result is then rotated, reflected, scaled and shifted
+onto the earlier map by orthogonal Procrustes analysis (Schoenemann 1966; scipy).
 Shapes: N samples, M shared samples, P principal components.
 """
 
@@ -21,7 +21,7 @@ NEAREST_START = 5
 def project_like(
     components_NP: NDArray[np.float32], sample_id: NDArray[np.int64], settings: Settings, earlier: pl.DataFrame | None
 ) -> NDArray[np.float32]:
-    """UMAP coordinates [N, 2], near those of the samples that an earlier map (sample_id, x, y) has too."""
+    """UMAP coordinates [N, 2], aligned with an earlier map (sample_id, x, y) if enough samples are in both."""
     if earlier is None:
         return project(components_NP, settings)
     here = pl.DataFrame({"sample_id": sample_id}).join(
@@ -38,7 +38,7 @@ def project_like(
 def align(
     position_N2: NDArray[np.float32], before_N2: NDArray[np.float32], shared_N: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """The map turned, mirrored, scaled and shifted so that the shared samples lie nearest to where they lay."""
+    """The map rotated, reflected, scaled and shifted to fit the earlier positions of the shared samples."""
     own, target = position_N2[shared_N].astype(np.float64), before_N2[shared_N].astype(np.float64)
     here, there = own.mean(0), target.mean(0)
     rotation, scale = orthogonal_procrustes(own - here, target - there)
@@ -49,7 +49,7 @@ def align(
 def _start(
     before_N2: NDArray[np.float32], shared_N: NDArray[np.bool_], components_NP: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Where every sample begins: where it lay, or at the mean of its nearest that lay somewhere."""
+    """Initial positions: the earlier position of a sample, or the mean over the nearest samples that have one."""
     start = before_N2.copy()
     unit = to_unit(components_NP)
     known = np.flatnonzero(shared_N)

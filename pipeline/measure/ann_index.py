@@ -1,4 +1,4 @@
-"""Build the search index of a large run: an inverted file with product quantisation, by faiss.
+"""Build the search index of a large run: a faiss inverted file with product quantisation.
 
 `lake.search.ann_index` reads it. Shapes: N samples, D features.
 """
@@ -15,17 +15,17 @@ from pipeline.settings import Settings
 
 LISTS_PER_ROOT = 4
 TRAINED_ON_PER_CENTRE = 40
-"""Vectors; faiss warns below 39."""
+"""Training vectors per centre; faiss warns below 39."""
 ITERATIONS = 10
-"""Of k-means for the centres of the lists, which is most of the building."""
+"""k-means iterations for the list centres, which take most of the build time."""
 BYTES_PER_VECTOR, NUMBERS_PER_BYTE = 64, 4
-"""At most, and at least."""
+"""Maximum code size in bytes, and minimum number of features per byte."""
 BLOCK = 2**16
 PART_BYTES = 64 * 2**20
 
 
 def index_table(embedding_ND: NDArray[np.float32], settings: Settings, progress: Progress) -> Frames:
-    """The table `search_index` but for its run_id; empty where exact search is fast enough or faiss is missing."""
+    """The table `search_index` without the column run_id; empty if exact search is fast enough or faiss is missing."""
     parts: list[bytes] = []
     if len(embedding_ND) > settings.index_above:
         if faiss_is_installed():
@@ -39,10 +39,10 @@ def index_table(embedding_ND: NDArray[np.float32], settings: Settings, progress:
 def build_index(
     unit_ND: NDArray[np.float32], *, seed: int = 0, threads: int = 1, progress: Progress | None = None
 ) -> bytes:
-    """The serialised index of vectors at unit length, in the order of their rows; equal for an equal seed.
+    """The serialised index of unit-length vectors, in row order; deterministic for a given seed.
 
-    About 4 sqrt(N) lists by k-means on a sample; each vector is what is left of it after its list's centre, in 64
-    bytes (Jegou et al. 2011, Product quantization for nearest neighbor search).
+    k-means on a subset of the vectors yields about 4 sqrt(N) lists. Each vector is stored as its residual to the centre
+    of its list, quantised to at most 64 bytes (Jegou et al. 2011, Product quantization for nearest neighbor search).
     """
     import faiss
 
@@ -64,11 +64,11 @@ def build_index(
 
 
 def split(data: bytes, part_bytes: int = PART_BYTES) -> list[bytes]:
-    """The bytes in parts, each small enough for every reader of parquet."""
+    """The bytes, split into parts small enough for every Parquet reader."""
     return [data[start : start + part_bytes] for start in range(0, len(data), part_bytes)]
 
 
 def _bytes_of(features: int) -> int:
-    """Bytes of a code: sub-vectors of equal length that a vector is cut into."""
+    """Code size in bytes: the number of equally long sub-vectors that a vector is split into."""
     most = min(BYTES_PER_VECTOR, max(1, features // NUMBERS_PER_BYTE))
     return max(parts for parts in range(1, most + 1) if features % parts == 0)

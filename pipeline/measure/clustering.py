@@ -19,14 +19,14 @@ DECIMALS = 5
 
 @dataclass(frozen=True)
 class Clustering:
-    """Cluster number of every row, -1 for noise, with its strength of membership in 0..1."""
+    """Cluster index of each row (-1 for noise) and its membership strength (0-1)."""
 
     method: str
     cluster: NDArray[np.int64]
     strength: NDArray[np.float64]
 
     def distance(self, points_NP: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Distance [N] of every row to the mean of its cluster; nan for noise."""
+        """Distance [N] of each row to the mean of its cluster; NaN for noise."""
         distance = np.full(len(points_NP), np.nan)
         for number in np.unique(self.cluster[self.cluster >= 0]):
             members = self.cluster == number
@@ -36,7 +36,7 @@ class Clustering:
 
 
 def compute_clusterings(points_NP: NDArray[np.float32], settings: Settings) -> list[Clustering]:
-    """The three clusterings, each numbered from its largest cluster down."""
+    """The three clusterings, with clusters numbered by decreasing size."""
     fitted = {method: fit(method, points_NP, settings) for method in METHODS}
     return [Clustering(method, _by_size(cluster), strength) for method, (cluster, strength) in fitted.items()]
 
@@ -49,10 +49,11 @@ def fit(
     clusters: int | None = None,
     seed: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Cluster of each row, -1 for noise, and its strength, by one method; HDBSCAN chooses its number of clusters.
+    """Cluster of each row (-1 for noise) and its membership strength, by one method.
 
-    There are no more clusters than half the rows, or than rows that differ; where rounding hid that rows are equal,
-    k-means finds fewer than it was asked for, and they are numbered without a gap.
+    HDBSCAN chooses the number of clusters. For the others, it is at most half the number of rows and at most the number
+    of distinct rows. If rows that differ only by rounding are counted as distinct, k-means finds fewer clusters than
+    requested; they are renumbered without gaps.
     """
     if method == "hdbscan":
         return _by_density(points_NP, settings)
@@ -65,13 +66,13 @@ def fit(
         else BisectingKMeans(k, bisecting_strategy="largest_cluster", **seeded)
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # that they are fewer
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer clusters found than requested
         found = model.fit_predict(points_NP)
     return np.unique(found, return_inverse=True)[1].astype(np.int64), np.ones(len(points_NP))
 
 
 def _differing(points_NP: NDArray[np.float32], enough: int) -> int:
-    """How many rows of length 1 differ by more than rounding; where they are enough, perhaps not all of them."""
+    """Number of unit-length rows that differ by more than rounding; a lower bound if that is already `enough`."""
     of_first = len(np.unique(points_NP[:, 0].round(DECIMALS)))
     return of_first if of_first >= enough else len(np.unique(points_NP.round(DECIMALS), axis=0))
 
@@ -88,7 +89,7 @@ def _by_density(points_NP: NDArray[np.float32], settings: Settings) -> tuple[NDA
 def clusters_frame(
     sample_id: NDArray[np.int64], points_NP: NDArray[np.float32], clusterings: list[Clustering]
 ) -> pl.DataFrame:
-    """The `clusters` table but for its run_id; noise is null."""
+    """The table `clusters` without the column run_id; noise is null."""
     parts = [
         pl.DataFrame(
             {

@@ -1,8 +1,8 @@
-"""How good and how stable the clusterings are: silhouette, agreement over halves, seeds and methods, noise.
+"""Quality and stability of the clusterings: silhouette, agreement across halves, seeds and methods, share of noise.
 
-Agreement is the adjusted Rand index (Hubert & Arabie 1985), 1 for the same partition and 0 for chance. A cluster is
-stable if fits to random halves of the samples find it again: mean largest Jaccard index (Hennig 2007). Noise is no
-cluster: samples that either side calls noise are left out of an agreement.
+Agreement is the adjusted Rand index (Hubert & Arabie 1985): 1 for identical partitions, 0 at chance level. A cluster is
+stable if fits to random halves of the samples recover it: the mean of the largest Jaccard index in each half (Hennig
+2007). Noise is not a cluster: samples that either clustering assigns to noise are excluded from an agreement.
 """
 
 import math
@@ -30,9 +30,9 @@ Numbers = NDArray[np.int64]
 def assess(
     points_NP: Points, found: dict[str, Numbers], settings: Settings, progress: Progress
 ) -> dict[str, pl.DataFrame]:
-    """The table `cluster_quality` but for its run_id, and `cluster_stability`: Jaccard index by method and cluster.
+    """The table `cluster_quality` without the column run_id, and `cluster_stability` (Jaccard by method and cluster).
 
-    `found` are the clusters of each row by method, -1 for noise. What cannot be measured has no row.
+    `found` maps each method to the cluster of each row, -1 for noise. Measures that cannot be computed have no row.
     """
     rows = [_row(a, found[a], "agreement", agreement(found[a], found[b]), of=b) for a, b in combinations(METHODS, 2)]
     stable = []
@@ -54,27 +54,27 @@ def assess(
 
 
 def agreement(a: Numbers, b: Numbers) -> float:
-    """Adjusted Rand index over the rows that both put into a cluster; nan where there are none."""
+    """Adjusted Rand index over the rows that both clusterings assign to a cluster; NaN if there are none."""
     both = (a >= 0) & (b >= 0)
     return float(adjusted_rand_score(a[both], b[both])) if both.any() else math.nan
 
 
 def stability(cluster: Numbers, halves: list[tuple[Numbers, Numbers]]) -> NDArray[np.float64]:
-    """For each cluster the mean over the halves of its largest Jaccard index with a cluster found there."""
+    """For each cluster, its largest Jaccard index with a cluster of a half, averaged over the halves."""
     indices = [_largest_jaccard(cluster[rows], again, int(cluster.max()) + 1) for rows, again in halves]
     return np.mean(indices, axis=0) if indices else np.zeros(0)
 
 
 def _largest_jaccard(cluster: Numbers, again: Numbers, count: int) -> NDArray[np.float64]:
     overlap = np.zeros((count + 1, int(again.max(initial=-1)) + 2))
-    np.add.at(overlap, (cluster, again), 1)  # noise, -1, is the last row and the last column
+    np.add.at(overlap, (cluster, again), 1)  # noise (-1) is the last row and the last column
     union = overlap.sum(1, keepdims=True) + overlap.sum(0) - overlap
     jaccard = (overlap / np.maximum(union, 1))[:-1, :-1]
     return np.asarray(jaccard.max(axis=1, initial=0))
 
 
 def _fit_halves(method: str, points_NP: Points, settings: Settings) -> list[tuple[Numbers, Numbers]]:
-    """Rows of random halves of the samples and the clusters found in them alone."""
+    """Rows of random halves of the samples, and the clusters found by fitting each half alone."""
     rng = np.random.default_rng([settings.seed, 7])
     size = len(points_NP) // 2
     smaller = settings.model_copy(update={"hdbscan_min_cluster_size": max(2, settings.hdbscan_min_cluster_size // 2)})
@@ -96,16 +96,16 @@ def _measure(
 
 
 def _mean_agreement(cluster: Numbers, halves: list[tuple[Numbers, Numbers]]) -> float:
-    """Mean over the halves in which it can be measured; nan where there are none."""
+    """Mean over the halves in which the agreement is defined; NaN if there are none."""
     found = [agreement(cluster[rows], again) for rows, again in halves]
     known = [value for value in found if not math.isnan(value)]
     return float(np.mean(known)) if known else math.nan
 
 
 def _sweep(points_NP: Points, settings: Settings, advance: Callable[[], None]) -> list[dict[str, object]]:
-    """Silhouette and agreement over halves for other numbers of clusters, on a part of the samples.
+    """Silhouette and agreement across halves for other numbers of clusters, on a subset of the samples.
 
-    Of points of which many are equal fewer clusters are found than were asked for: each number found has its rows once.
+    If many points are equal, fewer clusters are found than requested; each number of clusters found is reported once.
     """
     few = points_NP[np.random.default_rng(settings.seed).permutation(len(points_NP))[:SWEEP_SAMPLES]]
     rows: dict[tuple[str, int], list[dict[str, object]]] = {}
@@ -129,7 +129,7 @@ def _sweep_rows(method: str, points_NP: Points, cluster: Numbers, settings: Sett
 
 
 def _silhouette(points_NP: Points, cluster: Numbers, seed: int) -> float:
-    """Mean silhouette of some rows that are in a cluster; nan where there are fewer than two clusters."""
+    """Mean silhouette of a random subset of the clustered rows; NaN for fewer than two clusters."""
     rows = np.flatnonzero(cluster >= 0)
     few = np.random.default_rng(seed).permutation(rows)[:SILHOUETTE_SAMPLES]
     if not 1 < len(np.unique(cluster[few])) < len(few):

@@ -1,28 +1,29 @@
-"""Images that are in the data twice: neighbours in latent space and in their spectrum propose, pixels decide.
+"""Find duplicate images: neighbours in latent space and by spectrum propose pairs, a pixel comparison decides.
 
-Both propose, as each misses what the other finds: a network sees changed copies of what it was trained on among
-hundreds of its class, while the spectrum of an image stays as it is under shifts and mirroring. Exact: the same bytes.
-Near: the lightness of one, mirrored or shifted by up to 2 px, correlates with that of the other by 0.97 or more.
-Similar: by 0.93 or more, mostly one photograph cut or coloured otherwise; to be looked at, not counted as a copy. A
-held-out sample whose copy was trained on is a leak (Barz & Denzler 2020, ciFAIR).
+Both proposals are needed, as each misses pairs that the other finds: to a network, a modified copy of a training image
+is one of hundreds of similar images of its class, while the spectrum of an image is invariant to shifts and mirroring.
+Exact: the same bytes. Near: mirrored or shifted by up to 2 px, the lightness of one image has a correlation of at least
+0.97 with that of the other. Similar: of at least 0.93, mostly the same photograph cropped or coloured differently; to
+be inspected, not counted as a copy. A held-out sample with a copy in the training data is a leak (Barz & Denzler 2020,
+ciFAIR).
 """
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from scipy.fft import rfft2  # unlike numpy's it stays in float32
+from scipy.fft import rfft2  # unlike numpy's, it keeps float32
 
 from lake.contracts.tables import make_frame
 from pipeline.engine.progress import Progress
 
 PROPOSED_BY, MAX_SHIFT, SAME, SIMILAR = 5, 2, 0.97, 0.93
 FREQUENCIES, ALIKE = 8, 0.65
-"""Lowest frequencies that are compared, and their least correlation: copies shifted by 2 px have 0.67 or more."""
+"""Number of lowest frequencies compared, and minimum correlation of the spectra: copies shifted by 2 px reach 0.67."""
 COARSELY = 0.85
-"""Least correlation at half the resolution."""
+"""Minimum correlation at half the resolution."""
 BLOCK, PAIRS = 2000, 200
-"""Images and pairs of images that are looked at at once; the pixels of the latter stay in a processor's cache."""
+"""Images and pairs of images processed at once; the pixels of a batch of pairs fit into the processor's cache."""
 Images = NDArray[np.uint8]
 Light = NDArray[np.float32]
 
@@ -36,9 +37,9 @@ def find_duplicates(
     *,
     rows: NDArray[np.int64] | None = None,
 ) -> pl.DataFrame:
-    """The table `duplicates` but for its run_id: each sample with a copy or look-alike, and the one most like it.
+    """The table `duplicates` without the column run_id: each sample with a copy or look-alike, and the closest match.
 
-    Copies of all samples are looked for, or of those at `rows` only.
+    Copies are searched for all samples, or only for those at `rows`.
     """
     seen = neighbors.filter(pl.col("rank") <= PROPOSED_BY).select("sample_id", "neighbor_id")
     if rows is None:
@@ -66,14 +67,14 @@ def find_duplicates(
 
 
 def closest(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Of each sample its first pair: a leak before others, then the one most alike."""
+    """The first pair of each sample: leaks first, then the highest correlation."""
     ordered = pairs.sort("leak", "correlation", "duplicate_id", descending=[True, True, False])
     first = ordered.unique("sample_id", keep="first")
     return first.sort("sample_id").select(make_frame("duplicates", []).columns)
 
 
 def propose_by_spectrum(sample_id: NDArray[np.int64], images_NHWC: Images, rows: NDArray[np.int64]) -> pl.DataFrame:
-    """Of each image of the rows those whose spectrum is most like its own: sample_id and neighbor_id."""
+    """For each image at `rows`, the images with the most similar spectra: sample_id and neighbor_id."""
     unit = torch.from_numpy(spectra(images_NHWC))
     count = min(PROPOSED_BY, len(unit) - 1)
     pairs = [np.zeros((2, 0), np.int64)]
@@ -89,10 +90,10 @@ def propose_by_spectrum(sample_id: NDArray[np.int64], images_NHWC: Images, rows:
 
 
 def spectra(images_NHWC: Images) -> NDArray[np.float32]:
-    """Low frequencies of the lightness, without their phase, as rows of mean 0 and length 1 [N, features].
+    """Low frequencies of the lightness, without phase, as rows of mean 0 and length 1 [N, features].
 
-    Shifts change the phase only, a mirror image swaps two frequencies, which are summed; both but for the border, which
-    a Hann window fades out. What images have in common is taken off.
+    A shift changes only the phase, and mirroring swaps two frequencies, which are summed; both hold except at the
+    border, which a Hann window fades out. The mean over all images is subtracted.
     """
     blocks = [images_NHWC[start : start + BLOCK] for start in range(0, len(images_NHWC), BLOCK)]
     features = np.concatenate([_log_spectra(_lightness(block)) for block in blocks])
@@ -102,7 +103,7 @@ def spectra(images_NHWC: Images) -> NDArray[np.float32]:
 
 
 def _log_spectra(light: Light) -> NDArray[np.float32]:
-    """Sizes [N, features] of the low frequencies of some images' lightness [N, H, W], mirrored ones summed."""
+    """Log magnitudes [N, features] of the low frequencies of the lightness [N, H, W], mirrored ones summed."""
     height, width = light.shape[1:]
     window = (np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]).astype(np.float32)
     size = np.abs(rfft2((light - light.mean((1, 2), keepdims=True)) * window))
@@ -112,10 +113,10 @@ def _log_spectra(light: Light) -> NDArray[np.float32]:
 
 
 def likeness(first_NHWC: Images, second_NHWC: Images) -> NDArray[np.float64]:
-    """Largest correlation [N] of the lightness of two images over a mirror image and shifts; -1 to 1.
+    """Largest correlation [N] of the lightness of two images over mirroring and shifts; -1 to 1.
 
-    Shifted images are compared where they overlap; a plain one correlates with nothing. Pairs that do not correlate by
-    0.85 at half the resolution are not looked at closer: what is given for them is that.
+    Shifted images are compared where they overlap; a uniform image correlates with nothing. Pairs with a correlation
+    below 0.85 at half the resolution are not compared at full resolution; the value at half the resolution is returned.
     """
     first, second = _lightness(first_NHWC), _lightness(second_NHWC)
     best = _best_shift(_halve(first), _halve(second), MAX_SHIFT // 2)
@@ -125,20 +126,20 @@ def likeness(first_NHWC: Images, second_NHWC: Images) -> NDArray[np.float64]:
 
 
 def _lightness(images_NHWC: Images) -> Light:
-    """Means of red, green and blue [N, H, W]."""
+    """Mean of red, green and blue [N, H, W]."""
     red, green, blue = (images_NHWC[..., channel] for channel in range(3))
     return np.asarray((red.astype(np.uint16) + green + blue) / np.float32(3))
 
 
 def _halve(images_NHW: Light) -> Light:
-    """Means of squares of 2 x 2 pixels."""
+    """Means over blocks of 2 x 2 pixels."""
     height, width = (side // 2 * 2 for side in images_NHW.shape[1:])
     squares = images_NHW[:, :height, :width].reshape(-1, height // 2, 2, width // 2, 2)
     return np.asarray(squares.mean((2, 4)))
 
 
 def _best_shift(first: Light, second: Light, reach: int) -> NDArray[np.float64]:
-    """Largest correlation [N] over shifts of up to so many pixels each way, mirrored and not."""
+    """Largest correlation [N] over shifts of up to `reach` pixels in each direction, mirrored and not."""
     best = np.full(len(first), -1.0)
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
@@ -149,13 +150,13 @@ def _best_shift(first: Light, second: Light, reach: int) -> NDArray[np.float64]:
 
 
 def _shift(images_NHW: Light, dy: int, dx: int) -> Light:
-    """The part of the images that is left when they move by so many pixels."""
+    """The part of the images that remains in view after a shift of `dy` and `dx` pixels."""
     height, width = images_NHW.shape[1:]
     return images_NHW[:, max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)]
 
 
 def _centre(images_NHW: Light) -> tuple[Light, Light]:
-    """The images less their means, and the sums of the squares of that [N]."""
+    """The images minus their means, and the sums of squares of the result [N]."""
     centred = images_NHW - images_NHW.mean((1, 2), keepdims=True)
     return centred, (centred**2).sum((1, 2))
 

@@ -1,6 +1,7 @@
-"""Measured image properties in CIELAB (sRGB, D65): background ring against central object.
+"""Measure image properties in CIELAB (sRGB, D65), for the background ring and the central object.
 
-Ring = border of 3 px of 32, object = central 16x16 of 32, both scaled with the image: a proxy, said on screen.
+The ring is a border of 3 px of 32 and the object the central 16 x 16 of 32, both scaled with the image; this is a
+proxy, and the pages say so.
 Conversion: IEC 61966-2-1 and CIE 15:2004.
 """
 
@@ -25,7 +26,7 @@ _WHITE_D65 = np.array([0.95047, 1.0, 1.08883], np.float32)
 
 
 def srgb_to_lab(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """L* (0..100), a*, b* [N, H, W, 3] of sRGB bytes."""
+    """L* (0-100), a* and b* [N, H, W, 3] of 8-bit sRGB images."""
     value = np.arange(256, dtype=np.float32) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
     xyz = linear[images_NHWC] @ _SRGB_TO_XYZ.T / _WHITE_D65
@@ -37,7 +38,7 @@ def srgb_to_lab(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
 def compute_properties(
     images_NHWC: NDArray[np.uint8], settings: Settings, progress: Progress, *, rows: NDArray[np.int64] | None = None
 ) -> pl.DataFrame:
-    """The columns of `properties` but for its keys, a row an image of those rows, or of all."""
+    """The columns of `properties` without its keys, one row for each image at `rows` (all by default)."""
     asked = np.arange(len(images_NHWC)) if rows is None else rows
     batches = cut(lambda part: {"images_NHWC": images_NHWC[asked[part]]}, len(asked), BLOCK)
     found = map_batches("properties", Meter, (), batches, count=len(asked), settings=settings, progress=progress)
@@ -45,7 +46,7 @@ def compute_properties(
 
 
 class Meter:
-    """The properties of a batch of images by name, [N] each; no hue is nan."""
+    """The properties of a batch of images by name, [N] each; an undefined hue is NaN."""
 
     def __call__(self, batch: Batch) -> Batch:
         return _measure(srgb_to_lab(batch["images_NHWC"]))
@@ -76,7 +77,7 @@ def _measure(lab_NHWC: NDArray[np.float32]) -> Batch:
 
 
 def _regions(height: int, width: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Masks [H, W] of the border ring and of the central object."""
+    """Masks [H, W] of the border ring and the central object."""
     row, column = np.arange(height)[:, None], np.arange(width)[None, :]
     edge = np.minimum(np.minimum(row, height - 1 - row) / height, np.minimum(column, width - 1 - column) / width)
     return edge < RING_SHARE, edge >= (1 - OBJECT_SHARE) / 2

@@ -1,4 +1,4 @@
-"""New samples among known ones: their neighbours, their place on the map and their clusters, nobody else moved.
+"""Add new samples to known ones: neighbours, map positions and clusters, without moving any known sample.
 
 Shapes: N samples, D features, R neighbours.
 """
@@ -18,7 +18,7 @@ from pipeline.settings import Settings
 
 PLACED_BY = 15
 ANCHORS = SIMILARITIES // BLOCK
-"""Compared at once."""
+"""Anchors compared at once."""
 Rows = NDArray[np.int64]
 
 
@@ -31,9 +31,9 @@ def extend_neighbors(
     *,
     index: SearchIndex | None = None,
 ) -> tuple[Rows, NDArray[np.float32]]:
-    """Row numbers and similarities [N, R] of the nearest of every sample, from the table `neighbors` of some of them.
+    """Row numbers and similarities [N, R] of the neighbours of all samples, given the table `neighbors` of some.
 
-    Known lists are kept, with new samples sorted in; one that names a sample that is gone is searched for anew.
+    Known lists are kept, with new samples merged in; a list that contains a removed sample is computed again.
     """
     count: int = known.select(pl.col("rank").max()).item()
     ids = known.select("sample_id").unique().to_series().sort().to_numpy()
@@ -53,7 +53,7 @@ def extend_neighbors(
 def _sort_in(
     near_MR: Rows, similarity_MR: NDArray[np.float64], embedding_ND: NDArray[np.float32], old: Rows, new: Rows
 ) -> tuple[Rows, NDArray[np.float32]]:
-    """The lists of the rows `old` with the rows `new` where they are nearer."""
+    """The lists of the rows `old`, with the rows `new` merged in where they are nearer."""
     if not len(new):
         return near_MR, similarity_MR.astype(np.float32)
     unit = to_unit(embedding_ND)
@@ -72,10 +72,11 @@ def _sort_in(
 def place(
     position_N2: NDArray[np.float32], placed_N: NDArray[np.bool_], nearest_NR: Rows, similarity_NR: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The map [N, 2] with the samples that are not placed at the weighted mean of their nearest ones that are.
+    """The map [N, 2], with each sample that is not yet placed at the weighted mean of its nearest placed neighbours.
 
-    Weights fall from 1 at the nearest to 0 at the farthest of 15, as memberships of UMAP's graph do: where its own
-    transform begins (McInnes et al. 2018). A sample with none of them placed lies in the middle of all.
+    Weights decay from 1 at the nearest of up to 15 neighbours, like the memberships in UMAP's graph, which is where
+    UMAP's own transform starts (McInnes et al. 2018). A sample without placed neighbours is put at the mean of all
+    placed samples.
     """
     placed = position_N2.copy()
     for row in np.flatnonzero(~placed_N):
@@ -90,9 +91,9 @@ def place(
 
 
 def continue_axes(embedding_ND: NDArray[np.float32], known_N: NDArray[np.bool_], axes_N2: NDArray[np.float32]) -> None:
-    """Fill in the principal components of samples that are not known, in the axes that the known ones lie in.
+    """Fill in, in place, the principal components of the new samples on the axes of the known ones.
 
-    Components are linear in the embedding at unit length, so that least squares over the known ones finds them again.
+    The components are linear in the unit-length embedding, so least squares over the known samples recovers the axes.
     """
     unit = to_unit(embedding_ND)
     affine = np.column_stack([unit, np.ones(len(unit))])
@@ -103,10 +104,10 @@ def continue_axes(embedding_ND: NDArray[np.float32], known_N: NDArray[np.bool_],
 def assign(
     points_NP: NDArray[np.float32], sample_id: Rows, known: pl.DataFrame, settings: Settings, progress: Progress
 ) -> list[Clustering]:
-    """The clusterings of all samples, from the table `clusters` of some of them.
+    """The clusterings of all samples, given the table `clusters` of some of them.
 
-    A new sample joins the cluster whose centre is nearest; in HDBSCAN, which has no centres, that of the nearest known
-    sample, noise included.
+    A new sample joins the cluster with the nearest centre. HDBSCAN has no centres: there it joins the cluster of the
+    nearest known sample, which may be noise.
     """
     return [
         _assign_one(method, points_NP, sample_id, known.filter(method=method), settings, progress) for method in METHODS
@@ -143,7 +144,7 @@ def _assign_one(
 
 
 class Assigner:
-    """The number of the anchor [A, P] that is nearest to each of a batch of points, [N]; of equals the first."""
+    """The number of the anchor [A, P] nearest to each point of a batch [N]; the first one in case of ties."""
 
     def __init__(self, anchors_AP: NDArray[np.float32]) -> None:
         self._anchors_AP, self._half_A = anchors_AP, (anchors_AP**2).sum(1) / 2

@@ -1,7 +1,7 @@
-"""Nearest neighbours by cosine similarity: among all, or in a large run among those that its search index proposes.
+"""Find nearest neighbours by cosine similarity, among all samples or, in a large run, among those the index proposes.
 
-Exact search grows with the square of the samples. With the index each sample is compared with the samples of the lists
-nearest to its own, exactly. Shapes: N samples, M of them asked for, L lists, D features.
+The cost of an exact search grows with the square of the number of samples. With the index, each sample is compared
+exactly with the samples of the lists nearest to its own. Shapes: N samples, M of them queried, L lists, D features.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from pipeline.settings import Settings
 
 BLOCK = 2048
 SIMILARITIES = 2**28
-"""At once, at most: a block is smaller where there are more than 131,072 samples."""
+"""Maximum number of similarities computed at once: blocks are smaller for more than 131,072 samples."""
 COMPARED, PER_NEIGHBOR = 8000, 20
-"""Samples that the index proposes, at least, and for each neighbour asked for."""
+"""Minimum number of samples proposed by the index, in total and per requested neighbour."""
 
 
 def search_neighbors(
@@ -33,9 +33,9 @@ def search_neighbors(
     rows: NDArray[np.int64] | None = None,
     index: SearchIndex | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Row numbers [M, count] and cosine similarities [M, count] of the nearest of the rows (of all), best first.
+    """Row numbers and cosine similarities [M, count] of the neighbours of `rows` (all by default), best first.
 
-    A sample is not among its own. With an index of the embeddings they are the nearest of those that it proposes.
+    A sample is not its own neighbour. With an index of the embeddings, only the samples that it proposes are compared.
     """
     asked = np.arange(len(embedding_ND)) if rows is None else rows
     count = min(count, len(embedding_ND) - 1)
@@ -44,7 +44,7 @@ def search_neighbors(
         found = _map(Searcher, (embedding_ND, count), asked, size, settings, progress)
         return found["nearest"], found["similarity"]
     lists = Lists.of(index)
-    order = np.argsort(lists.of_row_N[asked], kind="stable")  # so that those of a list are compared at once
+    order = np.argsort(lists.of_row_N[asked], kind="stable")  # so that the rows of a list are compared together
     found = _map(ListSearcher, (embedding_ND, count, lists), asked[order], BLOCK, settings, progress)
     back = np.argsort(order)
     return found["nearest"][back], found["similarity"][back]
@@ -64,14 +64,14 @@ def _map(
 
 @dataclass(frozen=True)
 class Lists:
-    """The lists of a search index: the number of each row's, and their centres at unit length."""
+    """The lists of a search index: the list number of each row, and the list centres at unit length."""
 
     of_row_N: NDArray[np.int64]
     centre_LD: NDArray[np.float32]
 
     @classmethod
     def of(cls, index: SearchIndex) -> "Lists":
-        """Those of an index, which has every row in one list."""
+        """The lists of an index, where each row is in exactly one list."""
         import faiss
 
         ivf = index.ivf
@@ -83,7 +83,7 @@ class Lists:
 
 
 class Searcher:
-    """The `count` nearest of a batch of rows among all, and their cosines, [N, count] each, best first."""
+    """The `count` nearest of all samples for each row of a batch, and their cosines, [N, count] each, best first."""
 
     def __init__(self, embedding_ND: NDArray[np.float32], count: int) -> None:
         self._unit_ND = torch.from_numpy(to_unit(embedding_ND))
@@ -98,7 +98,7 @@ class Searcher:
 
 
 class ListSearcher:
-    """As `Searcher`, but the nearest of the samples in the lists nearest to each row's own."""
+    """Like `Searcher`, but searches only the lists nearest to the list of each row."""
 
     def __init__(self, embedding_ND: NDArray[np.float32], count: int, lists: Lists) -> None:
         self._unit_ND = torch.from_numpy(to_unit(embedding_ND))
@@ -118,7 +118,7 @@ class ListSearcher:
         return {"nearest": nearest, "similarity": similarity}
 
     def _search(self, number: int, own: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The nearest of rows of one list."""
+        """The nearest neighbours of rows of one list."""
         proposed = self._propose(number)
         similarity = self._unit_ND[torch.from_numpy(own)] @ self._unit_ND[torch.from_numpy(proposed)].T
         place = np.searchsorted(proposed[: self._size_L[number]], own)  # its own list comes first, in ascending order
@@ -127,7 +127,7 @@ class ListSearcher:
         return proposed[best.indices.numpy()], best.values.numpy()
 
     def _propose(self, number: int) -> NDArray[np.int64]:
-        """The rows of the list, then those of the lists whose centres are nearest to its own, until they are enough."""
+        """The rows of the list, followed by those of the lists with the nearest centres, until there are enough."""
         closeness_L = self._lists.centre_LD @ self._lists.centre_LD[number]
         closeness_L[number] = np.inf
         near = np.argsort(-closeness_L, kind="stable")
@@ -139,7 +139,7 @@ class ListSearcher:
 def neighbors_frame(
     sample_id: NDArray[np.int64], rows_NR: NDArray[np.int64], similarity_NR: NDArray[np.float32]
 ) -> pl.DataFrame:
-    """The `neighbors` table but for its run_id."""
+    """The table `neighbors` without the column run_id."""
     count = rows_NR.shape[1]
     return pl.DataFrame(
         {

@@ -1,6 +1,6 @@
-"""The map: PCA to 50 dimensions, then UMAP to 2, in a fresh process so that a seed gives the same picture.
+"""Compute the map: PCA to 50 dimensions, then UMAP to 2, in a fresh process so that a seed reproduces the map.
 
-McInnes, Healy, Melville, "UMAP", 2018 (umap-learn). Distances between far groups on such a map mean nothing.
+McInnes, Healy, Melville, "UMAP", 2018 (umap-learn). Distances between distant groups on such a map are not meaningful.
 """
 
 import numpy as np
@@ -12,11 +12,11 @@ from pipeline.measure.umap_process import fit_in_process
 from pipeline.settings import Settings
 
 ROUNDED = 1e-6
-"""Vectors of length 1 that differ by less in float32 are equal but for rounding."""
+"""Unit-length vectors that differ by less than this in float32 are equal up to rounding."""
 
 
 def reduce_dimensions(embedding_ND: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
-    """Principal components [N, pca_dims] of the L2-normalised embeddings; zeros where all of these are equal."""
+    """Principal components [N, pca_dims] of the L2-normalised embeddings; zeros if these are all equal."""
     unit = to_unit(embedding_ND)
     dims = min(settings.pca_dims, *unit.shape)
     if np.ptp(unit, axis=0).max() < ROUNDED:
@@ -26,7 +26,7 @@ def reduce_dimensions(embedding_ND: NDArray[np.float32], settings: Settings) -> 
 
 
 def first_two(components_NP: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The first two principal components [N, 2], 0 where there is but one."""
+    """The first two principal components [N, 2]; the second is 0 if there is only one."""
     return _at_least_two(components_NP[:, :2])
 
 
@@ -37,9 +37,9 @@ def _at_least_two(components_NP: NDArray[np.float32]) -> NDArray[np.float32]:
 def project(
     components_NP: NDArray[np.float32], settings: Settings, *, start: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
-    """UMAP coordinates [N, 2], started from `start` or the components; equal input and seed give equal bytes.
+    """UMAP coordinates [N, 2], initialised from `start` or the components; the same input and seed give the same bytes.
 
-    Samples that all have the same components lie at one place.
+    If all samples have the same components, they all have the same coordinates.
     """
     if not np.ptp(components_NP, axis=0).any():
         return np.zeros((len(components_NP), 2), np.float32)

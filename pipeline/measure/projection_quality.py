@@ -1,6 +1,6 @@
-"""How far a two-dimensional map can be believed: trustworthiness, continuity, and the share of true neighbours kept.
+"""Measure the quality of a two-dimensional map: trustworthiness, continuity, and the share of true neighbours kept.
 
-Venna & Kaski, "Local multidimensional scaling", 2006. Each is 1 where the nearest are the same in both spaces.
+Venna & Kaski, "Local multidimensional scaling", 2006. Each measure is 1 if the neighbours are the same in both spaces.
 """
 
 import numpy as np
@@ -16,14 +16,14 @@ ANCHORS, BLOCK = 2000, 64
 
 
 def share_of_neighbors_kept(map_N2: NDArray[np.float32], nearest_NR: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Per sample the share [N] of its 15 nearest in embedding space that are among its 15 nearest on the map."""
+    """Share [N] of each sample's 15 neighbours in embedding space that are among its 15 neighbours on the map."""
     on_map = nearest_on_map(map_N2)
     kept = (nearest_NR[:, : on_map.shape[1], None] == on_map[:, None, :]).any(2)
     return np.asarray(kept.mean(1))
 
 
 def nearest_on_map(map_N2: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Rows [N, 15] of the nearest of each point, itself left out."""
+    """Rows [N, 15] of the nearest neighbours of each point, itself excluded."""
     count = min(NEAREST, len(map_N2) - 1)
     return np.asarray(NearestNeighbors(n_neighbors=count).fit(map_N2).kneighbors(return_distance=False))
 
@@ -31,9 +31,10 @@ def nearest_on_map(map_N2: NDArray[np.float32]) -> NDArray[np.int64]:
 def trustworthiness(
     truth_ND: NDArray[np.float32], seen_NE: NDArray[np.float32], anchors_A: NDArray[np.int64], *, nearest: int = NEAREST
 ) -> NDArray[np.float64]:
-    """Per anchor [A], up to 1: how near in truth its nearest in what is seen are; the mean is the trustworthiness.
+    """For each anchor [A], at most 1: how near its neighbours in `seen_NE` are in `truth_ND`.
 
-    With the spaces exchanged it is the continuity. Euclidean distances; `nearest` is below N / 2.
+    The mean is the trustworthiness; with the two spaces exchanged, it is the continuity. Distances are Euclidean;
+    `nearest` must be less than N / 2.
     """
     size = len(truth_ND)
     worst = nearest * (2 * size - 3 * nearest - 1) / 2
@@ -55,7 +56,10 @@ def measure_maps(
     *,
     seed: int,
 ) -> pl.DataFrame:
-    """The table `map_quality` of each map [N, 2] by name, over up to 2,000 samples, with bootstrap intervals."""
+    """The table `map_quality` of the maps [N, 2] by name, with bootstrap intervals.
+
+    Trustworthiness and continuity are measured on up to 2,000 samples.
+    """
     unit_ND = to_unit(embedding_ND)
     size = len(unit_ND)
     nearest = min(NEAREST, max(1, (size - 1) // 2 - 1))
@@ -76,7 +80,7 @@ def measure_maps(
 
 
 def _distances(points_ND: NDArray[np.float32], anchors_A: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Squared distances [A, N] of anchors to every point; infinite to themselves."""
+    """Squared distances [A, N] of the anchors to all points; infinite to themselves."""
     own = points_ND[anchors_A]
     squared = (own**2).sum(1)[:, None] + (points_ND**2).sum(1)[None] - 2 * own @ points_ND.T
     squared[np.arange(len(anchors_A)), anchors_A] = np.inf

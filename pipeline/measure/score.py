@@ -1,4 +1,4 @@
-"""Scoring: embedding, logits and calibrated loss of every sample the preset asks for.
+"""Score samples: embedding, logits and calibrated loss of every sample that the preset selects.
 
 Shapes: N samples, K classes, D features.
 """
@@ -23,7 +23,7 @@ from pipeline.settings import Settings
 
 
 class Scorer:
-    """Embeddings and logits of a batch of images, shown to the model with sides of `resolution` pixels."""
+    """Embeddings and logits of a batch of images, resized to `resolution` pixels per side."""
 
     def __init__(self, model: Any, resolution: int) -> None:
         self._model, self._resolution = model.eval(), resolution
@@ -38,20 +38,20 @@ class Scorer:
 
 @dataclass
 class Scores:
-    """What models say of the samples at `rows` of a dataset, and which model said it."""
+    """Model outputs for the samples at `rows` of a dataset, and which model produced them."""
 
     rows: NDArray[np.int64]
     embedding_ND: NDArray[np.float32]
     logits_NK: NDArray[np.float32]
     temperature_N: NDArray[np.float64]
     fold_N: NDArray[np.int64]
-    """0 for the main model, else the fold whose model was trained without the sample."""
+    """0 for the main model, otherwise the fold whose model was trained without the sample."""
 
     def take_over(self, other: "Scores", *, held_out: NDArray[np.int64], own: NDArray[np.int64], fold: int) -> float:
-        """Take the rows `own` from the fold's model, its features rotated onto ours; returns how well they agree.
+        """Take the rows `own` from the fold's model, its features rotated onto ours; returns how well both agree.
 
-        The rotation is fitted on the rows `held_out`, which both models scored and neither was trained on; the
-        agreement is the mean cosine there, each half rotated as the other half says.
+        The rotation is fitted on the rows `held_out`, which both models scored and neither was trained on. The
+        agreement is the mean cosine on one half of these rows, with the rotation fitted on the other half.
         """
         theirs, ours = other._at(held_out), self._at(held_out)
         source, target = other.embedding_ND[theirs], self.embedding_ND[ours]
@@ -75,9 +75,9 @@ def measure(
     progress: Progress,
     known: pl.DataFrame | None = None,
 ) -> Scores:
-    """Scores of the rows, ascending, by one model, with the temperature its validation samples ask for.
+    """Scores of the rows (ascending) by one model, with the temperature fitted on its validation samples.
 
-    `known` has the `embedding` and `logits` of samples that this model has scored before.
+    `known` contains the `embedding` and `logits` of samples that this model has already scored.
     """
     embedding, logits = score_new(model, dataset, rows, settings, progress, known)
     validation = dataset.split[rows] == "validation"
@@ -86,7 +86,7 @@ def measure(
 
 
 def choose_scored(dataset: Dataset, settings: Settings) -> NDArray[np.int64]:
-    """Rows to score: every held-out sample and the training samples the preset asks for, ascending."""
+    """Rows to score, ascending: every held-out sample and as many training samples as the preset requests."""
     train = dataset.rows("train")
     if settings.scored_train is not None and settings.scored_train < len(train):
         rng = np.random.default_rng([settings.seed, 4])
@@ -102,7 +102,7 @@ def score_new(
     progress: Progress,
     known: pl.DataFrame | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Embeddings [N, D] and raw logits [N, K] of the rows, those that are known taken over."""
+    """Embeddings [N, D] and raw logits [N, K] of the rows, reusing those in `known`."""
     if known is None:
         return score(model, dataset, rows, settings, progress)
     there = np.isin(dataset.sample_id[rows], known["sample_id"].to_numpy())
@@ -132,7 +132,7 @@ def score(
 
 
 def fit_temperature(logits_NK: NDArray[np.float32], label: NDArray[np.int64]) -> float:
-    """The divisor of the logits that minimises cross-entropy on held-out samples. Guo et al. 2017."""
+    """The divisor of the logits that minimises the cross-entropy on held-out samples (Guo et al. 2017)."""
     logits, labels = torch.from_numpy(logits_NK), torch.from_numpy(label)
     log_temperature = torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
@@ -148,7 +148,7 @@ def fit_temperature(logits_NK: NDArray[np.float32], label: NDArray[np.int64]) ->
 
 
 def predictions_frame(scores: Scores, dataset: Dataset) -> pl.DataFrame:
-    """The `predictions` table but for its run_id. Loss is -log p(label) in nats, null where unlabeled."""
+    """The table `predictions` without the column run_id. Loss is -log p(label) in nats, null if unlabeled."""
     rows = scores.rows
     label = dataset.label[rows]
     log_p, raw_log_p = _log_probabilities(scores)
@@ -179,15 +179,15 @@ def predictions_frame(scores: Scores, dataset: Dataset) -> pl.DataFrame:
 
 
 def embeddings_frame(scores: Scores, dataset: Dataset) -> pl.DataFrame:
-    """The `embeddings` table but for its run_id."""
+    """The table `embeddings` without the column run_id."""
     return pl.DataFrame({"sample_id": dataset.sample_id[scores.rows], "embedding": list_column(scores.embedding_ND)})
 
 
 def headline(scores: Scores, dataset: Dataset) -> dict[str, float]:
-    """Accuracy and calibration on the test split, by name; `_before` is before temperature scaling.
+    """Accuracy and calibration on the test split, by name; `_before` marks values before temperature scaling.
 
-    Loss is the mean cross-entropy in nats, the Brier score the squared distance of the probabilities from the
-    label's (0 to 2), the calibration error that of 15 bins of equal counts.
+    The loss is the mean cross-entropy in nats; the Brier score is the squared distance between the probabilities and
+    the one-hot label (0 to 2); the calibration error uses 15 bins of equal counts.
     """
     test = dataset.split[scores.rows] == "test"
     label = dataset.label[scores.rows][test]
@@ -197,7 +197,7 @@ def headline(scores: Scores, dataset: Dataset) -> dict[str, float]:
 
 
 def headline_frame(figures: dict[str, float]) -> pl.DataFrame:
-    """Headline figures as a table: name, value."""
+    """Headline metrics as a table with the columns name and value."""
     return pl.DataFrame({"name": list(figures), "value": [float(value) for value in figures.values()]})
 
 
@@ -213,13 +213,13 @@ def _quality(log_p_NK: NDArray[np.float64], label: NDArray[np.int64]) -> dict[st
 
 
 def _log_probabilities(scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Log-probabilities [N, K] after temperature scaling, and before."""
+    """Log-probabilities [N, K] after temperature scaling, and before it."""
     logits = scores.logits_NK.astype(np.float64)
     return _log_softmax(logits / scores.temperature_N[:, None]), _log_softmax(logits)
 
 
 def list_column(values_ND: NDArray[Any]) -> pl.Series:
-    """Rows as a column of lists of float32 (Delta cannot scan arrays back)."""
+    """Rows as a column of float32 lists (Delta cannot scan arrays back)."""
     return pl.Series(values_ND.astype(np.float32)).cast(pl.List(pl.Float32))
 
 

@@ -1,7 +1,8 @@
-"""How far groups lie apart in latent space: linear probe, purity of the nearest, margin of centroids, silhouette.
+"""Measure how well groups separate in latent space: linear probe, neighbour purity, centroid margin, silhouette.
 
-Each is measured on labelled held-out samples and again with the groups shuffled among them, which is chance.
-N samples, H held-out ones among them, D dimensions. A group is an integer, -1 where there is none.
+Each measure is computed on labelled held-out samples, and again with the groups shuffled among them as the chance
+level.
+Shapes: N samples, H of them held out, D dimensions. A group is an integer, -1 for none.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Space:
-    """Points [N, D] of every sample and the rows [N, 15] of the nearest of each."""
+    """Points [N, D] of all samples, and the rows [N, 15] of the nearest neighbours of each."""
 
     points_ND: NDArray[np.float32]
     nearest_NR: Rows
@@ -40,9 +41,10 @@ def measure_separation(
     *,
     seed: int,
 ) -> pl.DataFrame:
-    """The table `separation`: every measure of every grouping in every space, over all and by label.
+    """The table `separation`: each measure of each grouping in each space, overall and by label.
 
-    A group of fewer than two held-out samples is too small to measure; a grouping of which two are not is left out.
+    A group with fewer than two held-out samples is not measured; a grouping with fewer than two measured groups is
+    skipped.
     """
     rows: list[dict[str, object]] = []
     for grouping, group_N in groupings.items():
@@ -60,14 +62,14 @@ def measure_separation(
 
 
 def measurable(group_N: Rows, held_out_N: NDArray[np.bool_]) -> Rows:
-    """The held-out samples of groups that have at least two of them, ascending."""
+    """Rows of the held-out samples whose group has at least two of them, ascending."""
     rows = np.flatnonzero(held_out_N & (group_N >= 0))
     sizes = np.bincount(group_N[rows], minlength=1)
     return rows[sizes[group_N[rows]] >= 2]
 
 
 def shuffle(group_N: Rows, held_out: Rows, *, seed: int) -> Rows:
-    """The groups dealt anew among the held-out samples, and among the others that have one: each keeps its size."""
+    """The groups, permuted among the held-out samples and among all others that have one; each group keeps its size."""
     rng, shuffled = np.random.default_rng(seed), group_N.copy()
     for part in (held_out, np.setdiff1d(np.flatnonzero(group_N >= 0), held_out)):
         shuffled[part] = rng.permutation(group_N[part])
@@ -75,7 +77,7 @@ def shuffle(group_N: Rows, held_out: Rows, *, seed: int) -> Rows:
 
 
 def measures(space: Space, group_N: Rows, held_out: Rows, *, seed: int) -> dict[str, tuple[Rows, Values]]:
-    """The rows each measure was taken at and its value there, by name."""
+    """By name, the rows on which each measure was computed, and its values for them."""
     points_HD, group_H = to_common_scale(space.points_ND[held_out]), group_N[held_out]
     few = np.sort(np.random.default_rng(seed).permutation(len(held_out))[:SILHOUETTE_SAMPLES])
     found = {
@@ -91,7 +93,7 @@ def measures(space: Space, group_N: Rows, held_out: Rows, *, seed: int) -> dict[
 
 
 def probe(points_HD: Values, group_H: Rows, *, seed: int) -> Values:
-    """1 where a linear classifier that did not see the sample names its group, else 0 (ridge regression, 5 folds)."""
+    """1 if a linear classifier not trained on the sample predicts its group, else 0 (ridge regression, 5 folds)."""
     _, sizes = np.unique(group_H, return_counts=True)
     folds = StratifiedKFold(int(min(FOLDS, sizes.min())), shuffle=True, random_state=seed)
     said = cross_val_predict(RidgeClassifier(), points_HD, group_H, cv=folds)
@@ -99,7 +101,7 @@ def probe(points_HD: Values, group_H: Rows, *, seed: int) -> Values:
 
 
 def purity(nearest_HR: Rows, group_N: Rows, group_H: Rows) -> Values:
-    """Share of the labelled among the nearest that are of the sample's own group; nan where none is labelled."""
+    """Share of the labelled neighbours that are in the sample's own group; NaN if none is labelled."""
     near_HR = group_N[nearest_HR]
     own, known = (near_HR == group_H[:, None]).sum(1), (near_HR >= 0).sum(1)
     return np.where(known > 0, own / np.maximum(known, 1), np.nan)
@@ -118,7 +120,7 @@ def margin(points_HD: Values, group_H: Rows) -> Values:
 
 
 def _parts(values: Values, labels: list[str], chance: float | None, seed: int) -> list[dict[str, object]]:
-    """One row over all, with an empty label, and one for each label."""
+    """One row for all samples, with an empty label, and one for each label."""
     at = np.array(labels)
     parts = {"": values} | {name: values[at == name] for name in np.unique(at)}
     rows: list[dict[str, object]] = []

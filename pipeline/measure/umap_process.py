@@ -1,6 +1,6 @@
-"""UMAP in a fresh process, which imports installed packages and nothing of whoever called.
+"""Run UMAP in a fresh process, which imports only installed packages and nothing from the caller.
 
-Python's `multiprocessing` would import the caller's script once more, and run it where it has no `__main__` guard.
+Python's `multiprocessing` would import the caller's script again, and run it if it has no `__main__` guard.
 """
 
 import pickle
@@ -19,15 +19,15 @@ from lake.errors import UserError
 from pipeline.measure import umap_projection
 
 RUN = "import runpy, sys; sys.path += sys.argv[2:]; runpy.run_path(sys.argv[1], run_name='__main__')"
-"""Packages that only the caller's path leads to are found too; what lies in its folders hides no other."""
+"""Appends the caller's path, so that packages only found there can be imported but none of them hides another."""
 
 
 def fit_in_process(
     components_NP: NDArray[np.float32], start_N2: NDArray[np.float32] | None, **options: Any
 ) -> NDArray[np.float32]:
-    """What `fit_umap` returns in a process of its own.
+    """The result of `fit_umap`, computed in a separate process.
 
-    Raises `UserError` where that process ran out of memory or was ended from outside.
+    Raises `UserError` if that process runs out of memory or is killed.
     """
     with _running([sys.executable, "-P", "-c", RUN, umap_projection.__file__, *_places()]) as process:
         answer, said = process.communicate(pickle.dumps(((components_NP, start_N2), options)))
@@ -42,7 +42,7 @@ def _places() -> list[str]:
 
 @contextmanager
 def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that does not hear Ctrl+C: the one that waits for it does, and ends it, however soon that comes."""
+    """A process shielded from Ctrl+C: the waiting parent receives it and ends the process, however early it comes."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pipe = subprocess.PIPE
     try:

@@ -1,12 +1,12 @@
-"""UMAP to 2 dimensions, as a function and as a file that `pipeline.measure.umap_process` runs in a process of its own.
+"""UMAP to 2 dimensions, as a function and as a script that `pipeline.measure.umap_process` runs in a separate process.
 
-It imports nothing of ours, so that such a process needs no more than installed packages. No other module uses umap,
-and this one some names that umap does not promise to keep, as they are in 0.5.12:
+It imports nothing from this project, so that such a process needs only installed packages. No other module uses umap.
+This one uses some names that are not part of umap's public API, as of version 0.5.12:
 
-`umap.layouts.optimize_layout_euclidean` lays out a graph from given places, which `init` would squeeze first.
-`umap.umap_.make_epochs_per_sample` says how often that draws each edge.
-`UMAP._a` and `UMAP._b` are the curve of the fit by which it draws them, as the argument `min_dist` has it.
-`umap.layouts` and `umap.umap_` hold the functions that numba compiles; `Dispatcher.py_func` is numba's.
+`umap.layouts.optimize_layout_euclidean` lays out a graph from given positions, which `init` would rescale first.
+`umap.umap_.make_epochs_per_sample` determines how often each edge is sampled.
+`UMAP._a` and `UMAP._b` are the parameters of the curve used for the layout, fitted to the argument `min_dist`.
+`umap.layouts` and `umap.umap_` contain the functions that numba compiles; `Dispatcher.py_func` belongs to numba.
 """
 
 import os
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 GENTLE_EPOCHS, GENTLE_RATE = 100, 0.3
-"""From a start that is to be kept: as faithful in measurements as UMAP's 200 epochs at 1, while groups drift less."""
+"""For a start to be preserved: measured to be as faithful as UMAP's 200 epochs at rate 1, but groups drift less."""
 
 
 def fit_umap(
@@ -30,7 +30,7 @@ def fit_umap(
     min_dist: float,
     seed: int,
 ) -> NDArray[np.float32]:
-    """UMAP coordinates [N, 2], started from `start_N2` or the components."""
+    """UMAP coordinates [N, 2], initialised from `start_N2` or the components."""
     keep_compiled()
     from umap import UMAP
 
@@ -39,7 +39,7 @@ def fit_umap(
         min_dist=min_dist,
         metric="cosine",
         init="pca",
-        disconnection_distance=np.inf,  # else a sample opposite to its neighbours has no place
+        disconnection_distance=np.inf,  # otherwise a sample opposite to its neighbours gets no position
         random_state=seed,
         n_jobs=1,
         transform_mode="embedding" if start_N2 is None else "graph",
@@ -52,7 +52,7 @@ def fit_umap(
 
 
 def keep_compiled() -> None:
-    """Let numba keep UMAP's functions where it keeps those of other packages: compiling them takes a process 20 s."""
+    """Let numba cache UMAP's functions as it does for other packages: compiling them takes 20 s per process."""
     from numba.core.dispatcher import Dispatcher
     from umap import layouts, umap_
 
@@ -63,15 +63,15 @@ def keep_compiled() -> None:
 
 
 def _lay_out(reducer: Any, start_N2: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """UMAP's layout of its graph, begun where the samples lie.
+    """UMAP's layout of its graph, starting from the given positions.
 
-    As UMAP's `init` they would be squeezed into a square of 10 by 10 first, each axis by itself.
+    Passed as UMAP's `init`, they would first be rescaled to a square of 10 by 10, each axis independently.
     """
     from umap.layouts import optimize_layout_euclidean
     from umap.umap_ import make_epochs_per_sample
 
     graph = reducer.graph_.tocoo()
-    strong = graph.data >= graph.data.max() / GENTLE_EPOCHS  # weaker ones would not be drawn once
+    strong = graph.data >= graph.data.max() / GENTLE_EPOCHS  # weaker edges would never be sampled
     position = np.array(start_N2, np.float32, order="C")
     laid_out: NDArray[np.float32] = optimize_layout_euclidean(
         position,
@@ -91,9 +91,9 @@ def _lay_out(reducer: Any, start_N2: NDArray[np.float32], seed: int) -> NDArray[
 
 
 def _answer() -> None:
-    """Unpickle the arguments of `fit_umap` from stdin and pickle what it returns to stdout."""
+    """Unpickle the arguments of `fit_umap` from stdin and pickle its result to stdout."""
     with os.fdopen(os.dup(1), "wb") as answer:
-        os.dup2(2, 1)  # what a package prints is no part of the answer
+        os.dup2(2, 1)  # output printed by a package must not mix with the answer
         arguments, options = pickle.load(sys.stdin.buffer)
         pickle.dump(fit_umap(*arguments, **options), answer)
 
