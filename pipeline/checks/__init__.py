@@ -1,1 +1,1 @@
-"""The run tests its own methods: against other ways to the same number, and on what is planted."""
+"""Checks of the run's own methods, against independent computations and on planted faults."""

@@ -1,7 +1,7 @@
-"""What proves the list of copies: training images are copied into the test split, changed or not, and have to be found.
+"""Check the list of copies: training images, changed or not, are planted in the test split and must be found.
 
-Precision is over all pairs that are named of a planted image: a pair counts as right if it is the image it was made of,
-or an image that is itself known as a copy of that one.
+Precision is over all pairs reported for a planted image: a pair is correct if it names the original image, or an image
+that is itself known to be a copy of the original.
 """
 
 import io
@@ -34,7 +34,7 @@ def _mirrored(image_HWC: Images) -> Images:
 
 
 def _shifted(image_HWC: Images) -> Images:
-    """Moved by 2 px to the lower right; the border is repeated."""
+    """Shifted by 2 px to the lower right; the border is repeated."""
     return np.pad(image_HWC, ((2, 0), (2, 0), (0, 0)), mode="edge")[: len(image_HWC), : image_HWC.shape[1]]
 
 
@@ -51,7 +51,7 @@ CHANGES: dict[str, tuple[Callable[[Images], Images], str, float]] = {
     "shifted": (_shifted, "Copies shifted by 2 px", 0.95),
     "compressed": (_compressed, f"Copies compressed as JPEG of quality {JPEG_QUALITY}", 0.95),
 }
-"""By name: the change, in words, and the share that has to be found."""
+"""By name: the change, its description, and the share that must be found."""
 
 
 def prove_duplicates(
@@ -64,9 +64,10 @@ def prove_duplicates(
     seed: int,
     progress: Progress,
 ) -> pl.DataFrame:
-    """Rows of the table `proofs` but for their run_id, none without training images; row i of the arrays is a sample.
+    """Rows of the table `proofs` without the column run_id; empty if there are no training images.
 
-    `known` are the copies of the rows among themselves: sample_id and duplicate_id as row numbers.
+    Row i of each array belongs to sample i. `known` lists the copies among the rows: sample_id and duplicate_id as row
+    numbers.
     """
     rng = np.random.default_rng([seed, 13])
     trained = np.flatnonzero(split == "train")
@@ -107,7 +108,7 @@ def _embed(scorer: Scorer, images_NHWC: Images) -> NDArray[np.float32]:
 def _nearest(
     places: NDArray[np.int64], planted_MD: NDArray[np.float32], embedding_ND: NDArray[np.float32]
 ) -> pl.DataFrame:
-    """The nearest of each planted image in latent space, as the table `neighbors` has them."""
+    """The nearest neighbours of each planted image in latent space, in the format of the table `neighbors`."""
     planted, unit = to_unit(planted_MD), to_unit(embedding_ND)
     count = min(PROPOSED_BY, len(unit) - 1)
     nearest = np.argpartition(-(planted @ unit.T), count, axis=1)[:, :count]

@@ -1,6 +1,6 @@
-"""What proves the list of label issues: labels are flipped on purpose, and the detector has to find them again.
+"""Check the list of label issues: labels are flipped on purpose, and the detector must find them.
 
-Precision counts labels that were wrong before as false alarms, so it is a lower bound.
+Precision counts labels that were already wrong as false alarms, so it is a lower bound.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from pipeline.findings.label_issues import Evidence
 SUBJECT = "label issues"
 SHARE, PLANTINGS, SHORT_LIST = 0.05, 20, 100
 BARS = {"uniform": (0.95, 0.5), "pair": (0.85, 0.3)}
-"""AUROC and precision of the short list that are asked for, by how labels are flipped."""
+"""Required AUROC and precision of the short list, by how labels are flipped."""
 
 
 def prove_label_issues(evidence: Evidence, classes: list[str], *, seed: int) -> pl.DataFrame:
-    """Rows of the table `proofs` but for their run_id: one in twenty labels flipped, twenty times.
+    """Rows of the table `proofs` without the column run_id: 5 % of the labels flipped, 20 times.
 
-    Without those of two classes flipped to each other where no two are mistaken for each other.
+    Flips between two classes are skipped if no two classes are confused.
     """
     pair = _most_confused(evidence)
     ways = {"uniform": (f"{SHARE:.0%} of labels flipped to any other", np.arange(len(evidence.label)))}
@@ -56,7 +56,7 @@ def flip(
     pair: tuple[int, int] | None,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """The labels with those of the rows changed: to the other of a pair, or to any other class."""
+    """The labels, with those of the rows changed to the other class of the pair, or to any other class."""
     changed = label.copy()
     if pair is not None:
         changed[rows] = sum(pair) - label[rows]
@@ -66,7 +66,7 @@ def flip(
 
 
 def area_under_curve(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Probability that a positive scores above a negative, ties half (Hanley & McNeil 1982)."""
+    """Probability that a positive scores above a negative, ties counting half (Hanley & McNeil 1982)."""
     above = mannwhitneyu(score[positive], score[~positive], method="asymptotic").statistic
     return float(above / (positive.sum() * (~positive).sum()))
 
@@ -74,7 +74,7 @@ def area_under_curve(score: NDArray[np.float64], positive: NDArray[np.bool_]) ->
 def _measure(
     evidence: Evidence, population: NDArray[np.int64], count: int, pair: tuple[int, int] | None, seed: list[int]
 ) -> tuple[float, float, float]:
-    """AUROC among the population, precision of the short list, and share of the flipped that are listed."""
+    """AUROC in the population, precision of the short list, and share of the flipped labels that are listed."""
     rng = np.random.default_rng(seed)
     rows = rng.choice(population, count, replace=False)
     flipped = np.zeros(len(evidence.label), bool)
@@ -90,7 +90,7 @@ def _measure(
 
 
 def _most_confused(evidence: Evidence) -> tuple[int, int] | None:
-    """The two classes that are mistaken for each other most often, by the most probable class; None of no mistake."""
+    """The two classes confused most often, judged by the most probable class; None if there are no errors."""
     classes = evidence.p_NK.shape[1]
     counts = np.zeros((classes, classes))
     np.add.at(counts, (evidence.label, evidence.p_NK.argmax(1)), 1)
@@ -100,6 +100,6 @@ def _most_confused(evidence: Evidence) -> tuple[int, int] | None:
 
 
 def _row(name: str, claim: str, n: int, values: NDArray[np.float64], bar: float) -> Row:
-    """The mean of the plantings, and the range that nineteen in twenty of them lie in."""
+    """The mean over the plantings, and their central 95 % range."""
     low, high = np.quantile(values, [0.025, 0.975])
     return proof(name, claim, n, values.mean(), "at least", bar, float(low), float(high))

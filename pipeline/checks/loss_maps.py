@@ -1,7 +1,7 @@
-"""What proves the loss maps of a model: each figure comes from another way to the same answer, and is held to a bar.
+"""Check the loss maps of a model: each figure comes from an independent computation and has a bar to meet.
 
-A closed form, finite differences, occlusion, deletion, mosaics of two images, a network with random weights, and the
-same bytes twice. Randomisation: Adebayo et al. 2018; mosaics: Arias-Duart et al. 2022 (Focus).
+A closed form, finite differences, occlusion, deletion, mosaics of two images, a network with random weights, and
+byte-identical repetition. Randomisation: Adebayo et al. 2018; mosaics: Arias-Duart et al. 2022 (Focus).
 Shapes: N images, C channels, K classes, H x W cells.
 """
 
@@ -35,18 +35,18 @@ SUBJECT = "loss maps"
 SAMPLES, PAIRS = 200, 200
 SURE, HALF = 0.9, 0.7
 STEP, MEASURABLE = 1e-6, 1e-3
-"""Of a finite difference: the share by which activations are scaled, and the smallest cell in nats that is compared."""
+"""Relative change of the activations in a finite difference, and the smallest cell, in nats, that is compared."""
 Maps = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and the labelled test samples it is proven on; row i of every column is of image i."""
+    """A model and the labelled test samples it is checked on; row i of every column belongs to image i."""
 
     stored: StoredModel
     classes: list[str]
     samples: pl.DataFrame
-    """sample_id, label, predicted, correct and confidence."""
+    """Columns sample_id, label, predicted, correct and confidence."""
     images_NHWC: NDArray[np.uint8]
 
     @cached_property
@@ -55,7 +55,7 @@ class Subject:
 
     @property
     def layers(self) -> list[str]:
-        """Those that are explained, finest first."""
+        """The layers that are explained, finest first."""
         return self.explainer.layers
 
     @cached_property
@@ -65,12 +65,12 @@ class Subject:
 
     @cached_property
     def grids(self) -> dict[str, str]:
-        """The cells of each layer's maps, in words."""
+        """The grid of each layer's maps, in words."""
         one = self.part(np.arange(1)).maps
         return {layer: f"{one[layer].shape[1]} x {one[layer].shape[2]} cells" for layer in self.layers}
 
     def part(self, rows: NDArray[np.int64]) -> "Subject":
-        """The same model on some of the samples."""
+        """The same model on a subset of the samples."""
         return replace(self, samples=self.samples[rows], images_NHWC=self.images_NHWC[rows])
 
     @cached_property
@@ -79,7 +79,7 @@ class Subject:
         return self.explain(self.explainer)
 
     def explain(self, explainer: Explainer) -> dict[str, Maps]:
-        """What an explainer says of the label's loss, by layer, computed now."""
+        """The maps of the label's loss by layer from an explainer, computed on each call."""
         batch = {"sample_id": self.samples["sample_id"].to_numpy(), "images_NHWC": self.images_NHWC}
         return explainer(batch | {"target": self.label})
 
@@ -90,9 +90,9 @@ class Subject:
 
 
 def prove(subject: Subject, loss_maps: pl.LazyFrame, *, seed: int, progress: Progress) -> pl.DataFrame:
-    """The table `proofs` but for its run_id; no rows of a model that has no layers to explain.
+    """The table `proofs` without the column run_id; empty for a model without layers to explain.
 
-    `loss_maps` are rows of that table whose target is the label, of the subject's samples.
+    Only the rows of `loss_maps` for the subject's samples whose target is the label are used.
     """
     if not subject.layers:
         return make_frame("proofs", [])
@@ -119,7 +119,7 @@ def prove_run(
     seed: int,
     progress: Progress,
 ) -> pl.DataFrame:
-    """The proofs of a run's maps on its test samples; `images_of` gives the pixels of samples."""
+    """The checks of a run's maps on its test samples; `images_of` returns the pixels of samples."""
     labels = run.scan("samples").filter(split="test").select("sample_id", "label")
     test = run.scan("predictions").join(labels, on="sample_id").sort("sample_id").collect()
     subject = Subject(stored, classes, test, images_of(test["sample_id"].to_numpy()))
@@ -127,7 +127,7 @@ def prove_run(
 
 
 def _half_of_them_wrong(subject: Subject, seed: int) -> NDArray[np.int64]:
-    """200 rows, half of them misclassified where there are so many."""
+    """200 rows, half of them misclassified if there are enough."""
     rng, correct = np.random.default_rng([seed, 8]), subject.samples["correct"].to_numpy()
     wrong, right = (rng.permutation(np.flatnonzero(part)) for part in (~correct, correct))
     few = wrong[: max(SAMPLES // 2, SAMPLES - len(right))]
@@ -135,7 +135,7 @@ def _half_of_them_wrong(subject: Subject, seed: int) -> NDArray[np.int64]:
 
 
 def _exact(subject: Subject, seed: int) -> Iterator[Row]:  # noqa: ARG001
-    """The closed form at the last layer where there is one, finite differences at each, and the same bytes twice."""
+    """The closed form at the last layer if any, finite differences at each layer, and byte-identical repetition."""
     maps, again = subject.maps, subject.explain(subject.explainer)
     n, coarse = len(subject.samples), subject.layers[-1]
     seen, logits = _activations(subject)
@@ -156,7 +156,7 @@ def _exact(subject: Subject, seed: int) -> Iterator[Row]:  # noqa: ARG001
 
 
 def _activations(subject: Subject) -> tuple[dict[str, Tensor], Tensor]:
-    """Output of each layer [N, C, H, W] as it is explained, and the logits [N, K]."""
+    """Outputs of each explained layer [N, C, H, W], and the logits [N, K]."""
     seen: dict[str, Tensor] = {}
     explained = ExplainedModel(subject.stored.model, subject.layers)
     for layer, output in zip(subject.layers, explained.outputs, strict=True):
@@ -168,7 +168,7 @@ def _activations(subject: Subject) -> tuple[dict[str, Tensor], Tensor]:
 def _closed_form(subject: Subject, activations_NCHW: Tensor, logits_NK: Tensor) -> NDArray[np.float64] | None:
     """sum_c (p_c - 1[c = y]) w_c . A / (H W T), as the gradient is the same in every cell.
 
-    None where the logits are not a linear classifier of the mean of A over the cells: something else comes between.
+    None if the logits are not a linear classifier of the mean of A over the cells, as something else comes in between.
     """
     model: Any = subject.stored.model
     classifier = model.get_classifier()
@@ -188,7 +188,7 @@ def _closed_form(subject: Subject, activations_NCHW: Tensor, logits_NK: Tensor) 
 def _finite_difference(
     subject: Subject, layer: str, activations_NCHW: Tensor, maps_NHW: Maps
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The slope of the loss as the largest cell of each map is scaled by 1 +- a little, and the cell itself [N]."""
+    """Slope of the loss as the largest cell of each map is scaled by 1 +- `STEP`, and the value of that cell [N]."""
     model: Any = subject.stored.model
     width, place = maps_NHW.shape[2], np.abs(maps_NHW).reshape(len(maps_NHW), -1).argmax(1)
     at = (torch.arange(len(place)), slice(None), torch.from_numpy(place // width), torch.from_numpy(place % width))
@@ -205,7 +205,7 @@ def _finite_difference(
 
 
 def _logits_from(subject: Subject, layer: str, activations_NCHW: Tensor) -> Tensor:
-    """What the model, in float64, makes of these outputs of a layer [N, K]; one image leads to where they come in."""
+    """Logits [N, K] in float64 given the outputs of a layer; one image is enough to run the model up to it."""
     model: Any = subject.stored.model
     hook = model.get_submodule(layer).register_forward_hook(lambda *_: activations_NCHW)
     try:
@@ -217,7 +217,7 @@ def _logits_from(subject: Subject, layer: str, activations_NCHW: Tensor) -> Tens
 
 
 def _occlusion(subject: Subject, seed: int) -> Iterator[Row]:
-    """Do cells say what covering them does? Against a random map and a map of edges."""
+    """Do the cells predict the effect of covering them? Compared with a random map and a map of edges."""
     maps, n = subject.maps, len(subject.samples)
     grid = maps[subject.layers[-1]].shape[1:]
     effect = occlusion_effects(subject, *grid)
@@ -243,7 +243,7 @@ def _occlusion(subject: Subject, seed: int) -> Iterator[Row]:
 
 
 def occlusion_effects(subject: Subject, height: int, width: int) -> NDArray[np.float64]:
-    """By how much the loss falls with each patch of a grid blurred [N, H, W], in nats: above 0 it raised the loss."""
+    """Decrease of the loss in nats with each patch of a grid blurred [N, H, W]; positive if it raised the loss."""
     checker = Checker(Scorer(subject.stored.model, subject.stored.resolution), subject.stored.temperature, seed=0)
     whole, blurred = checker.measure(subject.images_NHWC, subject.label), blur(subject.images_NHWC)
     effect = np.empty((len(whole), height, width))
@@ -255,7 +255,7 @@ def occlusion_effects(subject: Subject, height: int, width: int) -> NDArray[np.f
 
 
 def rank_correlations(a_NHW: NDArray[Any], b_NHW: NDArray[Any]) -> NDArray[np.float64]:
-    """Spearman's rank correlation of the cells of each pair of maps [N]; 0 where one is flat."""
+    """Spearman's rank correlation of the cells of each pair of maps [N]; 0 if one of them is constant."""
     ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (a_NHW, b_NHW)]
     a, b = (r - r.mean(1, keepdims=True) for r in ranks)
     norm = np.sqrt((a**2).sum(1) * (b**2).sum(1))
@@ -263,14 +263,14 @@ def rank_correlations(a_NHW: NDArray[Any], b_NHW: NDArray[Any]) -> NDArray[np.fl
 
 
 def _sign_agreement(effect_NHW: NDArray[np.float64], maps_NHW: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether the map has the sign of each of the quarter of the patches with the largest effects [N, quarter]."""
+    """Whether map and effect have the same sign, for the quarter of patches with the largest effects [N, quarter]."""
     effect, maps = (values.reshape(len(values), -1) for values in (effect_NHW, maps_NHW))
     largest = np.argsort(-np.abs(effect), axis=1, kind="stable")[:, : max(1, effect.shape[1] // 4)]
     return np.asarray(np.take_along_axis(np.sign(effect) == np.sign(maps), largest, 1))
 
 
 def _edges(images_NHWC: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Strength of the edges of each image [N, H, W]."""
+    """Edge strength of each image [N, H, W]."""
     grey = images_NHWC.mean(3)
     return np.hypot(sobel(grey, axis=1), sobel(grey, axis=2))
 
@@ -297,7 +297,7 @@ def _random_network(subject: Subject, seed: int) -> Iterator[Row]:
 
 
 def _deletion(subject: Subject, loss_maps: pl.LazyFrame) -> Iterator[Row]:
-    """Of all misclassified test samples: what blurring the red quarter does against blurring as much elsewhere."""
+    """Over all misclassified test samples: the effect of blurring the red quarter against an equal area elsewhere."""
     wrong = subject.samples.filter(~pl.col("correct")).select("sample_id", target="label").lazy()
     checked = loss_maps.join(wrong, on=["sample_id", "target"])
     for layer in subject.layers:
@@ -307,7 +307,7 @@ def _deletion(subject: Subject, loss_maps: pl.LazyFrame) -> Iterator[Row]:
 
 
 def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
-    """Two sure images side by side, labelled as one of them: 70 % of the blue in its half, of the red in the other."""
+    """Two confident images side by side, labelled as one: is 70 % of the blue in its half, of the red in the other?"""
     own, other = _most_confused(subject)
     pairs = [_sure_rows(subject, name, seed) for name in (own, other)]
     model: Any = subject.stored.model
@@ -331,7 +331,7 @@ def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
 
 
 def _most_confused(subject: Subject) -> tuple[str, str]:
-    """The label and the prediction that are mistaken most often; the first two classes where nothing is wrong."""
+    """The most frequent pair of label and wrong prediction; the first two classes if there are no errors."""
     counted = subject.samples.filter(~pl.col("correct")).group_by("label", "predicted").len()
     ordered = counted.sort("len", "label", "predicted", descending=[True, False, False]).select("label", "predicted")
     label, predicted = [*ordered.rows(), (subject.classes[0], subject.classes[1])][0]
@@ -339,7 +339,7 @@ def _most_confused(subject: Subject) -> tuple[str, str]:
 
 
 def _sure_rows(subject: Subject, name: str, seed: int) -> NDArray[np.int64]:
-    """Up to 200 samples of a class that are right with at least 90 % confidence, in random order."""
+    """Up to 200 samples of a class that are correct with at least 90 % confidence, in random order."""
     sure = subject.samples["correct"] & (subject.samples["label"] == name) & (subject.samples["confidence"] >= SURE)
     return np.random.default_rng([seed, 10]).permutation(np.flatnonzero(sure.to_numpy()))[:PAIRS]
 

@@ -1,4 +1,4 @@
-"""A row of the table `proofs`: a figure, its interval, and whether it reaches its bar."""
+"""Build a row of the table `proofs`: a figure, its interval, and whether it meets its bar."""
 
 from lake.statistics import wilson_interval
 
@@ -16,7 +16,7 @@ def proof(
     low: float | None = None,
     high: float | None = None,
 ) -> Row:
-    """A row but for its subject; without a verdict where fewer than 20 could be measured."""
+    """A row without its subject; without a verdict if fewer than 20 could be measured."""
     row: Row = {"proof": name, "claim": claim, "n": n, "rule": rule, "bar": float(bar)}
     if n < ENOUGH:
         return row | {"value": None, "low": None, "high": None, "holds": None}
@@ -26,5 +26,5 @@ def proof(
 
 
 def share(name: str, claim: str, hits: int, n: int, bar: float) -> Row:
-    """A share that has to reach the bar, with its Wilson interval."""
+    """A share that must meet the bar, with its Wilson interval."""
     return proof(name, claim, n, hits / max(1, n), "at least", bar, *wilson_interval(hits, n))

@@ -1,4 +1,4 @@
-"""What proves the methods of a run: of its loss maps by other ways, of its lists by what is planted.
+"""Run the checks of a run: its loss maps against independent computations, its lists on planted faults.
 
 `prove` works on the tables of a run that is about to be published, `prove_again` on a published one.
 """
@@ -33,7 +33,7 @@ from pipeline.model.published_model import StoredModel, load_model
 MAPS = (loss_map_checks.SUBJECT,)
 PLANTED = (label_issue_checks.SUBJECT, duplicate_checks.SUBJECT)
 ImagesOf = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
-"""The pixels of samples [N, H, W, 3], by ascending ids."""
+"""Returns the pixels of samples [N, H, W, 3], given ascending ids."""
 
 
 def prove(
@@ -47,8 +47,8 @@ def prove(
     progress: Progress,
     subjects: tuple[str, ...] = MAPS + PLANTED,
 ) -> pl.DataFrame:
-    """The table `proofs` but for its run_id, of the named subjects."""
-    # Set here too: where no stage before it computed in this process, MKL chooses, and the last bits are others.
+    """The table `proofs` without the column run_id, for the given subjects."""
+    # Also set here: if no earlier stage ran in this process, MKL chooses the number, and the last bits differ.
     torch.set_num_threads(threads)
 
     def maps() -> pl.DataFrame:
@@ -82,9 +82,9 @@ def prove(
 
 
 def prove_again(run: Run, progress: Progress, subjects: tuple[str, ...]) -> pl.DataFrame:
-    """The proofs of a published run, measured now with the model and the images of the lake.
+    """The checks of a published run, computed now with the model and the images of the lake.
 
-    Raises `UserError` where the run has no model.
+    Raises `UserError` if the run has no model.
     """
 
     def images_of(sample_id: NDArray[np.int64]) -> NDArray[np.uint8]:

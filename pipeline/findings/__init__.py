@@ -1,1 +1,1 @@
-"""Tests over groups of samples, and the statements they allow."""
+"""Statistical tests on groups of samples, and the findings derived from them."""

@@ -1,8 +1,8 @@
-"""The groups of samples that are tested for a raised loss: classes, clusters, confusions and slices of them.
+"""Candidate groups of samples that are tested for a raised loss: classes, clusters, confusions and slices.
 
-A slice is a class, or all, with an image property at its lower or upper end, with a hue, within a cluster, or with a
-value, or at an end, of a column of the source.
-Which groups there are depends on what was measured, never on the loss.
+A slice restricts a class, or all samples, to one end of an image property, to a hue, to a cluster, or to a value or one
+end of a source column.
+The candidates depend only on what was measured, never on the loss.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,18 +18,18 @@ from lake.query.filters import Clause, Filters
 from lake.query.queries import GROUPS_AT_MOST, cluster_column
 
 ENDS = (0.02, 0.05, 0.2)
-"""Shares of the samples that the lower and the upper end of a property are cut at."""
+"""Shares of the samples at the lower and the upper end of a property."""
 METHOD_NAMES = {"kmeans": "k-means", "bisecting": "bisecting k-means", "hdbscan": "HDBSCAN"}
 
 
 @dataclass(frozen=True)
 class Group:
-    """Samples on which every column of `where` has its value and every column of `between` lies in its range."""
+    """Samples where every column of `where` has the given value and every column of `between` is in the given range."""
 
     kind: str
     name: str
     rows: NDArray[np.int64]
-    """Of the frame it was made from."""
+    """Row numbers in the frame that the group was made from."""
     where: dict[str, str | int] = field(default_factory=dict)
     between: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -43,7 +43,7 @@ class Group:
 
 
 def model_free_groups(samples: pl.DataFrame, *, at_least: int) -> list[Group]:
-    """The classes, and the slices of all images and of each class by image property."""
+    """Groups that need no model: the classes, and the slices of all images and of each class by image property."""
     rows = samples.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     found = [*_classes(rows), *_slices(rows, {}, "Images")]
     for label in rows["label"].unique().sort().to_list():
@@ -52,9 +52,10 @@ def model_free_groups(samples: pl.DataFrame, *, at_least: int) -> list[Group]:
 
 
 def all_groups(samples: pl.DataFrame, *, at_least: int, carried: Sequence[str] = ()) -> list[Group]:
-    """Every group of labelled samples that has so many members; `samples` as from `lake.query.queries.scan_samples`.
+    """Every group of labelled samples with at least `at_least` members.
 
-    `carried` are its columns that were carried along from the source.
+    `samples` is the result of `lake.query.queries.scan_samples`; `carried` lists its columns that were carried along
+    from the source.
     """
     rows = samples.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     labels = rows["label"].unique().sort().to_list()
@@ -67,7 +68,7 @@ def all_groups(samples: pl.DataFrame, *, at_least: int, carried: Sequence[str] =
 
 
 def cluster_groups(rows: pl.DataFrame) -> Iterator[Group]:
-    """Every cluster of every method; `rows` has a column `row`."""
+    """Every cluster of every method; `rows` must have a column `row`."""
     for method in METHODS:
         column = cluster_column(method)
         for number, part in _parts(rows, column):
@@ -93,7 +94,7 @@ def _in_clusters(rows: pl.DataFrame, label: str) -> Iterator[Group]:
 
 
 def _slices(rows: pl.DataFrame, where: dict[str, str | int], subject: str) -> Iterator[Group]:
-    """The ends of every property and the hues."""
+    """Slices at the ends of every property, and by hue."""
     for column, words in WORDS.items():
         yield from _ends(rows, column, words, where, subject)
     for hue, (low, high) in HUES.items():
@@ -107,7 +108,7 @@ def _slices(rows: pl.DataFrame, where: dict[str, str | int], subject: str) -> It
 def _of_source(
     rows: pl.DataFrame, carried: Sequence[str], where: dict[str, str | int], subject: str
 ) -> Iterator[Group]:
-    """The ends of numbers and each value of texts that the source has of the images."""
+    """Slices by source column: the ends of numbers, and each value of texts."""
     for column in carried:
         words = column.replace("_", " ")
         if rows.schema[column].is_float():
@@ -130,7 +131,7 @@ def _ends(
 
 
 def _tails(ordered: NDArray[np.float64]) -> dict[tuple[float, int], tuple[float, float]]:
-    """Lower and upper bound of each share at the low (0) and the high end (1); of equal ones, by ties, the first."""
+    """Bounds of each share at the lower (0) and the upper end (1); only the first if ties make bounds equal."""
     found: dict[tuple[float, int], tuple[float, float]] = {}
     for share in ENDS if len(ordered) else ():
         count = max(1, round(share * len(ordered)))
@@ -141,6 +142,6 @@ def _tails(ordered: NDArray[np.float64]) -> dict[tuple[float, int], tuple[float,
 
 
 def _parts(rows: pl.DataFrame, column: str) -> Iterator[tuple[str | int, NDArray[np.int64]]]:
-    """Each value of a column with its rows, in order of the value."""
+    """Each value of a column with its rows, ordered by value."""
     for value, part in rows.drop_nulls(column).group_by(column, maintain_order=True).agg("row").sort(column).rows():
         yield value, np.array(part, dtype=np.int64)

@@ -1,7 +1,7 @@
-"""Findings about the data: doubtful labels, copies, leaks, splits that differ, kinds of images rare in training.
+"""Find faults in the data: doubtful labels, copies, leaks, splits that differ, kinds of images rare in training.
 
-Copies are counted; the others are tested on half of the samples, all together, and confirmed on the other half.
-`lift` is the ratio of what was counted to what chance would give.
+Copies are counted. All other faults are tested together on one half of the samples and confirmed on the other half.
+`lift` is the ratio of the observed count to the count expected by chance.
 """
 
 import math
@@ -32,19 +32,19 @@ from pipeline.settings import Settings
 
 FOLDS, GAP_SAMPLES = 5, 4000
 NOTHING = 1e-6
-"""Of expected contradictions: what rounding leaves of probabilities that are exactly 1."""
+"""Expected contradictions below this are only rounding errors of probabilities that are exactly 1."""
 Row = dict[str, object]
 Tested = tuple[float, Callable[[], Row]]
-"""The p of a test on the first half, and what it says if that is low enough among all."""
+"""The p-value of a test on the first half, and the finding to report if it is low enough among all tests."""
 Mask = NDArray[np.bool_]
 
 
 def find_in_data(
     samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Settings, progress: Progress
 ) -> pl.DataFrame:
-    """More rows of the `findings` table, their `finding_id` counted from 1.
+    """Findings about the data, as rows of the table `findings` with `finding_id` starting at 1.
 
-    `samples` as from `lake.query.queries.scan_samples`; row i of the embedding is of its row i.
+    `samples` is the result of `lake.query.queries.scan_samples`; row i of the embedding belongs to row i of `samples`.
     """
     with progress.task("data findings", 4) as task:
         rows = list(_copies(samples))
@@ -61,7 +61,7 @@ def find_in_data(
 
 
 def _copies(samples: pl.DataFrame) -> Iterator[Row]:
-    """Copies, and those among them that are on both sides of the training: counted, there is nothing to test."""
+    """Copies, and leaks (copies of training images among the held-out ones): counted, as there is nothing to test."""
     leaks = samples.filter(HELD_OUT & pl.col("leak"))
     held_out = samples.filter(HELD_OUT)
     if len(leaks):
@@ -91,7 +91,7 @@ def _copies(samples: pl.DataFrame) -> Iterator[Row]:
 
 
 def _doubtful(samples: pl.DataFrame) -> Iterator[Tested]:
-    """Are there more confident contradictions of the label than the confidence itself allows (Poisson)?"""
+    """Do more confident predictions contradict the label than their confidence allows (Poisson test)?"""
     held_out = samples.filter(HELD_OUT)
     doubted = held_out.filter(pl.col("reason") == "doubtful label")
     if doubted.is_empty():
@@ -116,7 +116,7 @@ def _doubted_row(held_out: pl.DataFrame, doubted: pl.DataFrame) -> Row:
 
 
 def _lift_over(expected: float, *counted: float) -> Row:
-    """A count and the ends of its interval over what is expected; none where that is nothing."""
+    """A count and the ends of its interval, divided by the expected count; empty if that is zero."""
     return _lift(*(count / expected for count in counted)) if expected > NOTHING else {}
 
 
@@ -125,16 +125,16 @@ def _contradicted_p(wrong: int, expected: float) -> float:
 
 
 def _contradictions(held_out: pl.DataFrame) -> tuple[int, float]:
-    """Confident predictions that are wrong, and how many of them their confidence lets expect."""
+    """Number of confident predictions that are wrong, and the number expected from their confidence."""
     sure = held_out.filter(pl.col("confidence") >= CONFIDENT)
     return int((~sure["correct"]).sum()), float((1 - sure["confidence"]).clip(0).sum())
 
 
 def _gaps(samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Settings) -> Iterator[Tested]:
-    """Can a linear classifier tell two splits apart? Lopez-Paz & Oquab 2017, on one half and again on the other.
+    """Can a linear classifier tell two splits apart (Lopez-Paz & Oquab 2017), on one half and again on the other?
 
-    Held-out splits are compared by their embedding, training ones, which the model knows, by image properties;
-    not where those were not brought.
+    Held-out splits are compared by embedding. The training split, which the model has seen, is compared by image
+    properties, if these were measured.
     """
     split = samples["split"].to_numpy()
     spaces = {"embedding": embedding_ND, "image properties": _scaled_properties(samples)}
@@ -155,7 +155,7 @@ def _gaps(samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Se
 
 
 def _scaled_properties(samples: pl.DataFrame) -> NDArray[np.float32]:
-    """Each property with mean 0 and standard deviation 1 [N, P]; P is 0 where there are no images."""
+    """Image properties scaled to mean 0 and standard deviation 1 [N, P]; P is 0 if there are no images."""
     measured = samples.select(*WORDS)
     if measured.to_series(0).null_count():
         return np.empty((len(samples), 0), np.float32)
@@ -181,7 +181,7 @@ def _gap_row(samples: pl.DataFrame, a: str, b: str, space: str, hits: int, n: in
 
 
 def _tell_apart(points_ND: NDArray[np.float32], a: Mask, b: Mask, part: Mask, seed: int) -> tuple[int, int]:
-    """How many of n samples, as many of either side, a classifier that did not see them puts on the right side."""
+    """Number of correct out-of-fold predictions of the side, and number of samples n, equally many from each side."""
     rng = np.random.default_rng(seed)
     sides = [np.flatnonzero(side & part) for side in (a, b)]
     size = min(GAP_SAMPLES // 2, *(len(side) for side in sides))
@@ -195,9 +195,10 @@ def _tell_apart(points_ND: NDArray[np.float32], a: Mask, b: Mask, part: Mask, se
 
 
 def _rare(samples: pl.DataFrame, settings: Settings) -> Iterator[Tested]:
-    """Classes and slices whose share of the training data is below their share of the held-out data (hypergeometric).
+    """Classes and slices with a smaller share of the training data than of the held-out data (hypergeometric test).
 
-    Only groups that no model made: what a model was trained on lies elsewhere in its latent space than what it was not.
+    Only groups defined without a model: in latent space, samples the model was trained on lie elsewhere than unseen
+    ones.
     """
     known = samples.filter(pl.col("label").is_not_null())
     trained = (known["split"] == "train").to_numpy()
@@ -235,7 +236,7 @@ def _rare_row(known: pl.DataFrame, group: Group, trained: Mask, confirmed: Row) 
 
 
 def _rarer_p(group: Group, trained: Mask, part: Mask) -> float:
-    """p that so few of the group's samples in the part were trained on."""
+    """p-value for so few of the group's samples in `part` being training samples."""
     rows = group.rows[part[group.rows]]
     return float(hypergeom.cdf(trained[rows].sum(), part.sum(), (trained & part).sum(), len(rows)))
 
@@ -248,7 +249,7 @@ def _held_out(group: Group) -> tuple[Clause, ...]:
 def _row(
     kind: str, name: str, sentence: str, members: pl.DataFrame, population: pl.DataFrame, filters: Filters, action: str
 ) -> Row:
-    """A finding that is counted and not tested."""
+    """A finding that is counted, not tested."""
     loss = members["loss"].drop_nulls()
     worst = members.sort(pl.coalesce("loss", "expected_loss"), "sample_id", descending=[True, False])
     return {

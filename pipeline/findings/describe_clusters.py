@@ -1,4 +1,4 @@
-"""What each cluster is: class mix, loss against the rest, and the measured properties that set it apart."""
+"""Describe each cluster: class mix, loss relative to all samples, and the measured properties that set it apart."""
 
 import numpy as np
 import polars as pl
@@ -23,7 +23,7 @@ Row = dict[str, object]
 def summarize(
     samples: pl.DataFrame, clusters: pl.DataFrame, stability: pl.DataFrame, settings: Settings, progress: Progress
 ) -> pl.DataFrame:
-    """The `cluster_summaries` table but for its run_id; `samples` as from `lake.query.queries.scan_samples`."""
+    """The table `cluster_summaries` without the column run_id; `samples` is from `lake.query.queries.scan_samples`."""
     parts = []
     with progress.task("clusters", 1 + len(METHODS)) as task:
         losses = _compare_losses(samples, settings)
@@ -38,9 +38,9 @@ def summarize(
 
 
 def describe_sets(samples: pl.DataFrame, number: NDArray[np.int64], settings: Settings) -> list[str]:
-    """One description for each number 0..max in `number` (-1: in none).
+    """One description for each set 0..max in `number` (-1: in no set).
 
-    A clause that holds also against other samples of the same classes ends with "even for its classes".
+    A clause that also holds against other samples of the same classes ends with "even for its classes".
     """
     sets = [number == i for i in range(number.max() + 1)]
     said = notable(measure(samples, sets), rate=settings.false_discovery_rate)
@@ -55,9 +55,9 @@ def describe_sets(samples: pl.DataFrame, number: NDArray[np.int64], settings: Se
 
 
 def _compare_losses(samples: pl.DataFrame, settings: Settings) -> dict[str, list[Row]]:
-    """By method and cluster its held-out samples against all: n, mean loss, lift, adjusted p; null where too few.
+    """By method and cluster, its held-out samples against all: n, mean loss, lift, adjusted p; null if too few.
 
-    All methods are tested on the same permutations, adjusted by method.
+    All methods are tested with the same permutations; p-values are adjusted within each method.
     """
     held_out = samples.filter(HELD_OUT)
     loss = held_out["loss"].to_numpy()

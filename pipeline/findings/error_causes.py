@@ -1,7 +1,7 @@
-"""Why the loss of a sample is high, by the first of five stated rules that fits.
+"""Explain why the loss of a sample is high, by the first of five fixed rules that applies.
 
-A loss is high above ln 2: the model gave the label less than even odds. Shares are of the labelled among the stored
-neighbours; quantiles are over the held-out samples.
+A loss is high above ln 2, where the model gives the label a probability below 0.5. Shares are over the labelled samples
+among the stored neighbours; quantiles are over the held-out samples.
 """
 
 import math
@@ -18,7 +18,7 @@ FAR_QUANTILE, POOR_QUANTILE = 0.05, 0.02
 
 
 def sort_out(samples: pl.DataFrame, neighbors: pl.DataFrame) -> pl.DataFrame:
-    """The table `triage` but for its run_id: the reason of every held-out sample of high loss, with the evidence."""
+    """The table `triage` without the column run_id: the reason for each high held-out loss, with the evidence."""
     held_out = samples.filter(HELD_OUT).join(_surroundings(samples, neighbors), on="sample_id", how="left")
     reason = pl.coalesce(*(pl.when(rule).then(pl.lit(name)) for name, rule in _rules().items()))
     high = held_out.with_columns(reason.alias("reason")).filter(pl.col("loss") > HIGH_LOSS)
@@ -28,7 +28,7 @@ def sort_out(samples: pl.DataFrame, neighbors: pl.DataFrame) -> pl.DataFrame:
 
 
 def _rules() -> dict[str, pl.Expr]:
-    """By reason, in the order they are tried."""
+    """The rule for each reason, in the order in which they are tried."""
     own, second = (-pl.col("loss")).exp(), pl.col("confidence") - pl.col("margin")
     is_second = (own - second).abs() < 1e-3
     poor = [_at_most(name, POOR_QUANTILE) for name in ("sharpness", "contrast")]
@@ -44,12 +44,12 @@ def _rules() -> dict[str, pl.Expr]:
 
 
 def _at_most(column: str, quantile: float) -> pl.Expr:
-    """Whether a value is among that share of the lowest; null where it was not measured."""
+    """Whether a value is at or below the given quantile; null if it was not measured."""
     return pl.col(column) <= pl.col(column).quantile(quantile)
 
 
 def _surroundings(samples: pl.DataFrame, neighbors: pl.DataFrame) -> pl.DataFrame:
-    """Per sample the shares of its label and of its prediction among its neighbours, and the nearest similarity."""
+    """For each sample, the shares of its label and prediction among its neighbours, and the highest similarity."""
     known = samples.select("sample_id", "label")
     near = neighbors.join(known.rename({"sample_id": "neighbor_id", "label": "near_label"}), on="neighbor_id")
     near = near.join(samples.select("sample_id", "label", "predicted"), on="sample_id")

@@ -1,9 +1,10 @@
-"""Labels that are likely wrong: where the model and the neighbours of a sample agree on another class.
+"""Find labels that are likely wrong: the model and the neighbours of a sample agree on another class.
 
-Confident learning names the candidates (Northcutt et al. 2021): a class counts as said of a sample where its
-probability reaches the mean that samples given that class have; a candidate is said to be another class than its label.
-They are ranked by how far that class is ahead of the label. Where two classes are both likely, an image is ambiguous.
-Out-of-sample probabilities only. Shapes: N samples, K classes.
+Candidates come from confident learning (Northcutt et al. 2021): a sample is assigned to a class if its probability
+reaches the mean probability of the samples with that label, and it is a candidate if that class is not its label.
+Candidates are ranked by how far another class is ahead of the label. An image is ambiguous if two classes are both
+likely.
+Only out-of-sample probabilities are used. Shapes: N samples, K classes, R neighbours.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from lake.query.aggregates import or_zero
 from lake.query.queries import Tables
 
 BOTH_LIKELY = 0.25
-"""Mean of probability and share of neighbours from which a class is likely."""
+"""Mean of probability and neighbour share from which a class counts as likely."""
 
 Matrix = NDArray[np.float64]
 Classes = NDArray[np.int64]
@@ -26,41 +27,41 @@ Classes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Evidence:
-    """The labels of samples, and what speaks for each class: the model and the neighbours in latent space."""
+    """The labels of samples, and the evidence for each class from the model and the neighbours in latent space."""
 
     sample_id: NDArray[np.int64]
     label: Classes
     p_NK: Matrix
-    """Calibrated probabilities by a model that never saw the sample."""
+    """Calibrated probabilities from a model that never saw the sample."""
     near_NR: NDArray[np.int64]
-    """Rows of `given` of the neighbours of each sample; -1 for none."""
+    """Rows of `given` for the neighbours of each sample; -1 for none."""
     given: Classes
-    """The label of every sample that can be a neighbour, those at `own` being the samples'; -1 where withheld."""
+    """Label of every sample that can be a neighbour, -1 if withheld; the rows `own` are the samples themselves."""
     own: NDArray[np.int64]
 
     def relabelled(self, label: Classes) -> "Evidence":
-        """The same samples under other labels."""
+        """The same samples with other labels."""
         given = self.given.copy()
         given[self.own] = label
         return replace(self, label=label, given=given)
 
     @cached_property
     def vote_NK(self) -> Matrix:  # noqa: N802
-        """Share of the labelled neighbours by class; 0 where there are none."""
+        """Share of each class among the labelled neighbours; 0 if there are none."""
         known = np.where(self.near_NR >= 0, self.given[self.near_NR], -1)
         votes = np.stack([(known == k).sum(1) for k in range(self.p_NK.shape[1])], axis=1)
         return np.asarray(votes / votes.sum(1, keepdims=True).clip(1))
 
     @cached_property
     def support_NK(self) -> Matrix:  # noqa: N802
-        """Mean of probability and share of neighbours; the probability where nobody has neighbours."""
+        """Mean of probability and neighbour share; the probability alone if no sample has neighbours."""
         if not self.near_NR.shape[1]:
             return self.p_NK
         return (self.p_NK + self.vote_NK) / 2
 
     @cached_property
     def score_NK(self) -> Matrix:  # noqa: N802
-        """How far the best other class is ahead, -1 to 1, if each class were the label."""
+        """How far the best other class would be ahead, -1 to 1, if each class in turn were the label."""
         best, second = np.sort(self.support_NK, axis=1)[:, :-3:-1].T[:, :, None]
         return np.asarray(np.where(self.support_NK == best, second, best) - self.support_NK)
 
@@ -84,9 +85,10 @@ class Evidence:
         return rows[np.argsort(-self.score[rows], kind="stable")]
 
     def expected_precision(self, rows: NDArray[np.int64]) -> Matrix:
-        """Of the list down to each candidate: 1 less the share that there would be if labels followed the model.
+        """Expected precision of the list down to each candidate, given the probabilities of the model.
 
-        That is, if each label were drawn from the sample's probabilities: contradictions that need no wrong label.
+        It is 1 minus the share of candidates that would arise if each label were drawn from the sample's probabilities:
+        these are contradictions without a wrong label.
         """
         classes = np.arange(self.p_NK.shape[1])
         contradicts = (self.said[:, None] >= 0) & (self.said[:, None] != classes) & (self.score_NK > 0)
@@ -95,9 +97,9 @@ class Evidence:
 
 
 def gather_evidence(run: Tables, neighbors: pl.DataFrame, classes: list[str]) -> Evidence:
-    """The evidence of every labelled sample whose probabilities are out of sample.
+    """The evidence for every labelled sample with out-of-sample probabilities.
 
-    `neighbors` are the rows of that table.
+    `neighbors` contains rows of the table `neighbors`.
     """
     number = {name: i for i, name in enumerate(classes)}
     labels = run.scan("samples").select("sample_id", "label")
@@ -119,7 +121,7 @@ def gather_evidence(run: Tables, neighbors: pl.DataFrame, classes: list[str]) ->
 
 
 def find_label_issues(evidence: Evidence, dynamics: pl.DataFrame, classes: list[str]) -> pl.DataFrame:
-    """The table `label_issues` but for its run_id."""
+    """The table `label_issues` without the column run_id."""
     wrong = evidence.candidates()
     listed = _rows(evidence, "label", wrong, evidence.said[wrong], classes)
     listed = listed.with_columns(expected_precision=pl.Series(evidence.expected_precision(wrong), dtype=pl.Float64))
@@ -129,7 +131,7 @@ def find_label_issues(evidence: Evidence, dynamics: pl.DataFrame, classes: list[
 
 
 def _ambiguous(evidence: Evidence, wrong: NDArray[np.int64], classes: list[str]) -> pl.DataFrame:
-    """Samples whose label and another class are both likely, the most even first."""
+    """Samples whose label and another class are both likely, closest scores first."""
     others = evidence.support_NK.copy()
     np.put_along_axis(others, evidence.label[:, None], -1.0, axis=1)
     both = np.minimum(_at(evidence.support_NK, evidence.label), others.max(1)) >= BOTH_LIKELY
@@ -139,7 +141,7 @@ def _ambiguous(evidence: Evidence, wrong: NDArray[np.int64], classes: list[str])
 
 
 def _rows(evidence: Evidence, kind: str, rows: NDArray[np.int64], likely: Classes, classes: list[str]) -> pl.DataFrame:
-    """What is known of the rows, in their order."""
+    """The evidence for the given rows, in their order."""
     names, label = np.array(classes), evidence.label[rows]
     p_NK, vote_NK = evidence.p_NK[rows], evidence.vote_NK[rows]
     return pl.DataFrame(
@@ -160,12 +162,12 @@ def _rows(evidence: Evidence, kind: str, rows: NDArray[np.int64], likely: Classe
 
 
 def _at(values_NK: Matrix, classes: Classes) -> Matrix:
-    """The value of one class of each row [N]."""
+    """The value of the given class in each row [N]."""
     return np.asarray(np.take_along_axis(values_NK, classes[:, None], 1)[:, 0])
 
 
 def _rows_of(lists: pl.Series, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places among ascending ids of lists of ids, as a matrix filled up with -1."""
+    """Positions in the ascending `ids` of lists of ids, as a matrix padded with -1."""
     width = int(or_zero(lists.list.len().max()))
     if not width:
         return np.empty((len(lists), 0), np.int64)
@@ -175,7 +177,7 @@ def _rows_of(lists: pl.Series, ids: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _weight_above(score: Matrix, weight: Matrix, at: Matrix) -> Matrix:
-    """Sum of the weights whose score is at least each of `at`."""
+    """Sum of the weights whose score is at least each value of `at`."""
     order = np.argsort(score)
     below = np.concatenate([[0.0], weight[order].cumsum()])
     return np.asarray(below[-1] - below[np.searchsorted(score[order], at)])

@@ -1,9 +1,9 @@
-"""Measurements -> ranked, tested statements about groups of samples whose loss is raised.
+"""Search for groups of samples with a raised loss, test them, and rank the findings.
 
-Out-of-sample losses only. A group is found on one half of the samples (one-sided permutation test of its mean
-loss against random groups of equal size, Benjamini-Hochberg over everything tested) and confirmed on the other.
-A slice must also be harder than others of its classes, a confusion more frequent than its class's errors spread evenly.
-Unlabeled samples are searched in the same way by their expected loss.
+Only out-of-sample losses are used. A group is found on one half of the samples (one-sided permutation test of its mean
+loss against random groups of equal size, Benjamini-Hochberg over everything tested) and confirmed on the other half.
+A slice must also be harder than other samples of its classes, and a confusion more frequent than if the errors of its
+class were spread evenly. Unlabeled samples are searched in the same way by their expected loss.
 """
 
 import hashlib
@@ -29,31 +29,31 @@ from pipeline.settings import Settings
 
 CONFIRMED_BELOW = 0.05
 CONFIRMING = 2000
-"""So many permutations are enough for that: at 0.05 the standard error of p is 0.005."""
+"""Number of permutations for that: at p = 0.05 the standard error of p is 0.005."""
 SAME, WITHIN = 0.5, 0.8
-"""Share of the union that makes two groups one finding, and of a group that makes it a part of another."""
+"""Share of the union from which two groups are one finding, and of a group from which it is part of another."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """Samples whose groups are searched, by the number that stands for how hard they are."""
+    """Samples whose groups are searched, and the column `value` that measures how hard they are."""
 
     samples: pl.DataFrame
     groups: list[Group]
     value: str
     given: str
-    """The class a sample counts as: its label, else its prediction."""
+    """The column with the class of a sample: its label, or its prediction if unlabeled."""
     filters: Filters
 
     def halves(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Where groups are found and where they are confirmed."""
+        """Masks of the samples on which groups are found, and of those on which they are confirmed."""
         half = split_in_half(self.samples["sample_id"].to_numpy())
         return half, ~half
 
 
 @dataclass(frozen=True)
 class Found:
-    """A group whose loss is raised, with its p on the half it was found on."""
+    """A group with a raised loss, and its p-value on the half on which it was found."""
 
     population: Population
     group: Group
@@ -61,22 +61,24 @@ class Found:
     adjusted_p: float
     matched_p: float
     confirmed: bool | None
-    """None where the other half has too few of it."""
+    """None if the other half has too few samples of the group."""
 
 
 def find(
     samples: pl.DataFrame, density: Density, settings: Settings, progress: Progress, *, carried: Sequence[str] = ()
 ) -> pl.DataFrame:
-    """The `findings` table but for its run_id: those that stand for themselves first, of them the confirmed, the worst.
+    """The table `findings` without the column run_id, ranked: not covered by another, then confirmed, then most severe.
 
-    `samples` as from `lake.query.queries.scan_samples`; `carried` are its columns that were carried along from the
-    source.
+    `samples` is the result of `lake.query.queries.scan_samples`; `carried` lists its columns that were carried along
+    from the source.
     """
     found = search(populations(samples, settings, carried), settings, progress)
     rows = [to_row(f.group, f.population.samples, f.population.value, density) | _tests(f) for f in found]
     order = sorted(range(len(rows)), key=lambda i: (not found[i].confirmed, -float(rows[i]["severity"])))  # type: ignore[arg-type]
     covered = _covered([found[i] for i in order])
-    places = sorted(range(len(order)), key=lambda place: covered[place] is not None)  # those that stand come first
+    places = sorted(
+        range(len(order)), key=lambda place: covered[place] is not None
+    )  # findings not covered by another come first
     rank = {place: number for number, place in enumerate(places, 1)}
     ranked = [
         {"finding_id": rank[p], "covered_by": rank.get(covered[p]), **rows[order[p]]}  # type: ignore[arg-type]
@@ -86,12 +88,12 @@ def find(
 
 
 def populations(samples: pl.DataFrame, settings: Settings, carried: Sequence[str] = ()) -> list[Population]:
-    """The held-out samples and the unlabeled ones, where there are groups of them."""
+    """The held-out samples and the unlabeled samples, each only if it has groups."""
     return [p for p in (labelled(samples, settings, carried), _unlabeled(samples, settings)) if p.groups]
 
 
 def search(searched: list[Population], settings: Settings, progress: Progress) -> list[Found]:
-    """The groups that are raised on the first half, in no order."""
+    """The groups with a raised loss on the first half, in no particular order."""
     with progress.task("findings", 2 * len(searched)) as task:
         p: list[NDArray[np.float64]] = []
         for population in searched:
@@ -110,12 +112,12 @@ def search(searched: list[Population], settings: Settings, progress: Progress) -
 
 
 def split_in_half(sample_id: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """A mask of about half the samples that depends on their ids only."""
+    """A mask of about half the samples that depends only on their ids."""
     return np.array([hashlib.blake2b(str(i).encode(), digest_size=1).digest()[0] < 128 for i in sample_id])
 
 
 def labelled(samples: pl.DataFrame, settings: Settings, carried: Sequence[str] = ()) -> Population:
-    """The held-out samples with every group of them that is large enough to be judged."""
+    """The held-out samples, and all of their groups that are large enough to be tested."""
     held_out = samples.filter(HELD_OUT)
     groups = all_groups(held_out, at_least=settings.min_group_size, carried=carried)
     filters = Filters.of(out_of_sample="true").with_clause(Clause(column="label", op="present"))
@@ -137,7 +139,7 @@ def _unlabeled(samples: pl.DataFrame, settings: Settings) -> Population:
 def _p(
     population: Population, groups: list[Group], chosen: NDArray[np.bool_], settings: Settings
 ) -> NDArray[np.float64]:
-    """p of each group among the chosen samples; nan where too few of it are."""
+    """p-value of each group among the chosen samples; NaN if these contain too few of its samples."""
     kinds = np.array([group.kind for group in groups])
     members = to_matrix([group.rows for group in groups], len(chosen))[:, chosen]
     p = _raised(population, members, chosen, settings)
@@ -164,7 +166,7 @@ def _raised(
 
 
 def _more_than_even_p(group: Group, samples: pl.DataFrame) -> float:
-    """Binomial p that the class's errors fall on this prediction no more often than on each other class."""
+    """Binomial p-value of the errors of a class falling on this prediction no more often than on each other class."""
     classes = set(samples["label"]) | set(samples["predicted"])
     wrong = samples.filter(pl.col("label") == group.where["label"], ~pl.col("correct"))
     here = len(wrong.filter(pl.col("predicted") == group.where["predicted"]))
@@ -174,7 +176,7 @@ def _more_than_even_p(group: Group, samples: pl.DataFrame) -> float:
 def _confirm(
     population: Population, p: NDArray[np.float64], adjusted: NDArray[np.float64], settings: Settings
 ) -> list[Found]:
-    """The groups that were found, tested on the other half and against others of their classes."""
+    """The groups found, tested on the other half and against other samples of their classes."""
     chosen = adjusted < settings.false_discovery_rate
     groups = list(compress(population.groups, chosen))
     if not groups:
@@ -191,7 +193,7 @@ def _confirm(
 
 
 def filter_of(group: Group, population: Population) -> str:
-    """The filter that reproduces the group among all samples, as in a page's address."""
+    """The filter that reproduces the group among all samples, as in the address of a page."""
     return Filters(clauses=_one_a_column((*group.filters.clauses, *population.filters.clauses))).to_text()
 
 
@@ -206,13 +208,13 @@ def _tests(found: Found) -> dict[str, object]:
 
 
 def _one_a_column(clauses: tuple[Clause, ...]) -> tuple[Clause, ...]:
-    """Without those on a column that an earlier one already holds to a value."""
+    """The clauses, keeping only the first one on each column."""
     first = {clause.column: clause for clause in reversed(clauses)}
     return tuple(clause for clause in clauses if first[clause.column] is clause)
 
 
 def _covered(found: list[Found]) -> list[int | None]:
-    """For each finding the place of a worse one that is about the same samples; None where it stands for itself."""
+    """For each finding, the index of a worse one about the same samples; None if it stands for itself."""
     members = [set(f.population.samples["sample_id"].gather(f.group.rows).to_list()) for f in found]
     covered: list[int | None] = []
     for i, finding in enumerate(found):

@@ -1,4 +1,4 @@
-"""A group in a sentence: its counts, how far its loss is raised, why, and what to do about it."""
+"""Describe a group in words: its counts, how far its loss is raised, why, and what to do about it."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MOSTLY = 0.5
 
 
 class More(TypedDict):
-    """How many images to collect of which label, or to label, and the neighbours that it was counted from."""
+    """How many images to collect (and of which label) or to label, and the neighbour counts behind the number."""
 
     more_label: str | None
     more_images: int | None
@@ -31,12 +31,12 @@ NO_MORE: More = {"more_label": None, "more_images": None, "near_own": None, "nea
 
 @dataclass(frozen=True)
 class Density:
-    """Which classes the training images around each sample are of."""
+    """The classes of the training images around each sample."""
 
     near: pl.DataFrame
-    """A row for each training image among the neighbours of a sample: sample_id, neighbor_id and its near_label."""
+    """One row for each training image among the neighbours of a sample: sample_id, neighbor_id and near_label."""
     scale: float
-    """Training images over those among them that were scored and so can be neighbours."""
+    """Number of training images divided by the number of those that were scored and can therefore be neighbours."""
 
     @classmethod
     def of(cls, samples: pl.DataFrame, neighbors: pl.DataFrame, *, training_images: int) -> "Density":
@@ -45,11 +45,11 @@ class Density:
         return cls(near, training_images / max(1, len(trained)))
 
     def more_images(self, members: pl.DataFrame) -> More:
-        """The label of which most training images are missing around the members, how many, and from which counts.
+        """The label with the most missing training images around the members, their number, and the counts behind it.
 
-        Around those of a label, o places among the nearest training images go to it and x to other classes.
-        Where x > o, its density there has to grow x / o times for an even vote: by that share of the training images
-        of the label that are there now.
+        For the members of one label, o places among their nearest training images belong to that label and x to other
+        classes. If x > o, its density there must grow by a factor of x / o for an even vote; the training images of the
+        label that are there now must grow by the same factor.
         """
         slots = members.select("sample_id", "label").drop_nulls().join(self.near, on="sample_id")
         own = pl.col("near_label") == pl.col("label")
@@ -73,7 +73,7 @@ class Density:
 
 
 class _Counted(More):
-    """What was counted of a group: errors, confusions and reasons of the high losses where it has labels."""
+    """Counts for a group: its errors, confusions and the reasons for its high losses, if it has labels."""
 
     errors: int | None
     confusion: list[ConfusionCount]
@@ -81,7 +81,7 @@ class _Counted(More):
 
 
 class Facts(_Counted):
-    """What a finding says of a group in numbers, but for its tests."""
+    """The numbers of a finding about a group, except for its tests."""
 
     kind: str
     n: int
@@ -97,7 +97,7 @@ class Facts(_Counted):
 
 
 def to_row(group: Group, samples: pl.DataFrame, value: str, density: Density) -> dict[str, object]:
-    """What a finding says of a group of `samples` by the column `value`, but for its tests."""
+    """The finding about a group of `samples` by the column `value`, except for its tests."""
     number = samples[value].to_numpy()
     inside = samples[group.rows]
     lift, low, high = lift_interval(number, group.rows)
@@ -128,7 +128,7 @@ def to_row(group: Group, samples: pl.DataFrame, value: str, density: Density) ->
 def lift_interval(
     value: NDArray[np.float64], rows: NDArray[np.int64]
 ) -> tuple[float, float, float] | tuple[None, None, None]:
-    """Mean of the rows over that of all, with a 95 % bootstrap interval over the rows; None where that of all is 0."""
+    """Mean of the rows over the overall mean, with a 95 % bootstrap interval over the rows; None if that mean is 0."""
     inside, overall = value[rows], value.mean()
     if overall == 0:
         return None, None, None
@@ -148,14 +148,14 @@ def _labelled(inside: pl.DataFrame, density: Density) -> _Counted:
 
 
 def _unlabeled(inside: pl.DataFrame) -> _Counted:
-    """How few of the members, the highest first, hold half of their expected loss: those to label first."""
+    """How many members, highest first, hold half of the group's expected loss: those to label first."""
     held = inside["expected_loss"].sort(descending=True).to_numpy().cumsum()
     enough = int((held < held[-1] * MOSTLY).sum()) + 1
     return {**NO_MORE, "errors": None, "confusion": [], "reasons": [], "more_images": enough}
 
 
 def _counted(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    """How often each combination of values occurs, the most frequent first."""
+    """Frequency of each combination of values, the most frequent first."""
     counted = frame.group_by(columns).agg(pl.len().cast(pl.Int64).alias("n"))
     return counted.sort("n", *columns, descending=[True, *(False for _ in columns)])
 
@@ -212,6 +212,6 @@ def _action(group: Group, facts: Facts, density: Density) -> str:
 
 
 def two_digits(value: float) -> int:
-    """Rounded to two significant digits, at least 1: an estimate, not a count."""
+    """Round to two significant digits, at least 1: an estimate, not a count."""
     digits = 1 - math.floor(math.log10(max(value, 1)))
     return max(1, int(round(value, min(0, digits))))

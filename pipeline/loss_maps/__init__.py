@@ -1,1 +1,1 @@
-"""Which image regions raise or lower the loss."""
+"""Loss maps: which image regions raise or lower the loss."""

@@ -1,6 +1,6 @@
-"""Families of loss maps: maps that look alike, whatever their size, by spherical k-means (Dhillon & Modha 2001).
+"""Group similar loss maps into families, whatever their magnitude, by spherical k-means (Dhillon & Modha 2001).
 
-Of labelled held-out samples whose map has something to explain; at the finest layer.
+Only maps of labelled held-out samples that are above the floor, at the finest layer.
 """
 
 import warnings
@@ -21,7 +21,7 @@ MEMBERS_EACH = 10
 
 
 def find_families(run: Tables, *, seed: int) -> pl.DataFrame:
-    """The table `map_families` but for its run_id, of the labelled held-out samples of a run."""
+    """The table `map_families` without the column run_id, for the labelled held-out samples of a run."""
     layers = map_layers(run)
     if not layers:
         return make_frame("map_families", [])
@@ -31,9 +31,9 @@ def find_families(run: Tables, *, seed: int) -> pl.DataFrame:
 
 
 def sort_into_families(maps: Maps, wrong: NDArray[np.int64], *, seed: int) -> pl.DataFrame:
-    """The family of each map that says something; none where there are fewer than ten maps for each family.
+    """The family of each map above the floor; empty if there are fewer than ten such maps per family.
 
-    `wrong` are the samples the model misclassifies: the family with the largest share of them is number 0.
+    `wrong` contains the ids of the misclassified samples: family 0 is the one with the largest share of them.
     """
     loud = maps.max_abs >= FLOOR_NATS
     if loud.sum() < FAMILIES * MEMBERS_EACH:
@@ -41,7 +41,7 @@ def sort_into_families(maps: Maps, wrong: NDArray[np.int64], *, seed: int) -> pl
     sample_id, flat = maps.sample_id[loud], maps.values_NHW[loud].reshape(int(loud.sum()), -1)
     points = to_unit(flat)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of fewer maps that differ than families
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct maps than families
         found = KMeans(FAMILIES, n_init=4, random_state=seed).fit(points)
     there, family = np.unique(found.labels_, return_inverse=True)
     centres = to_unit(found.cluster_centers_[there])

@@ -1,7 +1,7 @@
-"""Signed loss maps: HiResCAM on the cross-entropy, in nats, with sign and size kept.
+"""Compute signed loss maps: HiResCAM on the cross-entropy, in nats, keeping sign and magnitude.
 
-M[i, j] = sum_k dL/dA[k, i, j] * A[k, i, j]. To first order zeroing cell (i, j) changes L by -M[i, j], so M > 0
-raises the loss and M < 0 lowers it. L is the loss that is stored and shown: after temperature scaling, without label
+M[i, j] = sum_k dL/dA[k, i, j] * A[k, i, j]. To first order, zeroing cell (i, j) changes L by -M[i, j], so M > 0 raises
+the loss and M < 0 lowers it. L is the loss that is stored and shown: after temperature scaling, without label
 smoothing. Draelos & Carin, "HiResCAM", 2020; pytorch-grad-cam.
 """
 
@@ -31,7 +31,7 @@ Target = Callable[[Tensor], Tensor]
 
 
 class SignedCAM(HiResCAM):
-    """HiResCAM without the clipping at 0 and the scaling per image that lose sign and magnitude."""
+    """HiResCAM without the clipping at 0 and the per-image scaling, which discard sign and magnitude."""
 
     def compute_cam_per_layer(
         self,
@@ -58,7 +58,7 @@ class LossTarget:
 
 
 class MarginTarget:
-    """How far one class is ahead of another, in nats: the logarithm of the ratio of their probabilities."""
+    """Margin of one class over another, in nats: the logarithm of the ratio of their probabilities."""
 
     def __init__(self, ahead: int, behind: int, temperature: float) -> None:
         self._ahead, self._behind, self._temperature = ahead, behind, temperature
@@ -68,10 +68,10 @@ class MarginTarget:
 
 
 class ExplainedModel(nn.Module):
-    """The classifier with its graph starting at the output of the finest layer, the deepest thing a map asks for.
+    """The classifier with a gradient graph that starts at the output of the finest layer, the earliest one explained.
 
-    Up to there it runs without gradients and in the fast number format; from there on in float32, so that a map
-    is exact to float32 for the activations it explains. What layer number i puts out passes through `outputs[i]`.
+    Up to that layer it runs without gradients and in the fast number format; from there on in float32, so that a map is
+    exact to float32 for the activations it explains. The output of layer i passes through `outputs[i]`.
     """
 
     def __init__(self, model: Any, layers: list[str]) -> None:
@@ -95,7 +95,7 @@ class ExplainedModel(nn.Module):
         return logits
 
     def _pass_on(self, number: int, begin: Callable[[Tensor], Tensor]) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-        """A copy goes on, as a block may overwrite what it is given."""
+        """A hook that passes on a copy of a layer's output, as a block may modify its input in place."""
         explained = self.outputs[number]
 
         def hook(_module: nn.Module, _input: Any, output: Tensor) -> Tensor:
@@ -106,10 +106,11 @@ class ExplainedModel(nn.Module):
 
 
 class Explainer:
-    """Signed maps of a batch at every layer, of images shown to the model with sides of `resolution` pixels.
+    """Signed maps of a batch at every layer, for images resized to `resolution` pixels per side.
 
-    The callable contract of Ray Data's `map_batches`: `images_NHWC` and the class `target` of each image, whose loss
-    is explained; where `behind` is a class (not -1), the margin of `target` over it instead.
+    Follows the callable contract of Ray Data's `map_batches`. A batch has `images_NHWC` and the class index `target` of
+    each image, whose loss is explained; where `behind` is a class (not -1), the margin of `target` over it is explained
+    instead.
     """
 
     def __init__(self, model: Any, resolution: int, temperature: float) -> None:
@@ -126,7 +127,7 @@ class Explainer:
         return {"sample_id": batch["sample_id"], **maps}
 
     def explain(self, images_NCHW: Tensor, targets: list[Target]) -> dict[str, NDArray[np.float32]]:
-        """Maps [N, H, W] by layer of normalised images of any size; none of a model without layers to explain."""
+        """Maps [N, H, W] by layer of normalised images of any size; empty for a model without layers to explain."""
         return dict(zip(self.layers, self._cam(images_NCHW, targets), strict=True)) if self.layers else {}
 
     def _target(self, target: int, behind: int) -> Target:
@@ -136,10 +137,10 @@ class Explainer:
 
 
 def choose_maps(dataset: Dataset, predictions: pl.DataFrame) -> pl.DataFrame:
-    """The maps to compute: row of the dataset, class `target`, its loss, and the fold and temperature of the model.
+    """The maps to compute: dataset row, class index `target`, its loss, and the fold and temperature of the model.
 
-    Every held-out sample explains its label, or its prediction where that is withheld. Samples that the model
-    contradicts, training samples too, explain both.
+    Every held-out sample is explained for its label, or for its prediction if the label is withheld. Misclassified
+    samples, including training samples, are explained for both.
     """
     rows = np.searchsorted(dataset.sample_id, predictions["sample_id"].to_numpy())
     number = {name: i for i, name in enumerate(dataset.classes)}
@@ -171,7 +172,7 @@ def extend_loss_maps(
     settings: Settings,
     progress: Progress,
 ) -> pl.DataFrame:
-    """The `loss_maps` table but for its run_id, with the maps that are known of the same models taken over."""
+    """The table `loss_maps` without the column run_id, reusing the maps in `known`, which are of the same models."""
     if known is None:
         return compute_loss_maps(models, dataset, chosen, settings, progress)
     key = ["sample_id", "target"]
@@ -188,10 +189,10 @@ def extend_loss_maps(
 def compute_loss_maps(
     models: dict[int, nn.Module], dataset: Dataset, chosen: pl.DataFrame, settings: Settings, progress: Progress
 ) -> pl.DataFrame:
-    """The `loss_maps` table but for its run_id: every chosen map at each layer, checked where it says something.
+    """The table `loss_maps` without the column run_id: every chosen map at each layer, checked if above the floor.
 
-    `models` are those of the folds, 0 being the main one; `chosen` is from `choose_maps`. No rows of models that have
-    no layers to explain.
+    `models` contains the models by fold, 0 for the main model; `chosen` comes from `choose_maps`. Models without layers
+    to explain have no rows.
     """
     parts: list[pl.DataFrame] = []
     layers = map_layers(next(iter(models.values()))) if models else []
@@ -208,7 +209,7 @@ def compute_loss_maps(
 def _map_images(
     given: tuple[Any, ...], dataset: Dataset, chosen: pl.DataFrame, settings: Settings, progress: Progress
 ) -> Batch:
-    """What `CheckedExplainer` of these arguments says of the chosen maps, joined."""
+    """The output of `CheckedExplainer` with the arguments `given` for the chosen maps, concatenated."""
     columns = {name: chosen[name].to_numpy() for name in ("sample_id", "row", "target")}
 
     def images(part: slice) -> Batch:
@@ -222,7 +223,7 @@ def _map_images(
 
 
 class CheckedExplainer:
-    """Maps of a batch as of `Explainer`, and at each layer the losses of `Checker`: `layer3/loss_without_red`."""
+    """Maps of a batch from `Explainer`, and the losses from `Checker` at each layer, e.g. `layer3/loss_without_red`."""
 
     def __init__(self, model: nn.Module, resolution: int, temperature: float, seed: int) -> None:
         self._explainer = Explainer(model, resolution, temperature)

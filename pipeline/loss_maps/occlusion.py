@@ -1,6 +1,7 @@
-"""What blurring a part of an image does to its loss: the check that stands beside a loss map.
+"""Check loss maps by occlusion: how blurring a part of an image changes its loss.
 
-Occlusion: Zeiler & Fergus 2014; by blurring, so that no edge of a patch is mistaken for an object: Fong & Vedaldi 2017.
+Occlusion: Zeiler & Fergus 2014. Blurring, so that the edge of a patch is not mistaken for an object: Fong & Vedaldi
+2017.
 """
 
 from typing import Any
@@ -16,10 +17,11 @@ from lake.query.loss_maps import FLOOR_NATS, reddest_quarter
 from pipeline.measure.score import Scorer
 
 SIGMA = 3 / 32
-"""Of the blur, as a share of the side: three quarters of a cell of the finest map.
+"""Standard deviation of the blur as a share of the side: three quarters of a cell of the finest map.
 
-Of 100 misclassified validation images of a `standard` model for CIFAR-10 the red quarter takes more off the loss than
-as much elsewhere in 78 and 72 % (fine and coarse map); with 1/16 in 78 and 69 %, with 1/8 in 78 and 72 %.
+On 100 misclassified validation images of a `standard` model for CIFAR-10, blurring the red quarter reduces the loss
+more than blurring an equal area elsewhere for 78 % and 72 % (fine and coarse map); with 1/16 for 78 % and 69 %, with
+1/8 for 78 % and 72 %.
 """
 
 Images = NDArray[np.uint8]
@@ -29,7 +31,7 @@ Classes = NDArray[np.int64]
 
 
 class Checker:
-    """What is explained, measured with the red quarter, the blue one and the red one's shape elsewhere blurred."""
+    """The explained value with the red quarter, the blue quarter or the red quarter's shape elsewhere blurred."""
 
     def __init__(self, scorer: Scorer, temperature: float, *, seed: int) -> None:
         self._scorer, self._temperature, self._seed = scorer, temperature, seed
@@ -37,7 +39,7 @@ class Checker:
     def __call__(
         self, images_NHWC: Images, maps_NHW: NDArray[np.float32], target: Classes, behind: Classes | None = None
     ) -> dict[str, NDArray[np.float64]]:
-        """`loss_without_red`, `loss_without_blue` and `loss_without_other` [N] in nats; nan below the floor."""
+        """`loss_without_red`, `loss_without_blue` and `loss_without_other` [N] in nats; NaN below the floor."""
         red, rng = reddest_quarter(maps_NHW), np.random.default_rng([self._seed, 6])
         parts = {"red": red, "blue": reddest_quarter(-maps_NHW), "other": move(red, rng)}
         found = {f"loss_without_{name}": np.full(len(maps_NHW), np.nan) for name in parts}
@@ -51,7 +53,7 @@ class Checker:
         return found
 
     def measure(self, images_NHWC: Images, target: Classes, behind: Classes | None = None) -> NDArray[np.float64]:
-        """Loss of the target [N] in nats as it is scored, or how far it is ahead of the class `behind`."""
+        """Loss of the target [N] in nats, as in scoring, or its margin over the class `behind`."""
         logits = self._scorer({"sample_id": np.arange(len(images_NHWC)), "images_NHWC": images_NHWC})["logits"]
         log_p = (torch.from_numpy(logits).double() / self._temperature).log_softmax(1).numpy()
         own = np.take_along_axis(log_p, target[:, None], 1)[:, 0]
@@ -59,7 +61,7 @@ class Checker:
 
 
 def blur(images_NHWC: Images) -> Images:
-    """The images without anything as fine as a cell."""
+    """The images without any detail as fine as a cell."""
     side = images_NHWC.shape[1]
     sigma = SIGMA * side
     images: Tensor = torch.from_numpy(images_NHWC).permute(0, 3, 1, 2)
@@ -68,16 +70,18 @@ def blur(images_NHWC: Images) -> Images:
 
 
 def cover(images_NHWC: Images, with_NHWC: Images, cells_NHW: Cells) -> Images:
-    """The images with what lies under the cells replaced."""
+    """The images, with the pixels under the cells replaced by those of `with_NHWC`."""
     mask: Any = torch.from_numpy(cells_NHW[:, None].astype(np.uint8))
     under = functional.interpolate(mask, images_NHWC.shape[1:3]).numpy()[:, 0, :, :, None].astype(bool)
     return np.where(under, with_NHWC, images_NHWC)
 
 
 def move(cells_NHW: Cells, rng: np.random.Generator) -> Cells:
-    """Each set of cells moved around the edges to where it lies least on itself: the same shape elsewhere."""
+    """Each set of cells shifted cyclically to where it overlaps itself least: the same shape elsewhere."""
     height, width = cells_NHW.shape[1:]
     steps = [divmod(step, width) for step in range(1, height * width)]
     moved_SNHW = np.stack([np.roll(cells_NHW, step, axis=(1, 2)) for step in steps])
-    overlap_SN = (moved_SNHW & cells_NHW).sum((2, 3)) + rng.random((len(steps), len(cells_NHW)))  # ties by chance
+    overlap_SN = (moved_SNHW & cells_NHW).sum((2, 3)) + rng.random(
+        (len(steps), len(cells_NHW))
+    )  # ties are broken at random
     return np.asarray(moved_SNHW[overlap_SN.argmin(0), np.arange(len(cells_NHW))])

@@ -1,6 +1,6 @@
-"""One image explained at a time: for a map that was not computed beforehand, or an image that is in no lake.
+"""Explain one image at a time: for a map that was not computed beforehand, or an image that is not in a lake.
 
-`OnDemand(load_model(run))` holds the model; several threads may call it.
+`OnDemand(load_model(run))` holds the model and can be called from several threads.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from pipeline.model.published_model import StoredModel
 
 @dataclass(frozen=True)
 class Explained:
-    """What raises and lowers the loss of a class for one image, or the margin of a class over another, in nats."""
+    """What raises and lowers the loss of a class for one image, or the margin of one class over another, in nats."""
 
     value: float
-    """The loss, or the margin."""
+    """The loss or the margin."""
     maps: dict[str, NDArray[np.float32]]
-    """[H, W] by layer."""
+    """Maps [H, W] by layer."""
     checks: dict[str, dict[str, float]]
-    """By layer the value without the red quarter, the blue one and as much elsewhere; nan below the floor."""
+    """By layer, the value with the red or blue quarter or an equal area elsewhere blurred; NaN below the floor."""
 
 
 class OnDemand:
@@ -35,10 +35,10 @@ class OnDemand:
         self._temperature = stored.temperature
         self._scorer = Scorer(stored.model, stored.resolution)
         self._explainer = Explainer(stored.model, stored.resolution, stored.temperature)
-        self._lock = Lock()  # grad-cam keeps the activations of a call on the model
+        self._lock = Lock()  # grad-cam stores the activations of a call on the model
 
     def embedding(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The features before the classifier [D]."""
+        """Features before the classification layer [D]."""
         return np.asarray(self._score(image_HWC)["embedding"][0])
 
     def probabilities(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -52,7 +52,7 @@ class OnDemand:
             return self._scorer({"sample_id": np.zeros(1), "images_NHWC": image_HWC[None]})
 
     def explain(self, image_HWC: NDArray[np.uint8], target: int, behind: int | None = None) -> Explained:
-        """Maps and checks of the target's loss at every layer; where `behind` is a class, of the margin over it."""
+        """Maps and checks at every layer of the target's loss or, if `behind` is a class, of its margin over it."""
         images, targets = image_HWC[None], np.array([target])
         others = None if behind is None else np.array([behind])
         batch: Batch = {"sample_id": np.zeros(1), "images_NHWC": images, "target": targets}

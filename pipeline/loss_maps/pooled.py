@@ -1,7 +1,7 @@
-"""What the loss maps of a group show together, against the samples it is a part of.
+"""Pool the loss maps of each group and compare them with the samples that the group is part of.
 
 A confusion or a part of a class is compared with the rest of its class, everything else with all other samples: does
-what raises the loss lie on the border more, or less, than there?
+more, or less, of what raises the loss lie on the border than there?
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class Pooled:
-    """A group and the samples it is compared with, and what reproduces them."""
+    """A group, the samples it is compared with, and the filters that reproduce them."""
 
     name: str
     filter: str
@@ -30,11 +30,11 @@ class Pooled:
     others: str
     others_filter: str
     population: NDArray[np.int64]
-    """The samples of `others_filter`, the group included."""
+    """Ids of the samples selected by `others_filter`, including the group."""
 
 
 def pool_maps(run: Tables, settings: Settings) -> pl.DataFrame:
-    """The table `pooled_maps` but for its run_id: every class, cluster and confusion, and the groups of findings."""
+    """The table `pooled_maps` without the column run_id: classes, clusters, confusions, and the slices of findings."""
     samples = scan_samples(run).collect()
     with_maps = samples.filter(MAPPED)["sample_id"].to_numpy()
     population = labelled(samples, settings, tuple(run.metadata))
@@ -54,7 +54,7 @@ def pool_maps(run: Tables, settings: Settings) -> pl.DataFrame:
 
 
 def _groups(population: Population, found: set[str]) -> Iterator[Pooled]:
-    """Those of `found` filters among slices, and all others."""
+    """The slices whose filter is in `found`, and all other groups."""
     ids = population.samples["sample_id"].to_numpy()
     everything = Group("all", "held-out", np.arange(len(ids)), {})
     classes = {group.where["label"]: group for group in population.groups if group.kind == "class"}
