@@ -1,11 +1,12 @@
-"""The interactions of every page on drawn lakes, kept in a file, and held against an earlier state of the code.
+"""Measure the interactions of every page on synthetic lakes, record the results, and compare with an earlier commit.
 
     make bench                                   # 60,000 samples, this code
-    make bench BENCH="--samples 1000000"         # of more
-    make bench BENCH="--against HEAD~10"         # in turns with an earlier commit: exit 1 where slower
+    make bench BENCH="--samples 1000000"         # more samples
+    make bench BENCH="--against HEAD~10"         # alternating with an earlier commit: exit 1 if slower
 
-Both codes read the same lake, in processes of their own, one after the other and in changing order. An action is
-slower where the lower end of a 99 % interval of the ratio of the medians, over the rounds, is above the tolerance.
+Both versions of the code read the same lake, each in its own processes, one after the other and in alternating order.
+An action is slower if the lower end of a 99 % interval of the ratio of the medians, over the rounds, exceeds the
+tolerance.
 """
 
 import datetime as dt
@@ -35,13 +36,13 @@ from tests.support.lakes.synthetic import build_synthetic_lake
 REPOSITORY = Path(__file__).parent.parent
 TOLERATED, LEVEL = 1.10, 0.99
 Rounds = list[dict[str, list[float]]]
-"""Action -> seconds, of each round."""
+"""For each round, the seconds by action."""
 console = Console()
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The seconds of an action over those of the code before, with its interval over the rounds."""
+    """Ratio of the seconds of an action to those of the earlier code, with its interval over the rounds."""
 
     action: str
     ratio: float
@@ -50,7 +51,7 @@ class Compared:
 
     @property
     def slower(self) -> bool:
-        """Whether it is beyond noise and tolerance."""
+        """Whether the action is slower beyond noise and tolerance."""
         return self.low > TOLERATED
 
 
@@ -62,7 +63,7 @@ def main(
     against: Annotated[str | None, typer.Option(help="Tag or commit to be held against.")] = None,
     results: Annotated[Path, typer.Option(help="Where the figures go, as JSON.")] = Path("benchmarks/results.json"),
 ) -> None:
-    """Measure, print and keep the figures; exit 1 where an action became slower."""
+    """Measure, print and record the figures; exit 1 if an action became slower."""
     lake = _find_lake(samples, features)
     with _earlier_code(against) as earlier:
         codes = [REPOSITORY, *([earlier] if earlier else [])]
@@ -79,7 +80,7 @@ def main(
 
 
 def compare(here: Rounds, before: Rounds) -> list[Compared]:
-    """Each action that both have, by the ratios of the medians of each round, as t-intervals of their logarithm."""
+    """Compare each action that both have: t-intervals of the log ratio of the medians of each round."""
     compared = []
     for action in [action for action in here[0] if action in before[0]]:
         pairs = zip(here, before, strict=True)
@@ -93,7 +94,7 @@ def compare(here: Rounds, before: Rounds) -> list[Compared]:
 
 
 def _find_lake(samples: int, features: int) -> str:
-    """The drawn lake of that size, drawn now where the cache has none."""
+    """The synthetic lake of that size, built now if it is not in the cache."""
     root = load_settings().cache_dir / f"drawn-{samples}-{features}"
     if Lake(root).runs().is_empty():
         build_synthetic_lake(str(root), samples, features=features)
@@ -102,7 +103,7 @@ def _find_lake(samples: int, features: int) -> str:
 
 @contextmanager
 def _earlier_code(commit: str | None) -> Iterator[Path | None]:
-    """A checkout of the commit until the block ends; None for none."""
+    """A checkout of the commit, removed when the block ends; None if there is no commit."""
     if commit is None:
         yield None
         return
@@ -116,7 +117,7 @@ def _earlier_code(commit: str | None) -> Iterator[Path | None]:
 
 
 def _measure(code: Path, lake: str, repeats: int) -> dict[str, Any]:
-    """What `benchmarks.pages.interactions` as it is here says of the pages as they are there."""
+    """Run this version of `benchmarks.pages.interactions` on the pages of the given code."""
     command = [
         sys.executable,
         str(REPOSITORY / "benchmarks/pages/interactions.py"),
@@ -144,7 +145,7 @@ def _show(here: Rounds, peak: float, compared: list[Compared], samples: int) -> 
 
 
 def _facts(here: Rounds, peak: float, compared: list[Compared], samples: int) -> dict[str, Any]:
-    """Everything of one measurement."""
+    """All results of one measurement."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     actions = {action: np.concatenate([seconds[action] for seconds in here]) for action in here[0]}
     return {
@@ -164,7 +165,7 @@ def _facts(here: Rounds, peak: float, compared: list[Compared], samples: int) ->
 
 
 def _processor() -> str:
-    """The name of the processor, as Linux has it."""
+    """Name of the processor, as reported by Linux."""
     file = Path("/proc/cpuinfo")
     lines = file.read_text().splitlines() if file.exists() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

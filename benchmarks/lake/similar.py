@@ -1,10 +1,10 @@
-"""How long does a search for similar samples take, and what does the search index find of what there is?
+"""Measure the search for similar samples: its duration, and the recall of the search index.
 
     .venv/bin/python -m benchmarks.lake.similar                 # about fifteen minutes and 3 GiB
     .venv/bin/python -m benchmarks.lake.similar data/lake       # also with an index over the embeddings of a run
 
-Exact search of 60,000 x 512 beside a bare product of matrix and vector; then an index of 1,000,000 x 512 synthetic
-vectors of each kind, held to exact search in the same process. Every time is that of `Index.search`.
+Compares exact search of 60,000 x 512 with a bare matrix-vector product, then an index of 1,000,000 x 512 synthetic
+vectors of each kind with exact search in the same process. All times are of `Index.search`.
 """
 
 import os
@@ -56,9 +56,9 @@ def main(
 
 
 def clustered(count: int, features: int, rng: np.random.Generator) -> Vectors:
-    """Vectors around 1,000 centres of 50 kinds, in random order: wide along 32 directions of each, a little along all.
+    """Vectors around 1,000 centres of 50 kinds, in random order: wide along 32 directions each, narrow along all.
 
-    Clusters differ in size, and those of a kind lie near each other.
+    Clusters differ in size, and clusters of the same kind lie near each other.
     """
     kind_KD = rng.standard_normal((KINDS, features), dtype=np.float32)
     size = rng.multinomial(count, rng.dirichlet(np.full(CLUSTERS, 2.0)))
@@ -81,7 +81,7 @@ def independent(count: int, features: int, rng: np.random.Generator) -> Vectors:
 
 
 def recall(found: list[NDArray[np.int64]], expected: list[NDArray[np.int64]]) -> float:
-    """Share of the expected that was found, the mean of all searches."""
+    """Share of the expected neighbours that were found, averaged over the searches."""
     return float(np.mean([np.isin(b, a).mean() for a, b in zip(found, expected, strict=True)]))
 
 
@@ -97,7 +97,7 @@ def _exact(drawn: Vectors, queries: int) -> None:
 
 
 def _indexed(name: str, drawn: Vectors, queries: int) -> None:
-    """An index of the vectors, and how it does beside exact search."""
+    """Build an index of the vectors, and compare it with exact search."""
     exact, held_out = _hold_out(drawn, queries)
     with measure_cost() as cost:
         data = build_index(exact.unit_ND, threads=os.cpu_count() or 1, progress=Progress(quiet=True))
@@ -121,7 +121,7 @@ def _indexed(name: str, drawn: Vectors, queries: int) -> None:
 def _search(
     index: Index, queries: Vectors, count: int, among: NDArray[np.bool_] | None
 ) -> tuple[list[NDArray[np.int64]], list[float]]:
-    """What each query finds, and its milliseconds."""
+    """The results of each query, and its time in milliseconds."""
     found: list[NDArray[np.int64]] = []
     times = []
     for query in queries:

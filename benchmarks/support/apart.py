@@ -1,4 +1,4 @@
-"""Work in a process of its own, so that its memory is its own too."""
+"""Run work in a separate process, so that its memory can be measured separately."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -9,6 +9,6 @@ Result = TypeVar("Result")
 
 
 def apart(work: Callable[[], Result]) -> Result:
-    """What the work returns in a process that begins with it and ends after it."""
+    """The result of `work`, run in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(work).result()

@@ -1,4 +1,4 @@
-"""How long a piece of work takes."""
+"""Measure the duration of a call."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How much memory this process holds by itself, and how much is mapped from files, which the system can drop."""
+"""Measure the memory that this process holds itself, and the mapped files that the system can drop."""
 
 import re
 from collections.abc import Iterator
@@ -8,22 +8,22 @@ from pathlib import Path
 from pipeline.engine.polling import watching
 
 EVERY = 0.02
-"""Seconds between two looks."""
+"""Seconds between two readings."""
 
 
 def anonymous_bytes() -> int:
-    """What is in memory of the process and of no file."""
+    """Resident memory of the process that is not backed by a file."""
     return _read("RssAnon")
 
 
 def mapped_bytes() -> int:
-    """What is in memory of the files that it maps."""
+    """Resident memory of the files that the process maps."""
     return _read("RssFile")
 
 
 @contextmanager
 def watch_memory() -> Iterator[dict[str, int]]:
-    """The peaks `anonymous` and `mapped` in bytes, filled in at the end."""
+    """The peaks `anonymous` and `mapped` in bytes, set at the end of the block."""
     peak = {"anonymous": 0, "mapped": 0}
 
     def look() -> None:
