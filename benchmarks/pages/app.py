@@ -1,10 +1,10 @@
-"""How long a reader waits on the population map, in a real browser on the lake that is named.
+"""Measure how long a reader waits on the population map, in a real browser on the given lake.
 
     .venv/bin/python -m benchmarks.pages.app data/lake              # about two minutes
     .venv/bin/python -m benchmarks.pages.app data/lake --repeats 20
 
-Chromium draws in software here; every figure is from the reader's action until what it asked for is on screen.
-`plain_map.py`, every sample a mark of altair, is measured in the same run.
+Chromium renders in software here; every figure is the time from the reader's action until the result is on screen.
+`plain_map.py`, an altair chart with a mark for every sample, is measured in the same run.
 """
 
 import itertools
@@ -44,15 +44,15 @@ GOALS = {
     "server time of a rerun": 0.2,
 }
 PLAIN = {"page to drawn map, new browser", "page to drawn map, again", "box dragged in 12 moves"}
-"""What the plain map is compared in."""
+"""The actions compared with the plain map."""
 LARGE = 200_000
-"""Samples; of more the plain map is not drawn within half a minute."""
+"""Number of samples above which the plain map is not drawn within half a minute."""
 LARGE_GOALS = {COLD: 4.0, "filter to gallery": 1.0, "box released to gallery": 0.5}
 SESSIONS = 5
 PICTURES = "performance.getEntriesByType('resource').filter(e => e.name.includes('/pictures/')).length"
 DRAWN = f"""pictures => {PICTURES} >= pictures
   && document.querySelectorAll('[data-testid="stVegaLiteChart"] .marks').length > 0"""
-"""Whether there is a chart, and as many pictures for under its dots have arrived."""
+"""Whether there is a chart, and at least `pictures` pictures below its dots have arrived."""
 TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 console = Console()
@@ -62,7 +62,7 @@ def main(
     lake: Annotated[Path, typer.Argument(help="Folder of the lake.")],
     repeats: Annotated[int, typer.Option(min=3, help="How often each action is measured.")] = 7,
 ) -> None:
-    """Every action on the map, its median and 95th percentile, against its goal."""
+    """Print the median and 95th percentile of every action on the map, with its goal."""
     rows = {table["name"]: table["rows"] for table in Lake(lake).run().facts["tables"]}["predictions"]
     console.print(f"{rows:,} samples, {repeats} repeats")
     seconds: dict[str, list[float]] = {name: [] for name in GOALS}
@@ -70,7 +70,7 @@ def main(
     pictures = int(rows > DOTS)
     cold = [_start_and_open(str(lake), pictures) for _ in range(3)]
     with serve(str(lake)) as address, chromium() as browser:
-        _visit(browser, address, seconds, [], pictures)  # not measured: what only the first reader waits for
+        _visit(browser, address, seconds, [], pictures)  # not measured: costs that only the first reader has
         for measured in seconds.values():
             measured.clear()
         for _ in range(repeats):
@@ -84,7 +84,7 @@ def main(
 
 
 def _start_and_open(lake: str, pictures: int) -> float:
-    """Seconds until a new server, as soon as it answers, has the map drawn in a new browser."""
+    """Seconds from the first response of a new server until it has the map drawn in a new browser."""
     seconds: dict[str, list[float]] = {COLD: []}
     with serve(lake) as address, chromium() as browser:
         page = browser.new_context(viewport=VIEWPORT).new_page()
@@ -93,7 +93,7 @@ def _start_and_open(lake: str, pictures: int) -> float:
 
 
 def _hold_sessions(browser: Browser, address: str) -> str:
-    """What the server holds while some readers have each looked at every page, in words."""
+    """Memory of the server after several readers have each viewed every page, in words."""
     pages = [browser.new_context(viewport=VIEWPORT).new_page() for _ in range(SESSIONS)]
     for entry in ENTRIES:
         for page in pages:
@@ -106,7 +106,7 @@ def _hold_sessions(browser: Browser, address: str) -> str:
 
 
 def _measure_plain(lake: str, repeats: int) -> dict[str, float]:
-    """The medians of the plain map."""
+    """The medians for the plain map."""
     with serve(lake, script="benchmarks/pages/plain_map.py") as address, chromium() as browser:
         plain: dict[str, list[float]] = {name: [] for name in PLAIN}
         for _ in range(1 + repeats):
@@ -115,7 +115,7 @@ def _measure_plain(lake: str, repeats: int) -> dict[str, float]:
 
 
 def rerun(lake: str, repeats: int) -> list[float]:
-    """Seconds the script of the page takes when the reader picks another colour, without a browser beside it."""
+    """Seconds that the script of the page takes when the reader selects another colour, without a browser."""
     os.environ["LATENTLAKE_LAKE"] = lake
     app = AppTest.from_file(FRAME, default_timeout=120).run()
     app.switch_page("../../population_map.py").run()
@@ -125,7 +125,7 @@ def rerun(lake: str, repeats: int) -> list[float]:
 
 
 def _visit(browser: Browser, address: str, seconds: dict[str, list[float]], sizes: list[int], pictures: int) -> None:
-    """One reader in a browser of their own; the map waits for so many `pictures`."""
+    """One reader in a fresh browser; the map waits for the given number of `pictures`."""
     context = browser.new_context(viewport=VIEWPORT)
     page = context.new_page()
     page.on("websocket", lambda socket: socket.on("framereceived", lambda payload: sizes.append(len(payload))))
@@ -161,7 +161,7 @@ def _visit_plain(browser: Browser, address: str, seconds: dict[str, list[float]]
 def _measure(
     page: Page, seconds: dict[str, list[float]], name: str, act: Callable[[], object], done: Callable[[], object]
 ) -> None:
-    """Seconds from an action until the page has drawn what `done` waits for."""
+    """Measure the seconds from an action until the page has drawn what `done` waits for."""
     started = time.perf_counter()
     act()
     done()

@@ -1,9 +1,9 @@
-"""Server time of what readers do on each page, without a browser beside it, on the lake that is named.
+"""Measure the server time of readers' actions on each page, without a browser, on the given lake.
 
     .venv/bin/python -m tests.support.lakes.synthetic /tmp/million --samples 1000000   # if there is no lake
     .venv/bin/python -m benchmarks.pages.interactions /tmp/million
 
-Every action ends in another state than the one before, so that no cache holds its answer but what is kept by run.
+Every action leads to a different state than the one before, so no cache holds its result, except those per run.
 """
 
 import json
@@ -35,7 +35,7 @@ ACTIONS: dict[str, tuple[str, Callable[[int], dict[str, str]]]] = {
     "table, another filter": ("samples", lambda n: {"f": _filter(n), "sort": "-loss"}),
     "data quality": ("data_quality", lambda n: {"f": _filter(n)}),
 }
-"""Name of an action -> the page, and the address of its n-th time."""
+"""Name of an action -> the page, and the address for its n-th repetition."""
 
 
 def main(
@@ -43,7 +43,7 @@ def main(
     repeats: Annotated[int, typer.Option(min=3, help="How often each action is measured.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="All seconds, for another program.")] = False,
 ) -> None:
-    """Every action, its median and 95th percentile, and the most memory that was used."""
+    """Print the median and 95th percentile of every action, and the peak memory."""
     seconds = measure(lake, repeats)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     if as_json:
@@ -57,7 +57,7 @@ def main(
 
 
 def measure(lake: str, repeats: int) -> dict[str, list[float]]:
-    """Seconds of each time of each action, after one that is not counted; of the first page of a new server once."""
+    """Seconds of each repetition of each action, after one warm-up; the first page of a new server is measured once."""
     os.environ["LATENTLAKE_LAKE"] = lake
     disable_debug_mode()  # as the app does
     app = AppTest.from_file(FRAME, default_timeout=600)

@@ -1,11 +1,11 @@
-"""How long readers wait when many read at once: sessions that click through the pages of the lake that is named.
+"""Measure how long readers wait under load: concurrent sessions that click through the pages of the given lake.
 
     .venv/bin/python -m benchmarks.pages.load data/lake                       # 30 readers for three minutes
     .venv/bin/python -m benchmarks.pages.load data/lake --readers 10 --seconds 60
 
-Each reader is a websocket of its own that speaks Streamlit's protocol as the browser does: it opens a page, filters it,
-goes on to the next, thinks in between, and fetches the images a page shows that it has not seen. A rerun is timed from
-the click to the end of the script. The server runs on the same cores. What the browser draws is measured in `app.py`.
+Each reader is a separate websocket that speaks Streamlit's protocol like a browser: it opens a page, filters it, moves
+on to the next one, pauses in between, and fetches the images of a page that it has not seen. A rerun is timed from the
+click to the end of the script. The server runs on the same cores. Rendering in the browser is measured in `app.py`.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ GOAL_SECONDS = 1.5
 FILTERS = ["", "", "correct.is.false", "label.is.{label}", "label.is.{label};out_of_sample.is.true", "loss.between.1,9"]
 IMAGE = re.compile(rb"thumbnails/[\w-]+/\d+\.png|pictures/[\w-]+\.png\?[\w.&=%;,~+-]*")
 AT_FIRST = 24
-"""Images in sight: the browser fetches the others when they are scrolled to."""
+"""Number of images in view: the browser fetches the others on scrolling."""
 EVERY = 5.0
 
 console = Console(width=120)
@@ -43,7 +43,7 @@ console = Console(width=120)
 
 @dataclass
 class Measured:
-    """What all readers saw: seconds of each rerun by page, images, errors, and the server's memory in MiB."""
+    """Results of all readers: seconds of each rerun by page, images, errors, and the server's memory in MiB."""
 
     reruns: dict[str, list[float]] = field(default_factory=lambda: {entry.name: [] for entry in ENTRIES})
     images: list[float] = field(default_factory=list)
@@ -58,7 +58,7 @@ def main(
     think: Annotated[float, typer.Option(help="Mean seconds between a page and the next click.")] = 6,
     seed: Annotated[int, typer.Option(help="Of who clicks what.")] = 0,
 ) -> None:
-    """Print how long reruns took, by page, and what went wrong; exit 1 where anything did or readers wait too long."""
+    """Print the duration of reruns by page, and the errors; exit 1 if there are any or readers wait too long."""
     run = Lake(lake).run()
     rows = {table["name"]: table["rows"] for table in run.facts["tables"]}["predictions"]
     console.print(f"{rows:,} samples, {readers} readers for {seconds:.0f} s, {think:g} s to think")
@@ -90,7 +90,7 @@ async def _watch_memory(address: str, measured: Measured) -> None:
 
 
 class Reader:
-    """One session."""
+    """One session of a reader."""
 
     def __init__(
         self, address: str, classes: list[str], measured: Measured, think: float, rng: np.random.Generator
@@ -112,7 +112,7 @@ class Reader:
                 await asyncio.sleep(float(self._rng.exponential(self._think)))
 
     async def _click(self, socket: websockets.ClientConnection, page: str) -> None:
-        """Open a page under a filter, wait until its script has ended, and fetch what it shows."""
+        """Open a page with a filter, wait until its script has finished, and fetch the images it shows."""
         label = self._classes[int(self._rng.integers(len(self._classes)))]
         asked = FILTERS[int(self._rng.integers(len(FILTERS)))].format(label=label)
         message = BackMsg()
@@ -147,7 +147,7 @@ class Reader:
                 return images[:AT_FIRST]
 
     def _note(self, page: str, message: ForwardMsg) -> None:
-        """An exception or an error on the page; hints are none."""
+        """Record an exception or an error on the page; hints are ignored."""
         element = message.delta.new_element
         if element.WhichOneof("type") == "exception":
             self._measured.errors[f"{page}: {element.exception.message[:80]}"] += 1

@@ -1,10 +1,10 @@
-"""How long a reader waits for each page in a real browser, on the lake that is named.
+"""Measure how long a reader waits for each page in a real browser, on the given lake.
 
     .venv/bin/python -m tests.support.lakes.synthetic /tmp/classes --samples 200000 --classes 1000  # makes a lake
     .venv/bin/python -m benchmarks.pages.opening /tmp/classes                                      # about three minutes
 
-Every time is of a new browser, from the address until its script has ended and charts and images in sight are drawn.
-The server has shown every page once before.
+Each time is for a new browser, from the address until the script has finished and the charts and images in view are
+drawn. The server has already shown every page once.
 """
 
 import os
@@ -22,14 +22,14 @@ from pages.ui.session.navigation import ENTRIES
 from tests.support.servers.browser import QUIET, chromium, serve, wait_until_drawn
 
 SETTLED = 2 * QUIET / 1000
-"""Seconds that `wait_until_drawn` waits after all is there."""
+"""Seconds that `wait_until_drawn` waits after everything is there."""
 
 
 def main(
     lake: Annotated[str, typer.Argument(help="Root of the lake.")],
     repeats: Annotated[int, typer.Option(min=3, help="How often each page is opened.")] = 10,
 ) -> None:
-    """Every page, its median and 95th percentile."""
+    """Print the median and 95th percentile of every page."""
     with serve(lake) as address, chromium() as browser:
         for entry in ENTRIES:
             open_in_new_browser(browser, f"{address}/{entry.path}")

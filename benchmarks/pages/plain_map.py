@@ -1,4 +1,4 @@
-"""The plain way to the same map, for `app.py` to compare with: every sample a mark of altair, and a box over them."""
+"""A plain version of the same map for comparison in `app.py`: an altair mark for every sample, and a box selection."""
 
 import altair as alt
 import polars as pl
@@ -10,7 +10,7 @@ from lake.storage.store import Lake, default_root
 
 @st.cache_data
 def samples() -> pl.DataFrame:
-    """What a dot needs of every sample of the latest run."""
+    """The columns needed to draw each sample of the latest run."""
     columns = ["sample_id", "x", "y", "label", "predicted", "loss"]
     return queries.scan_samples(Lake(default_root()).run()).select(columns).collect()
 

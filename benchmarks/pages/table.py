@@ -1,9 +1,9 @@
-"""Server time of a rerun of the table of samples, without a browser beside it, on the lake that is named.
+"""Measure the server time of a rerun of the table of samples, without a browser, on the given lake.
 
     .venv/bin/python -m tests.support.lakes.synthetic /tmp/tiled       # 60,000 drawn samples, if there is no lake
     .venv/bin/python -m benchmarks.pages.table /tmp/tiled           # about a minute
 
-Every action ends in another state than the one before, so that no cache holds its answer but what is kept by run.
+Every action leads to a different state than the one before, so no cache holds its result, except those per run.
 """
 
 import os
@@ -31,7 +31,7 @@ def main(
     lake: Annotated[Path, typer.Argument(help="Folder of the lake.")],
     repeats: Annotated[int, typer.Option(min=3, help="How often each action is measured.")] = 20,
 ) -> None:
-    """Every action on the table, its median and 95th percentile, against the goal."""
+    """Print the median and 95th percentile of every action on the table, with its goal."""
     rows = {table["name"]: table["rows"] for table in Lake(lake).run().facts["tables"]}["predictions"]
     table = Table("seconds", "median", "95th percentile", "goal", title=f"{rows:,} samples, {repeats} repeats")
     for name, act in actions(open_table(str(lake))).items():
@@ -42,14 +42,14 @@ def main(
 
 
 def open_table(lake: str) -> AppTest:
-    """The page, read once."""
+    """The page after its first run."""
     os.environ["LATENTLAKE_LAKE"] = lake
     app = AppTest.from_file(FRAME, default_timeout=120).run()
     return app.switch_page("../../samples.py").run()
 
 
 def actions(app: AppTest) -> dict[str, Callable[[], object]]:
-    """What a reader does, in an order in which each finds what the one before left."""
+    """Actions of a reader, ordered so that each one builds on the state left by the one before."""
     bounds = (f"loss.between.0,{1 + n / 1000:g}" for n in count())
     return {
         "sort turned": lambda: app.button(key="sort-turn-loss").click().run(),

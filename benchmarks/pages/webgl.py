@@ -1,14 +1,15 @@
-"""Whether WebGL is fluent where there is no GPU: two scatter plots of it and our way to the population map.
+"""Test whether WebGL is fluent without a GPU: two WebGL scatter plots compared with our population map.
 
     .venv/bin/python -m benchmarks.pages.webgl                # about six minutes; needs npm and chromium
     .venv/bin/python -m benchmarks.pages.webgl --repeats 1
 
-A frame lasts from one step of the wheel or of a drag until the next may be drawn, WebGL waited for; 16.7 ms is the
-screen's own pace. `regl` is regl-scatterplot, `plotly` the scattergl of Streamlit's own chart. `ours` is the chart of
-the page, a picture under 1,500 dots, from a bare server that draws as the app does; `app.py` measures the page with
-Streamlit. Where the others pan and draw a lasso of 30 vertices ours draws a box, and only ours has to be asked for
-again after a zoom until it is sharp (`sharp s`). `MB sent` is all of that with the library. The flags are those of the
-browser tests: with `--use-angle=swiftshader` the whole page is drawn as WebGL, which slows ours and not the others.
+A frame lasts from one step of the wheel or of a drag until the next one can be drawn, including the wait for WebGL;
+16.7 ms is the refresh interval of the screen. `regl` is regl-scatterplot, `plotly` the scattergl trace of Streamlit's
+own chart. `ours` is the chart of the page, a picture below 1,500 dots, from a bare server that draws as the app does;
+`app.py` measures the page with Streamlit. Where the others pan and draw a lasso of 30 vertices, ours draws a box; and
+only ours must be requested again after a zoom until it is sharp (`sharp s`). `MB sent` is everything sent, including
+the library. The flags are those of the browser tests: with `--use-angle=swiftshader` the whole page is drawn with
+WebGL, which slows ours and not the others.
 """
 
 import json
@@ -64,7 +65,7 @@ console = Console()
 
 
 def main(repeats: Annotated[int, typer.Option(min=1, help="How often each map is opened.")] = 3) -> None:
-    """What a reader of each map waits for: medians over the times it was opened, frames of all of them."""
+    """Print the waiting times for each map: medians over the repeats, with the frames of all repeats pooled."""
     _bundle()
     with chromium() as browser:
         renderer = browser.new_page().evaluate(RENDERER)
@@ -82,7 +83,7 @@ def main(repeats: Annotated[int, typer.Option(min=1, help="How often each map is
 
 @lru_cache
 def samples(count: int) -> pl.DataFrame:
-    """Ten Gaussian blobs within -1 and 1, one a class, with what the map needs of each sample."""
+    """Ten Gaussian blobs between -1 and 1, one per class, with the columns that the map needs."""
     rng = np.random.default_rng(0)
     kind = rng.integers(0, len(CLASSES), count)
     centers = rng.uniform(-0.7, 0.7, (len(CLASSES), 2))
@@ -94,12 +95,12 @@ def samples(count: int) -> pl.DataFrame:
 
 
 def _points(count: int, _: dict[str, str]) -> bytes:
-    """All x, all y as 4 bytes, all classes as one."""
+    """All x and all y as 4 bytes each, and all classes as one byte each."""
     return b"".join(samples(count)[column].to_numpy().tobytes() for column in ("x", "y", "kind"))
 
 
 def _map(count: int, query: dict[str, str]) -> bytes:
-    """The chart of the page, whose picture is asked for by its own address."""
+    """The chart of the page, with its picture served at a separate address."""
     layers = projection_layers.lay_out(
         samples(count),
         Filters(),
@@ -117,13 +118,13 @@ def _picture(count: int, query: dict[str, str]) -> bytes:
 
 
 def _selected(count: int, query: dict[str, str]) -> bytes:
-    """How many lie in the box."""
+    """Number of samples in the box."""
     state = _state(query)
     return json.dumps(len(samples(count).filter(state.within(state.box)))).encode()
 
 
 def _warm(count: int) -> None:
-    """Make and read the samples: readers come to a server that has."""
+    """Create and read the samples, as readers use a server that already has them."""
     _points(count, {})
     _map(count, {})
     _picture(count, {})
@@ -147,7 +148,7 @@ ANSWERS: dict[str, Callable[[int, dict[str, str]], bytes]] = {
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """The bundle, and what the maps ask for at `/what/count?state`."""
+    """Serves the bundle, and the data of the maps at `/what/count?state`."""
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
@@ -158,16 +159,16 @@ class _Handler(SimpleHTTPRequestHandler):
         body = ANSWERS[what](int(count), dict(parse_qsl(address.query)))
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "max-age=3600")  # as the app: a picture is asked for once
+        self.send_header("Cache-Control", "max-age=3600")  # like the app: a picture is requested once
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the table is the output."""
+        """Log nothing: the table is the output."""
 
 
 def _bundle() -> None:
-    """The page and its packages as files that a browser loads, below the user's cache."""
+    """Bundle the page and its packages into files for a browser, below the user's cache."""
     CACHE.mkdir(parents=True, exist_ok=True)
     for source in SOURCE.iterdir():
         shutil.copy(source, CACHE)
@@ -181,7 +182,7 @@ def _bundle() -> None:
 
 @contextmanager
 def _serve() -> Iterator[str]:
-    """The server of the maps on loopback; yields its address."""
+    """Serve the maps on loopback; yields the address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(CACHE / "dist"))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -189,7 +190,7 @@ def _serve() -> Iterator[str]:
 
 
 def _visits(url: str, repeats: int) -> list[dict[str, Any]]:
-    """What each reader waited for; the first only where that was too long."""
+    """Measurements of each reader; only the first one if that took too long."""
     started = time.monotonic()
     times: list[dict[str, Any]] = []
     while len(times) < repeats and time.monotonic() - started < LONGEST:
@@ -198,7 +199,7 @@ def _visits(url: str, repeats: int) -> list[dict[str, Any]]:
 
 
 def _visit(url: str) -> dict[str, Any]:
-    """What one reader, in a browser of their own, waited for."""
+    """Measurements of one reader in a fresh browser."""
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1000, "height": 700})
         page.goto(url)
@@ -208,7 +209,7 @@ def _visit(url: str) -> dict[str, Any]:
 
 
 def _memory() -> float:
-    """MB of all processes of the browser, what they share counted once."""
+    """MB of all browser processes, with shared memory counted once."""
     started = psutil.Process().children(recursive=True)
     return sum(process.memory_full_info().pss for process in started if "chrom" in process.name()) / 1e6
 

@@ -1,10 +1,10 @@
-"""How long does it take from a file of predictions to a published run?
+"""Measure the time from a file of predictions to a published run.
 
     .venv/bin/python -m benchmarks.pipeline.external_predictions  # 60,000 of 10 classes: about two minutes
     .venv/bin/python -m benchmarks.pipeline.external_predictions --features 512  # with embeddings: ten minutes
 
-Each refresh is the command in a process of its own, with an empty lake and work folder. Beside it, in the same rounds,
-the file is read and written as a Delta table in a process of its own, which is what any tool has to do.
+Each refresh runs the command in a separate process, with an empty lake and work folder. For comparison, in the same
+rounds, the file is read and written as a Delta table in a separate process, which any tool has to do.
 """
 
 import json
@@ -45,7 +45,7 @@ def main(
     features: Annotated[int, typer.Option(help="Numbers of an embedding; 0 for none.")] = 0,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
 ) -> None:
-    """Print seconds of every round, of each stage, and over those of a bare copy."""
+    """Print the seconds of each round and stage, and their ratio to those of a bare copy."""
     console.print(GOAL)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "predictions.parquet"
@@ -73,7 +73,7 @@ def main(
 
 
 def draw_predictions(samples: int, classes: int, features: int, *, seed: int = 0) -> pl.DataFrame:
-    """name, label, split, camera, iso, probabilities, perhaps embedding; half of class 0 is taken for class 1."""
+    """name, label, split, camera, iso, probabilities, optionally embedding; half of class 0 is predicted as class 1."""
     rng = np.random.default_rng(seed)
     label = rng.integers(0, classes, samples)
     seen = np.where((label == 0) & (rng.random(samples) < 0.5), 1, label)

@@ -1,12 +1,11 @@
-"""Does a refresh that is killed at any moment ever harm what people read, and does the next one end as if nothing was?
+"""Kill a refresh at any moment: do readers ever see harm, and does the next refresh end as if nothing had happened?
 
     .venv/bin/python -m benchmarks.pipeline.faults --kills 100
 
-publishes a run, then refreshes towards another one and kills that with SIGKILL: at the beginning and end of every stage
-and of every write to the lake, then at seeded random moments. After each kill the published run is read again in full,
-against its contracts, checksums and contents. Whenever a refresh gets to its end, what it published is compared with
-what an uninterrupted one publishes, and the next one begins from nothing. An hour and a half on
-two cores.
+Publishes a run, then starts a refresh towards another run and kills it with SIGKILL: at the start and end of every
+stage and of every write to the lake, then at random moments (seeded). After each kill the published run is read in full
+and checked against its contracts, checksums and contents. Whenever a refresh completes, its result is compared with
+that of an uninterrupted refresh, and the next one starts from scratch. Takes an hour and a half on two cores.
 """
 
 import hashlib
@@ -40,7 +39,7 @@ QUIET = Progress(quiet=True)
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["pipeline.refresh.refresh"])
 NEVER_EQUAL = ("metrics", "training")
-"""Tables that hold seconds."""
+"""Tables that contain durations."""
 
 
 def main(
@@ -49,7 +48,7 @@ def main(
     preset: Annotated[str, typer.Option(help="Of the refresh that is killed.")] = "smoke",
     boundaries: Annotated[bool, typer.Option(help="Kill at beginnings and ends of stages and writes too.")] = True,
 ) -> None:
-    """Print how often it was killed where, and what was found; exit 1 where anything was."""
+    """Print how often and where the refresh was killed, and the faults found; exit 1 if there are any."""
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(Path(folder), preset)
         trial.prepare()
@@ -65,7 +64,7 @@ def main(
 
 
 class Trial:
-    """A lake with one run, what the next one should be, and all that went wrong."""
+    """A lake with one run, the expected next run, and all faults found."""
 
     def __init__(self, root: Path, preset: str) -> None:
         self._root, self._base = root, root / "base"
@@ -77,7 +76,7 @@ class Trial:
         self.faults: list[str] = []
 
     def prepare(self) -> None:
-        """Publish the run that readers have, and measure what an uninterrupted refresh makes of it."""
+        """Publish the run that readers see, and record the result of an uninterrupted refresh."""
         self._alone(self._first, None)
         self._seen = digest(Lake(self._first.lake).run())
         shutil.rmtree(self._first.work_dir)
@@ -89,7 +88,7 @@ class Trial:
         self._start_over()
 
     def kill_at_boundaries(self) -> int:
-        """Kill at each beginning and end of a stage or write, one after the other, until one refresh gets through."""
+        """Kill at the start and end of each stage and write, one after the other, until a refresh completes."""
         for boundary in range(10_000):
             if self._alone(self._second, partial(die_at, boundary)) == 0:
                 self._compare()
@@ -98,7 +97,7 @@ class Trial:
         raise AssertionError("no refresh has so many boundaries")
 
     def kill_at_random(self, kills: int, seed: int) -> None:
-        """Kill after random times, short ones more often, so that every part of a refresh has its share."""
+        """Kill after random times, more often after short ones, so that every part of a refresh is covered."""
         rng = np.random.default_rng(seed)
         with Progress(console).task("kills", kills) as task:
             while task.done < kills:
@@ -112,7 +111,7 @@ class Trial:
             self._compare()
 
     def _alone(self, settings: Settings, death: Callable[[], None] | None) -> int:
-        """One refresh in a process of its own; returns its exit code."""
+        """Run one refresh in a separate process; returns its exit code."""
         process = PROCESSES.Process(target=_refresh, args=(settings, self._data, death))
         process.start()
         process.join()
@@ -121,18 +120,18 @@ class Trial:
         return process.exitcode or 0
 
     def _check(self, where: str) -> None:
-        """Readers see the published run, whole and unchanged."""
+        """Check that readers see the published run, complete and unchanged."""
         self.checks += 1
         lake = Lake(self._second.lake)
         runs, before = lake.runs()["run_id"].to_list(), Lake(self._first.lake).runs()["run_id"].to_list()
         if runs != before:
-            # killed after the one append that publishes: then the new run is whole
+            # killed after the append that publishes: the new run must be complete
             self._compare()
             return
         self._verify(lake.run(), self._seen, where)
 
     def _compare(self) -> None:
-        """What was published is what an uninterrupted refresh publishes; then all begins again."""
+        """Check that the published run equals that of an uninterrupted refresh, then start over."""
         self.published += 1
         self._verify(Lake(self._second.lake).run(), self._wanted, f"publish {self.published}")
         self._start_over()
@@ -157,7 +156,7 @@ class Trial:
 
 
 def digest(run: Run) -> dict[str, str]:
-    """A hash of the contents of every table, whatever the run is called."""
+    """A hash of the contents of every table, independent of the id of the run."""
     found = {}
     for name in (*DATASET_TABLES, *RUN_TABLES):
         if name not in NEVER_EQUAL:
@@ -168,7 +167,7 @@ def digest(run: Run) -> dict[str, str]:
 
 
 def die_at(boundary: int) -> None:
-    """Be killed at the numbered beginning or end of a stage or a write."""
+    """Kill this process at the given start or end of a stage or write."""
     passed = iter(range(10_000))
 
     def with_boundaries(original: Callable[..., object]) -> Callable[..., object]:
@@ -187,7 +186,7 @@ def die_at(boundary: int) -> None:
 
 
 def die_after(seconds: float) -> None:
-    """Be killed after so long."""
+    """Kill this process after the given time."""
     timer = threading.Timer(seconds, lambda: os.kill(os.getpid(), signal.SIGKILL))
     timer.daemon = True
     timer.start()

@@ -1,12 +1,12 @@
-"""Do findings and descriptions speak when they should, and keep silent when they should, on a published lake?
+"""Check on a published lake that findings and descriptions report planted faults, and report nothing on random data.
 
     .venv/bin/python -m benchmarks.pipeline.findings silent data/lake  # shuffled losses, random partitions
     .venv/bin/python -m benchmarks.pipeline.findings planted data/lake model.safetensors
-    .venv/bin/python -m benchmarks.pipeline.findings left-out data/lake  # trains a `quick` model on less
+    .venv/bin/python -m benchmarks.pipeline.findings left-out data/lake  # trains a `quick` model on less data
 
-`silent` takes about ten minutes on a `standard` lake, `planted` five. `planted` changes held-out samples, measures
+`silent` takes about ten minutes on a `standard` lake, `planted` five. `planted` modifies held-out samples, measures
 them again with the model of the lake's latest run and reports precision@10: the share of planted samples among the ten
-examples of the finding that matches best (Eyuboglu et al. 2022, Domino), of those that stand for themselves.
+examples of the best matching finding (Eyuboglu et al. 2022, Domino), of those not covered by another.
 """
 
 import tempfile
@@ -53,12 +53,12 @@ class Planted:
     dataset: Dataset
     is_planted: Mask
     changed: Mask
-    """Samples whose images have to be measured again."""
+    """Samples whose images must be measured again."""
 
 
 @app.command()
 def silent(lake: Path, runs: int = 200, partitions: int = 100) -> None:
-    """How often shuffled losses are called a finding, and random clusters of the same sizes are described."""
+    """Measure how often shuffled losses yield a finding, and random clusters of the same sizes a description."""
     run = Lake(lake).run()
     samples, settings = queries.scan_samples(run).collect(), _settings_of(run)
     flagged = sum(_is_flagged(samples, settings, seed) for seed in range(runs))
@@ -75,7 +75,7 @@ def silent(lake: Path, runs: int = 200, partitions: int = 100) -> None:
 
 @app.command()
 def planted(lake: Path, checkpoint: Path) -> None:
-    """precision@10 of three planted slices, measured with the run's own model."""
+    """Measure precision@10 of three planted slices, with the run's own model."""
     run = Lake(lake).run()
     settings = _settings_of(run)
     dataset = load_dataset(settings, QUIET)
@@ -88,7 +88,7 @@ def planted(lake: Path, checkpoint: Path) -> None:
 
 @app.command("left-out")
 def left_out(lake: Path, preset: Annotated[str, typer.Option(help="Of the model that is trained.")] = "quick") -> None:
-    """precision@10 of a sub-cluster of a class 90 % of which the model was never trained on."""
+    """Measure precision@10 of a sub-cluster of a class, 90 % of which was left out of the training."""
     run = Lake(lake).run()
     settings = load_settings(preset=preset)
     dataset = load_dataset(settings, QUIET)
@@ -112,7 +112,7 @@ def _is_flagged(samples: pl.DataFrame, settings: Settings, seed: int) -> bool:
 
 
 def _relabelled(dataset: Dataset, samples: pl.DataFrame) -> Planted:
-    """60 % of the ships of one cluster are called horses, as if an annotator had slipped."""
+    """Label 60 % of the ships of one cluster as horses, like a mistake of an annotator."""
     ships = samples.filter(queries.HELD_OUT & (pl.col("label") == "ship"))
     largest = ships["cluster_bisecting"].drop_nulls().mode()[0]
     cell = ships.filter(pl.col("cluster_bisecting") == largest)["sample_id"].to_numpy()
@@ -123,12 +123,12 @@ def _relabelled(dataset: Dataset, samples: pl.DataFrame) -> Planted:
 
 
 def _low_contrast(dataset: Dataset, samples: pl.DataFrame) -> Planted:
-    """200 trucks with 0.3 of their contrast."""
+    """200 trucks with their contrast reduced to 0.3."""
     return _changed("contrast x 0.3 on 200 of a class", dataset, samples.filter(pl.col("label") == "truck"), _fade)
 
 
 def _blurred(dataset: Dataset, samples: pl.DataFrame) -> Planted:
-    """200 images of all classes, blurred."""
+    """200 blurred images of all classes."""
     return _changed("blur on 200 of all classes", dataset, samples, _blur)
 
 
@@ -152,7 +152,7 @@ def _blur(image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _sub_cluster(dataset: Dataset, run: Run) -> Mask:
-    """The smallest of four clusters of trucks by the run's embeddings, in every split."""
+    """The smallest of four clusters of trucks by the run's embeddings, in all splits."""
     trucks = run.scan("samples").filter(pl.col("label") == "truck").select("sample_id")
     rows = run.scan("embeddings").join(trucks, on="sample_id").collect()
     points = to_unit(np.stack(rows["embedding"].to_list()))
@@ -161,7 +161,7 @@ def _sub_cluster(dataset: Dataset, run: Run) -> Mask:
 
 
 def _search(slice_: Planted, run: Run, classifier: nn.Module, settings: Settings) -> pl.DataFrame:
-    """The findings of the run with the planted samples in it, measured anew where they were changed."""
+    """The findings of the run with the planted samples, where changed samples are measured again."""
     dataset, scores = slice_.dataset, _score(slice_, run, classifier, settings)
     components = principal_components.reduce_dimensions(scores.embedding_ND, settings)
     points = to_unit(components)
@@ -186,7 +186,7 @@ def _search(slice_: Planted, run: Run, classifier: nn.Module, settings: Settings
 
 
 def _score(slice_: Planted, run: Run, classifier: nn.Module, settings: Settings) -> score.Scores:
-    """The stored scores of the run, those of changed samples computed again."""
+    """The stored scores of the run, with those of changed samples computed again."""
     dataset = slice_.dataset
     if slice_.changed.all():
         rows = score.choose_scored(dataset, settings)
@@ -215,7 +215,7 @@ def _report(slice_: Planted, found: pl.DataFrame) -> None:
 
 
 def _settings_of(run: Run) -> Settings:
-    """Those the run was computed under, but for where things lie."""
+    """The settings the run was computed with, except for paths."""
     return load_settings(preset=run.facts["preset"])
 
 

@@ -1,9 +1,9 @@
-"""How fast are loss maps, over a bare forward and backward loop to the same layer, in one run?
+"""Measure the speed of loss maps relative to a bare forward and backward loop to the same layer, in one run.
 
     .venv/bin/python -m benchmarks.pipeline.loss_maps data/lake
 
-takes about five minutes on two cores: the maps alone against the bare loop in turn, the whole stage with its checks on
-10,000 samples, and one image on demand as the page asks for it.
+Takes about five minutes on two cores: the maps alone, alternating with the bare loop; the whole stage with its checks
+on 10,000 samples; and one image on demand, as requested by the page.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def main(
 
 
 def _against_bare_loop(stored: StoredModel, dataset: Dataset, images: int, repeats: int, batch_size: int) -> None:
-    """Maps of the same batches by the explainer and by a loop that only runs forward and backward, in turn."""
+    """Maps of the same batches, alternating between the explainer and a loop that only runs forward and backward."""
     rows = dataset.rows("test")[:images]
     batches: list[Batch] = [
         {"sample_id": part, "images_NHWC": dataset.images_NHWC[part], "target": dataset.label[part]}
@@ -89,7 +89,7 @@ def _bare_loop(stored: StoredModel) -> Callable[[Batch], None]:
 
 
 def _whole_stage(run: Run, stored: StoredModel, dataset: Dataset, samples: int, settings: Settings) -> None:
-    """Maps, their checks and the table."""
+    """Measure the maps, their checks and the table."""
     predictions = run.scan("predictions").filter("out_of_sample").sort("sample_id").head(samples).collect()
     chosen = hirescam.choose_maps(dataset, predictions)
     found: list[pl.DataFrame] = []
@@ -105,7 +105,7 @@ def _whole_stage(run: Run, stored: StoredModel, dataset: Dataset, samples: int, 
 
 
 def _on_demand(stored: StoredModel, dataset: Dataset, calls: int) -> None:
-    """One image after the other, warm."""
+    """Explain one image after another, warmed up."""
     explainer = OnDemand(stored)
     pictures = dataset.images_NHWC[dataset.rows("train")[: calls + WARM_UPS]]
     spent = [seconds_of(partial(explainer.explain, picture, 0)) * 1000 for picture in pictures][WARM_UPS:]

@@ -1,15 +1,15 @@
-"""How the stages that map over samples grow: seconds a sample at several sizes, and the exponent of the growth.
+"""Measure how the stages that map over samples scale: time per sample at several sizes, and the exponent of the growth.
 
     .venv/bin/python -m benchmarks.pipeline.stages  # 60,000, 250,000 and 1,000,000: half an hour
     .venv/bin/python -m benchmarks.pipeline.stages --sizes 6000,12000,24000 --stages index,neighbors  # a minute
 
-Each stage of each size runs in a process of its own. Stand-ins: images are drawn at random, those of the properties
-with 16 px, of scoring with 8 px, of loss maps with 16 px and of a hundredth of the samples, by an untrained model.
-What the model itself costs is in `benchmarks.pipeline.train` (`show_scoring`: against a bare forward loop) and
-`benchmarks.pipeline.loss_maps`. Embeddings are clusters of normal numbers (`benchmarks.lake.similar`). Neighbours are
-those that the search index proposes, held to exact ones; what exact ones of all cost is told from those of 1,024.
-Clusters are assigned to 2,000 new samples among the others. Copies are left out: they do not map, and all spectra are
-compared.
+Each stage runs in a separate process for each size, on substitute data: random images of 16 px for the properties, of 8
+px for scoring, and of 16 px for the loss maps of one in a hundred samples, with an untrained model. The cost of the
+model itself is measured in `benchmarks.pipeline.train` (`show_scoring`: against a bare forward loop) and
+`benchmarks.pipeline.loss_maps`. Embeddings are clusters of normally distributed numbers (`benchmarks.lake.similar`).
+Neighbours are those that the search index proposes, compared with exact ones; the cost of exact search for all samples
+is extrapolated from 1,024 of them. Clusters are assigned to 2,000 new samples among the others. Duplicate detection is
+left out: it does not map over samples but compares all spectra.
 """
 
 import tempfile
@@ -41,7 +41,7 @@ from pipeline.settings import Phase, Settings, load_settings
 
 WANTED_EXPONENT, WANTED_RECALL, NEAREST = 1.1, 0.95, 15
 EXPLAINED = 100
-"""Loss maps are of one of so many samples."""
+"""One in this many samples has loss maps."""
 CHECKED, NEW, FEATURES, COMPONENTS, CLUSTERS = 1024, 2000, 512, 50, 20
 QUIET = Progress(quiet=True)
 Figures = dict[str, float]
@@ -51,7 +51,7 @@ console = Console(width=150)
 
 @dataclass(frozen=True)
 class Work:
-    """What is timed, how many samples it is of, and figures about what came out."""
+    """The work to time, the number of samples it covers, and a function that computes figures from the result."""
 
     run: Callable[[], Any]
     count: int
@@ -60,7 +60,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a stage, the samples they were spent on, peak memory in MiB, and figures."""
+    """Seconds of a stage, the number of samples it covers, peak memory in MiB, and figures."""
 
     seconds: float
     count: int
@@ -73,7 +73,7 @@ def main(
     stages: Annotated[str, typer.Option(help="Which of the stages, in order.")] = "",
     folder: Annotated[Path | None, typer.Option(help="For vectors and indexes, which stay; else removed.")] = None,
 ) -> None:
-    """Print a line for each stage, then recall of the neighbours and what exact ones cost."""
+    """Print a line for each stage, then the recall of the neighbours and the cost of exact ones."""
     samples = [int(size) for size in sizes.split(",")]
     chosen = stages.split(",") if stages else list(STAGES)
     table = Table("stage", "of", *(f"{n:,}" for n in samples), "exponent", "peak MiB", "figures")
@@ -87,7 +87,7 @@ def main(
 
 
 def measure(stage: str, samples: int, folder: Path) -> Cost:
-    """What a stage costs in this process."""
+    """Measure the cost of a stage in this process."""
     work = STAGES[stage](samples, folder, load_settings(preset="quick", index_above=0))
     with measure_cost() as cost:
         found = work.run()
@@ -95,12 +95,12 @@ def measure(stage: str, samples: int, folder: Path) -> Cost:
 
 
 def exponent(samples: list[int], seconds: list[float]) -> float:
-    """The slope of log seconds over log samples."""
+    """Slope of log seconds over log samples."""
     return float(np.polyfit(np.log(samples), np.log(seconds), 1)[0])
 
 
 def _cells(samples: list[int], costs: list[Cost]) -> list[str]:
-    """The share of the samples, microseconds for each of them by size, exponent, memory and figures."""
+    """The number of samples, microseconds per sample for each size, exponent, memory and figures."""
     each = [f"{cost.seconds / cost.count * 1e6:,.1f} µs" for cost in costs]
     slope = f"{exponent(samples, [cost.seconds for cost in costs]):.2f}" if len(samples) > 1 else ""
     figures = [f"{name} {' '.join(f'{cost.figures[name]:,.3g}' for cost in costs)}" for name in costs[0].figures]
@@ -184,7 +184,7 @@ def _draw_images(samples: int, side: int) -> NDArray[np.uint8]:
 
 
 def _draw_dataset(samples: int, side: int) -> Dataset:
-    """Images without a source, as much of a dataset as the stages look at."""
+    """Images without a source, with as much of a dataset as the stages need."""
     ids = np.arange(samples)
     return Dataset(
         dataset_id="drawn",
@@ -200,7 +200,7 @@ def _draw_dataset(samples: int, side: int) -> Dataset:
 
 
 def _draw_embedding(samples: int, folder: Path) -> NDArray[np.float32]:
-    """Vectors at unit length, drawn once."""
+    """Unit-length vectors, drawn once."""
     file = folder / f"embedding-{samples}.npy"
     if not file.exists():
         np.save(file, clustered(samples, FEATURES, np.random.default_rng(0)))

@@ -1,11 +1,11 @@
-"""What images in a mapped file cost: making the file from a lake, and training from it beside an array in memory.
+"""Measure the cost of images in a mapped file: creating it from a lake, and training from it instead of from memory.
 
     .venv/bin/python -m tests.support.lakes.synthetic /tmp/million --samples 1000000   # if there is no lake
     .venv/bin/python -m benchmarks.pipeline.streaming /tmp/million
 
-takes about three minutes and 3 GiB of disk and memory for a million images of 32 px. What uses memory has a process of
-its own: memory is the peak, anonymous (of the process alone) and mapped (that the system can drop). Speeds are compared
-in one process, step by step in turns.
+Takes about three minutes and 3 GiB of disk and memory for a million images of 32 px. Memory is measured in a separate
+process for each part, as the peak of anonymous memory (of the process alone) and of mapped memory (which the system can
+drop). Speeds are compared in one process, alternating step by step.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ console = Console(width=140)
 
 @dataclass(frozen=True)
 class Memory:
-    """Peaks of one training in bytes, and a hash of its weights."""
+    """Peak memory of one training in bytes, and a hash of its weights."""
 
     anonymous: int
     mapped: int
@@ -72,7 +72,7 @@ def main(
 
 
 def decode(lake: str, folder: Path) -> tuple[int, float, int]:
-    """How many images were mapped, in how many seconds, at which peak of anonymous memory in bytes."""
+    """Number of images mapped, the seconds that took, and the peak of anonymous memory in bytes."""
     run, found = Lake(lake).run(), []
     with watch_memory() as peak:
         seconds = seconds_of(lambda: found.append(load_mapped_dataset(run, folder, QUIET)))
@@ -80,7 +80,7 @@ def decode(lake: str, folder: Path) -> tuple[int, float, int]:
 
 
 def train_from(file: Path, row_N: Rows, label_N: Rows, classes: int, settings: Settings, *, held: bool) -> Memory:
-    """A training on rows of a file of images that is mapped, or held in memory."""
+    """Train on rows of a file of images that is mapped, or held in memory."""
     with watch_memory() as peak:
         stepper = Stepper(file, row_N, label_N, classes, settings, held=held)
         for _ in range(stepper.steps):
@@ -90,13 +90,13 @@ def train_from(file: Path, row_N: Rows, label_N: Rows, classes: int, settings: S
 
 
 def compare(file: Path, row_N: Rows, label_N: Rows, classes: int, settings: Settings) -> NDArray[np.float64]:
-    """Seconds of each step of both trainings [S, 2], in turns, the first left out."""
+    """Seconds of each step of both trainings [S, 2], alternating, without the first step."""
     both = [Stepper(file, row_N, label_N, classes, settings, held=held) for held in KINDS.values()]
     return np.array([[seconds_of(one.step) for one in both] for _ in range(both[0].steps)])[1:]
 
 
 class Stepper:
-    """A training that goes on by a step when it is asked to."""
+    """A training that advances by one step at a time."""
 
     def __init__(self, file: Path, row_N: Rows, label_N: Rows, classes: int, settings: Settings, *, held: bool) -> None:
         data = TrainingSet(np.load(file, mmap_mode=None if held else "r"), row_N, label_N, classes)
@@ -108,7 +108,7 @@ class Stepper:
         self.steps = len(self._plan)
 
     def step(self) -> None:
-        """The next step of the plan."""
+        """Run the next step of the plan."""
         self._trainer.batches = self._plan[: self.state.step + 1]
         with QUIET.task("step", 1) as task:
             self._trainer.run(task, save=lambda: None)

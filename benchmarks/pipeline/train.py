@@ -1,10 +1,10 @@
-"""How well training uses the machine, and how soon it reaches an accuracy, against a plain baseline.
+"""Measure how well training uses the machine and how soon it reaches an accuracy, compared with a plain baseline.
 
-    .venv/bin/python -m benchmarks.pipeline.train                     # all of it: about two hours on 2 cores
+    .venv/bin/python -m benchmarks.pipeline.train                     # everything: about two hours on 2 cores
     .venv/bin/python -m benchmarks.pipeline.train --ours "" --plain ""  # peak, share of it and scoring only: 2 minutes
 
-Every figure is a ratio within one run on one machine: the bfloat16 matrix product and a bare forward loop are
-measured here too. Results so far: benchmarks/training.md.
+Every figure is a ratio within one run on one machine, so the bfloat16 matrix product and a bare forward loop are
+measured here as well. Results so far: benchmarks/training.md.
 """
 
 import itertools
@@ -51,7 +51,7 @@ def main(
     plain: Annotated[str, typer.Option(help="Minutes of the baseline's trainings.")] = "10,20,40",
     seed: int = 0,
 ) -> None:
-    """Peak, share, scoring, then the trainings."""
+    """Print the peak, the share of it, scoring, then the trainings."""
     settings = load_settings(preset="quick", seed=seed)
     torch.set_num_threads(settings.threads)
     dataset = load_dataset(settings, Progress())
@@ -65,7 +65,7 @@ def main(
 
 
 def show_share(dataset: Dataset, settings: Settings) -> None:
-    """Training speed at each size as a share of the peak of a matrix product."""
+    """Print the training speed at each size as a share of the peak of a matrix product."""
     data, peak = training_set(dataset, dataset.rows("train")), matrix_product_peak()
     console.print(f"matrix product: {peak / 1e9:.0f} GFLOP/s in {_number_format()}, {settings.threads} threads")
     table = Table("px", "images/s", "GFLOP an image", "share of peak", "with the optimiser's")
@@ -78,14 +78,14 @@ def show_share(dataset: Dataset, settings: Settings) -> None:
 
 
 def matrix_product_peak() -> float:
-    """FLOP/s of the best of several products of two 4096 x 4096 matrices."""
+    """FLOP/s of the fastest of several products of two 4096 x 4096 matrices."""
     dtype = torch.bfloat16 if _number_format() == "bfloat16" else torch.float32
     matrix = torch.randn(4096, 4096).to(dtype)
     return 2 * 4096**3 / min(seconds_of(lambda: matrix @ matrix) for _ in range(8))
 
 
 def flops_of_an_image(resolution: int) -> int:
-    """Multiplications and additions of one image forward and backward, as torch counts them."""
+    """Multiplications and additions of one image, forward and backward, as counted by torch."""
     model = create_model(10).train()
     images = torch.zeros(2, 3, resolution, resolution)
     with FlopCounterMode(display=False) as counter:
@@ -94,13 +94,13 @@ def flops_of_an_image(resolution: int) -> int:
 
 
 def orthogonalization_flops(steps: int) -> int:
-    """Those of Muon's Newton-Schulz iterations over every convolution, per optimiser step."""
+    """FLOPs of Muon's Newton-Schulz iterations over all convolutions, per optimiser step."""
     shapes = [sorted((len(p), p[0].numel())) for p in create_model(10).parameters() if p.ndim == 4]
     return sum(2 * steps * (2 * small**2 * large + small**3) for small, large in shapes)
 
 
 def show_scoring(dataset: Dataset, settings: Settings) -> None:
-    """Images per second of scoring over those of a bare forward loop, taken in turns."""
+    """Print the images per second of scoring relative to a bare forward loop, measured alternately."""
     images = dataset.images_NHWC[:4000]
     parts = np.split(images, range(settings.score_batch_size, len(images), settings.score_batch_size))
     model = create_model(10).eval().to(choose_device(settings.device))
@@ -122,21 +122,21 @@ def show_scoring(dataset: Dataset, settings: Settings) -> None:
 
 
 def reach(dataset: Dataset, settings: Settings, minutes: float) -> tuple[float, float]:
-    """Seconds and test accuracy of our recipe in so many minutes."""
+    """Seconds and test accuracy of our recipe for a training of `minutes`."""
     asked = settings.model_copy(update={"minutes": minutes})
     fitted = fit_schedule(asked, training_set(dataset, dataset.rows("train")), Progress())
     return _trained("ours", dataset, fitted)
 
 
 def reach_plainly(dataset: Dataset, settings: Settings, minutes: float) -> tuple[float, float]:
-    """Seconds and test accuracy of the baseline in so many minutes."""
+    """Seconds and test accuracy of the baseline for a training of `minutes`."""
     data, plain = training_set(dataset, dataset.rows("train")), settings.model_copy(update=PLAIN)
     epochs = measure_speed(plain, data, 32) * minutes * 60 / len(data.label_N)
     return _trained("plain", dataset, plain.model_copy(update={"phases": [Phase(resolution=32, epochs=epochs)]}))
 
 
 def show_targets(runs: dict[str, list[tuple[float, float]]]) -> None:
-    """Seconds to each accuracy, between the two trainings that enclose it; the ratio of the recipes."""
+    """Print the seconds to each accuracy, interpolated between two trainings, and the ratio of the recipes."""
     table = Table("test accuracy", "ours (s)", "baseline (s)", "ratio")
     for target in TARGETS:
         ours, plain = (seconds_to(target, runs[name]) for name in ("ours", "plain"))
