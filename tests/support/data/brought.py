@@ -1,4 +1,4 @@
-"""A table of what another model says of drawn shapes: three in four discs are taken for rings."""
+"""A table of external predictions for drawn shapes: three in four discs are taken for rings."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ RING, DISC = CLASSES.index("ring"), CLASSES.index("disc")
 
 
 def brought_table(count: int = COUNT, *, confused: float = 0.75, seed: int = 0) -> pl.DataFrame:
-    """name, label, split, light, image, probabilities and embedding [8]; that share of discs is taken for rings."""
+    """name, label, split, light, image, probabilities and embedding [8]; `confused` of the discs look like rings."""
     rng = np.random.default_rng(seed)
     files = draw_files(count, seed=seed)
     names = sorted(files)
@@ -40,7 +40,7 @@ def brought_table(count: int = COUNT, *, confused: float = 0.75, seed: int = 0) 
 
 
 def brought_settings(root: Path, table: pl.DataFrame, **predictions: Any) -> Settings:
-    """Settings that name the table, written as parquet, with the lake beside it."""
+    """Write the table as parquet; returns settings for it, with the lake beside it."""
     table.write_parquet(root / "said.parquet")
     own = {"source": root / "said.parquet", "name": "Said", "predictions": predictions}
     if "light" in table.columns:

@@ -1,7 +1,7 @@
-"""The classes of a drawn lake: ten alike, or from two to a thousand of uneven sizes, some under odd names.
+"""Classes of a synthetic lake: ten alike, or two to a thousand of uneven sizes, some with odd names.
 
-Of three and more uneven ones the last has one sample; of more than ten one before it is only trained on, and one has no
-label at all.
+With three or more uneven classes, the last has a single sample; with more than ten, one class has only training samples
+and another only unlabeled ones.
 """
 
 from dataclasses import dataclass
@@ -34,40 +34,40 @@ ODD = [
 ]
 VEHICLES = ("airplane", "automobile", "ship", "truck")
 CLUSTERS, MANY, KIND = 60, 100, 50
-"""How many clusters are drawn at least for them all; from how many classes on there is a kind for each so many."""
+"""Minimum number of clusters in total; the number of classes from which kinds are numbered; classes per kind."""
 CLUSTERS_OF_ONE, UNEVEN = 6, 0.5
-"""Clusters of one of at most ten classes, and the power of the rank by which sizes fall."""
+"""Clusters per class for up to ten classes, and the exponent by which sizes fall with rank."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """Names in order, the kind of each, how many clusters it has, and the share of the samples of each cluster."""
+    """Names and kinds of the classes, the number of clusters of each, and the share of samples of each cluster."""
 
     names: list[str]
     kinds: list[str]
     clusters: int
     shares: NDArray[np.float64] | None
-    """None where all are alike."""
+    """None if all classes are alike."""
 
     @property
     def groups(self) -> dict[str, str]:
-        """The kind of each by its name."""
+        """Class name -> kind."""
         return dict(zip(self.names, self.kinds, strict=True))
 
     @property
     def single(self) -> int | None:
-        """The class that has one sample."""
+        """Index of the class with a single sample."""
         return None if self.shares is None or len(self.names) < 3 else len(self.names) - 1
 
     @property
     def of_one_split(self) -> dict[int, str]:
-        """The classes whose samples are all in one split."""
+        """Class index -> split, for classes with all samples in one split."""
         count = len(self.names)
         return {} if self.shares is None or count < 10 else {count - 2: "train", count - 3: "unlabeled"}
 
 
 def draw_classes(count: int) -> Classes:
-    """So many classes: ten are alike and have plain names, any other number of them is uneven."""
+    """Draw `count` classes: ten are alike and have plain names, any other number is uneven."""
     clusters = CLUSTERS_OF_ONE if count <= 10 else max(1, CLUSTERS // count)
     if count == 10:
         return Classes(NAMES, ["vehicle" if name in VEHICLES else "animal" for name in NAMES], clusters, None)
@@ -77,6 +77,6 @@ def draw_classes(count: int) -> Classes:
     kinds = [f"kind {i // KIND + 1}" if count >= MANY else ("animal", "vehicle")[i % 2] for i in range(count)]
     size = np.arange(1, count + 1) ** -UNEVEN
     if count >= 3:
-        size[-1] = 0  # its only sample is put there
+        size[-1] = 0  # its only sample is placed there
     shares = np.repeat(size / clusters, clusters)
     return Classes(names, kinds, clusters, shares / shares.sum())

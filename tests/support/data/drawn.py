@@ -1,6 +1,6 @@
 """A small drawn dataset with known properties: shapes on backgrounds, learnable in seconds, no download.
 
-Discs and rings are round, bars and squares angular; the class decides shape and colour, so it can be learnt.
+Discs and rings are round, bars and squares angular; the class determines shape and colour, so it can be learnt.
 """
 
 import shutil
@@ -55,7 +55,7 @@ def drawn_dataset(size: int = 400, *, seed: int = 0) -> Dataset:
 
 
 def tiny_settings(folder: object, **changes: object) -> Settings:
-    """Settings under which every stage takes a second or two, with a network far smaller than the default one."""
+    """Settings with which every stage takes a second or two, with a network far smaller than the default."""
     tiny: dict[str, Any] = {
         "preset": "smoke",
         "threads": 1,
@@ -75,6 +75,6 @@ def tiny_settings(folder: object, **changes: object) -> Settings:
 
 
 def take_training(finished: Path, folder: Path) -> None:
-    """Let a refresh in the folder find the training of one with the same data and settings, and compute the rest."""
+    """Copy the training of a refresh with the same data and settings into the folder, so that it is reused there."""
     for training in (finished / "work").glob("train-*"):
         shutil.copytree(training, folder / "work" / training.name)

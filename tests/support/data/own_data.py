@@ -1,4 +1,4 @@
-"""Images of one's own for tests: the drawn shapes as files, in a folder of classes or beside a CSV."""
+"""Custom image sources for tests: the drawn shapes as files, in class folders or with a CSV."""
 
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ hdbscan_min_cluster_size = 10
 permutations = 500
 neighbors = 15
 """
-"""Settings of a file under which every stage takes a second or two."""
+"""Contents of a settings file with which every stage takes a second or two."""
 
 
 def draw_files(count: int = 120, *, classes: list[str] | None = None, seed: int = 0) -> dict[str, tuple[bytes, str]]:
-    """PNG and class by name, class/number.png, of so many drawn images of the classes in turn."""
+    """File name (class/number.png) -> PNG and class, for `count` drawn images of the classes in turn."""
     rng, names = np.random.default_rng(seed), classes or CLASSES
     files = {}
     for i in range(count):
@@ -42,7 +42,7 @@ def draw_files(count: int = 120, *, classes: list[str] | None = None, seed: int 
 
 
 def write_folder(folder: Path, files: dict[str, tuple[bytes, str]], *, below: str = "") -> Path:
-    """The files in their folders, all of them below another one where it is named."""
+    """Write the files in their folders, optionally all below a common sub-folder."""
     for name, (data, _) in files.items():
         path = folder / below / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def write_folder(folder: Path, files: dict[str, tuple[bytes, str]], *, below: st
 
 
 def to_table(files: dict[str, tuple[bytes, str]]) -> pl.DataFrame:
-    """A row a file, in the order of names: name, image (bytes) and label."""
+    """One row per file, sorted by name: name, image (bytes) and label."""
     names = sorted(files)
     return pl.DataFrame(
         {"name": names, "image": [files[n][0] for n in names], "label": [files[n][1] for n in names]},
@@ -59,20 +59,20 @@ def to_table(files: dict[str, tuple[bytes, str]]) -> pl.DataFrame:
 
 
 def own_settings(root: Path, source: Path, *, dataset: dict[str, Any] | None = None, **changes: Any) -> Settings:
-    """Settings that name the source, with the lake beside it."""
+    """Settings for the source, with the lake beside it."""
     own = {"source": source} | (dataset or {})
     given: dict[str, Any] = {"dataset": own, "lake": f"{root}/lake", "work_dir": f"{root}/work", "threads": 2}
     return load_settings(**given | changes)
 
 
 def load(settings: Settings) -> Dataset:
-    """The dataset that the settings name."""
+    """Load the dataset named by the settings."""
     assert settings.dataset is not None
     return load_own_images(settings.dataset, settings, Lake(settings.lake), Progress(quiet=True))
 
 
 def keep(settings: Settings, dataset: Dataset) -> None:
-    """What a refresh leaves of the dataset in the lake."""
+    """Store the dataset in the lake as a refresh does."""
     lake = Lake(settings.lake)
     lake.stage("samples", dataset.frame)
     refused = dataset.quarantine.with_columns(dataset_id=pl.lit(dataset.dataset_id))
@@ -87,7 +87,7 @@ DIGITS = 1797
 
 
 def write_digits(folder: Path) -> Path:
-    """8 x 8 PNG files and a list of them with labels and who wrote them; one row more is no image."""
+    """Write 8 x 8 PNG files and a CSV with labels and writers; one additional row is not an image."""
     (folder / "png").mkdir(parents=True)
     digits = load_digits()
     for i, image in enumerate(digits.images):

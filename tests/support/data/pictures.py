@@ -21,14 +21,14 @@ def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 
 
 def corner() -> Image.Image:
-    """Green but for a red quarter at the top left."""
+    """Green with a red quarter at the top left."""
     image = Image.new("RGB", (64, 64), GREEN)
     image.paste(RED, (0, 0, 32, 32))
     return image
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and has no pixels."""
+    """A PNG that declares a size but has no pixels."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     return header + struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))

@@ -1,4 +1,4 @@
-"""Samples without structure, or with what is planted."""
+"""Samples without structure, or with a planted one."""
 
 import numpy as np
 import polars as pl
@@ -11,9 +11,9 @@ METHODS = ("kmeans", "bisecting", "hdbscan")
 
 
 def make_samples(seed: int, *, size: int = 1200, hard: str | None = None) -> pl.DataFrame:
-    """Rows as from `scan_samples`: losses of one distribution for all, or higher for the class `hard`.
+    """Rows like those of `scan_samples`: losses from one distribution, or higher for the class `hard`.
 
-    The first tenth is unlabeled, a fifth of the rest was trained on.
+    The first tenth is unlabeled; a fifth of the rest was trained on.
     """
     rng = np.random.default_rng(seed)
     label = CLASSES[rng.integers(0, 4, size)]
@@ -51,7 +51,7 @@ def make_samples(seed: int, *, size: int = 1200, hard: str | None = None) -> pl.
 
 
 def make_properties(seed: int, *, size: int = 1200) -> pl.DataFrame:
-    """Properties without structure, and a label that has nothing to do with them."""
+    """Properties without structure, and an unrelated label."""
     rng = np.random.default_rng(seed)
     columns = {name: rng.normal(50, 10, size) for name in WORDS}
     return pl.DataFrame(

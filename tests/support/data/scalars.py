@@ -1,10 +1,10 @@
-"""Numbers that polars gives with the type of anything a column may hold."""
+"""Numbers that polars types as any value a column may hold."""
 
 import polars as pl
 
 
 def number(value: object) -> float:
-    """The value, which is a number."""
+    """The value, checked to be a number."""
     assert isinstance(value, int | float), value
     return value
 

@@ -1,4 +1,4 @@
-"""Data sets of any shape, drawn: how many images of how many classes, split, predicted and embedded in odd ways."""
+"""Data sets of any shape, drawn at random: any number of images and classes, odd splits, predictions and embeddings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """A data set by how it is made; equal shapes are equal data."""
+    """Recipe of a data set; equal shapes give equal data."""
 
     counts: tuple[int, ...]
-    """Images of each class."""
+    """Number of images of each class."""
     names: str = "plain"
     split: str = "drawn"
     unlabeled: float = 0.0
@@ -33,12 +33,12 @@ class Shape:
     embedded: str = "drawn"
     carried: str = "none"
     strangers: int = 0
-    """Classes that only the predictions know."""
+    """Number of classes that only the predictions know."""
     seed: int = 0
 
     @property
     def classes(self) -> list[str]:
-        """Of the predictions, in order."""
+        """Classes of the predictions, in order."""
         return [NAMES[self.names](i) for i in range(len(self.counts) + self.strangers)]
 
     def label(self) -> Array:
@@ -124,7 +124,7 @@ CARRIED: dict[str, Callable[[int, Draw], list[Any] | None]] = {
 
 
 def draw_table(shape: Shape) -> pl.DataFrame:
-    """The rows of a source: name, label, probabilities and, as the shape says, split, embedding and light."""
+    """The rows of a source: name, label, probabilities and, depending on the shape, split, embedding and light."""
     rng, label = np.random.default_rng(shape.seed), shape.label()
     known = rng.random(len(label)) >= shape.unlabeled
     names = np.array(shape.classes, dtype=object)
@@ -145,7 +145,7 @@ def draw_table(shape: Shape) -> pl.DataFrame:
 
 
 def settings_of(shape: Shape, root: Path, table: pl.DataFrame) -> Settings:
-    """Settings that name the table, written as parquet, with the lake beside it."""
+    """Write the table as parquet; returns settings for it, with the lake beside it."""
     table.write_parquet(root / "said.parquet")
     own = {
         "source": root / "said.parquet",
@@ -158,7 +158,7 @@ def settings_of(shape: Shape, root: Path, table: pl.DataFrame) -> Settings:
 
 @st.composite
 def counts(draw: st.DrawFn) -> tuple[int, ...]:
-    """Images of each class: as many of each, or drawn numbers around that; now and then fewer than 100 of all."""
+    """Images per class: equal or drawn around a number; occasionally fewer than 100 in total."""
     each = draw(st.sampled_from([1, 2, 3, 5, 8, 10, 12, 20, 30, MOST_OF_CLASS]))
     most = draw(st.sampled_from([200, 300, 400, 800, MOST]))
     least = draw(st.sampled_from([200, 200, 120, 120, 120, 40])) // each
@@ -202,7 +202,7 @@ PICTURED: dict[str, Callable[[Array, int, Draw], Array]] = {
 
 @dataclass(frozen=True)
 class Pictures:
-    """Images of a shape's classes, and how a network is trained on them."""
+    """Images of the classes of a shape, and how a network is trained on them."""
 
     shape: Shape
     pictured: str = "tinted"
@@ -210,7 +210,7 @@ class Pictures:
     folds: int = 0
 
     def table(self) -> pl.DataFrame:
-        """The rows of a source: name, image and label, and split and light as the shape says."""
+        """The rows of a source: name, image and label, and split and light depending on the shape."""
         rng, label = np.random.default_rng(self.shape.seed), self.shape.label()
         images = PICTURED[self.pictured](label, self.side, rng)
         return (
@@ -220,7 +220,7 @@ class Pictures:
         )
 
     def settings(self, root: Path) -> Settings:
-        """Settings that name the table, written as parquet, with the lake beside it."""
+        """Write the table as parquet; returns settings for it, with the lake beside it."""
         self.table().write_parquet(root / "images.parquet")
         own = {"source": root / "images.parquet", "name": "Drawn", "size": self.side}
         phases = [{"resolution": self.side, "epochs": 1}]

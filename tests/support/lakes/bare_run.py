@@ -1,7 +1,7 @@
-"""A lake whose run is predictions that were brought: no model, and where asked no images or no embeddings.
+"""A lake with a run of external predictions: no model, and optionally no images or embeddings.
 
-`build_bare_lake(root, images=..., embeddings=...)` publishes it from the tables of the tiny lake, with nothing left in
-them that needs what is missing.
+`build_bare_lake(root, images=..., embeddings=...)` publishes it from the tables of the tiny lake, without any rows that
+need what is missing.
 """
 
 import polars as pl
@@ -13,13 +13,13 @@ from tests.support.lakes.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tab
 
 STAGES = {"score", "findings"}
 NO_DIFFERENCE = "no measured property differs enough to be named"
-"""What a group is described by where no property was measured."""
+"""Description of a group if no property was measured."""
 
 
 def build_bare_lake(
     root: str, *, images: bool, embeddings: bool, run_id: str = RUN_ID, samples: int = 80, seed: int = 0
 ) -> Lake:
-    """The lake at `root` with one more published run, of predictions with or without images and embeddings."""
+    """Publish a run of predictions, with or without images and embeddings, in the lake at `root`."""
     lake = Lake(root)
     stage_all(lake, bare_tables(images=images, embeddings=embeddings, run_id=run_id, samples=samples, seed=seed))
     lake.publish(run_facts(run_id=run_id, dataset_id=dataset_id_of(samples, seed), samples=samples, seed=seed))
@@ -29,7 +29,7 @@ def build_bare_lake(
 def bare_tables(
     *, images: bool, embeddings: bool, run_id: str = RUN_ID, samples: int = 80, seed: int = 0
 ) -> dict[str, pl.DataFrame]:
-    """Every table of the run but `runs`, by name, in the order to stage them."""
+    """Every table of the run except `runs`, by name, in staging order."""
     tables = tiny_tables(run_id=run_id, samples=samples, seed=seed)
     lacks: dict[Need, bool] = {"model": True, "images": not images, "embeddings": not embeddings}
     missing = tables_that_need(need for need, lacking in lacks.items() if lacking)
@@ -44,7 +44,7 @@ def bare_tables(
 
 
 def _without_neighbors(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """What the model alone can say of high losses, doubtful labels and findings."""
+    """High losses, label issues and findings as the model alone can describe them."""
     shares = pl.lit(None, pl.Float64)
     nothing_near = dict.fromkeys(("near_own", "near_other", "more_images"), pl.lit(None, pl.Int64))
     return {

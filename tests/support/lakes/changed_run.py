@@ -1,9 +1,9 @@
-"""A lake with two runs of the same data, the second one changed in ways that are known.
+"""A lake with two runs of the same data, the second with known changes.
 
-Of the second: every cat of the test split is right and three trucks called ships are wrong; the cats' loss is 0.02, the
-trucks' 3; the k-means clusters are renumbered (3, 0, 2, 1 for 0..3), and of the ships every other is in a new one, 7;
-the map is mirrored, turned by 30 degrees, twice as large and shifted, and trucks moved away on it by half of its
-radius; only class findings are left; scoring has another temperature and the training took ten times as long.
+In the second run, every cat of the test split is correct and three trucks are predicted as ships; the loss of these
+cats is 0.02, that of the trucks 3. The k-means clusters are renumbered (0..3 become 3, 0, 2, 1), and every other ship
+moves to a new cluster, 7. The map is mirrored, rotated by 30 degrees, scaled by 2 and shifted, and trucks move by half
+of its radius. Only class findings remain; the temperature differs and training took ten times as long.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ TRUCKS_MOVED = 0.5
 
 
 def build_changed_lake(root: str) -> Lake:
-    """Both runs, published."""
+    """Publish both runs."""
     lake = build_tiny_lake(root)
     tables = tiny_tables(run_id=LATER)
     known = tables["samples"].select("sample_id", "split", "label")

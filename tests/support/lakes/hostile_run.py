@@ -1,4 +1,4 @@
-"""A lake whose classes have names that are markup: a cat is a script, a dog is a link and an image."""
+"""A lake whose class names are markup: cat is a script, dog a link and an image."""
 
 import re
 from typing import Any
@@ -18,7 +18,7 @@ SAMPLES = 80
 
 
 def build_hostile_lake(root: str) -> Lake:
-    """One published run."""
+    """Publish one run."""
     lake, tables = Lake(root), tiny_tables(samples=SAMPLES)
     for name in NAMED:
         tables[name] = pl.DataFrame(_renamed(tables[name].to_dicts()), schema=tables[name].schema)
@@ -29,7 +29,7 @@ def build_hostile_lake(root: str) -> Lake:
 
 
 def _renamed(value: Any) -> Any:
-    """The value with every class name in it replaced, in filters as an address writes it."""
+    """Replace every class name in the value, including those in filters written as in URLs."""
     if isinstance(value, dict):
         return {key: _filter(part) if key.endswith("filter") else _renamed(part) for key, part in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""A lake of a thousand classes with two runs, for the pages that compare."""
+"""A lake with a thousand classes and two runs, for the pages that compare."""
 
 import pytest
 
@@ -11,7 +11,7 @@ MANY, SAMPLES = 1000, 3000
 
 
 def build_two_runs(root: str) -> None:
-    """Two runs of the same samples at `root`, the later of which is wrong more often."""
+    """Publish two runs of the same samples at `root`; the later one has more errors."""
     add_rows = Lake.add_rows
     build_synthetic_lake(root, SAMPLES, classes=MANY, features=16)
     with pytest.MonkeyPatch.context() as patch:

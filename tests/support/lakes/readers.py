@@ -1,4 +1,4 @@
-"""A program that reads the latest run again and again until it is told to stop."""
+"""A program that reads the latest run repeatedly until it is told to stop."""
 
 READER = """
 import json, sys

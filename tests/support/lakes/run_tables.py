@@ -1,4 +1,4 @@
-"""Tables of a drawn run, each computed from its rows or made up whole, for the tiny lake and for large ones.
+"""Tables of a synthetic run, computed from its rows or made up, for the tiny lake and for large ones.
 
 `rows` are predictions with the split and label of each sample.
 """
@@ -18,7 +18,7 @@ from tests.support.lakes.tiny_data import TEMPERATURE, lists
 STAGES = ["train", "score", "projection", "clusters", "neighbors", "properties", "loss_maps", "findings"]
 PERMUTATIONS = 400
 PAIR = ("cat", "dog")
-"""The class that findings are about, and what it is taken for."""
+"""The class that findings are about, and the class it is confused with."""
 
 
 def predictions(
@@ -28,7 +28,7 @@ def predictions(
     split: NDArray[np.str_],
     classes: list[str],
 ) -> pl.DataFrame:
-    """The table `predictions` of these logits; `truth` is the number of the class, also where the label is withheld."""
+    """The table `predictions` for these logits; `truth` is the class index, also where the label is withheld."""
     log_p, raw_log_p = _log_softmax(logits_NK / TEMPERATURE), _log_softmax(logits_NK)
     probabilities, rows = np.exp(log_p), np.arange(len(log_p))
     ranked, predicted = np.partition(probabilities, -2, axis=1), log_p.argmax(1)
@@ -55,7 +55,7 @@ def predictions(
 
 
 def map_quality() -> pl.DataFrame:
-    """A map that is better than principal components."""
+    """UMAP quality above that of principal components."""
     values = {"umap": 0.95, "pca": 0.80}
     rows = [
         {"view": view, "measure": measure, "n": 240, "value": value, "low": value - 0.01, "high": value + 0.01}
@@ -66,7 +66,7 @@ def map_quality() -> pl.DataFrame:
 
 
 def separation(classes: list[str], n: int = 120) -> pl.DataFrame:
-    """Superclasses farther apart than classes, in the features farther than on the map; ships as all others."""
+    """Superclasses farther apart than classes, in embedding space more than on the map; all classes are equal."""
     rows = [
         {"grouping": grouping, "space": space, "measure": measure, "label": label, "n": 30 if label else n}
         | {"value": value, "low": value - 0.02, "high": value + 0.01, "chance": None if label else 0.5}
@@ -79,7 +79,7 @@ def separation(classes: list[str], n: int = 120) -> pl.DataFrame:
 
 
 def cluster_quality(clusters: pl.DataFrame) -> pl.DataFrame:
-    """What is measured of each method, and k-means with fewer and more clusters."""
+    """Measures of each method, and of k-means with fewer and more clusters."""
     rows = []
     for method, part in clusters.group_by("method", maintain_order=True):
         number = part["cluster"].n_unique() - (part["cluster"].null_count() > 0)
@@ -117,7 +117,7 @@ def cluster_summaries(rows: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFram
 
 
 def triage(rows: pl.DataFrame) -> pl.DataFrame:
-    """Every high loss, by how sure the model is."""
+    """Every high loss, by the confidence of the model."""
     high = _held_out(rows).filter(pl.col("loss") > np.log(2))
     reason = pl.when(pl.col("confidence") > 0.8).then(pl.lit("look-alike class")).otherwise(pl.lit("unsure"))
     return high.select("sample_id", reason.alias("reason"), label_share=0.4, predicted_share=0.6, similarity=0.8)
@@ -131,7 +131,7 @@ def top_pair(rows: pl.DataFrame) -> tuple[str, str]:
 
 
 def findings(rows: pl.DataFrame, pair: tuple[str, str] = PAIR) -> pl.DataFrame:
-    """A class and those of it that are taken for another, with every number computed from the rows."""
+    """A class and its confusion with another, with every number computed from the rows."""
     label, other = pair
     held_out = _held_out(rows)
     own = held_out.filter(pl.col("label") == label)
@@ -167,7 +167,7 @@ def training() -> pl.DataFrame:
 
 
 def metrics(rows: pl.DataFrame) -> pl.DataFrame:
-    """Costs of every stage in order, and the headline figures of the test split."""
+    """Costs of every stage in order, and headline figures of the test split."""
     costs = [
         {"stage": stage, "name": name, "value": float(value)}
         for order, stage in enumerate(STAGES)
@@ -224,7 +224,7 @@ def _held_out(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _lift(loss: NDArray[np.float64], all_loss: NDArray[np.float64]) -> dict[str, float]:
-    """Mean loss over that of all with its interval, and the p of random groups of equal size."""
+    """Ratio of the mean loss to that of all samples, with its interval, and p against random groups of equal size."""
     low, high = bootstrap_mean_interval(loss)
     overall = all_loss.mean()
     return {

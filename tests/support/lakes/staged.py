@@ -1,4 +1,4 @@
-"""A staged run with loss maps that are given."""
+"""A staged run with given loss maps."""
 
 import numpy as np
 import polars as pl
@@ -10,7 +10,7 @@ from tests.support.servers.apps import HELD_OUT
 
 
 def staged(maps: np.ndarray | None = None, *, seed: int = 0) -> tuple[Staged, pl.DataFrame]:
-    """A larger tiny run, its layer-3 maps replaced; and its labelled held-out samples in the order of the maps."""
+    """A larger tiny run with `maps` as its layer-3 maps, and its labelled held-out samples in the order of the maps."""
     tables = tiny_tables(samples=800, seed=seed)
     run = Staged(
         {"superclass": {}}, {name: frame.drop("run_id", "dataset_id", strict=False) for name, frame in tables.items()}

@@ -1,11 +1,11 @@
-"""A lake of any number of samples, drawn: classes of several clusters each, some of which look like another class.
+"""Synthetic lake of any number of samples: classes of several clusters each, some of which look like another class.
 
     .venv/bin/python -m tests.support.lakes.synthetic /tmp/million --samples 1000000
     .venv/bin/python -m tests.support.lakes.synthetic /tmp/classes --samples 200000 --classes 1000
 
-The samples are drawn and appended in parts, so that memory does not grow with their number. All that a run publishes is
-there; statements about groups are made of the first part, loss maps of a few of its samples.
-Shapes: N samples of a part, K classes, S clusters, D features.
+Samples are drawn and appended in parts, so that memory does not grow with their number. All tables of a published run
+exist; those about groups are computed from the first part, loss maps for a few of its samples. Shapes: N samples of a
+part, K classes, S clusters, D features.
 """
 
 import colorsys
@@ -32,13 +32,13 @@ from tests.support.lakes.tiny_lake import run_facts
 
 CLASSES = NAMES
 CONFUSED = 0.5
-"""How often a sample of the first cluster of a class is called the class after it, where it has six."""
+"""Rate at which samples of the first cluster of a class look like the next class, if the class has six clusters."""
 SPLITS = {"train": 0.7, "validation": 0.1, "test": 0.15, "unlabeled": 0.05}
 PART, EXPLAINED = 100_000, 2000
 PROBABILITIES = 20_000_000
-"""Of a part: it is smaller where there are many classes."""
+"""Maximum number of probabilities in a part, which makes parts smaller if there are many classes."""
 DRAWINGS, SIDE = 8, 32
-"""Pictures of a cluster, and their side in pixels: a sample has one of them."""
+"""Number of pictures per cluster, and their side in pixels; each sample uses one of them."""
 SETTINGS = load_settings(preset="quick")
 RUN_ID = "20260101-000000-aaaaaa"
 
@@ -46,9 +46,10 @@ RUN_ID = "20260101-000000-aaaaaa"
 def build_synthetic_lake(
     root: str, samples: int, *, classes: int = 10, features: int = 512, neighbors: int = 10, seed: int = 0
 ) -> Lake:
-    """The lake at `root` with one published run of so many samples, of `features` numbers and `neighbors` nearest each.
+    """Publish one run of `samples` samples, each with `features` features and `neighbors` neighbours, in the lake at
+    `root`.
 
-    The same numbers mean the same rows. It has a search index where a refresh would build one.
+    Equal arguments give equal rows. The run has a search index if a refresh would build one.
     """
     lake, world = Lake(root), World.draw(draw_classes(classes), features, seed)
     dataset_id = f"synthetic-{samples}-{seed}" + (f"-{classes}" if classes != len(CLASSES) else "")
@@ -79,23 +80,23 @@ def build_synthetic_lake(
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the samples; row i of every array is the sample `sample_id[i]`."""
+    """Some of the samples; row i of every array belongs to sample `sample_id[i]`."""
 
     sample_id: NDArray[np.int64]
     cluster: NDArray[np.int64]
     truth: NDArray[np.int64]
-    """The number of its class."""
+    """Class index."""
     group: NDArray[np.int64]
-    """Its cluster, or several that follow where there are many."""
+    """Cluster index, or that of several consecutive clusters if there are many."""
     split: NDArray[np.str_]
     seen_as: NDArray[np.int64]
-    """The class that it looks like."""
+    """Index of the class that the sample looks like."""
     rng: np.random.Generator
 
 
 @dataclass(frozen=True)
 class World:
-    """What all parts share: where each cluster lies and what it looks like."""
+    """What all parts share: the position of each cluster and its pictures."""
 
     classes: Classes
     centres_SD: NDArray[np.float32]
@@ -104,7 +105,7 @@ class World:
 
     @classmethod
     def draw(cls, classes: Classes, features: int, seed: int) -> "World":
-        """Clusters near the centre of their class, classes near that of their superclass."""
+        """Draw clusters near the centre of their class, and classes near that of their superclass."""
         rng = np.random.default_rng(seed)
         count = len(classes.names)
         of = np.repeat(np.arange(count), classes.clusters)
@@ -121,7 +122,7 @@ class World:
         return cls(classes, nested(features, (1, 1, 0.7)).astype(np.float32), nested(2, (9, 5, 2)), pictures)
 
     def draw_part(self, start: int, count: int, seed: int) -> Part:
-        """The samples from `start` on."""
+        """The `count` samples from id `start`."""
         rng = np.random.default_rng([seed, start])
         classes, clusters = self.classes, len(self.places_S2)
         even = classes.shares is None
@@ -154,7 +155,7 @@ def main(
 
 
 def _splits(classes: Classes, truth: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.str_]:
-    """The split of each sample; the only one of its class is a test sample."""
+    """The split of each sample; the only sample of a class is a test sample."""
     split = rng.choice(list(SPLITS), len(truth), p=list(SPLITS.values()))
     for number, name in classes.of_one_split.items():
         split[truth == number] = name
@@ -164,7 +165,7 @@ def _splits(classes: Classes, truth: NDArray[np.int64], rng: np.random.Generator
 
 
 def _per_sample(world: World, part: Part, neighbors: int) -> dict[str, pl.DataFrame]:
-    """The tables with rows of every sample, and of those that lost much or were trained on."""
+    """The tables with a row for every sample, every high loss or every training sample."""
     rng, count = part.rng, len(part.sample_id)
     classes = world.classes.names
     known = _samples(world.classes, part)
@@ -205,7 +206,7 @@ def _per_sample(world: World, part: Part, neighbors: int) -> dict[str, pl.DataFr
 
 
 def _of_groups(classes: Classes, tables: dict[str, pl.DataFrame], samples: int) -> dict[str, pl.DataFrame]:
-    """The tables that speak of groups, of the model or of a few samples, from those of the first part."""
+    """The tables about groups, the model or a few samples, computed from the first part."""
     known = tables["samples"].select("sample_id", "split", "label")
     rows = tables["predictions"].join(known, on="sample_id", maintain_order="left")
     few = rows.head(EXPLAINED)
@@ -265,7 +266,7 @@ def _draw_picture(hue: float, rng: np.random.Generator) -> bytes:
 
 
 def _properties(part: Part, classes: int) -> pl.DataFrame:
-    """Numbers in the right units, some of which tell clusters apart."""
+    """Values in the right units, some of which distinguish clusters."""
     rng, count = part.rng, len(part.sample_id)
     lightness = (20 + part.cluster % CLUSTERS_OF_ONE * 12 + rng.normal(0, 6, count)).clip(0, 100)
     shade = rng.normal(0, 15, count)
@@ -287,7 +288,7 @@ def _properties(part: Part, classes: int) -> pl.DataFrame:
 
 
 def _clusters(part: Part) -> pl.DataFrame:
-    """k-means finds the clusters or groups of them, bisecting pairs of them, HDBSCAN calls a tenth noise."""
+    """k-means finds the clusters or groups of them, bisecting finds pairs, and HDBSCAN marks a tenth as noise."""
     distance = part.rng.gamma(4, 0.2, len(part.sample_id))
     far = pl.Series(distance > np.quantile(distance, 0.9))
     noise = {"hdbscan": pl.when(~pl.lit(far)).then(pl.col("cluster", "distance"))}
@@ -302,7 +303,7 @@ def _clusters(part: Part) -> pl.DataFrame:
 
 
 def _neighbors(part: Part, count: int, *, within: bool) -> pl.DataFrame:
-    """The samples that follow in the same cluster of the part; in the next ones too where some have too few."""
+    """Following samples in the same cluster of the part; unless `within`, in the next clusters too."""
     order = np.argsort(part.cluster, kind="stable")
     cluster = part.cluster if within else np.zeros_like(part.cluster)
     size = np.bincount(cluster)

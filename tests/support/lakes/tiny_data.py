@@ -1,4 +1,4 @@
-"""What the tiny lake is made from, drawn without torch: images, features and logits of four classes.
+"""Data of the tiny lake, drawn without torch: images, features and logits of four classes.
 
 Row i of every array is one sample. Shapes: N samples, K classes, D features.
 """
@@ -21,23 +21,23 @@ BACKGROUNDS = {"cat": (196, 84, 60), "dog": (86, 152, 74), "ship": (66, 118, 200
 SPLIT_SHARES = {"train": 0.4, "validation": 0.1, "test": 0.4, "unlabeled": 0.1}
 CAT, DOG = 0, 1
 NOTHING_CARRIED = pl.Series([None], dtype=TABLES["samples"].columns()["metadata"].dtype)
-"""What `samples` has as metadata of a sample whose source had no more columns."""
+"""Metadata in `samples` of a sample whose source had no further columns."""
 NO_ORIGINAL: dict[str, None] = dict.fromkeys(("original", "original_width", "original_height"))
-"""What `images` has of a sample whose image was the square already."""
+"""Columns of `images` for a sample whose image was already square."""
 SIDE, FEATURES, TEMPERATURE = 32, 8, 1.25
 ORIGINAL_OF, ORIGINAL_SIZE, PICTURE_SIZE = 8, (4032, 2688), (60, 40)
-"""The sample whose image was another before, its width and height then, and those of the picture that is kept."""
+"""The sample with an original of another size, width and height of that original, and of its stored picture."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the tables are computed from; row i of every array is the sample `sample_id[i]`."""
+    """Source of all tables; row i of every array belongs to sample `sample_id[i]`."""
 
     run_id: str
     dataset_id: str
     sample_id: NDArray[np.int64]
     truth: NDArray[np.int64]
-    """Class index, known even where the label is withheld."""
+    """Class index, also where the label is withheld."""
     split: NDArray[np.str_]
     confused: NDArray[np.bool_]
     """Cats that look like dogs."""
@@ -55,7 +55,7 @@ class Drawn:
 
 
 def draw(*, run_id: str, samples: int, seed: int) -> Drawn:
-    """Images, features and logits; sample i is of class i mod 4, so every class is in every split."""
+    """Draw images, features and logits; sample i has class i mod 4, so every class is in every split."""
     rng = np.random.default_rng(seed)
     truth = np.arange(samples) % len(CLASSES)
     confused = (truth == CAT) & (rng.random(samples) < 0.5)
@@ -77,12 +77,12 @@ def draw(*, run_id: str, samples: int, seed: int) -> Drawn:
 
 
 def dataset_id_of(samples: int, seed: int) -> str:
-    """The dataset that `draw` makes of these."""
+    """Id of the dataset that `draw` makes from these arguments."""
     return f"tiny-{samples}-{seed}"
 
 
 def _splits(samples: int, rng: np.random.Generator) -> NDArray[np.str_]:
-    """Whole rounds of the four classes, so that every split holds as many of each."""
+    """Assign whole rounds of the four classes, so that every split holds equally many of each."""
     rounds = -(-samples // len(CLASSES))
     edges = np.cumsum(list(SPLIT_SHARES.values()))[:-1] * rounds
     names = np.array(list(SPLIT_SHARES))[np.searchsorted(edges, np.arange(rounds), side="right")]
@@ -90,7 +90,7 @@ def _splits(samples: int, rng: np.random.Generator) -> NDArray[np.str_]:
 
 
 def _draw_image(name: str, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A dark shape of the class on its background: disc, square, triangle or bar."""
+    """A dark shape on the background of its class: disc, square, triangle or bar."""
     y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2 + rng.integers(-3, 4, (2, 1, 1))
     shapes = {
         "cat": x**2 + y**2 < 64,
@@ -137,7 +137,7 @@ def images_frame(drawn: Drawn) -> pl.DataFrame:
 
 
 def properties_frame(drawn: Drawn) -> pl.DataFrame:
-    """Greys and ranges in place of CIELAB: in the right units, not to be read as colour science."""
+    """Greys and ranges instead of CIELAB: the units are right, but the values are not colour science."""
     images = drawn.images.astype(float)
     light = images.mean(3) / 255 * 100
     ring, centre = _ring(light), light[:, 10:22, 10:22].reshape(len(light), -1)
@@ -167,5 +167,5 @@ def _ring(light_NHW: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def lists(values_ND: NDArray[np.floating[Any]]) -> pl.Series:
-    """A row of a matrix as a list, as the lake stores vectors."""
+    """The rows of a matrix as lists, as the lake stores vectors."""
     return pl.Series(values_ND.astype(np.float32)).cast(pl.List(pl.Float32))

@@ -1,8 +1,7 @@
-"""A small published run for tests, made from the contracts without torch: four classes, cats taken for dogs.
+"""A small published run for tests, made without torch: four classes, cats taken for dogs.
 
-`build_tiny_lake(root)` is a lake with it, `publish_tiny_run(root)` publishes it there; `tiny_tables(...)` are its
-tables before anything is written.
-Shapes: N samples, K classes, D features.
+`build_tiny_lake(root)` returns a lake with it, `publish_tiny_run(root)` publishes it there, and `tiny_tables(...)` are
+its tables before anything is written. Shapes: N samples, K classes, D features.
 """
 
 import datetime as dt
@@ -37,14 +36,14 @@ from tests.support.lakes.tiny_data import (
 
 RUN_ID = "20260101-000000-aaaaaa"
 EMPTY = {"models", "search_index", "quarantine"}
-"""Tables without rows: nothing was trained here, is too large to be searched as it is, or could not be used."""
+"""Tables without rows: nothing was trained, exact search is fast enough, and every image was usable."""
 
 
 def build_tiny_lake(root: str | Path, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
-    """The lake at `root` with one more published run; the same seed means the same dataset and numbers.
+    """The lake at `root` with one more published run; equal seeds give equal datasets and numbers.
 
-    From 40 samples up, so that every class and confusion is there. A lake that is not there yet is copied from one that
-    was published once.
+    Needs at least 40 samples, so that every class and confusion exists. A new lake is copied from one published before
+    in this process.
     """
     if "://" in str(root) or (Path(root).exists() and any(Path(root).iterdir())):
         return publish_tiny_run(root, run_id=run_id, samples=samples, seed=seed)
@@ -54,7 +53,7 @@ def build_tiny_lake(root: str | Path, *, run_id: str = RUN_ID, samples: int = 24
 
 @cache
 def _published(run_id: str, samples: int, seed: int) -> TemporaryDirectory[str]:
-    """A folder that is a lake with that run, until this process ends."""
+    """A temporary folder with a lake of that run, kept until this process ends."""
     folder = TemporaryDirectory()
     with ExitStack() as failed:
         failed.callback(folder.cleanup)
@@ -64,7 +63,7 @@ def _published(run_id: str, samples: int, seed: int) -> TemporaryDirectory[str]:
 
 
 def publish_tiny_run(root: str | Path, *, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> Lake:
-    """As `build_tiny_lake`, written and published there."""
+    """Like `build_tiny_lake`, but always written and published there."""
     lake = Lake(root)
     stage_all(lake, tiny_tables(run_id=run_id, samples=samples, seed=seed))
     lake.publish(run_facts(run_id=run_id, dataset_id=dataset_id_of(samples, seed), samples=samples, seed=seed))
@@ -81,7 +80,7 @@ def stage_all(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
 def run_facts(
     *, run_id: str = RUN_ID, dataset_id: str = "tiny-240-0", samples: int = 240, seed: int = 0
 ) -> dict[str, Any]:
-    """What `Lake.publish` needs to know of the run."""
+    """The facts of the run that `Lake.publish` needs."""
     groups = [{"name": g, "label": k, "value": v} for g, values in GROUPS.items() for k, v in values.items()]
     return {
         "run_id": run_id,
@@ -99,7 +98,7 @@ def run_facts(
 
 
 def tiny_tables(*, run_id: str = RUN_ID, samples: int = 240, seed: int = 0) -> dict[str, pl.DataFrame]:
-    """Every table of the run but `runs`, by name, in the order to stage them."""
+    """Every table of the run except `runs`, by name, in staging order."""
     return dict(_drawn_tables(run_id, samples, seed))
 
 
@@ -144,7 +143,7 @@ def _drawn_tables(run_id: str, samples: int, seed: int) -> dict[str, pl.DataFram
 
 
 def _projection(drawn: Drawn) -> pl.DataFrame:
-    """The two features that tell classes apart: x by superclass, y by class within it."""
+    """The features that separate classes: x by superclass, y by class within it."""
     x, y = drawn.embedding[:, 0], drawn.embedding[:, 1] + drawn.embedding[:, 2]
     nearest = min(15, len(x) - 1)
     before = _nearest(_cosine(drawn.embedding), nearest)
@@ -160,7 +159,7 @@ def _cosine(embedding_ND: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _nearest(closeness_NN: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Rows of the `count` closest other rows, closest first."""
+    """Row indices of the `count` closest other rows, closest first."""
     others = closeness_NN.copy()
     np.fill_diagonal(others, -np.inf)
     return np.argsort(-others, axis=1, kind="stable")[:, :count]
@@ -180,7 +179,7 @@ def _neighbors(drawn: Drawn) -> pl.DataFrame:
 
 
 def _clusters(drawn: Drawn) -> pl.DataFrame:
-    """k-means finds what samples look like, bisecting their superclass, HDBSCAN calls the outer tenth noise."""
+    """k-means finds the class a sample looks like, bisecting its superclass; HDBSCAN marks the outer tenth as noise."""
     seen_as = np.where(drawn.confused, DOG, drawn.truth)
     parts = {"kmeans": seen_as, "bisecting": seen_as // 2, "hdbscan": seen_as}
     frames = []
@@ -202,7 +201,7 @@ def _distance(embedding_ND: NDArray[np.float64], cluster: NDArray[np.int64]) -> 
 
 
 def _duplicates(drawn: Drawn) -> pl.DataFrame:
-    """The first training sample and the first test sample of its class are said to be copies."""
+    """The first training sample and the first test sample of its class, marked as copies."""
     train = int(np.flatnonzero(drawn.split == "train")[0])
     test = int(np.flatnonzero((drawn.split == "test") & (drawn.truth == drawn.truth[train]))[0])
     pair = [{"sample_id": a, "duplicate_id": b} for a, b in ((train, test), (test, train))]
@@ -210,7 +209,7 @@ def _duplicates(drawn: Drawn) -> pl.DataFrame:
 
 
 def _dynamics(drawn: Drawn) -> pl.DataFrame:
-    """Training samples, the confused ones with a negative margin."""
+    """Training samples; the confused ones have a negative margin."""
     margin = np.where(drawn.confused, -1.0, 3.0)
     return pl.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""The tables of loss maps of the tiny lake: maps whose left half raises the loss, what they pool to, and proofs."""
+"""Loss-map tables of the tiny lake: maps whose left half raises the loss, their pooled maps, and proofs."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from tests.support.lakes.tiny_data import lists
 SIDES = {"layer3": 8, "layer4": 4}
 FLOOR, FAMILIES = 0.02, 2
 POOLED = 30
-"""Classes whose maps are pooled: the largest."""
+"""Number of largest classes whose maps are pooled."""
 
 
 def loss_maps(rows: pl.DataFrame) -> pl.DataFrame:
-    """For each held-out sample a map whose left half raises the loss by about what the sample lost.
+    """For each held-out sample, a map whose left half raises the loss by about the loss of the sample.
 
-    Of wrong ones the prediction is explained too: there the right half raises the loss.
+    For errors, the prediction is explained too: there the right half raises the loss.
     """
     held_out = rows.filter(pl.col("out_of_sample"))
     given = held_out.with_columns(target=pl.coalesce("label", "predicted"))
@@ -51,7 +51,7 @@ def _layer(chosen: pl.DataFrame, layer: str, side: int) -> pl.DataFrame:
 
 
 def map_families(rows: pl.DataFrame, maps: pl.DataFrame) -> pl.DataFrame:
-    """Errors and right ones."""
+    """Two families: errors and correct predictions."""
     loud = maps.filter(pl.col("layer") == "layer3", pl.col("max_abs") >= FLOOR)
     known = (
         rows.drop_nulls("label")
@@ -62,7 +62,7 @@ def map_families(rows: pl.DataFrame, maps: pl.DataFrame) -> pl.DataFrame:
 
 
 def pooled_maps(rows: pl.DataFrame, maps: pl.DataFrame, pair: tuple[str, str] = ("cat", "dog")) -> pl.DataFrame:
-    """Classes against the others, and the cats taken for dogs, or another such pair, against the other cats."""
+    """Each class against all others, and cats taken for dogs (or another `pair`) against all other cats."""
     own, other = pair
     known = rows.drop_nulls("label").filter(pl.col("out_of_sample"))
     named = maps.join(known.select("sample_id", "label", "predicted"), on="sample_id")
@@ -88,7 +88,7 @@ def pooled_maps(rows: pl.DataFrame, maps: pl.DataFrame, pair: tuple[str, str] = 
 def _pool(
     maps: pl.DataFrame, inside: pl.Expr, name: str, text: str, others: str, others_filter: str
 ) -> dict[str, Any] | None:
-    """None where there are too few on either side."""
+    """None if there are too few maps on either side."""
     if min(len(maps.filter(part)) for part in (inside, ~inside)) < 2:
         return None
     here, there = (_border(maps.filter(part)) for part in (inside, ~inside))
@@ -113,7 +113,7 @@ def _pool(
 
 
 def _border(maps: pl.DataFrame) -> dict[str, float]:
-    """Share of what is above 0 that lies on the outermost cells, with the interval of a ratio of two sums."""
+    """Share of the positive part that lies in the outermost cells, with the interval of a ratio of two sums."""
     side = maps["height"][0]
     raised = np.array(maps["values"].to_list()).reshape(len(maps), side, side).clip(min=0)
     whole, part = raised.sum((1, 2)), raised.sum((1, 2)) - raised[:, 1:-1, 1:-1].sum((1, 2))
@@ -123,7 +123,7 @@ def _border(maps: pl.DataFrame) -> dict[str, float]:
 
 
 def label_issues(rows: pl.DataFrame, other: str = "ship") -> pl.DataFrame:
-    """Every held-out error, the highest loss first; the two least sure right ones are ambiguous."""
+    """Every held-out error by descending loss; the two correct samples with the highest loss are ambiguous."""
     held_out = rows.drop_nulls("label").filter(pl.col("out_of_sample")).sort("loss", descending=True)
     wrong, right = held_out.filter(~pl.col("correct")), held_out.filter(pl.col("correct")).head(2)
     parts = []
@@ -148,7 +148,7 @@ def label_issues(rows: pl.DataFrame, other: str = "ship") -> pl.DataFrame:
 
 
 def proofs() -> pl.DataFrame:
-    """Of loss maps one that holds, one that is missed, one on too few; of label issues a precision."""
+    """Loss maps: one proof that holds, one that fails and one with too few samples. Label issues: a precision."""
     rows = [
         ("loss maps", "deletion", "Share of errors", 40, 0.9, 0.77, 0.96, True),
         ("loss maps", "sign", "Share of signs", 80, 0.6, 0.49, 0.7, False),

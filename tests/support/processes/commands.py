@@ -1,4 +1,4 @@
-"""The command: in this process, and in one of its own."""
+"""Run the command `latentlake` in this process or in its own."""
 
 import contextlib
 import io
@@ -19,10 +19,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def latentlake(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """The command with these arguments and variables: its exit code and what it writes.
+    """Run the command with these arguments and environment variables; returns its exit code and output.
 
-    It runs in this process, from its first word to its exit code; `tests/desk` starts it as a person does. Not for
-    `serve`, which becomes another program.
+    It runs in this process, including its exit handling; `tests/desk` starts it like a user. Not for `serve`, which
+    replaces its process.
     """
     out, err = io.StringIO(), io.StringIO()
     with _as_a_process([*arguments], environment, out, err):
@@ -37,7 +37,7 @@ def latentlake(*arguments: str, **environment: str) -> "subprocess.CompletedProc
 def _as_a_process(
     arguments: list[str], environment: dict[str, str], out: io.StringIO, err: io.StringIO
 ) -> Iterator[None]:
-    """What belongs to a process is the command's, and afterwards this one's again."""
+    """Give the command its own process-wide state, and restore that of this process afterwards."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     reports = [*outcome.REPORTS]
     with (
@@ -57,6 +57,6 @@ def _as_a_process(
 
 
 def latentlake_process(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The same of a process of its own."""
+    """Run the command in its own process."""
     command = [sys.executable, "-m", "pipeline.cli", *arguments]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)

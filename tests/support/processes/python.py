@@ -1,4 +1,4 @@
-"""Python as a person at a desk runs it: in a folder with images, and with files that have names of ours."""
+"""Run Python like a user: in a folder with images, and with files that have the names of our modules."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ TINY = {"model": "test_resnet", "phases": '[{"resolution": 16, "epochs": 2}]'} |
     name: value.strip('"') for name, _, value in (line.partition(" = ") for line in QUICK.splitlines())
 }
 VARIABLES = {"PYTHONPATH": str(REPOSITORY)} | {f"LATENTLAKE_{name.upper()}": value for name, value in TINY.items()}
-"""Our code where an installation has it, behind the folder on python's path, and settings under which it is quick."""
+"""Our code behind the working folder on Python's path, as an installation has it, and settings that make it fast."""
 OWN = (
     "lake.py",
     "pipeline/__init__.py",
@@ -22,17 +22,17 @@ OWN = (
     "umap.py",
     "numba.py",
 )
-"""Files of a person's own, under names that we or packages import."""
+"""Files of a user, under names that we or packages import."""
 
 
 def write_photos(folder: Path) -> Path:
-    """Put `photos`, a folder of drawn images by class, into the folder."""
+    """Write `photos`, a folder of drawn images by class, into the folder."""
     write_folder(folder / "photos", draw_files(120))
     return folder
 
 
 def write_own(folder: Path, *names: str) -> None:
-    """Put files of these names into the folder that leave a trace where they are executed."""
+    """Write files of these names into the folder that leave a trace when executed."""
     for name in names:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
@@ -40,7 +40,7 @@ def write_own(folder: Path, *names: str) -> None:
 
 
 def executed(folder: Path) -> list[str]:
-    """Which of them have been executed."""
+    """The files that have been executed."""
     trace = folder / "executed"
     return trace.read_text().splitlines() if trace.exists() else []
 
@@ -53,5 +53,5 @@ def run(*command: str, folder: Path, text: str | None = None) -> "subprocess.Com
 
 
 def run_python(*arguments: str, folder: Path, text: str | None = None) -> "subprocess.CompletedProcess[str]":
-    """The same of python."""
+    """Run Python in the folder; `text` is its input."""
     return run(sys.executable, *arguments, folder=folder, text=text)

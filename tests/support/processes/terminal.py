@@ -1,4 +1,4 @@
-"""A command on a pseudo-terminal, as a person at a desk runs it."""
+"""Run a command on a pseudo-terminal, like an interactive user."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclass(frozen=True)
 class Shown:
-    """The exit code, and every line that was on the screen, those that were written over included."""
+    """The exit code, and every line that appeared on the screen, including overwritten ones."""
 
     code: int
     lines: list[str]
@@ -31,9 +31,9 @@ def run_on_terminal(
     environment: Mapping[str, str] | None = None,
     interrupt_at: str | None = None,
 ) -> Shown:
-    """Run the command in the folder with a terminal for input, output and errors, until it ends.
+    """Run the command in the folder with a terminal as stdin, stdout and stderr, until it ends.
 
-    Once `interrupt_at` is on the screen, the command and its children get the signal that Ctrl+C sends.
+    Once `interrupt_at` appears on the screen, the command and its children receive the signal that Ctrl+C sends.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
@@ -48,7 +48,7 @@ def run_on_terminal(
 
 
 def _read_all(terminal: int, process: subprocess.Popen[bytes], interrupt_at: str | None) -> bytes:
-    """What is written to the terminal until its last writer is gone."""
+    """All output to the terminal until its last writer is gone."""
     text, waiting = b"", interrupt_at is not None
     while part := _read(terminal):
         text += part
@@ -59,7 +59,7 @@ def _read_all(terminal: int, process: subprocess.Popen[bytes], interrupt_at: str
 
 
 def _read(terminal: int) -> bytes:
-    """The next bytes; none where nobody holds the other end any more, which Linux says by an error."""
+    """The next bytes; empty if the other end is closed, which Linux reports as an error."""
     try:
         return os.read(terminal, 65536)
     except OSError:

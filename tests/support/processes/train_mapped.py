@@ -1,6 +1,7 @@
-"""A training on mapped images: `train_mapped.py FOLDER IMAGES` prints the memory it adds, and the images' bytes.
+"""Train on memory-mapped images: `train_mapped.py FOLDER IMAGES` prints the memory this adds, and the size of the
+images.
 
-What is added is the peak of anonymous memory over that of the same training on few of the images.
+The added memory is the peak of anonymous memory beyond that of the same training on few of the images.
 """
 
 import gc
@@ -22,7 +23,7 @@ def main(folder: Path, size: int) -> None:
     file = folder / "images.npy"
     create_array(file, np.uint8, (size, 32, 32, 3)).flush()
     mapped = np.load(file, mmap_mode="r")
-    _, few, all_ = (_peak(mapped, folder, count) for count in (FEW, FEW, size))  # the first loads what torch needs
+    _, few, all_ = (_peak(mapped, folder, count) for count in (FEW, FEW, size))  # the first run loads what torch needs
     print(all_ - few, mapped.nbytes)  # noqa: T201
 
 

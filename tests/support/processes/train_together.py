@@ -1,4 +1,4 @@
-"""One process of a training under `torchrun`: `train_together.py FOLDER` leaves what its rank ends with."""
+"""One process of a training under `torchrun`: `train_together.py FOLDER` stores the result of its rank."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Run in an environment that has the wheel and no extra: the app starts, `refresh` says what is missing. No pytest."""
+"""Check, in an environment with the wheel and no extra, that the app starts and `refresh` names what is missing.
+
+Does not need pytest.
+"""
 
 import importlib.util
 import subprocess
@@ -10,14 +13,14 @@ from streamlit.testing.v1 import AppTest
 
 import streamlit_app
 
-REPOSITORY = Path(__file__).parents[3]  # `tests` itself is not there to be imported
+REPOSITORY = Path(__file__).parents[3]  # the package `tests` cannot be imported there
 COMMAND = Path(sys.executable).parent / "latentlake"
 SCRIPT = Path(streamlit_app.__file__)
 MISSING = ("torch", "timm", "hdbscan", "umap")
 
 
 def main() -> None:
-    """Exit 0 when all of it holds."""
+    """Exit with 0 if everything holds."""
     present = [name for name in MISSING if importlib.util.find_spec(name)]
     assert not present, f"this environment has {present}: run it without the train extra"
     assert not SCRIPT.is_relative_to(REPOSITORY), f"{SCRIPT} is no wheel's: pip install dist/*.whl"

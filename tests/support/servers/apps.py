@@ -1,4 +1,4 @@
-"""The app in this process through Streamlit's `AppTest`, and what is read off its pages."""
+"""Run the app in this process through Streamlit's `AppTest`, and read what its pages show."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from pages.ui.session.navigation import ENTRIES
 from tests.support.paths import REPOSITORY
 
-FRAME = REPOSITORY / "pages" / "ui" / "frame" / "frame.py"  # what `streamlit_app.app` serves
+FRAME = REPOSITORY / "pages" / "ui" / "frame" / "frame.py"  # the page that `streamlit_app.app` serves
 NAMES = [entry.name for entry in ENTRIES]
 VEHICLES = ["ship", "truck"]
 HELD_OUT = pl.col("out_of_sample") & pl.col("label").is_not_null()
@@ -26,8 +26,10 @@ Open = Callable[..., AppTest]
 
 @contextmanager
 def without_repeats() -> Iterator[None]:
-    """What each `AppTest` does anew is done once: the search of every installed package for components, the compilation
-    of a script, altair's hash of each of its schemas, and its check of a part of a chart that is as one that was right.
+    """Do once what each `AppTest` repeats, to save time.
+
+    This covers the search of installed packages for components, the compilation of a script, altair's hash of each
+    schema, and its validation of chart parts equal to ones that were valid.
     """
     scripts = ScriptCache()
     with pytest.MonkeyPatch.context() as patch:
@@ -44,7 +46,7 @@ def _once_each(compute: Callable[..., int]) -> Callable[..., int]:
 
     def find(schema: Any) -> int:
         if id(schema) not in known:
-            known[id(schema)] = schema, compute(schema)  # kept, so that no other has its id
+            known[id(schema)] = schema, compute(schema)  # kept alive, so that its id is not reused
         return known[id(schema)][1]
 
     return find
@@ -58,24 +60,24 @@ def _errors_of_new(check: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
         key = id(schema), hashlib.sha256(text.encode()).digest()
         found = [] if key in right else check(spec, schema, rootschema)
         if not found:
-            right[key] = schema  # kept, so that no other has its id
+            right[key] = schema  # kept alive, so that its id is not reused
         return found
 
     return errors
 
 
 def answer(app: AppTest) -> str:
-    """The one sentence under the title, without its stars."""
+    """The sentence under the title, without asterisks."""
     return next(m.value for m in app.main.markdown if m.value.startswith("## ")).replace("**", "")
 
 
 def failures(app: AppTest) -> list[str]:
-    """What went wrong on a page, in its words: what nobody foresaw is told as an error too."""
+    """Error messages of a page, including unexpected exceptions."""
     return [str(element.value) for element in (*app.exception, *app.error)]
 
 
 def shown(app: AppTest) -> str:
-    """Everything the app says in words."""
+    """All text the app shows."""
     kinds = (app.title, app.markdown, app.caption, app.error, app.info, app.warning, app.toast, app.code)
     return "\n".join(str(element.value) for kind in kinds for element in kind)
 

@@ -1,4 +1,4 @@
-"""axe-core in an open page: which rules of accessibility what we draw breaks, without what Streamlit draws itself."""
+"""axe-core in an open page: accessibility violations in what we draw, excluding what Streamlit draws itself."""
 
 import hashlib
 import io
@@ -16,11 +16,11 @@ from pipeline.settings import load_settings
 
 VERSION = "4.14.1"
 SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
-"""Of `axe.min.js` in the npm package."""
+"""SHA-256 of `axe.min.js` in the npm package."""
 NOT_OURS = [
     '[data-testid="stSidebarNav"]',  # Streamlit's navigation has groups between its list and the items
-    '[class*="_brush"]',  # Vega-Lite draws the brush of a selection and takes no description for it
-    ".stDataFrameGlideDataEditor",  # the table's canvas carries a grid of its own for screen readers
+    '[class*="_brush"]',  # Vega-Lite draws the brush of a selection and accepts no description for it
+    ".stDataFrameGlideDataEditor",  # the canvas of a table has its own grid for screen readers
 ]
 RUN = """async excluded => {
   const found = await axe.run({exclude: excluded.map(one => [one])}, {resultTypes: ["violations"]});
@@ -31,7 +31,7 @@ RUN = """async excluded => {
 
 
 def violations(page: Page) -> list[str]:
-    """Serious and critical ones, a line for each element."""
+    """Serious and critical violations, one line per element."""
     page.evaluate(_source())
     found: list[str] = page.evaluate(RUN, NOT_OURS)
     return found
@@ -58,7 +58,7 @@ def _fetch(file: Path) -> None:
 
 
 def contrast(element: Locator) -> float:
-    """WCAG's contrast ratio of the text of an element to its own background, 1 to 21."""
+    """WCAG contrast ratio of an element's text to its own background, 1 to 21."""
     script = "e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]"
     low, high = sorted(_luminance(color) for color in element.evaluate(script))
     return (high + 0.05) / (low + 0.05)

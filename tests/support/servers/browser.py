@@ -1,4 +1,4 @@
-"""A real Chromium on a served lake: start the app, open a page, wait until it is drawn."""
+"""Real Chromium on a served lake: start the app, open a page, wait until it is drawn."""
 
 import http.client
 import os
@@ -31,9 +31,9 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 SCHEME = os.environ.get("LATENTLAKE_TEST_SCHEME", "light")
-"""Of browsers that a test does not ask to be light or dark: the suite is run in dark by setting it."""
-# Below the root Streamlit's client looks for the server's base path: it asks /page/_stcore/... first, gets 404, and
-# then asks /_stcore/... Chromium logs each 404 without its address.
+"""Colour scheme of browsers for which a test does not choose one; set the variable to run the suite in dark mode."""
+# On pages below the root, Streamlit's client probes for the server's base path: it requests /page/_stcore/... first,
+# gets a 404, and then requests /_stcore/... Chromium logs each 404 without its URL.
 PROBE = re.compile(r"404: http://127\.0\.0\.1:\d+/\w+/_stcore/(health|host-config)")
 DRAWN = """() => {
   const inSight = e => e.checkVisibility() && e.getBoundingClientRect().top < innerHeight;
@@ -43,9 +43,9 @@ DRAWN = """() => {
     && seen("stDataFrame").every(e => e.querySelector("canvas"))
     && [...document.images].every(i => i.loading === "lazy" || i.complete);
 }"""
-"""Every chart, table and image in sight has its marks, its canvas and its pixels."""
+"""Every visible chart, table and image has its marks, canvas or pixels."""
 QUIET = 150
-"""Milliseconds without a change after which a page counts as drawn: a component that has just come may ask for more."""
+"""Milliseconds without a change after which a page counts as drawn: a new component may request more."""
 UNTIL_QUIET = f"""() => new Promise(done => {{
   const quiet = () => {{ changes.disconnect(); done(); }};
   let timer = setTimeout(quiet, {QUIET});
@@ -57,7 +57,7 @@ ECHO = "console: Failed to load resource: the server responded with a status of 
 
 @contextmanager
 def serve(lake: str, *options: str, script: str = "streamlit_app.py", **environment: str) -> Iterator[str]:
-    """The app, or another script, on a free port of loopback; yields its address."""
+    """Serve the app, or another script, on a free loopback port; yields its address."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", script, f"--server.port={port}", *options]
     variables = os.environ | {"LATENTLAKE_LAKE": lake, "PYTHONPATH": str(REPOSITORY)} | environment
@@ -80,7 +80,7 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
             args=ARGUMENTS,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},  # in others it loses what is downloaded into a folder with an é
+            env={**os.environ, "LC_ALL": "C.UTF-8"},  # in others it loses downloads into a folder with an é
         )
         yield browser
         browser.close()
@@ -96,7 +96,7 @@ def open_page(
     problems: list[str] | None = None,
     drawn: bool = True,
 ) -> Page:
-    """A fresh browser at the address, returned when the page has been drawn; `problems` collects what goes wrong."""
+    """Open the URL in a fresh browser context and wait until it is drawn; `problems` collects what goes wrong."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
     if problems is not None:
@@ -108,7 +108,7 @@ def open_page(
 
 
 def _collect_problems(page: Page, problems: list[str]) -> None:
-    """Console errors, uncaught exceptions, refused requests, and requests that leave loopback."""
+    """Collect console errors, uncaught exceptions, failed requests, and requests that leave loopback."""
     page.on("console", lambda m: problems.append(f"console: {m.text}") if m.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(f"exception: {error}"))
     page.on("response", lambda r: problems.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
@@ -120,21 +120,21 @@ def _is_foreign(url: str) -> bool:
 
 
 def wait_until_drawn(page: Page) -> None:
-    """Until the script has finished, the footer is there, and what is in sight is drawn and asks for nothing more."""
+    """Wait until the script has finished, the footer exists, and everything visible is drawn and stays quiet."""
     page.wait_for_selector("text=checks passed", timeout=60_000, state="attached")
-    for _ in range(2):  # a component's first word starts the script again
+    for _ in range(2):  # the first message of a component reruns the script
         wait_until_quiet(page)
 
 
 def wait_until_quiet(page: Page) -> None:
-    """Until the script has finished, and what is in sight is drawn and no longer changes."""
+    """Wait until the script has finished, and everything visible is drawn and no longer changes."""
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=60_000)
     page.wait_for_function(DRAWN, timeout=30_000)
     page.evaluate(UNTIL_QUIET)
 
 
 def eventually(holds: Callable[[], bool], *, seconds: float = 10) -> None:
-    """Until it holds; `AssertionError` where it never does."""
+    """Wait until `holds()` is true. Raises `AssertionError` if it never is."""
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, "it never held"
@@ -142,14 +142,14 @@ def eventually(holds: Callable[[], bool], *, seconds: float = 10) -> None:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A loopback port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_until_up(address: str, process: subprocess.Popen[bytes], *, path: str = "/_stcore/health") -> None:
-    """Until the server of a process answers; `RuntimeError` where it ends first, or says nothing for two minutes."""
+    """Wait until the server of a process answers. Raises `RuntimeError` if it ends first, or after two minutes."""
     until = time.monotonic() + 120
     while time.monotonic() < until:
         if process.poll() is not None:
@@ -163,7 +163,7 @@ def wait_until_up(address: str, process: subprocess.Popen[bytes], *, path: str =
 
 
 def unexpected(problems: list[str]) -> list[str]:
-    """What went wrong, without the probes for a base path and as many echoes of them."""
+    """The problems without the probes for a base path and their echoes in the console."""
     probes = sum(1 for problem in problems if PROBE.fullmatch(problem))
     kept = [problem for problem in problems if not PROBE.fullmatch(problem)]
     for _ in range(min(probes, kept.count(ECHO))):
@@ -181,7 +181,7 @@ def mark(page: Page, label: str) -> Locator:
 
 
 def drag_in(page: Page, area: Locator, *places: tuple[float, float]) -> None:
-    """Drag the mouse from place to place, each in shares of an area's width and height."""
+    """Drag the mouse from place to place, each given as fractions of an area's width and height."""
     box = area.bounding_box()
     assert box
     first, *others = ((box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places)
@@ -193,7 +193,7 @@ def drag_in(page: Page, area: Locator, *places: tuple[float, float]) -> None:
 
 
 def get(url: str) -> tuple[int, str, bytes]:
-    """Status, Cache-Control and body; the path is sent as it is written."""
+    """Status, Cache-Control and body of a GET; the path is sent verbatim."""
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.status, answer.headers.get("Cache-Control", ""), answer.read()
@@ -203,7 +203,7 @@ def get(url: str) -> tuple[int, str, bytes]:
 
 
 def request(url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> tuple[int, Message, bytes]:
-    """Status, headers and body; the path is sent as it is written, the headers in place of those of the client."""
+    """Status, headers and body; the path is sent verbatim, and only the given headers are set."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=20)
     connection.request(method, url.removeprefix(f"http://{address.netloc}"), headers=dict(headers or {}))
@@ -220,11 +220,11 @@ BEYOND = """main => {
     .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e.parentElement))
     .map(e => e.outerHTML.slice(0, 120));
 }"""
-"""What reaches beyond the window and cannot be scrolled to."""
+"""Elements that extend beyond the window and cannot be scrolled to."""
 
 
 def expect_whole(page: Page, entry: Entry) -> None:
-    """The page is there without an error, no wider than its window, and as accessible as axe can tell."""
+    """Assert that the page is shown without errors, fits its window, and has no accessibility violations."""
     expect(page.locator("h1")).to_have_text(entry.title)
     assert page.get_by_test_id("stException").count() == 0
     assert page.get_by_text(re.compile("Traceback|Page not found")).count() == 0
@@ -240,7 +240,7 @@ def brightness(page: Page) -> float:
 
 
 def knock(address: str, host: str, *, origin: str = "") -> str:
-    """The status line that a websocket's handshake under a host name is answered with, from a page of it or another."""
+    """The status line of a websocket handshake under a host name, from a page of that host or of another `origin`."""
     name, port = address.removeprefix("http://").split(":")
     lines = [
         "GET /_stcore/stream HTTP/1.1",

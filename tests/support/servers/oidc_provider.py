@@ -1,4 +1,4 @@
-"""An OpenID Connect provider on loopback that logs everybody in at once as `person`, with RS256 tokens."""
+"""An OpenID Connect provider on loopback that logs everybody in immediately as `person`, with RS256 tokens."""
 
 import json
 import secrets
@@ -17,7 +17,7 @@ CLIENT = "latentlake-test"
 
 
 class Provider(ThreadingHTTPServer):
-    """The provider; whoever logs in is `person`."""
+    """The provider; every login is that of `person`."""
 
     daemon_threads = True
 
@@ -29,7 +29,7 @@ class Provider(ThreadingHTTPServer):
         self.nonces: dict[str, str] = {}
 
     def secrets_toml(self, cookie_secret: str) -> str:
-        """What Streamlit's secrets say of it."""
+        """Streamlit secrets for this provider."""
         return f"""
 [auth]
 redirect_uri = "http://127.0.0.1:{{port}}/oauth2callback"
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer({"access_token": "unused", "token_type": "Bearer", "expires_in": 600, "id_token": token})
 
     def log_message(self, *_: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
     def _send_back(self, query: dict[str, str]) -> None:
         code = secrets.token_hex(8)
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def run_provider() -> Iterator[Provider]:
-    """The provider on a free port, until the block ends."""
+    """Run the provider on a free port until the block ends."""
     with Provider() as provider:
         threading.Thread(target=provider.serve_forever, daemon=True).start()
         yield provider

@@ -1,4 +1,4 @@
-"""A reverse proxy on loopback, websockets included: it keeps the prefix of its addresses, or strips it."""
+"""A reverse proxy on loopback, including websockets, that keeps or strips the path prefix."""
 
 import shutil
 import socket
@@ -16,14 +16,14 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r
 
 @dataclass(frozen=True)
 class Rule:
-    """What is asked below `prefix`, such as `/lake/`, goes to the address; everything else is not found."""
+    """Requests below `prefix`, such as `/lake/`, are forwarded to the address `to`; everything else is not found."""
 
     to: str
     prefix: str
     strip: bool
 
     def rewrite(self, head: bytes) -> bytes | None:
-        """The head of a request as the app gets it; None for an address that is not below the prefix."""
+        """The head of a request as the app receives it; None for a path outside the prefix."""
         first, *fields = head.decode("latin-1").splitlines()
         method, path, version = first.split(" ")
         if not path.startswith(self.prefix):
@@ -37,7 +37,7 @@ class Rule:
 
 @contextmanager
 def run_proxy(to: str, prefix: str, *, strip: bool) -> Iterator[str]:
-    """The proxy on a free port until the block ends; yields its address with the prefix."""
+    """Run the proxy on a free port until the block ends; yields its address with the prefix."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.rule = Rule(to, prefix, strip)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -51,11 +51,11 @@ class _Server(ThreadingTCPServer):
     rule: Rule
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that leaves in the middle is no news."""
+        """Ignore browsers that disconnect."""
 
 
 class _Handler(StreamRequestHandler):
-    """One request of a connection, or its websocket until either side ends it."""
+    """One request of a connection, or its websocket until either side closes it."""
 
     server: _Server
     wbufsize = 0

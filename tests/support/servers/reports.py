@@ -1,4 +1,4 @@
-"""The report of a lake's latest run, and its words as a reader has them."""
+"""The report of a lake's latest run, and its text as a reader sees it."""
 
 import html
 import re

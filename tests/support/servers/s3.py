@@ -1,4 +1,4 @@
-"""moto's S3 server on loopback, in a process of its own: it honours If-None-Match and If-Match, as S3 does."""
+"""moto's S3 server on loopback in its own process; it honours If-None-Match and If-Match, as S3 does."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ BUCKET = "lakes"
 
 @contextmanager
 def serve_s3() -> Iterator[dict[str, str]]:
-    """A server with an empty bucket until the block ends: the environment that leads to it."""
+    """Run a server with an empty bucket until the block ends; yields environment variables for it."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -27,7 +27,7 @@ def serve_s3() -> Iterator[dict[str, str]]:
 
 
 def environment(address: str) -> dict[str, str]:
-    """What an S3 client needs to reach a server that takes any key."""
+    """Environment variables an S3 client needs to reach a server that accepts any key."""
     return {
         "AWS_ENDPOINT_URL": address,
         "AWS_ALLOW_HTTP": "true",

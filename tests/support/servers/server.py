@@ -1,4 +1,4 @@
-"""`latentlake serve` as a person starts it: a process of its own, in a folder of theirs."""
+"""Start `latentlake serve` like a user: in its own process, in a folder of theirs."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ COMMAND = [sys.executable, "-m", "pipeline.cli"]
 def serve_from(
     folder: Path, *options: str, command: Sequence[str] = COMMAND, said: Path = Path(os.devnull), **environment: str
 ) -> Iterator[str]:
-    """The server, started in the folder, until the block ends; yields its address, and what it says is in `said`."""
+    """Run the server in the folder until the block ends; yields its address, and writes its output to `said`."""
     port = free_port()
     variables = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
     with said.open("w") as file:

@@ -1,7 +1,6 @@
-"""The pages of `docs/reference/` that are made from the code: `python -m tests.support.suite.docs` (`make docs`)
-writes them.
+"""Generate the pages of `docs/reference/` from code: `python -m tests.support.suite.docs` (`make docs`).
 
-Each is compared by a test with what the code says now.
+A test compares each page with the current code.
 """
 
 import subprocess
@@ -29,7 +28,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
 
 
 def command_line() -> str:
-    """Every command with its arguments and options, as its help has them."""
+    """Every command with its arguments and options, as in its help."""
     command = [sys.executable, "-m", "typer", "pipeline.cli", "utils", "docs", "--name", "latentlake"]
     text = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     return text.replace("# `latentlake`", "# Commands", 1).replace("&#x27;", "'").strip() + "\n"
@@ -49,7 +48,7 @@ def tables() -> str:
 
 
 def glossary() -> str:
-    """The words that pages explain."""
+    """The glossary of the pages."""
     rows = [f"**{word}** - {meaning}" for word, meaning in sorted(GLOSSARY.items(), key=lambda row: row[0].casefold())]
     return "\n\n".join(["# Glossary", *rows]) + "\n"
 
@@ -73,7 +72,7 @@ def _table(model: type[BaseModel]) -> str:
 
 
 def _default(field: Any) -> str:
-    """The value in code; empty where there is none, or where it depends on the preset or the machine."""
+    """The default as code; empty if there is none, or if it depends on the preset or machine."""
     if field.default in (PydanticUndefined, None, Path()):
         return ""
     return f"`{field.default if not isinstance(field.default, Path) else field.default.as_posix()}`"

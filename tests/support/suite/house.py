@@ -1,6 +1,6 @@
-"""Where everything lives: `python -m tests.support.suite.house` (`make house`) prints the tree and the packages.
+"""Overview of all modules: `python -m tests.support.suite.house` (`make house`) prints the tree and the packages.
 
-A package here is a folder below `lake`, `pipeline` or `pages`; modules that lie directly in these are packages of one.
+A package here is a folder below `lake`, `pipeline` or `pages`; a module directly in one of these is its own package.
 """
 
 import ast
@@ -17,7 +17,7 @@ Graph = dict[str, set[str]]
 
 
 def find_modules(root: Path = REPOSITORY) -> dict[str, Path]:
-    """The file of every module by its full name; packages themselves are left out."""
+    """Full module name -> file, for every module except `__init__`."""
     files = [file for top in TOPS for file in sorted((root / top).rglob("[!_]*.py"))]
     return {".".join(file.relative_to(root).with_suffix("").parts): file for file in files}
 
@@ -28,7 +28,7 @@ def package_of(module: str) -> str:
 
 
 def graph_of(modules: dict[str, Path]) -> Graph:
-    """The packages that each package imports, also inside functions."""
+    """Package -> packages it imports, also inside functions."""
     graph: Graph = defaultdict(set)
     for module, file in modules.items():
         package = package_of(module)
@@ -37,12 +37,12 @@ def graph_of(modules: dict[str, Path]) -> Graph:
 
 
 def order_of(graph: Graph) -> list[str]:
-    """Every package after all that it imports; raises `graphlib.CycleError` with the packages of a ring."""
+    """Packages in topological order, imports first. Raises `graphlib.CycleError` with the packages of a cycle."""
     return list(graphlib.TopologicalSorter({name: sorted(graph[name]) for name in sorted(graph)}).static_order())
 
 
 def draw_graph(graph: Graph, top: str) -> str:
-    """The packages below a top-level one as a mermaid flowchart; what others reach anyway is left out."""
+    """The packages below a top-level one as a mermaid flowchart, without edges implied by others."""
     within = {name: {other for other in others if other.startswith(f"{top}.")} for name, others in graph.items()}
     lines = ["```mermaid", "flowchart TD"]
     for name in order_of(graph):
@@ -53,7 +53,7 @@ def draw_graph(graph: Graph, top: str) -> str:
 
 
 def draw_tree(root: Path = REPOSITORY) -> str:
-    """Every folder and module with the first sentence of its docstring."""
+    """Every folder and module with the first paragraph of its docstring."""
     lines = []
     for top in TOPS:
         folders = sorted({file.parent for file in (root / top).rglob("*.py")})
@@ -65,7 +65,7 @@ def draw_tree(root: Path = REPOSITORY) -> str:
 
 
 def page() -> str:
-    """The page of the docs."""
+    """The complete page for the docs."""
     graph = graph_of(find_modules())
     parts = ["# The house", "Printed by `make house`. A package imports only what lies below it; a test holds that."]
     for top in TOPS:
@@ -83,7 +83,7 @@ def _imported(file: Path, modules: dict[str, Path]) -> Iterator[str]:
 
 
 def _below(graph: Graph, name: str) -> set[str]:
-    """What a package imports, directly or through others."""
+    """All packages that a package imports, directly or indirectly."""
     return graph[name] | {far for near in graph[name] for far in _below(graph, near)}
 
 

@@ -1,4 +1,4 @@
-"""Maps that are fitted in tests: in one process for all tests of a worker, one map at a time."""
+"""Fit UMAP maps for tests in a single process per worker, one map at a time."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
@@ -18,10 +18,10 @@ Fit = Callable[..., NDArray[np.float32]]
 
 @contextmanager
 def one_process(lock: Path, *, compiles: bool) -> Iterator[Fit]:
-    """`fit_in_process` in a process that is kept: it takes seconds to import what a map is fitted with.
+    """Yield `fit_in_process` bound to a process that is kept, as importing the packages for a fit takes seconds.
 
-    In a new environment the first fit compiles for half a minute: where it `compiles`, that begins at once, and who
-    has the same `lock` waits for it.
+    In a new environment, the first fit compiles for half a minute: with `compiles`, compilation starts at once, and all
+    holders of the same `lock` wait for it.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         if compiles:

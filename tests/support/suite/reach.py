@@ -1,8 +1,8 @@
-"""Which tests a change reaches: those whose file imports a changed file, directly or through others.
+"""Which tests a change reaches: those whose file imports a changed file, directly or indirectly.
 
-`python -m tests.support.suite.reach --changed-since "1 day ago" TEST...` says for each file of tests which change it
-reaches, and exits with 3 where none reaches any; in place of a time, `main` or any other commit means what this
-branch changed. It looks at the repository that it is started in.
+`python -m tests.support.suite.reach --changed-since "1 day ago" TEST...` prints for each test file which change it
+reaches, and exits with 3 if none reaches any. Instead of a time, `main` or any other commit means the changes of this
+branch. It examines the repository in the working folder.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from pathlib import Path, PurePosixPath
 FOLDERS = ("benchmarks", "deploy", "lake", "pages", "pipeline", "tests")
 NAMED = re.compile(rf"\b(?:{'|'.join(FOLDERS)})(?:\.\w+)+")
 EVERY = ("pyproject.toml", "requirements.lock", "tests/conftest.py", "tests/support/suite/maps.py")
-"""Files whose change reaches every test: what is installed, and what is put in place for all tests."""
+"""Files whose change reaches every test: dependencies, and fixtures that apply to all tests."""
 FAR, NOT_REACHED = 99, 3
-"""How far a test is from a change that reaches every one, and the exit code."""
+"""Distance of a test from a change that reaches every test, and the exit code."""
 NAVIGATION, FIRST_PAGE, SERVE = "pages/ui/session/navigation.py", "pages/overview.py", "pipeline/commands/serve.py"
 EVERY_PAGE = re.compile(r"\b(?:ENTRIES|NAMES|PAGES)\b")
-"""How a file of tests opens all pages; one that does not, and names some, opens those and the first."""
+"""Matches test files that open all pages. A file that does not match but names pages opens those and the first page."""
 APP, COMMAND = "streamlit_app.py", "pipeline/start.py"
 STARTS = {
     APP: [".streamlit/"],
@@ -38,7 +38,7 @@ STARTS = {
     "tests/support/servers/server.py": [COMMAND],
     "tests/support/processes/terminal.py": [COMMAND],
 }
-"""What a file runs or reads without importing it: files, and folders with the files that lie directly in them."""
+"""What a file runs or reads without importing it: files, and folders with the files directly in them."""
 FIXTURES = {
     **dict.fromkeys(("browser", "opened", "tiny"), "tests/support/servers/browser.py"),
     **dict.fromkeys(("built", "built_and_staged", "lake", "staged_lake", "tables"), "tests/support/lakes/two_runs.py"),
@@ -47,21 +47,21 @@ FIXTURES = {
     "changed_lake": "tests/support/lakes/changed_run.py",
     "drawn_folder": "pipeline/refresh/refresh.py",
 }
-"""What a test gets from `tests/conftest.py` by the name of an argument."""
+"""Fixtures of `tests/conftest.py` and the file that each uses."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Files that have changed, by their paths in the repository; `unknown` says why that cannot be told."""
+    """Changed files by their path in the repository; `unknown` is the reason if they cannot be determined."""
 
     files: frozenset[str] = frozenset()
     unknown: str = ""
 
 
 def find_changes(root: Path, since: str) -> Changes:
-    """What is not committed, and what commits have changed since a time, or since this branch left another.
+    """Uncommitted changes, and those of commits since a time, or since this branch left another.
 
-    A merge counts with all that it brought. Raises `ValueError` for what is neither a commit nor a time in the past.
+    A merge counts with everything it brought in. Raises `ValueError` if `since` is neither a commit nor a past time.
     """
     named = ("--name-only", "--no-renames", "-z")
     try:
@@ -69,7 +69,7 @@ def find_changes(root: Path, since: str) -> Changes:
             return Changes(unknown="this is a shallow clone")
         if left := _where_left(root, since):
             committed = _git(root, "diff", *left, "HEAD", *named)
-        else:  # an older commit hides no newer one behind it
+        else:  # unlike --since, does not stop at the first older commit
             when = f"--since-as-filter={_seconds(root, since)}"
             committed = _git(root, "log", when, "--format=", "-m", "--first-parent", *named)
         added = _git(root, "ls-files", "--others", "--exclude-standard", "-z")
@@ -79,7 +79,7 @@ def find_changes(root: Path, since: str) -> Changes:
 
 
 def _where_left(root: Path, name: str) -> list[str]:
-    """The commit that this branch and the named one have in common; none where that is no name of a commit."""
+    """The merge base of this branch and the named commit; empty if there is no such commit."""
     try:
         return _git(root, "merge-base", "--", name, "HEAD")
     except subprocess.CalledProcessError:
@@ -87,7 +87,7 @@ def _where_left(root: Path, name: str) -> list[str]:
 
 
 def _seconds(root: Path, since: str) -> int:
-    """The time as git understands it, which takes what it does not understand for now."""
+    """The time as understood by git, which takes anything it does not understand as now."""
     (said,) = _git(root, "rev-parse", f"--since={since}")
     seconds = int(said.removeprefix("--max-age="))
     if seconds >= time.time() - 1:
@@ -101,19 +101,19 @@ def _git(root: Path, *arguments: str) -> list[str]:
 
 
 class Graph:
-    """Which file imports or runs which, as the syntax says, also inside functions; texts about them reach none."""
+    """Which file imports or runs which, judged by syntax, also inside functions; Markdown counts only if read."""
 
     def __init__(self, root: Path, changed: frozenset[str]) -> None:
         read = {file for files in STARTS.values() for file in files}
         self.root, self.changed = root, frozenset(file for file in changed if not file.endswith(".md") or file in read)
         found = [*root.glob("*.py"), *(file for name in FOLDERS for file in (root / name).rglob("*.py"))]
-        gone = {file for file in self.changed if file.endswith(".py")}  # somebody may still import it
+        gone = {file for file in self.changed if file.endswith(".py")}  # other files may still import it
         self.modules = {file.relative_to(root).as_posix() for file in found} | gone
         self._read = [(self._reader(file), file) for file in self.changed - gone]
         self._next: dict[str, set[str]] = {}
 
     def nearest(self, test: str) -> tuple[int, str] | None:
-        """How many imports away the nearest changed file is, and its path; None for tests that reach none."""
+        """The number of imports to the nearest changed file, and its path; None if the test reaches none."""
         seen, here, distance, closed = {test}, {test}, 0, self._closed(test)
         while here:
             if hit := here & self.changed:
@@ -123,7 +123,7 @@ class Graph:
         return next(((FAR, file) for file in EVERY if file in self.changed), None)
 
     def _closed(self, test: str) -> set[tuple[str, str]]:
-        """The ways that a file of tests does not take: to pages that it does not open, and to a server of none."""
+        """Edges that a test file does not follow: to pages it does not open, and to a server if it does not use one."""
         text = (self.root / test).read_text(encoding="utf-8")
         pages = {file for file in self.modules if _folder(file) == "pages/"}
         strings = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
@@ -155,24 +155,24 @@ class Graph:
                 yield FIXTURES[node.arg]
 
     def _files_of(self, module: str) -> Iterator[str]:
-        """The file of a module, or of what has a name in it, and the packages that it lies in."""
+        """The file of a module, or of the module that defines the name, and its enclosing packages."""
         parts = module.split(".")
         stems = ("/".join(parts[: count + 1]) for count in range(len(parts)))
         yield from (file for stem in stems for file in (f"{stem}.py", f"{stem}/__init__.py") if file in self.modules)
 
     def _reader(self, file: str) -> str:
-        """The nearest folder around a file whose modules may read it; those at the root read none."""
+        """The nearest folder above a file whose modules may read it; none for files at the root."""
         folders = {_folder(module) for module in self.modules if not module.endswith("__init__.py")}
         return next((f"{one}/" for one in PurePosixPath(file).parents if f"{one}/" in folders), "no folder")
 
 
 def _folder(file: str) -> str:
-    """With a slash at its end; empty for a file at the root."""
+    """The folder with a trailing slash; empty for a file at the root."""
     return file[: file.rfind("/") + 1]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Say what each file of tests reaches; 0 where one reaches a change, or where nobody can tell."""
+    """Print what each test file reaches; returns 0 if any reaches a change, or if changes are unknown."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.suite.reach", description=__doc__)
     parser.add_argument("--changed-since", required=True, metavar="WHEN", help="a time, or a commit")
     parser.add_argument("tests", nargs="+")

@@ -1,4 +1,4 @@
-"""What everybody's runs are made with who changes no setting; whoever moves one of these moves it here too."""
+"""Expected default settings, which determine the runs of all users who change none; update them with the settings."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""What surrounds the tests: variables of a developer's shell, and the signal that ends a run.
+"""The environment of the tests: variables of the developer's shell, and the signal that ends a run.
 
-Imports only the standard library: `tests/conftest.py` calls it before it imports what reads such variables.
+Imports only the standard library: `tests/conftest.py` calls it before importing anything that reads such variables.
 """
 
 import re
@@ -8,15 +8,15 @@ import signal
 from collections.abc import MutableMapping
 
 THEIRS = re.compile(
-    r"LATENTLAKE_(?!TEST_)\w+"  # settings; LATENTLAKE_TEST_... are those of the tests themselves
+    r"LATENTLAKE_(?!TEST_)\w+"  # settings; LATENTLAKE_TEST_... are for the tests themselves
     r"|STREAMLIT_\w+"
-    r"|FORCE_COLOR|NO_COLOR|CLICOLOR(_FORCE)?|PY_COLORS|PYTHON_COLORS|GITHUB_ACTIONS"  # typer colours there
+    r"|FORCE_COLOR|NO_COLOR|CLICOLOR(_FORCE)?|PY_COLORS|PYTHON_COLORS|GITHUB_ACTIONS"  # typer uses colours there
     r"|COLUMNS|LINES|TERMINAL_WIDTH|TTY_COMPATIBLE|TTY_INTERACTIVE|_?TYPER_\w+"
 )
 
 
 def end_in_order() -> None:
-    """Let SIGTERM end a run as Ctrl+C does: fixtures end the servers that they have started."""
+    """Make SIGTERM end a run like Ctrl+C, so that fixtures stop the servers they started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

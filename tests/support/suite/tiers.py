@@ -1,7 +1,7 @@
-"""Which tests marked `long` run, and what all tests cost: a plugin of pytest, whether or not xdist runs the tests.
+"""pytest plugin that selects the tests marked `long` and reports the cost of all tests, with or without xdist.
 
-Without an option every test runs that `-m` leaves. `--changed-since` and `--tenth` keep some of the long ones and leave
-the others alone; files with long tests come last, those nearest to a change before others.
+Without options, every test left by `-m` runs. `--changed-since` and `--tenth` keep some of the long tests and do not
+affect others; files with long tests come last, those nearest to a change first.
 """
 
 import time
@@ -19,9 +19,9 @@ SLOWEST = 20
 
 @dataclass(frozen=True)
 class Choice:
-    """Which long tests run: those of the files in `distances`, of a tenth of all names, or all of them.
+    """Selection of long tests: those in the files of `distances`, those in a tenth of all names, or all.
 
-    Made once and given to the processes of xdist, so that they agree.
+    Made once and passed to the xdist workers, so that they agree.
     """
 
     said: str
@@ -31,7 +31,7 @@ class Choice:
     until: float = float("inf")
 
     def rank(self, test: str) -> int | None:
-        """The lower, the earlier; None for a test that is left out."""
+        """Rank of a test, lower ranks run earlier; None for a test that is left out."""
         near = self.distances.get(test.partition("::")[0])
         if near is not None or self.all:
             return FAR if near is None else near
@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Of xdist: what a process is given."""
+    """Hook of xdist: pass the choice to a worker."""
     node.workerinput["choice"] = asdict(node.config.stash[CHOICE])
 
 
@@ -87,7 +87,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"long tests: {said}"] if said else []
 
 
-@pytest.hookimpl(trylast=True)  # what `-m` leaves
+@pytest.hookimpl(trylast=True)  # after the selection by `-m`
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     choice = config.stash[CHOICE]
     ranks = {item: choice.rank(item.nodeid) for item in items if item.get_closest_marker("long")}
@@ -97,7 +97,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if rank is not None:
             first[item.path] = min(rank, first.get(item.path, rank))
     items[:] = [item for item in items if ranks.get(item, FAR) is not None]
-    items.sort(key=lambda item: first.get(item.path, -1))  # whole files: their tests share what they build
+    items.sort(key=lambda item: first.get(item.path, -1))  # whole files, because their tests share what they build
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -107,15 +107,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """That no long test is to run today is no failure."""
+    """It is not a failure if no long test is selected."""
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not session.config.stash[CHOICE].all:
         session.exitstatus = pytest.ExitCode.OK
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The slowest tests, what of that fixtures took, and each folder's number of tests and seconds.
+    """Report the slowest tests, the time of their fixtures, and each folder's number of tests and seconds.
 
-    What the first test of a process waits for, others have too; seconds of parallel processes are added up.
+    A fixture shared by several tests counts for the first; seconds of parallel processes are added up.
     """
     reports = [one for some in terminalreporter.stats.values() for one in some if isinstance(one, pytest.TestReport)]
     skipped = {one.nodeid for one in reports if one.when == "setup" and one.skipped}
