@@ -76,9 +76,7 @@ def find(
     rows = [to_row(f.group, f.population.samples, f.population.value, density) | _tests(f) for f in found]
     order = sorted(range(len(rows)), key=lambda i: (not found[i].confirmed, -float(rows[i]["severity"])))  # type: ignore[arg-type]
     covered = _covered([found[i] for i in order])
-    places = sorted(
-        range(len(order)), key=lambda place: covered[place] is not None
-    )  # findings not covered by another come first
+    places = sorted(range(len(order)), key=lambda place: covered[place] is not None)  # uncovered findings first
     rank = {place: number for number, place in enumerate(places, 1)}
     ranked = [
         {"finding_id": rank[p], "covered_by": rank.get(covered[p]), **rows[order[p]]}  # type: ignore[arg-type]

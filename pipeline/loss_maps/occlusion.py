@@ -81,7 +81,5 @@ def move(cells_NHW: Cells, rng: np.random.Generator) -> Cells:
     height, width = cells_NHW.shape[1:]
     steps = [divmod(step, width) for step in range(1, height * width)]
     moved_SNHW = np.stack([np.roll(cells_NHW, step, axis=(1, 2)) for step in steps])
-    overlap_SN = (moved_SNHW & cells_NHW).sum((2, 3)) + rng.random(
-        (len(steps), len(cells_NHW))
-    )  # ties are broken at random
+    overlap_SN = (moved_SNHW & cells_NHW).sum((2, 3)) + rng.random((len(steps), len(cells_NHW)))  # ties at random
     return np.asarray(moved_SNHW[overlap_SN.argmin(0), np.arange(len(cells_NHW))])
