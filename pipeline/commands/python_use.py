@@ -18,8 +18,7 @@ from pipeline.settings import Settings, load_settings
 
 
 def read_arguments(config: Any, dataset: Any, values: dict[str, Any]) -> tuple[Settings, Dataset | None]:
-    """The settings from a path or dict, a data source or section, and keyword values; and a `Dataset` passed as an
-    object.
+    """The settings from a path or dict, a source or section, and keyword values; and a `Dataset` given as an object.
 
     Raises `UsageError` naming the invalid argument.
     """

@@ -60,8 +60,7 @@ class Architecture:
 
     @classmethod
     def of_facts(cls, facts: dict[str, Any], layers: Iterable[str]) -> "Architecture":
-        """The architecture stored in a checkpoint; one without a stem, from older versions, is taken as having the
-        small stem.
+        """The architecture stored in a checkpoint; a missing stem, as in older versions, means the small one.
 
         Raises `KeyError` if the checkpoint does not store one.
         """
@@ -82,8 +81,7 @@ def architecture_of(settings: Settings) -> Architecture:
 
 
 def build(architecture: Architecture, num_classes: int, *, pretrained: bool) -> Any:
-    """A timm network; for small images, a stem with a convolution of stride 2 and a max pool keeps the resolution
-    instead.
+    """A timm network; for small images, a stem with a stride of 2 and a max pool is changed to keep the resolution.
 
     Raises `UsageError` for a name unknown to timm, and `UserError` if published weights cannot be downloaded.
     """
@@ -101,8 +99,7 @@ def small_stem(model: Any) -> nn.Conv2d | None:
 
 
 def map_layers(model: Any) -> list[str]:
-    """Layers explained by loss maps, finest first: the configured ones, otherwise the last two stages with a spatial
-    output.
+    """Layers explained by loss maps, finest first: the configured ones, otherwise the last two spatial stages.
 
     Empty if no stage outputs [N, C, H, W] with more than one cell, as with tokens or channels-last outputs.
 

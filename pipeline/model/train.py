@@ -115,11 +115,11 @@ def start(data: TrainingSet, settings: Settings, device: torch.device) -> Traini
 
 
 def create_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """Muon for feature-mixing weights and AdamW for the rest, or Nesterov SGD for both; weight decay on the former
-    only.
+    """Muon for feature-mixing weights and AdamW for the rest, or Nesterov SGD for both.
 
-    Convolutions and, in a ConvNeXt or ViT, linear layers mix features. Classifier, norms, biases and positions do not:
-    Muon is for matrices inside a network (Jordan et al. 2024). A ResNet has no linear layer but its classifier.
+    Only feature-mixing weights decay: convolutions and, in a ConvNeXt or ViT, linear layers. Classifier, norms, biases
+    and positions do not mix features: Muon is for matrices inside a network (Jordan et al. 2024). A ResNet has no
+    linear layer but its classifier.
     """
     rate, inside = settings.learning_rate, _mixing(model)
     mixing = {"params": [p for p in model.parameters() if id(p) in inside], "lr": rate}

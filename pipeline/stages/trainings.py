@@ -95,8 +95,7 @@ class Trainings:
 
     @cached_property
     def adopts_folds(self) -> bool:
-        """Whether the fold models are taken over too, which requires every training sample to be in the same fold as
-        before.
+        """Whether the fold models are taken over too: only if every training sample is in the same fold as before.
 
         Otherwise a sample could be scored by a model trained on it and still count as out of sample.
         """

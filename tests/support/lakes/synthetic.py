@@ -46,7 +46,7 @@ RUN_ID = "20260101-000000-aaaaaa"
 def build_synthetic_lake(
     root: str, samples: int, *, classes: int = 10, features: int = 512, neighbors: int = 10, seed: int = 0
 ) -> Lake:
-    """Publish one run of `samples` samples, each with `features` features and `neighbors` neighbours, in the lake at
+    """Publish one run of `samples` samples with `features` features and `neighbors` neighbours each, in the lake at
     `root`.
 
     Equal arguments give equal rows. The run has a search index if a refresh would build one.

@@ -1,5 +1,4 @@
-"""Train on memory-mapped images: `train_mapped.py FOLDER IMAGES` prints the memory this adds, and the size of the
-images.
+"""Train on memory-mapped images: `train_mapped.py FOLDER IMAGES` prints the added memory and the size of the images.
 
 The added memory is the peak of anonymous memory beyond that of the same training on few of the images.
 """
