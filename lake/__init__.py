@@ -1,4 +1,4 @@
-"""The lake: contracts, publish protocol and the questions pages ask. Imports neither torch nor streamlit."""
+"""The lake: table contracts, publish protocol and the queries behind the pages. Imports neither torch nor streamlit."""
 
 import os
 from typing import TYPE_CHECKING
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
 
 
 def open(root: str | os.PathLike[str]) -> "Lake":
-    """The lake at a root, a folder or an object-store URL; `.run("latest").scan(table)` is a polars LazyFrame.
+    """Open the lake at `root`, a folder or an object-store URL; `.run("latest").scan(table)` is a polars LazyFrame.
 
-    Raises `UserError` where the root cannot be one.
+    Raises `UserError` if `root` cannot be the root of a lake.
     """
     from lake.storage.places import named_root
-    from lake.storage.store import Lake  # the command looks at Python and the system before packages are imported
+    from lake.storage.store import Lake  # deferred: the command checks Python and the system before it imports packages
 
     return Lake(named_root(root))

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and arrays in them that are mapped into memory."""
+"""Files that are either complete or absent, and memory-mapped arrays."""
 
 import os
 import tempfile
@@ -13,9 +13,9 @@ CHUNK = 2**20
 
 
 def write_whole(file: Path, write: Callable[[Path], None]) -> None:
-    """Make a file by `write`, which is given a name that ends in `.part`; it gets its own name when it is done.
+    """Create `file` with `write`, which is called with a `.part` path; the file is renamed once it is complete.
 
-    Raises `OSError` where it cannot be written; then, as after any other error, nothing is left.
+    Raises `OSError` if it cannot be written. No partial file remains after an error.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as partial:
@@ -28,9 +28,10 @@ def write_whole(file: Path, write: Callable[[Path], None]) -> None:
 
 
 def create_array(file: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
-    """A mapped `.npy` file to fill in, which has its room on the disk: full under a mapped file, it kills the process.
+    """Create a memory-mapped `.npy` file to fill in.
 
-    Raises `OSError` where there is no room.
+    Its disk space is allocated up front, because a disk that fills up under a mapped file kills the process.
+    Raises `OSError` if there is not enough space.
     """
     mapped = np.lib.format.open_memmap(file, mode="w+", dtype=np.dtype(dtype), shape=shape)
     with file.open("r+b") as opened:
@@ -39,7 +40,7 @@ def create_array(file: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> "np.me
 
 
 def _take_room(opened: BinaryIO, start: int, end: int) -> None:
-    """Have the system give the file its room; macOS has no call for that, and there zeros are written."""
+    """Allocate the disk space of the file, by writing zeros where the system has no call for it (macOS)."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(opened.fileno(), 0, end)
         return

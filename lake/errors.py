@@ -1,4 +1,4 @@
-"""Errors written for people: what happened, which value, what to do. Shown without a traceback."""
+"""Errors written for users: what happened, which value, what to do. Shown without a traceback."""
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -9,40 +9,40 @@ EXIT_INTERRUPTED = 130
 
 
 def first_line(said: BaseException | str) -> str:
-    """The first line of what a package, the machine or a command says, at most 200 characters; else an error's name."""
+    """Return the first line of a message or exception, at most 200 characters; the type if an exception has no text."""
     silent = "no reason given" if isinstance(said, str) else type(said).__name__
     return (str(said).strip().splitlines() or [silent])[0][:200]
 
 
 class UserError(Exception):
-    """Something the reader of the message can mend; `exit_code` is what the command returns."""
+    """Something that the user can fix; `exit_code` is the exit status of the command."""
 
     exit_code = EXIT_FAILED
     status = "failed"
 
 
 class UsageError(UserError):
-    """A setting or argument that cannot be right."""
+    """An invalid setting or argument."""
 
     exit_code = EXIT_USAGE
 
 
 class RetryLater(UserError):
-    """Nothing is wrong, but not now: another refresh holds the lock, it is not due, or its time is over."""
+    """Nothing is wrong, but try later: another refresh holds the lock, none is due, or the time budget is used up."""
 
     exit_code = EXIT_RETRY_LATER
     status = "retry later"
 
 
 class Unforeseen(UserError):
-    """An error that no code was written for: of latentlake, of a package, or by data that neither expects."""
+    """An error that no code anticipates: a bug in latentlake or a package, or data that neither expects."""
 
     exit_code = EXIT_UNFORESEEN
     status = "unforeseen error"
 
 
 class Unprinted(UserError):
-    """What a command says cannot be written to where it goes; `reader_left` where whoever read it has read enough."""
+    """The output of a command cannot be written; `reader_left` if its reader has closed the pipe."""
 
     def __init__(self, reason: str, *, reader_left: bool = False) -> None:
         super().__init__(f"What the command says cannot be written ({reason}): free space, or write it elsewhere.")
@@ -50,12 +50,12 @@ class Unprinted(UserError):
 
 
 class LakeError(UserError):
-    """The lake cannot be read or written as asked."""
+    """The lake cannot be read or written as requested."""
 
 
 class BrokenContract(LakeError):
-    """What was to be written is not what its table promises: the same would come out again."""
+    """Rows that violate the contract of their table; retrying would produce the same rows."""
 
 
 class FilterError(UsageError):
-    """A filter that this run cannot answer."""
+    """A filter that cannot be applied to this run."""

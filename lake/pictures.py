@@ -1,4 +1,4 @@
-"""Pixels as the bytes of a picture."""
+"""Encoding of pixels as an image file."""
 
 import io
 
@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 COMPRESSION = 3
-"""Of 9: the usual 6 takes twice as long for a twentieth less of a picture of 256 x 256."""
+"""Compression level (0-9). The default of 6 takes twice as long and saves 5 % on an image of 256 x 256 pixels."""
 
 
 def encode_png(image: NDArray[np.uint8], *, compression: int = COMPRESSION) -> bytes:
-    """RGB pixels [H, W, 3], RGBA [H, W, 4] or grey [H, W], 0 to 255, as a PNG; it decodes to the same pixels."""
+    """Encode RGB [H, W, 3], RGBA [H, W, 4] or grey [H, W] pixels (0-255) as a lossless PNG."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG", compress_level=compression)
     return file.getvalue()

@@ -1,7 +1,7 @@
-"""Intervals and tests for the numbers people read.
+"""Confidence intervals and significance tests.
 
-They are scipy's, which is imported where it is used, as that takes longer than many a page. Ours are those that scipy
-does not have or that are asked for by the thousand: tests hold them against scipy.
+They use scipy where possible; it is imported on first use, because the import takes longer than many pages do. The
+others are implemented here because scipy lacks them or they are needed by the thousand; tests compare them with scipy.
 """
 
 import math
@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 Z95 = 1.959963984540054
 FLIPS_AT_ONCE = 256
 RESAMPLED_AT_ONCE, RESAMPLED_UP_TO, DRAWN_AT_ONCE = 100, 50_000, 100_000
-"""Values: of so few scipy takes longer to begin than all resamples to be drawn, and a thousand classes have as many
-intervals; the mean of more is normal to the digits that are shown; so many are drawn before they are summed up."""
+"""Numbers of values. Up to `RESAMPLED_AT_ONCE`, drawing all resamples at once is faster than scipy's set-up, which
+matters for a thousand classes; above `RESAMPLED_UP_TO`, the mean is normal to the digits shown; `DRAWN_AT_ONCE` is the
+size of a batch of resamples."""
 Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-"""The values [B] of a statistic for the rows [B, N] of resamples."""
+"""Maps the row indices [B, N] of resamples to the values [B] of the statistic."""
 
 
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:
-    """95 % interval of a share; (0, 1) when n is 0. Wilson 1927."""
+    """Return the 95 % interval of a proportion; (0, 1) if n is 0 (Wilson 1927)."""
     if n == 0:
         return 0.0, 1.0
     share, z2 = hits / n, Z95**2
@@ -31,14 +32,17 @@ def wilson_interval(hits: int, n: int) -> tuple[float, float]:
 
 
 def mcnemar_p(fixed: int, broken: int) -> float:
-    """Two-sided exact p that as many were fixed as broken; 1 where nothing changed. McNemar 1947; scipy."""
+    """Return the two-sided exact p that as many were fixed as broken; 1 if nothing changed (McNemar 1947; scipy)."""
     from scipy.stats import binomtest
 
     return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
 
 
 def paired_difference_interval(fixed: int, broken: int, n: int) -> tuple[float, float]:
-    """95 % interval of the change of a share over n pairs, half a pair added to each kind (Agresti & Min 2005)."""
+    """Return the 95 % interval of the change of a proportion over n pairs, adding half a pair to each cell.
+
+    Agresti & Min 2005.
+    """
     up, down, pairs = fixed + 0.5, broken + 0.5, n + 2
     change = (up - down) / pairs
     half = Z95 * math.sqrt(up + down - (up - down) ** 2 / pairs) / pairs
@@ -46,7 +50,7 @@ def paired_difference_interval(fixed: int, broken: int, n: int) -> tuple[float, 
 
 
 def sign_flip_p(differences: NDArray[np.float64], *, flips: int = 4999, seed: int = 0) -> float:
-    """Two-sided p that the mean of paired differences is 0: how often random signs do as much. Fisher 1935."""
+    """Return the two-sided p that the mean of paired differences is 0, by random sign flips (Fisher 1935)."""
     n, observed = len(differences), abs(float(differences.sum()))
     if observed == 0:
         return 1.0
@@ -62,9 +66,9 @@ def sign_flip_p(differences: NDArray[np.float64], *, flips: int = 4999, seed: in
 def bootstrap_mean_interval(
     values: NDArray[np.float64], *, resamples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of the mean over resamples of the values; (nan, nan) when empty.
+    """Return the 95 % bootstrap percentile interval of the mean; (nan, nan) if there are no values.
 
-    Of more than `RESAMPLED_UP_TO` values it is the interval of the normal distribution that the means come to.
+    Above `RESAMPLED_UP_TO` values, it uses the normal approximation.
     """
     if len(values) == 0:
         return math.nan, math.nan
@@ -75,7 +79,7 @@ def bootstrap_mean_interval(
 
 
 def bootstrap_interval(statistic: Statistic, n: int, *, resamples: int, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of a statistic over resamples of n rows, at least one. Efron 1979; scipy."""
+    """Return the 95 % bootstrap percentile interval of a statistic of n rows, n >= 1 (Efron 1979; scipy)."""
     rng = np.random.default_rng(seed)
     if n <= RESAMPLED_AT_ONCE:
         low, high = np.quantile(statistic(rng.integers(0, n, (resamples, n))), [0.025, 0.975])
@@ -95,9 +99,9 @@ def bootstrap_interval(statistic: Statistic, n: int, *, resamples: int, seed: in
 
 
 def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjusted p values (q) that hold the false discovery rate. Benjamini & Hochberg 1995; scipy.
+    """Return p values (q) adjusted to control the false discovery rate (Benjamini & Hochberg 1995; scipy).
 
-    Raises `ValueError` where a p is not in 0..1.
+    Raises `ValueError` if a p is not in [0, 1].
     """
     from scipy.stats import false_discovery_control
 
@@ -105,7 +109,7 @@ def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_], *, bins: int = 15) -> float:
-    """Expected calibration error over equal-mass bins, 0..1; 0 is perfectly honest. Nguyen & O'Connor 2015."""
+    """Return the expected calibration error over equal-mass bins (0-1; 0 is perfect; Nguyen & O'Connor 2015)."""
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, min(bins, max(1, len(order))))
     gaps = [len(part) * abs(confidence[part].mean() - correct[part].mean()) for part in parts if len(part)]
@@ -114,7 +118,7 @@ def calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of two sums over n samples, with its standard error; nan where the second sum is 0."""
+    """A ratio of two sums over n samples with its standard error; nan if it cannot be estimated."""
 
     n: int
     value: float
@@ -122,17 +126,20 @@ class Ratio:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval."""
+        """The 95 % interval."""
         return self.value - Z95 * self.error, self.value + Z95 * self.error
 
     def differs_p(self, other: "Ratio") -> float:
-        """Two-sided p that this is the ratio of other samples too; 1 where either is unknown."""
+        """Return the two-sided p that both ratios are equal; 1 if either is unknown."""
         error = math.hypot(self.error, other.error)
         return math.erfc(abs(self.value - other.value) / error / math.sqrt(2)) if error > 0 else 1.0
 
 
 def pooled_ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Ratio:
-    """Sum of `part` over sum of `whole`, the samples being drawn at random (ratio estimator; Cochran 1977, ch. 6)."""
+    """Return the sum of `part` over the sum of `whole`, for randomly drawn samples.
+
+    Ratio estimator; Cochran 1977, ch. 6.
+    """
     n, total = len(whole), float(whole.sum())
     if n < 2 or total <= 0:
         return Ratio(n, math.nan, math.nan)

@@ -1,1 +1,1 @@
-"""What differs between two runs, and between two sets of samples."""
+"""Comparison of two runs, and of two sets of samples."""

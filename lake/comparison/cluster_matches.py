@@ -1,10 +1,10 @@
-"""Clusters of two runs matched by their members: the same, split, merged, born and died; their numbers mean nothing.
+"""Match the clusters of two runs by their members: same, split, merged, born or died; cluster numbers are arbitrary.
 
-Two clusters are the same where their Jaccard index is above one half beyond chance: more than half of their union is in
-both, so no cluster has two such matches and every assignment finds the same ones. A cluster was split where two or more
-later ones, each mostly made of it and with a tenth of it or more, together hold most of it; merged is the reverse
-(Spiliopoulou et al. 2006, MONIC). "Beyond chance" takes off what clusters of these sizes share at random, so that
-random groups match none.
+Two clusters are the same if their chance-corrected Jaccard index is above one half: more than half of their union is in
+both, so a cluster has at most one such match and the assignment is unique. A cluster was split if two or more later
+clusters, each mostly drawn from it and holding at least a tenth of it, together hold most of it; a merger is the
+reverse (Spiliopoulou et al. 2006, MONIC). The chance correction subtracts the overlap expected at random for clusters
+of these sizes, so that random groups do not match.
 """
 
 import polars as pl
@@ -25,11 +25,12 @@ SCHEMA = pl.Schema(
 
 
 def match_clusters(now: pl.LazyFrame, before: pl.LazyFrame, method: str) -> pl.DataFrame:
-    """A row each pair of clusters that are the same, part of a split or of a merger; of others the closest, if any.
+    """Return one row per matched pair of clusters (same, split or merged), and one per born or died cluster.
 
-    The columns are event, before, now (numbers), n_before, n_now, n_both (samples of both runs), jaccard with its 95 %
-    interval low and high, and alike: whether it is above one half beyond chance, as of the larger piece of a split. Of
-    a born cluster `before`, of a died one `now` is the closest; null where none overlaps.
+    The columns are event, before and now (cluster numbers), n_before, n_now and n_both (samples in both runs), jaccard
+    with its 95 % interval low and high, and alike: whether the chance-corrected index is above one half, which can also
+    hold for the larger piece of a split. For a born cluster `before`, and for a died one `now`, is the closest cluster;
+    null if none overlaps.
     """
     column = cluster_column(method)
     was = before.select("sample_id", before=pl.col(column))
@@ -46,19 +47,19 @@ def match_clusters(now: pl.LazyFrame, before: pl.LazyFrame, method: str) -> pl.D
 
 
 def count_events(found: pl.DataFrame) -> dict[str, int]:
-    """How many clusters are the same, were split (counted before), merged (counted now), were born and died."""
+    """Count the clusters that are the same, split (earlier clusters), merged (later clusters), born and died."""
     counted = {"same": "now", "split": "before", "merged": "now", "born": "now", "died": "before"}
     return {event: found.filter(event=event)[column].n_unique() for event, column in counted.items()}
 
 
 def same_clusters(now: pl.LazyFrame, before: pl.LazyFrame) -> dict[str, dict[int, int]]:
-    """By method: number before -> number now of the clusters that are the same."""
+    """Return by method the mapping from earlier to current numbers of the clusters that are the same."""
     matched = {method: match_clusters(now, before, method).filter("alike") for method in METHODS}
     return {method: dict(found.select("before", "now").iter_rows()) for method, found in matched.items()}
 
 
 def say_matches(found: pl.DataFrame) -> str:
-    """What became of the clusters, in one sentence with the weakest match that counts as the same."""
+    """Describe what became of the clusters in one sentence, and the weakest match that counts as the same."""
     counts = count_events(found)
     n_before, n_now = (
         found.filter(pl.col("event") != other)[side].n_unique() for side, other in (("before", "born"), ("now", "died"))
@@ -79,7 +80,7 @@ def say_matches(found: pl.DataFrame) -> str:
 
 
 def _overlaps(both: pl.DataFrame) -> pl.DataFrame:
-    """Pairs of clusters with a sample in both: sizes, overlap, Jaccard index and what chance would give."""
+    """Return the overlapping pairs of clusters: sizes, overlap, Jaccard index and whether it is high beyond chance."""
     sizes = [both.drop_nulls(side).group_by(side).agg(pl.len().alias(f"n_{side}")) for side in ("before", "now")]
     cells = both.drop_nulls().group_by("before", "now").agg(pl.len().alias("n_both"))
     cells = cells.join(sizes[0], on="before").join(sizes[1], on="now")
@@ -95,19 +96,19 @@ def _overlaps(both: pl.DataFrame) -> pl.DataFrame:
 
 
 def _beyond_chance(value: pl.Expr, chance: pl.Expr) -> pl.Expr:
-    """1 where the value is 1, 0 where it is what chance gives."""
+    """Correct a value for chance: 1 stays 1, the value expected by chance becomes 0."""
     return pl.when(value < 1).then((value - chance) / (1 - chance)).otherwise(1.0)
 
 
 def _pieces(cells: pl.DataFrame, *, whole: str, piece: str) -> pl.DataFrame:
-    """The pairs of which two or more pieces, each mostly of the whole, together hold most of it."""
+    """Return the pairs of which two or more pieces, each drawn mostly from the whole, together hold most of it."""
     inside, of_whole = pl.col("n_both") / pl.col(f"n_{piece}"), pl.col("n_both") / pl.col(f"n_{whole}")
     mostly = cells.filter(_beyond_chance(inside, pl.col(f"share_{whole}")) > HALF, of_whole >= TENTH)
     return mostly.filter(pl.len().over(whole) >= 2, of_whole.sum().over(whole) > HALF)
 
 
 def _alone(cells: pl.DataFrame, both: pl.DataFrame, linked: pl.DataFrame, side: str) -> pl.DataFrame:
-    """The clusters of one side that are linked to none of the other, each with the closest one."""
+    """Return the clusters of one side that have no match on the other, each with its closest cluster."""
     sizes = both.drop_nulls(side).group_by(side).agg(pl.len().alias(f"n_{side}"))
     alone = sizes.join(linked, on=side, how="anti")
     closest = cells.sort("jaccard", "before", "now", descending=[True, False, False]).unique(
@@ -117,7 +118,7 @@ def _alone(cells: pl.DataFrame, both: pl.DataFrame, linked: pl.DataFrame, side: 
 
 
 def _with_interval(found: pl.DataFrame) -> pl.DataFrame:
-    """With the 95 % interval of the Jaccard index, a share of the union."""
+    """Add the 95 % interval of the Jaccard index, a proportion of the union."""
     sizes = found.select("n_both", pl.col("n_before") + pl.col("n_now") - pl.col("n_both"))
     ends = [wilson_interval(hits, n) if n else (None, None) for hits, n in sizes.iter_rows()]
     low, high = (pl.Series([pair[i] for pair in ends], dtype=pl.Float64) for i in (0, 1))

@@ -1,8 +1,8 @@
-"""How sets of samples differ from the others in measured image properties, and which differences may be said.
+"""How sets of samples differ from all others in measured image properties, and which differences are reported.
 
-A difference is said only if a Mann-Whitney test survives Benjamini-Hochberg over everything tested at once and Cliff's
-delta is at least 0.33 ("somewhat") or 0.474 ("clearly"; Romano et al. 2006). A hue is a range on a circle, so it is
-tested as being in that range or not; delta is then the difference of the two shares.
+A difference is reported only if a Mann-Whitney test is significant after Benjamini-Hochberg correction over all tests
+and Cliff's delta is at least 0.33 ("somewhat") or 0.474 ("clearly"; Romano et al. 2006). A hue is a range on a circle,
+so the test is whether a value lies in that range; delta is then the difference of the two shares.
 """
 
 import math
@@ -30,7 +30,7 @@ WORDS = {
     "sharpness": ("low sharpness", "high sharpness", "median variance of the Laplacian"),
     "edge_density": ("few edges", "many edges", "median share of pixels"),
 }
-"""The lower end, the upper end and the number of each property in words."""
+"""Property -> wording for low values, for high values and for the statistic shown."""
 HUES = {
     "red": (0.0, 40.0),
     "orange": (40.0, 70.0),
@@ -40,7 +40,7 @@ HUES = {
     "blue": (230.0, 300.0),
     "purple": (300.0, 360.0),
 }
-"""Degrees in CIELAB from which and to below which an object that is not grey has the colour."""
+"""Colour -> range of CIELAB hue angles in degrees, upper bound excluded; grey objects have no hue."""
 SOMEWHAT, CLEARLY = 0.33, 0.474
 FALSE_DISCOVERY_RATE = 0.05
 MAX_CLAUSES = 4
@@ -50,7 +50,7 @@ Values = NDArray[np.float64]
 
 
 class Difference(TypedDict):
-    """What a row of `notable` says of a property."""
+    """The columns of a row of `notable` that `to_clause` uses."""
 
     property: str
     delta: float
@@ -59,7 +59,7 @@ class Difference(TypedDict):
 
 
 class Ranked:
-    """The properties of some samples with the ranks of their values, which every set of them is compared by."""
+    """Image properties of samples with precomputed ranks, to compare many sets of them."""
 
     def __init__(self, samples: pl.DataFrame, *, within: str | None = None) -> None:
         stratum = np.zeros(len(samples), np.int64) if within is None else _codes(samples[within])
@@ -71,7 +71,7 @@ class Ranked:
         }
 
     def measure(self, sets: Sequence[Mask]) -> pl.DataFrame:
-        """As the function `measure` says it."""
+        """See the function `measure`."""
         rows = []
         for name, strata in self._strata.items():
             values = self._values[name].to_numpy().astype(np.float64, copy=False)
@@ -87,24 +87,24 @@ class Ranked:
 
 
 def measure(samples: pl.DataFrame, sets: Sequence[Mask], *, within: str | None = None) -> pl.DataFrame:
-    """Every property of every set against all other rows: set, property, here, others, delta, p and adjusted_p.
+    """Compare every property of every set with all other rows: set, property, here, others, delta, p and adjusted_p.
 
-    `here` and `others` are medians, of a hue the shares that have it. `delta` is Cliff's delta in -1..1: how much more
-    often a member is higher than another row. `p` is two-sided. `within` compares only rows of one value of that
-    column, weighted by the members that have it: does the set differ even from others of its classes?
+    `here` and `others` are medians, or for a hue the shares that have it. `delta` is Cliff's delta (-1 to 1): how much
+    more often a member exceeds another row than falls below it. `p` is two-sided. `within` compares only rows with the
+    same value of that column, weighted by the number of members: does the set differ even from others of its classes?
     """
     return Ranked(samples, within=within).measure(sets)
 
 
 def notable(measured: pl.DataFrame, *, rate: float = FALSE_DISCOVERY_RATE) -> pl.DataFrame:
-    """The differences that may be said, of each set the strongest four, strongest first."""
+    """Return the differences that are reported: at most the four strongest of each set, strongest first."""
     strong = measured.filter(pl.col("adjusted_p") < rate, pl.col("delta").abs() >= SOMEWHAT)
     ordered = strong.sort("set", pl.col("delta").abs(), "property", descending=[False, True, False])
     return ordered.group_by("set", maintain_order=True).head(MAX_CLAUSES)
 
 
 def to_clause(row: Difference, *, others: str = "others") -> str:
-    """One difference in words with its numbers: "clearly light background (median L* 88, others 53)"."""
+    """Describe a difference with its numbers: "clearly light background (median L* 88, others 53)"."""
     name, delta = row["property"], row["delta"]
     degree = "clearly" if abs(delta) >= CLEARLY else "somewhat" if abs(delta) >= SOMEWHAT else "slightly"
     here, there = row["here"], row["others"]
@@ -115,24 +115,24 @@ def to_clause(row: Difference, *, others: str = "others") -> str:
 
 
 def _number(value: float) -> str:
-    """Two significant digits, without an exponent."""
+    """Format a number to two significant digits, without an exponent."""
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
 
 
 class _Stratum:
-    """Rows among which sets are compared, with the rank of their values, ties shared."""
+    """Rows within which sets are compared, with the ranks of their values (ties averaged)."""
 
     def __init__(self, rows: NDArray[np.int64], values: Values) -> None:
         from scipy.stats import rankdata, tiecorrect
 
         self.rows = rows
         own = values[rows]
-        rank = rankdata(np.where(np.isnan(own), np.inf, own))  # those that are missing tie, above all others
-        self.rank = rank.astype(np.float32)  # exact to a half up to 8 million rows
+        rank = rankdata(np.where(np.isnan(own), np.inf, own))  # missing values tie and rank above all others
+        self.rank = rank.astype(np.float32)  # exact to one half up to 8 million rows
         self.spread = (len(rows) + 1) * float(tiecorrect(rank)) / 12
 
     def count(self, inside: Mask) -> tuple[int, int, float]:
-        """Members, others, and by how much the Mann-Whitney U of the members exceeds its expectation."""
+        """Return the numbers of members and of others, and the members' Mann-Whitney U minus its expectation."""
         here = inside[self.rows]
         m = int(here.sum())
         n = len(here) - m
@@ -140,7 +140,7 @@ class _Stratum:
 
 
 def _compare(strata: list[_Stratum], inside: Mask) -> tuple[float, float]:
-    """Cliff's delta and the two-sided p of members against others of their stratum (Mann & Whitney 1947, summed)."""
+    """Return Cliff's delta and two-sided p of members against others of their stratum (Mann & Whitney 1947, summed)."""
     counted = [(*stratum.count(inside), stratum.spread) for stratum in strata]
     both = [(m, n, excess, spread) for m, n, excess, spread in counted if m and n]
     variance = sum(m * n * spread for m, n, _, spread in both)
@@ -152,11 +152,11 @@ def _compare(strata: list[_Stratum], inside: Mask) -> tuple[float, float]:
 
 
 def _codes(values: pl.Series) -> NDArray[np.int64]:
-    """A number for each distinct value; -1 where there is none."""
+    """Return an integer code for each distinct value; -1 for null."""
     return values.rank("dense").cast(pl.Int64).fill_null(-1).to_numpy()
 
 
 def _has_hue(name: str) -> pl.Expr:
-    """1 where the object has the colour, 0 where it has another or is grey."""
+    """Return 1 if the object has the colour, 0 if it has another or is grey."""
     low, high = HUES[name]
     return pl.col("object_hue").is_between(low, high, closed="left").fill_null(value=False).cast(pl.UInt8).alias(name)

@@ -1,9 +1,9 @@
-"""Do two sets of samples differ: in each measured property, and as a whole in properties or in latent space?
+"""Drift between two sets of samples: in each measured property, and in the joint distribution of a feature space.
 
-A property has drifted where a Mann-Whitney test survives Benjamini-Hochberg over everything tested at once and Cliff's
-delta is at least 0.147, below which a difference is called negligible (Romano et al. 2006). A whole space is tested by
-the energy distance with a permutation test (Székely & Rizzo 2013), on at most a thousand samples of either side.
-Shapes: N samples, D features.
+A property has drifted if a Mann-Whitney test is significant after Benjamini-Hochberg correction over all tests and
+Cliff's delta is at least 0.147, below which a difference is called negligible (Romano et al. 2006). A whole space
+(properties or embeddings) is tested by a permutation test of the energy distance (Székely & Rizzo 2013), on at most a
+thousand samples per side. Shapes: N samples, D features.
 """
 
 import math
@@ -34,7 +34,7 @@ Points = NDArray[np.floating]
 
 
 class _Tested(TypedDict):
-    """Which sets of samples a row of `Drift` compares, and its test."""
+    """The columns common to the tables of `Drift`: the sets compared and the adjusted p."""
 
     set: str
     others: str
@@ -64,24 +64,24 @@ class SpaceDrift(_Tested):
 
 @dataclass(frozen=True)
 class Drift:
-    """What was tested: each property of each set, whole spaces of each set, both against the named others."""
+    """The drift tests: each property and each whole space of each set, against the samples named in `others`."""
 
     properties: pl.DataFrame
-    """set, others, n, n_others, property, here, there, delta, low, high, p, adjusted_p; hues as shares of samples."""
+    """Columns: set, others, n, n_others, property, here, there, delta, low, high, p, adjusted_p; hues as shares."""
     spaces: pl.DataFrame
-    """set, others, space, n, n_others, value (0 the same, 1 apart), chance (its 95 % quantile), p, adjusted_p."""
+    """Columns: set, others, space, n, n_others, value (0 same, 1 apart), chance (95 % quantile), p, adjusted_p."""
 
     def drifted(self) -> pl.DataFrame:
-        """The properties that differ by more than a negligible amount, most first."""
+        """Return the properties that have drifted, largest effect first."""
         sure = self.properties.filter(pl.col("adjusted_p") < FALSE_DISCOVERY_RATE, pl.col("delta").abs() >= NEGLIGIBLE)
         return sure.sort(pl.col("delta").abs(), "set", "property", descending=[True, False, False])
 
     def shifted(self) -> pl.DataFrame:
-        """The spaces that differ, most first."""
+        """Return the spaces that have drifted, largest distance first."""
         return self.spaces.filter(pl.col("adjusted_p") < FALSE_DISCOVERY_RATE).sort("value", descending=True)
 
     def sentences(self) -> list[str]:
-        """How many tests of properties find drift and a sentence for each, then the same of whole spaces."""
+        """Return how many property tests find drift, a sentence for each, and the same for whole spaces."""
         drifted, shifted = self.drifted(), self.shifted()
         if self.properties.is_empty():
             said = [NOTHING_TESTED]
@@ -99,10 +99,10 @@ class Drift:
 
 
 def split_drift(run: Run) -> Drift:
-    """Each split against all other scored samples by property, each held-out one against the others by embedding.
+    """Compare each split with all other scored samples by property, and each held-out split with the rest by embedding.
 
-    Embeddings of training samples are left out: the model knows these, and that alone sets them apart. Of properties or
-    embeddings that the run does not have, nothing is tested.
+    Embeddings of training samples are excluded, because training alone sets them apart. Properties or embeddings that
+    the run lacks are not tested.
     """
     samples = _scored(run)
     splits = [name for name in SPLITS if AT_LEAST <= (samples["split"] == name).sum() <= len(samples) - AT_LEAST]
@@ -121,7 +121,7 @@ def split_drift(run: Run) -> Drift:
 
 
 def run_drift(now: Run, before: Run) -> Drift | str:
-    """The images that only the later data has against all of the earlier, or why there is nothing to test, in words."""
+    """Compare the images that only the later data has with all earlier ones; a sentence if there is nothing to test."""
     bare = next((run.run_id for run in (now, before) if not run.has("properties")), None)
     if bare:
         return f"Run {bare} has no images whose properties could be tested for drift."
@@ -150,10 +150,10 @@ def run_drift(now: Run, before: Run) -> Drift | str:
 def energy_test(
     here_ND: Points, there_ND: Points, *, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> dict[str, object]:
-    """n, n_others, value, chance and p that two sets of points are drawn alike.
+    """Test whether two sets of points have the same distribution: n, n_others, value, chance and p.
 
-    `value` is the energy distance over twice the mean distance between the sets, 0 where they are distributed alike and
-    1 where they are apart; `chance` is what 95 of 100 random divisions stay below; p = (1 + hits) / (1 + permutations).
+    `value` is the energy distance divided by twice the mean distance between the sets: 0 for equal distributions, 1 for
+    disjoint ones. `chance` is the 95 % quantile over random partitions; p = (1 + hits) / (1 + permutations).
     """
     n, m = len(here_ND), len(there_ND)
     distance_NN = _distances(np.concatenate([here_ND, there_ND]).astype(np.float64))
@@ -173,10 +173,10 @@ def energy_test(
 
 
 def delta_interval(here: Points, there: Points) -> tuple[float, float]:
-    """95 % interval of Cliff's delta of two sets of values, none missing (DeLong et al. 1988)."""
+    """Return the 95 % interval of Cliff's delta of two sets of values without missing ones (DeLong et al. 1988)."""
     n, m = len(here), len(there)
     both = _ranks(np.concatenate([here, there]))
-    above = (both[:n] - _ranks(here)) / m  # of each value here, the share of those there that are lower
+    above = (both[:n] - _ranks(here)) / m  # for each value here, the share of values there that are lower
     below = 1 - (both[n:] - _ranks(there)) / n
     delta = 2 * float(above.mean()) - 1
     half = 2 * Z95 * math.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m)
@@ -186,7 +186,7 @@ def delta_interval(here: Points, there: Points) -> tuple[float, float]:
 def property_drift(
     samples: pl.DataFrame, masks: list[Mask], sets: Sequence[str], others: Sequence[str]
 ) -> pl.DataFrame:
-    """Every property of every set against all other samples, as in `Drift.properties`."""
+    """Compare every property of every set with all other samples, as in `Drift.properties`."""
     measured = measure(samples, masks).rename({"others": "there"})
     columns = {name: samples[name].to_numpy() for name in WORDS}
     ends = []
@@ -228,7 +228,7 @@ def _say_property(row: PropertyDrift) -> str:
 
 
 def _say_space(row: SpaceDrift) -> str:
-    """The energy test of one space that has drifted, in words."""
+    """Describe the energy test of a space that has drifted."""
     return (
         f"{row['set'].capitalize()} and {row['others']} differ in their {row['space']} as a whole: energy "
         f"distance {row['value']:.4f}, by chance up to {row['chance']:.4f} (n {row['n']:,} and {row['n_others']:,}, "
@@ -237,7 +237,7 @@ def _say_space(row: SpaceDrift) -> str:
 
 
 def _adjusted(rows: list[dict[str, object]]) -> pl.DataFrame:
-    """The energy tests with p adjusted over all of them."""
+    """Return the energy tests as a frame, with p adjusted over all of them."""
     counts = dict.fromkeys(("n", "n_others"), pl.Int64)
     schema = dict.fromkeys(("set", "others", "space"), pl.String) | counts
     found = pl.DataFrame(rows, schema=schema | dict.fromkeys(("value", "chance", "p"), pl.Float64))
@@ -245,7 +245,7 @@ def _adjusted(rows: list[dict[str, object]]) -> pl.DataFrame:
 
 
 def _scored(run: Tables) -> pl.DataFrame:
-    """The scored samples with split and properties."""
+    """Return the scored samples with split and properties."""
     scored = run.scan("predictions").select("sample_id", "out_of_sample")
     samples = scored.join(run.scan("samples").select("sample_id", "split"), on="sample_id")
     properties = run.scan("properties").drop("dataset_id")
@@ -253,31 +253,31 @@ def _scored(run: Tables) -> pl.DataFrame:
 
 
 def _images(run: Tables) -> pl.DataFrame:
-    """Every image of the run's data with its hash and properties."""
+    """Return every image of the run's dataset with its hash and properties."""
     hashes = run.scan("samples").select("sample_id", "sha256")
     return hashes.join(run.scan("properties").drop("dataset_id"), on="sample_id").sort("sample_id").collect()
 
 
 def _embeddings(run: Tables, sample_id: NDArray[np.int64]) -> Points:
-    """Embeddings of the samples at unit length [N, D]."""
+    """Return the unit-length embeddings [N, D] of the samples."""
     wanted = run.scan("embeddings").filter(pl.col("sample_id").is_in(sample_id.tolist()))
     rows = wanted.select("embedding").collect()["embedding"]
     return to_unit(rows.explode().to_numpy().reshape(len(rows), -1))
 
 
 def _standardised(samples: pl.DataFrame) -> Points:
-    """Every property but the hue at mean 0 and deviation 1 [N, D]."""
+    """Return all properties except the hue, standardised to mean 0 and standard deviation 1 [N, D]."""
     values = samples.select(*WORDS).to_numpy()
     return np.asarray((values - values.mean(0)) / values.std(0).clip(1e-12))
 
 
 def _pick(ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At most a thousand of them, always the same."""
+    """Return at most a thousand of the ids, chosen deterministically."""
     return ids if len(ids) <= AT_MOST else np.sort(np.random.default_rng(0).choice(ids, AT_MOST, replace=False))
 
 
 def _distances(points_ND: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Euclidean distances of all pairs [N, N]."""
+    """Return the Euclidean distances of all pairs [N, N]."""
     squares = (points_ND**2).sum(1)
     squared_NN = squares[:, None] + squares - 2 * points_ND @ points_ND.T
     np.fill_diagonal(squared_NN, 0)
@@ -285,6 +285,6 @@ def _distances(points_ND: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _ranks(values: Points) -> NDArray[np.float64]:
-    """Rank from 1 of each value, ties shared: scipy's take longer, and a page waits for a hundred of them."""
+    """Return the rank of each value from 1, ties averaged; faster than scipy, and a page needs a hundred of them."""
     _, place, ties = np.unique(values, return_inverse=True, return_counts=True)
     return (ties.cumsum() - (ties - 1) / 2)[place].astype(np.float64)

@@ -1,9 +1,9 @@
-"""How far samples moved on the map from one run to another, after the best alignment of the two maps.
+"""How far samples moved on the 2-D map between two runs, after the best alignment of the two maps.
 
-A new model draws its map anew, and how it is turned, mirrored, scaled and shifted means nothing; so the earlier map is
-first laid over the later one by the similarity of least summed distance (orthogonal Procrustes, Schönemann 1966,
-scipy; reweighted), which a class that moved away does not draw after it. Distances are shares of the map's radius: the
-root mean square distance of its samples from their mean. Shape: [N, 2].
+The rotation, reflection, scale and offset of a map are arbitrary. The earlier map is therefore first aligned with the
+later one by the similarity transform that minimises the sum of distances (orthogonal Procrustes, Schönemann 1966,
+scipy; iteratively reweighted), so that a class that moved away does not pull the alignment along. Distances are given
+as shares of the map's radius, the root mean square distance of its samples from their mean. Shape: [N, 2].
 """
 
 import math
@@ -19,25 +19,25 @@ ROUNDS = 50
 RESAMPLES = 500
 ALIKE = 0.5
 MOVED = 0.1
-"""Share of the radius from which on a class is said to have moved."""
+"""Share of the radius above which a class is reported as moved."""
 Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """The turn, mirroring and scale that lay the earlier map over the later one."""
+    """The rotation, reflection and scale that align the earlier map with the later one."""
 
     degrees: float
-    """Counterclockwise, -180..180; of a mirrored map after its y was negated."""
+    """Counterclockwise rotation, -180 to 180; if mirrored, after negating y."""
     mirrored: bool
     scale: float
     radius: float
-    """Of the later map, in its coordinates."""
+    """Radius of the later map, in its coordinates."""
     explained: float
-    """Share of the variance of the later map's places that the earlier ones give: 1 is the same map."""
+    """Share of the variance of the later positions that the aligned earlier ones explain; 1 is the same map."""
 
     def sentence(self) -> str:
-        """What had to be done to the earlier map, and whether what is left can be called movement."""
+        """Describe the alignment, and whether the remaining distances can be interpreted as movement."""
         mirrored = "mirrored" if self.mirrored else "not mirrored"
         said = (
             f"To lie over this map the earlier one was {mirrored}, turned by {self.degrees:.0f}° and scaled by "
@@ -49,10 +49,10 @@ class Alignment:
 
 
 def measure_moves(now: pl.LazyFrame, before: pl.LazyFrame) -> tuple[Alignment, pl.DataFrame]:
-    """The alignment, and each sample of both runs with its place before (aligned) and how far it moved.
+    """Return the alignment, and for each sample of both runs its aligned earlier position and how far it moved.
 
     Columns: sample_id, label, x, y, x_before, y_before, and as shares of the radius moved and moved_as_drawn (without
-    the alignment). Raises `AssertionError` where no sample is on both maps.
+    alignment). Raises `AssertionError` if no sample is on both maps.
     """
     was = before.select("sample_id", x_before=pl.col("x"), y_before=pl.col("y"))
     both = now.select("sample_id", "label", "x", "y").join(was, on="sample_id").sort("sample_id").collect()
@@ -64,7 +64,7 @@ def measure_moves(now: pl.LazyFrame, before: pl.LazyFrame) -> tuple[Alignment, p
     radius = math.sqrt(spread) or 1.0
     explained = 1 - float(((here - aligned) ** 2).sum(1).mean()) / radius**2
     mirrored = bool(np.linalg.det(turn_22) < 0)
-    first = turn_22[0]  # where the x axis of the earlier map went
+    first = turn_22[0]  # image of the x axis of the earlier map
     alignment = Alignment(math.degrees(math.atan2(first[1], first[0])), mirrored, scale, radius, explained)
     return alignment, both.with_columns(
         x_before=pl.Series(aligned[:, 0]),
@@ -75,9 +75,10 @@ def measure_moves(now: pl.LazyFrame, before: pl.LazyFrame) -> tuple[Alignment, p
 
 
 def class_moves(moves: pl.DataFrame, radius: float) -> pl.DataFrame:
-    """How far the centre of each class moved: label, n, moved, low, high, x, y, x_before, y_before; farthest first.
+    """Return how far the centre of each class moved, farthest first.
 
-    `moved` is a share of the radius, low and high its 95 % bootstrap interval; the places are those of the centres.
+    Columns: label, n, moved (a share of the radius), its 95 % bootstrap interval low and high, and the positions of the
+    centre x, y, x_before and y_before.
     """
     rows = []
     for (label,), part in moves.drop_nulls("label").group_by("label", maintain_order=True):
@@ -92,7 +93,7 @@ def class_moves(moves: pl.DataFrame, radius: float) -> pl.DataFrame:
 
 
 def say_moves(classes: pl.DataFrame) -> str:
-    """How many class centres moved by more than a tenth of the radius, and the farthest, in one sentence."""
+    """Describe in one sentence how many class centres moved by more than a tenth of the radius, and the farthest."""
     moved = len(classes.filter(pl.col("low") > MOVED))
     said = f"The centres of {moved} of {len(classes)} classes moved by more than {MOVED:.0%} of the map's radius"
     if classes.is_empty():
@@ -105,7 +106,7 @@ def say_moves(classes: pl.DataFrame) -> str:
 
 
 def _lay_over(moving: Points, target: Points) -> tuple[Points, NDArray[np.float64], float]:
-    """The moving points laid over the target, with the turn [2, 2] (rows: images of the axes) and the scale used."""
+    """Align points with the target; return them, the rotation [2, 2] (rows: images of the axes) and the scale."""
     weight = np.ones(len(moving))
     for _ in range(ROUNDS):
         turn_22, scale, shift = _fit(moving, target, weight / weight.sum())
@@ -116,7 +117,7 @@ def _lay_over(moving: Points, target: Points) -> tuple[Points, NDArray[np.float6
 
 
 def _fit(moving: Points, target: Points, weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, Points]:
-    """Turn, scale and shift of the similarity of weighted least squares; the weights sum to 1."""
+    """Return rotation, scale and shift of the weighted least-squares similarity transform; the weights sum to 1."""
     from scipy.linalg import orthogonal_procrustes
 
     centre, goal = weight @ moving, weight @ target
@@ -127,7 +128,7 @@ def _fit(moving: Points, target: Points, weight: NDArray[np.float64]) -> tuple[N
 
 
 def _length_interval(step: Points) -> tuple[float, float]:
-    """95 % bootstrap interval of the length of the mean step."""
+    """Return the 95 % bootstrap interval of the length of the mean step."""
     x, y = (np.ascontiguousarray(along) for along in step.T)
     return bootstrap_interval(
         lambda rows_BN: np.hypot(x[rows_BN].mean(1), y[rows_BN].mean(1)), len(step), resamples=RESAMPLES

@@ -1,7 +1,7 @@
-"""Two runs of the same data, sample by sample: what was fixed and broken, whose loss changed, and what it cost.
+"""Compare two runs of the same data sample by sample: fixed and broken predictions, loss changes and cost.
 
-Everything is about held-out samples of both runs; `before` is the run that the other is compared with. The frames are
-those of `lake.query.queries.scan_samples`, filtered or not, so that every row has a filter that reproduces it.
+All comparisons use samples that are held out in both runs; `before` is the reference run. The frames come from
+`lake.query.queries.scan_samples`, filtered or not, so that every row has a filter that reproduces it.
 """
 
 from collections.abc import Mapping
@@ -32,13 +32,13 @@ PAIRED = ("predicted", "correct", "loss", "confidence")
 LABELLED = Filters.of(out_of_sample="true").with_clause(Clause(column="label", op="present"))
 NOTHING_SHARED = "The two runs share no labelled held-out sample, so their predictions cannot be compared."
 Matches = Mapping[str, Mapping[int, int]]
-"""Method -> cluster before -> the same cluster now."""
+"""Method -> earlier cluster -> the same cluster now."""
 
 
 def scan_pairs(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
-    """Each held-out sample of both with the columns of `now`, `predicted_before` and the like, and its change.
+    """Return the samples held out in both runs: the columns of `now`, `predicted_before` and the like, and `change`.
 
-    `change` is fixed, broken, right (in both) or wrong (still).
+    `change` is fixed, broken, right (in both runs) or wrong (in both runs).
     """
     was = before.filter(HELD_OUT).select("sample_id", *(pl.col(name).alias(f"{name}_before") for name in PAIRED))
     change = (
@@ -55,7 +55,7 @@ def scan_pairs(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
 
 @dataclass(frozen=True)
 class Changes:
-    """How many of n held-out samples were fixed, broken, and are still wrong."""
+    """Numbers of held-out samples that were fixed, broken and are still wrong, out of n."""
 
     n: int
     fixed: int
@@ -64,12 +64,12 @@ class Changes:
 
     @property
     def difference(self) -> float:
-        """Change of the share right."""
+        """Change of the accuracy."""
         return (self.fixed - self.broken) / self.n if self.n else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval."""
+        """The 95 % interval of `difference`."""
         return paired_difference_interval(self.fixed, self.broken, self.n)
 
     @property
@@ -85,7 +85,7 @@ class Changes:
         return "Better" if self.fixed > self.broken else "Worse"
 
     def sentence(self) -> str:
-        """The counts with interval and test, for a person who knows nothing."""
+        """Describe the counts with interval and test, for readers without background."""
         low, high = self.interval
         return (
             f"{self.verdict}: of {self.n:,} samples that neither run was trained on {self.fixed:,} were fixed and "
@@ -96,17 +96,17 @@ class Changes:
 
 
 def count_changes(pairs: pl.DataFrame) -> Changes:
-    """The counts of `scan_pairs`."""
+    """Count the changes in the rows of `scan_pairs`."""
     counts = dict(pairs["change"].value_counts().iter_rows())
     return Changes(len(pairs), *(counts.get(name, 0) for name in ("fixed", "broken", "wrong")))
 
 
 def loss_changes(pairs: pl.DataFrame, by: str) -> pl.DataFrame:
-    """Mean loss now and before of each value of a column, the largest change first.
+    """Return the mean loss now and before for each value of the column `by`, largest change first.
 
     Columns: value, n, fixed, broken, loss, loss_before, change, low, high, p, adjusted_p, filter. `low` and `high` are
-    the 95 % bootstrap interval of the paired change in nats, p is of the sign-flip test, adjusted (Benjamini-Hochberg)
-    over the rows, `filter` finds the held-out samples of the value in the later run.
+    the 95 % bootstrap interval of the paired change in nats, `p` comes from the sign-flip test and is adjusted over the
+    rows (Benjamini-Hochberg), `filter` selects the held-out samples with the value in the later run.
     """
     rows = []
     for (value,), part in pairs.drop_nulls(by).group_by(by, maintain_order=True):
@@ -128,7 +128,7 @@ def loss_changes(pairs: pl.DataFrame, by: str) -> pl.DataFrame:
 
 
 def say_loss_changes(found: pl.DataFrame, what: str) -> str:
-    """How many rows of `loss_changes` changed, and the one that changed most, in one sentence about `what`."""
+    """Describe in one sentence how many rows of `loss_changes` changed, and the top one; `what` names the rows."""
     sure = found.filter(pl.col("adjusted_p") < SIGNIFICANT)
     better, worse = (len(sure.filter(sign)) for sign in (pl.col("change") < 0, pl.col("change") > 0))
     counted = f"The loss fell for {better} and rose for {worse} of {len(found)} {what} (adjusted p < 0.05)"
@@ -142,10 +142,10 @@ def say_loss_changes(found: pl.DataFrame, what: str) -> str:
 
 
 def figures(now: Run, before: Run, pairs: pl.DataFrame) -> pl.DataFrame:
-    """The headline figures of both runs on the same samples: figure, now, before, change, low, high, p.
+    """Return the headline figures of both runs on the same samples: figure, now, before, change, low, high, p.
 
-    `low` and `high` are the 95 % interval of the change (bootstrap of the pairs, of the share right Agresti & Min); the
-    temperature is set and not estimated from these samples, so it has none.
+    `low` and `high` are the 95 % interval of the change (Agresti & Min for the accuracy, paired bootstrap otherwise).
+    The temperature has none, because it is not estimated from these samples.
     """
     changes, loss = count_changes(pairs), (pairs["loss"] - pairs["loss_before"]).to_numpy()
     errors, interval = _calibration(pairs)
@@ -165,7 +165,7 @@ def figures(now: Run, before: Run, pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _calibration(pairs: pl.DataFrame) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Calibration error now and before, and the 95 % bootstrap interval of its change."""
+    """Return the calibration error now and before, and the 95 % bootstrap interval of its change."""
     rng, n = np.random.default_rng(0), len(pairs)
     now, before = (_by_confidence(pairs, suffix) for suffix in ("", "_before"))
 
@@ -180,14 +180,14 @@ def _calibration(pairs: pl.DataFrame) -> tuple[tuple[float, float], tuple[float,
 
 
 def _by_confidence(pairs: pl.DataFrame, suffix: str) -> list[NDArray[Any]]:
-    """Row, confidence and correctness in ascending order of confidence: a resample in this order is sorted already."""
+    """Return row, confidence and correctness by ascending confidence, so that resamples in this order are sorted."""
     columns = [f"{name}{suffix}" for name in ("confidence", "correct")]
     ordered = pairs.select(columns).with_row_index("row").sort(columns[0], "row")
     return [column.to_numpy() for column in ordered]
 
 
 def say_other_data(now: Run, before: Run) -> str:
-    """That two runs cannot be compared sample by sample."""
+    """Explain that two runs cannot be compared sample by sample."""
     data = [f"{run.facts['dataset_name']}, {run.dataset_id}" for run in (now, before)]
     return (
         f"Run {now.run_id} is of other data ({data[0]}) than run {before.run_id} ({data[1]}): their samples are not "
@@ -196,10 +196,9 @@ def say_other_data(now: Run, before: Run) -> str:
 
 
 def finding_changes(now: pl.DataFrame, before: pl.DataFrame, matches: Matches) -> pl.DataFrame:
-    """Confirmed findings that stand for themselves and that the other run lacks: change (new, gone), name, n, lift,
-    filter.
+    """Return confirmed, uncovered findings that the other run lacks: change (new, gone), name, n, lift, filter.
 
-    Findings are the same where their filters are; clusters before are renumbered to those of `now` that are the same.
+    Findings are the same if their filters are; earlier clusters are first renumbered to the matching current ones.
     """
     here, there = (
         frame.filter(pl.col("confirmed").fill_null(value=False)).sort("finding_id") for frame in (now, before)
@@ -217,7 +216,7 @@ def finding_changes(now: pl.DataFrame, before: pl.DataFrame, matches: Matches) -
 
 
 def _renumbered(filters: Filters, matches: Matches) -> str:
-    """The filter with clusters before as clusters now; text that no filter has where one is no more."""
+    """Return the filter with earlier clusters renumbered; a value that no filter has replaces unmatched clusters."""
     clauses = []
     for clause in filters.clauses:
         method = next((m for m in matches if clause.column == cluster_column(m)), None)
@@ -229,9 +228,9 @@ def _renumbered(filters: Filters, matches: Matches) -> str:
 
 
 def stage_times(now: Run, before: Run) -> pl.DataFrame:
-    """Seconds of every stage of both runs, whether an earlier refresh had computed them, and how many times as long.
+    """Return the duration of every stage of both runs, whether it was reused, and the ratio of the durations.
 
-    The columns are stage, seconds, seconds_before, reused, reused_before and ratio; null where a run has no such stage.
+    Columns: stage, seconds, seconds_before, reused, reused_before and ratio; null if a run lacks the stage.
     """
     frames = [stage_costs(run).select("stage", "seconds", pl.col("reused") > 0) for run in (now, before)]
     both = frames[0].join(frames[1], on="stage", how="full", coalesce=True, suffix="_before", maintain_order="left")
@@ -239,7 +238,7 @@ def stage_times(now: Run, before: Run) -> pl.DataFrame:
 
 
 def say_stage_times(times: pl.DataFrame) -> str:
-    """The sum of both runs, and the stage whose time changed most, in one sentence."""
+    """Describe in one sentence the total duration of both runs, and the stage whose duration changed most."""
     now, before = (float(times[column].sum()) for column in ("seconds", "seconds_before"))
     said = f"{now:,.0f} s in all stages, {before:,.0f} s before (reused ones as they were first computed)"
     most = times.drop_nulls("ratio").sort((pl.col("seconds") - pl.col("seconds_before")).abs(), descending=True)

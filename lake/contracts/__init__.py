@@ -1,1 +1,1 @@
-"""Every table of the lake, declared once."""
+"""The contracts of all tables of the lake."""

@@ -1,4 +1,4 @@
-"""The tables of clusters: who belongs where, how good the clusterings are, and what each cluster is."""
+"""Contracts of the cluster tables: cluster of each sample, quality of the clusterings, summary of each cluster."""
 
 import dataframely as dy
 
@@ -10,60 +10,63 @@ SWEEP_MEASURES = ["sweep_silhouette", "sweep_half_agreement"]
 
 
 class Clusters(dy.Schema):
-    """Which cluster each sample belongs to, by method."""
+    """The cluster of each sample, by clustering method."""
 
     run_id = run_id_column()
-    method = one_of(METHODS, "Clustering", primary_key=True)
+    method = one_of(METHODS, "Clustering method", primary_key=True)
     sample_id = sample_id_column()
     cluster = dy.Int64(
         nullable=True,
         min=0,
-        description="Cluster number; null is noise, never merged.",
+        description="Cluster number; null for noise, which is never merged into a cluster.",
         metadata=Use(LATENT, name="cluster_{method}", colors=True).metadata,
     )
     distance = float_column(
-        "Distance to the cluster's centre in normalised PCA space; null for noise.", nullable=True, min=0
+        "Distance to the cluster centre in normalised PCA space; null for noise.", nullable=True, min=0
     )
-    strength = float_column("Membership strength, 1 for methods without one.", min=0, max=1)
+    strength = float_column("Membership strength; 1 for methods that have none.", min=0, max=1)
 
 
 class ClusterQuality(dy.Schema):
-    """How good and how stable each clustering is, and others with fewer or more clusters would be."""
+    """Quality and stability of each clustering, and of alternatives with fewer or more clusters."""
 
     run_id = run_id_column()
-    method = one_of(METHODS, "Clustering", primary_key=True)
+    method = one_of(METHODS, "Clustering method", primary_key=True)
     clusters = dy.Int64(primary_key=True, min=0, description="Number of clusters.")
     measure = one_of(
         [*QUALITY_MEASURES, *SWEEP_MEASURES],
-        "What is measured: mean silhouette, adjusted Rand index with fits to halves of the samples, to another seed or "
-        "of another method, share of noise; the sweep is over a part of the samples",
+        "Measure: mean silhouette, adjusted Rand index with fits to halves of the samples, with another seed or "
+        "with another method, share of noise; the sweep uses a subset of the samples",
         primary_key=True,
     )
-    of = dy.String(primary_key=True, description="The other method of an agreement; else empty.")
-    value = float_column("The value; 1 is best, of noise 0.", min=-1.0001, max=1.0001)
+    of = dy.String(primary_key=True, description="The other method of an agreement; otherwise empty.")
+    value = float_column("The value; 1 is best, except for noise, where 0 is.", min=-1.0001, max=1.0001)
 
 
 class ClusterSummaries(dy.Schema):
-    """What each cluster is, in counts and measured words."""
+    """Summary of each cluster: counts, loss, and a description from measured properties."""
 
     run_id = run_id_column()
-    method = one_of(METHODS, "Clustering", primary_key=True)
+    method = one_of(METHODS, "Clustering method", primary_key=True)
     cluster = dy.Int64(primary_key=True, min=0, description="Cluster number within the method.")
     n = dy.Int64(min=1, description="Samples in the cluster.")
-    n_held_out = dy.Int64(min=0, description="Of them labelled and out of sample; losses use these only.")
+    n_held_out = dy.Int64(min=0, description="Labelled, held-out samples in the cluster; losses use only these.")
     class_mix = counts_of("label")
-    mean_loss = float_column("Mean loss of the held-out members in nats.", nullable=True)
-    lift = float_column("Their mean loss over that of all held-out samples.", nullable=True)
-    lift_low = float_column("Lower end of the 95 % bootstrap interval of the lift.", nullable=True)
-    lift_high = float_column("Upper end of it.", nullable=True)
+    mean_loss = float_column("Mean loss of the held-out samples in the cluster, in nats.", nullable=True)
+    lift = float_column("Mean loss of these samples divided by that of all held-out samples.", nullable=True)
+    lift_low = float_column("Lower bound of the 95 % bootstrap interval of the lift.", nullable=True)
+    lift_high = float_column("Upper bound of the interval.", nullable=True)
     adjusted_p = float_column(
-        "Benjamini-Hochberg adjusted p of a raised loss; null if too few.", nullable=True, min=0, max=1
+        "Benjamini-Hochberg adjusted p of a raised loss; null if there are too few samples.",
+        nullable=True,
+        min=0,
+        max=1,
     )
     stability = float_column(
-        "Mean largest Jaccard index with clusters found in halves of the samples; above 0.75 stable, below 0.6 not.",
+        "Mean largest Jaccard index with clusters found in halves of the samples; stable above 0.75, not below 0.6.",
         nullable=True,
         min=0,
         max=1.0001,
     )
-    description = dy.String(description="Measured properties that set it apart, with numbers.")
-    medoids = dy.List(dy.Int64(), description="Samples nearest to the centre, nearest first.")
+    description = dy.String(description="Measured properties that distinguish the cluster, with numbers.")
+    medoids = dy.List(dy.Int64(), description="Samples nearest to the cluster centre, nearest first.")

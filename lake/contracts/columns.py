@@ -1,4 +1,4 @@
-"""The kinds of columns that tables of the lake share, and what pages may do with a column of the table of samples."""
+"""Column types shared by the tables of the lake, and how pages may use each column of the sample table."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,64 +7,64 @@ import dataframely as dy
 
 SAMPLE, MODEL, IMAGE = "The sample", "The model", "The image"
 LATENT, WRONG = "Latent space", "What is wrong"
-"""Sections of the columns that an analyst chooses from."""
+"""Sections of the column chooser."""
 
 
 @dataclass(frozen=True)
 class Use:
-    """What pages may do with a column of the table of samples; it is declared where the column is."""
+    """How pages may use a column of the sample table; declared together with the column."""
 
     section: str
     name: str = ""
-    """In the table of samples, where it is not that of the column; `{method}` stands for each clustering."""
+    """Name in the sample table if it differs from that of the column; `{method}` stands for each clustering method."""
     shown: int = 0
-    """Its place in the table of samples before a reader chooses; 0 where it has none."""
+    """Position in the sample table by default; 0 if hidden by default."""
     colors: bool = False
-    """Whether samples may be coloured by it."""
+    """Whether samples can be coloured by it."""
     sizes: bool = False
-    """Whether dots may be sized by it."""
+    """Whether dots can be sized by it."""
     axis: bool = True
-    """Whether losses may be laid out by it: not where each value is one sample, or all held-out ones have the same."""
+    """Whether losses can be tabulated by it: not if values are unique, or equal for all held-out samples."""
     unit: str = ""
     logarithmic: bool = False
-    """Whether it has one logarithmic colour scale in all runs."""
+    """Whether it uses a logarithmic colour scale, the same in all runs."""
     dots: tuple[float, float] | None = None
-    """Values of the smallest and the largest dot in all runs; those of the run where there are none."""
+    """Values of the smallest and the largest dot, the same in all runs; None uses the range of the run."""
 
     @property
     def metadata(self) -> dict[str, "Use"]:
-        """As dataframely takes it."""
+        """The column metadata for dataframely."""
         return {"use": self}
 
 
 def use_of(column: dy.Column) -> Use | None:
-    """What a contract says of the use of a column."""
+    """Return the declared use of a column; None if there is none."""
     return (column.metadata or {}).get("use")
 
 
 def run_id_column() -> dy.String:
-    """The run a row belongs to."""
+    """Return the column with the run that a row belongs to."""
     return dy.String(primary_key=True, description="The run this row belongs to.")
 
 
 def dataset_id_column(*, primary_key: bool = True) -> dy.String:
-    """The dataset a row belongs to."""
-    return dy.String(primary_key=primary_key, description="The dataset and its split, shared by runs.")
+    """Return the column with the dataset that a row belongs to."""
+    return dy.String(primary_key=primary_key, description="The dataset and its split; shared by runs.")
 
 
 def sample_id_column() -> dy.Int64:
-    """The sample a row is about."""
-    return dy.Int64(primary_key=True, min=0, description="Stable number of the sample within the dataset.")
+    """Return the column with the sample that a row is about."""
+    return dy.Int64(primary_key=True, min=0, description="Stable sample id within the dataset.")
 
 
 def float_column(description: str, *, use: Use | None = None, **options: Any) -> dy.Float64:
-    """A finite number."""
+    """Return a column of finite numbers."""
     metadata = use.metadata if use else None
     return dy.Float64(allow_inf=False, allow_nan=False, description=description, metadata=metadata, **options)
 
 
 def one_of(values: list[str], description: str, *, use: Use | None = None, primary_key: bool = False) -> dy.String:
-    """A text that is one of these."""
+    """Return a column of strings that are one of `values`."""
     return dy.String(
         primary_key=primary_key,
         metadata=use.metadata if use else None,
@@ -74,7 +74,7 @@ def one_of(values: list[str], description: str, *, use: Use | None = None, prima
 
 
 def counts_of(*names: str) -> dy.List:
-    """How often each combination of the named texts occurs."""
+    """Return a column that counts each combination of the named strings."""
     counted: dict[str, dy.Column] = {name: dy.String() for name in names}
     counted["n"] = dy.Int64(min=1)
     return dy.List(dy.Struct(counted), description=f"Counts by {' and '.join(names)}, largest first.")

@@ -1,6 +1,6 @@
-"""Rows of tables as dictionaries whose values have types: those that the pages take apart.
+"""Typed dictionaries for the table rows that pages work with.
 
-Each says what the contract of its table says, which `tests/lake/contracts/test_rows.py` holds them to.
+Each mirrors the contract of its table; `tests/lake/contracts/test_rows.py` checks this.
 """
 
 from datetime import datetime
@@ -12,9 +12,9 @@ Row = TypeVar("Row")
 
 
 def rows_of(frame: pl.DataFrame, kind: type[Row]) -> list[Row]:
-    """The rows of a frame that has at least the columns of `kind`, a typed dictionary.
+    """Return the rows of a frame as typed dictionaries of type `kind`; further columns are allowed.
 
-    Raises `ValueError` where it lacks one.
+    Raises `ValueError` if the frame lacks a column of `kind`.
     """
     if lacking := sorted(get_type_hints(kind).keys() - set(frame.columns)):
         raise ValueError(f"rows of {kind.__name__} have {', '.join(lacking)}, which this frame has not")
@@ -22,19 +22,19 @@ def rows_of(frame: pl.DataFrame, kind: type[Row]) -> list[Row]:
 
 
 def first_row(frame: pl.DataFrame, kind: type[Row]) -> Row | None:
-    """The first row; None where there is none."""
+    """Return the first row; None if the frame is empty."""
     return next(iter(rows_of(frame.head(1), kind)), None)
 
 
 class LabelCount(TypedDict):
-    """How many have a label."""
+    """Number of samples with a label."""
 
     label: str
     n: int
 
 
 class ConfusionCount(TypedDict):
-    """How many of a label are called something else."""
+    """Number of samples of a label that are predicted as another class."""
 
     label: str
     predicted: str
@@ -42,21 +42,21 @@ class ConfusionCount(TypedDict):
 
 
 class ReasonCount(TypedDict):
-    """How many have a loss that is high for a reason."""
+    """Number of samples whose loss is high for a reason."""
 
     reason: str
     n: int
 
 
 class SplitCount(TypedDict):
-    """How many are of a split."""
+    """Number of samples of a split."""
 
     split: str
     n: int
 
 
 class FindingRow(TypedDict):
-    """A finding."""
+    """A row of the table `findings`."""
 
     run_id: str
     finding_id: int
@@ -90,7 +90,7 @@ class FindingRow(TypedDict):
 
 
 class LabelIssueRow(TypedDict):
-    """A doubtful label."""
+    """A row of the table `label_issues`."""
 
     run_id: str
     sample_id: int
@@ -108,7 +108,7 @@ class LabelIssueRow(TypedDict):
 
 
 class ReviewRow(TypedDict):
-    """What somebody said of a sample."""
+    """A row of the table `reviews`."""
 
     dataset_id: str
     review_id: str
@@ -123,7 +123,7 @@ class ReviewRow(TypedDict):
 
 
 class LossMapRow(TypedDict):
-    """A loss map."""
+    """A row of the table `loss_maps`."""
 
     run_id: str
     sample_id: int
@@ -140,7 +140,7 @@ class LossMapRow(TypedDict):
 
 
 class PooledMapRow(TypedDict):
-    """The maps of a group as one."""
+    """A row of the table `pooled_maps`."""
 
     run_id: str
     filter: str
@@ -164,7 +164,7 @@ class PooledMapRow(TypedDict):
 
 
 class DuplicateRow(TypedDict):
-    """A sample with the one most like it."""
+    """A row of the table `duplicates`."""
 
     run_id: str
     sample_id: int
@@ -175,7 +175,7 @@ class DuplicateRow(TypedDict):
 
 
 class SeparationRow(TypedDict):
-    """How far groups lie apart, by one measure."""
+    """A row of the table `separation`."""
 
     run_id: str
     grouping: str
@@ -190,7 +190,7 @@ class SeparationRow(TypedDict):
 
 
 class ProofRow(TypedDict):
-    """What was measured of a method."""
+    """A row of the table `proofs`."""
 
     run_id: str
     subject: str
@@ -206,7 +206,7 @@ class ProofRow(TypedDict):
 
 
 class ClusterSummaryRow(TypedDict):
-    """What a cluster is."""
+    """A row of the table `cluster_summaries`."""
 
     run_id: str
     method: str
@@ -225,7 +225,7 @@ class ClusterSummaryRow(TypedDict):
 
 
 class ViewRow(TypedDict):
-    """A view of the table of samples that somebody saved."""
+    """A row of the table `views`."""
 
     dataset_id: str
     view_id: str
@@ -242,7 +242,7 @@ class ViewRow(TypedDict):
 
 
 class SampleRow(TypedDict):
-    """A row of `lake.query.queries.scan_samples` without the columns of its groupings and of its source."""
+    """A row of `lake.query.queries.scan_samples` without the columns of groupings and of the source."""
 
     sample_id: int
     split: str

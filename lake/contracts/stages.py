@@ -1,7 +1,7 @@
-"""The stages of a refresh in the order they run: the tables each makes, what it needs, and which others it reads.
+"""The stages of a refresh in execution order: the tables each writes, what it needs and which stages it reads.
 
-Declared once: `pipeline.stages.graph` says how each is computed, the runner leaves out what a run lacks, validation
-knows which tables are empty then, Dagster takes its dependencies from here, and the page Runs its words.
+`pipeline.stages.graph` defines how each is computed. The runner skips stages whose needs a run lacks, validation
+derives which tables must then be empty, Dagster the dependencies of its assets and the page Runs the stage titles.
 """
 
 from collections.abc import Iterable
@@ -9,23 +9,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 Need = Literal["images", "embeddings", "model"]
-"""What a run may lack: predictions from elsewhere come without a model, perhaps without embeddings or images."""
+"""What a run may lack: external predictions have no model and may have no embeddings or images."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a stage makes, of what."""
+    """A stage with its output tables and inputs."""
 
     name: str
     title: str
     tables: tuple[str, ...]
     needs: frozenset[Need] = frozenset()
     reads: tuple[str, ...] = ()
-    """The earlier stages it reads."""
+    """Earlier stages whose output it reads."""
 
 
 MEASURED = ("properties", "score", "neighbors", "projection", "clusters", "duplicates")
-"""Stages whose tables are joined into the table of samples."""
+"""Stages whose tables are joined into the sample table."""
 _IMAGES: frozenset[Need] = frozenset({"images"})
 _EMBEDDINGS: frozenset[Need] = frozenset({"embeddings"})
 _MODEL: frozenset[Need] = frozenset({"model"})
@@ -76,18 +76,18 @@ RENAMED = {
     "pool": "pooled_maps",
     "prove": "checks",
 }
-"""What stages were called in runs of versions before 0.2, with their names of today."""
+"""Stage names used before version 0.2 -> current names."""
 BY_NAME = {stage.name: stage for stage in STAGES}
 
 
 def tables_that_need(needs: Iterable[Need]) -> set[str]:
-    """The tables that have no rows in a run that lacks one of these."""
+    """Return the tables that are empty in a run that lacks any of `needs`."""
     lacking = set(needs)
     return {table for stage in STAGES if not lacking.isdisjoint(stage.needs) for table in stage.tables}
 
 
 def title_of(name: str) -> str:
-    """What pages call a step of a refresh: a stage, one of the trainings of folds, or what surrounds the stages."""
+    """Return the display title of a refresh step: a stage, a fold training, or a step before or after the stages."""
     if name.startswith("fold-"):
         return f"Training, fold {name.removeprefix('fold-')}"
     around = {"data": "Reading the data", "write": "Writing to the lake"}

@@ -1,8 +1,8 @@
-"""Every table of the lake, declared once: writers, readers, docs and test data derive from here.
+"""Contracts of all tables of the lake, the single source for writers, readers, docs and test data.
 
-Tables of a run are keyed by `run_id`; `samples`, `images`, `properties` and `quarantine` by `dataset_id` and shared by
-runs, as is what people say.
-Lists of floats are lists, not arrays: Delta cannot scan an `Array` back.
+Tables of a run are keyed by `run_id`; `samples`, `images`, `properties`, `quarantine` and the user-written tables are
+keyed by `dataset_id` and shared by runs.
+Vectors are stored as `List`, not `Array`, because Delta cannot read an `Array` back.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ from lake.contracts.samples import Embeddings, Images, Predictions, Projection, 
 from lake.contracts.views import Views
 
 FORMAT_VERSION = 1
-"""Raised when a reader of the previous version would misread the lake."""
+"""Incremented when a reader of the previous version would misread the lake."""
 
 LOSS_KINDS = ["class", "cluster", "confusion", "slice", "unlabeled"]
 DATA_KINDS = ["mislabeled", "leakage", "duplicate", "domain gap", "under-represented"]
@@ -36,138 +36,147 @@ FIDELITY_MEASURES = ["trustworthiness", "continuity", "neighbors_kept"]
 
 
 class MapQuality(dy.Schema):
-    """How far each two-dimensional view can be believed, with 95 % bootstrap intervals."""
+    """Fidelity of each two-dimensional view, with 95 % bootstrap intervals."""
 
     run_id = run_id_column()
     view = one_of(VIEWS, "View", primary_key=True)
-    measure = one_of(FIDELITY_MEASURES, "What is measured at the 15 nearest; 1 is faithful", primary_key=True)
-    n = dy.Int64(min=1, description="Samples it is the mean of.")
-    value = float_column("The mean.", max=1.0001)
-    low = float_column("Lower end of the interval.", max=1.0001)
-    high = float_column("Upper end of the interval.", max=1.0001)
+    measure = one_of(FIDELITY_MEASURES, "Measure over the 15 nearest neighbours; 1 is faithful", primary_key=True)
+    n = dy.Int64(min=1, description="Number of samples averaged.")
+    value = float_column("Mean of the measure.", max=1.0001)
+    low = float_column("Lower bound of the interval.", max=1.0001)
+    high = float_column("Upper bound of the interval.", max=1.0001)
 
 
 class Separation(dy.Schema):
-    """How far groups lie apart, on labelled held-out samples, with 95 % bootstrap intervals."""
+    """Separation of groups on labelled held-out samples, with 95 % bootstrap intervals."""
 
     run_id = run_id_column()
-    grouping = dy.String(primary_key=True, description="What the classes are grouped by: superclass, or label itself.")
-    space = one_of(SPACES, "Space: the embeddings or the map", primary_key=True)
-    measure = one_of(SEPARATION_MEASURES, "What is measured", primary_key=True)
-    label = dy.String(primary_key=True, description="The class the row is of; empty for all samples.")
-    n = dy.Int64(min=1, description="Held-out samples it is the mean of.")
+    grouping = dy.String(primary_key=True, description="Grouping of the classes: superclass, or label itself.")
+    space = one_of(SPACES, "Space, the embeddings or the map", primary_key=True)
+    measure = one_of(SEPARATION_MEASURES, "Measure", primary_key=True)
+    label = dy.String(primary_key=True, description="Class that the row is about; empty for all samples.")
+    n = dy.Int64(min=1, description="Number of held-out samples averaged.")
     value = float_column(
-        "Mean of: named right by a linear probe; share of the 15 nearest of the same group; "
+        "Mean of the measure: accuracy of a linear probe; share of the 15 nearest neighbours in the same group; "
         "margin between the own and the nearest other centroid; silhouette.",
         min=-1.0001,
         max=1.0001,
     )
-    low = float_column("Lower end of the interval.", min=-1.0001, max=1.0001)
-    high = float_column("Upper end of the interval.", min=-1.0001, max=1.0001)
-    chance = float_column(
-        "The value with the groups shuffled; null for a class.", nullable=True, min=-1.0001, max=1.0001
-    )
+    low = float_column("Lower bound of the interval.", min=-1.0001, max=1.0001)
+    high = float_column("Upper bound of the interval.", min=-1.0001, max=1.0001)
+    chance = float_column("The value with shuffled groups; null for a class.", nullable=True, min=-1.0001, max=1.0001)
 
 
 class Neighbors(dy.Schema):
-    """The most similar samples of each sample, itself left out."""
+    """The most similar samples of each sample, excluding itself."""
 
     run_id = run_id_column()
     sample_id = sample_id_column()
     rank = dy.Int64(primary_key=True, min=1, description="1 is the most similar.")
     neighbor_id = dy.Int64(min=0, description="The similar sample.")
-    similarity = float_column("Cosine of the two embeddings.", min=-1.001, max=1.001)
+    similarity = float_column("Cosine similarity of the two embeddings.", min=-1.001, max=1.001)
 
 
 class Findings(dy.Schema):
-    """Ranked, tested statements: groups whose loss is raised, unlabeled ones to label first, faults of the data."""
+    """Ranked, tested findings: groups with a raised loss, unlabeled groups to label first, and data faults."""
 
     run_id = run_id_column()
-    finding_id = dy.Int64(primary_key=True, min=1, description="Rank: 1 is the worst, confirmed ones first.")
-    kind = one_of([*LOSS_KINDS, *DATA_KINDS], "What makes the group")
+    finding_id = dy.Int64(primary_key=True, min=1, description="Rank, confirmed findings first; 1 is the worst.")
+    kind = one_of([*LOSS_KINDS, *DATA_KINDS], "What defines the group")
     name = dy.String(description="The group in words.")
-    sentence = dy.String(description="The statement shown to people.")
-    n = dy.Int64(min=1, description="Samples in the group; held-out ones where labelled.")
-    population = dy.Int64(min=1, description="Samples it is a part of: its class where it has one, else all.")
-    mean_loss = float_column(
-        "Mean loss of the group in nats; of unlabeled samples the expected one.", nullable=True, min=0
+    sentence = dy.String(description="The statement that is displayed.")
+    n = dy.Int64(min=1, description="Samples in the group; only held-out ones if labelled.")
+    population = dy.Int64(
+        min=1, description="Samples in the population: the class of the group if it has one, otherwise all."
     )
-    median_loss = float_column("Median of it.", nullable=True, min=0)
+    mean_loss = float_column(
+        "Mean loss of the group in nats; the expected loss for unlabeled samples.", nullable=True, min=0
+    )
+    median_loss = float_column("Median loss of the group in nats.", nullable=True, min=0)
     lift = float_column(
-        "Mean loss of the group over that of all such samples; of a fault of the data what was counted over what "
-        "chance gives, null where there is nothing to compare with.",
+        "Mean loss of the group divided by that of all such samples; for data faults, the count divided by that "
+        "expected by chance, null if there is nothing to compare with.",
         nullable=True,
         min=0,
     )
-    lift_low = float_column("Lower end of its 95 % interval.", nullable=True, min=0)
-    lift_high = float_column("Upper end of it.", nullable=True, min=0)
-    errors = dy.Int64(nullable=True, min=0, description="Wrong predictions in the group; null if not about them.")
-    p = float_column(
-        "One-sided p on the half of the samples it was found on; null if counted only.", nullable=True, min=0, max=1
+    lift_low = float_column("Lower bound of the 95 % interval of the lift.", nullable=True, min=0)
+    lift_high = float_column("Upper bound of the interval.", nullable=True, min=0)
+    errors = dy.Int64(
+        nullable=True,
+        min=0,
+        description="Number of wrong predictions in the group; null for unlabeled groups and data faults.",
     )
-    adjusted_p = float_column("After Benjamini-Hochberg over everything tested.", nullable=True, min=0, max=1)
+    p = float_column(
+        "One-sided p on the half of the samples used for the search; null if not tested.", nullable=True, min=0, max=1
+    )
+    adjusted_p = float_column("p adjusted by Benjamini-Hochberg over all tests.", nullable=True, min=0, max=1)
     class_matched_p = float_column(
-        "Permutation p against groups of the same class mix; null for classes and faults of the data.",
+        "Permutation p against groups of the same class mix; null for classes and data faults.",
         nullable=True,
         min=0,
         max=1,
     )
     confirmed = dy.Bool(
-        nullable=True, description="Again below 0.05 on the other half of the samples; null where that has too few."
+        nullable=True,
+        description="Whether p is also below 0.05 on the other half of the samples; null if that has too few.",
     )
-    covered_by = dy.Int64(nullable=True, min=1, description="The worse finding that is about the same samples.")
+    covered_by = dy.Int64(nullable=True, min=1, description="The worse finding that covers the same samples.")
     severity = float_column(
-        "Loss above expectation summed over the group, in nats: the order of the list; null for faults of the data.",
+        "Excess loss summed over the group, in nats; determines the ranking; null for data faults.",
         nullable=True,
     )
     confusion = counts_of("label", "predicted")
     reasons = counts_of("reason")
     splits = counts_of("split")
-    example_ids = dy.List(dy.Int64(), description="Its samples of highest loss.")
+    example_ids = dy.List(dy.Int64(), description="Samples of the group with the highest loss.")
     filter_ = dy.String(  # a class attribute `filter` would hide `Schema.filter`, which validates
-        alias="filter", description="The filter that reproduces the group, as in a page's address."
+        alias="filter", description="The filter that reproduces the group, as in the URL of a page."
     )
-    action = dy.String(description="What to do about it.")
-    more_images = dy.Int64(nullable=True, min=1, description="How many to collect, or to label, first.")
-    more_label = dy.String(nullable=True, description="Of which class to collect.")
+    action = dy.String(description="Recommended action.")
+    more_images = dy.Int64(nullable=True, min=1, description="Number of images to collect, or to label first.")
+    more_label = dy.String(nullable=True, description="Class of the images to collect.")
     near_own = dy.Int64(
-        nullable=True, min=0, description="Training images of that class among the nearest of its members of high loss."
+        nullable=True,
+        min=0,
+        description="Training images of that class among the neighbours of the group's high-loss samples of the class.",
     )
-    near_other = dy.Int64(nullable=True, min=0, description="Those of other classes.")
+    near_other = dy.Int64(nullable=True, min=0, description="Training images of other classes among these neighbours.")
 
 
 class Training(dy.Schema):
-    """Telemetry of the training, a row every few steps; epochs are fractional as image sizes grow."""
+    """Training telemetry, one row every few steps; epochs are fractional as image sizes grow."""
 
     run_id = run_id_column()
-    step = dy.Int64(primary_key=True, min=1, description="Optimiser steps done.")
+    step = dy.Int64(primary_key=True, min=1, description="Number of optimiser steps completed.")
     epoch = float_column("Passes over the training split.", min=0)
-    resolution = dy.Int64(min=8, description="Side of the training images in pixels.")
-    loss = float_column("Mean smoothed cross-entropy since the last row, in nats.", min=0)
-    accuracy = float_column("Share right on augmented training images since the last row.", min=0, max=1)
-    learning_rate = float_column("Rate of the convolutions.", min=0)
-    images_per_second = float_column("Training speed since the last row.", min=0)
+    resolution = dy.Int64(min=8, description="Side length of the training images in pixels.")
+    loss = float_column("Mean label-smoothed cross-entropy since the previous row, in nats.", min=0)
+    accuracy = float_column("Accuracy on augmented training images since the previous row.", min=0, max=1)
+    learning_rate = float_column("Learning rate of the convolutions.", min=0)
+    images_per_second = float_column("Training throughput since the previous row.", min=0)
 
 
 class Dynamics(dy.Schema):
-    """How each training sample was learnt, over every time training showed it (augmented)."""
+    """Training dynamics of each training sample, over all its (augmented) presentations."""
 
     run_id = run_id_column()
     sample_id = sample_id_column()
-    times_seen = dy.Int64(min=1, description="How often training showed it.")
-    aum = float_column("Area under the margin: mean logit of the label minus the largest other one.")
+    times_seen = dy.Int64(min=1, description="Number of times the sample was presented.")
+    aum = float_column(
+        "Area under the margin: mean difference between the logit of the label and the largest other logit."
+    )
     confidence = float_column("Mean probability of the label.", min=0, max=1.0001)
-    variability = float_column("Standard deviation of that probability.", min=0)
-    times_forgotten = dy.Int64(min=0, description="How often it was wrong right after having been right.")
+    variability = float_column("Standard deviation of the probability of the label.", min=0)
+    times_forgotten = dy.Int64(min=0, description="Number of times a correct prediction was followed by a wrong one.")
 
 
 class Metrics(dy.Schema):
-    """One number a row: headline figures, seconds and peak memory of each stage."""
+    """One number per row: headline figures, and seconds and peak memory of each stage."""
 
     run_id = run_id_column()
     stage = dy.String(primary_key=True, description="Stage that measured it.")
-    name = dy.String(primary_key=True, description="What is measured, with its unit.")
-    value = float_column("The number.")
+    name = dy.String(primary_key=True, description="Name of the metric, with its unit.")
+    value = float_column("The value.")
 
 
 TABLES: dict[str, type[dy.Schema]] = {
@@ -203,17 +212,17 @@ TABLES: dict[str, type[dy.Schema]] = {
     "rejected": Rejected,
 }
 SAMPLE_TABLES = ("samples", "images", "properties")
-"""Tables of a dataset with a row of every sample."""
+"""Tables of a dataset with one row per sample."""
 DATASET_TABLES = (*SAMPLE_TABLES, "quarantine")
 SAID_TABLES = ("reviews", "views")
-"""Tables that people write to."""
+"""Tables that users write to."""
 UNPINNED = ("runs", *SAID_TABLES, "rejected")
-"""Tables that are read as they are now."""
+"""Tables that are read at their newest version."""
 RUN_TABLES = tuple(name for name in TABLES if name not in (*UNPINNED, *DATASET_TABLES))
 
 
 class ScoredSamples(dy.Collection):
-    """The tables of a run that speak of the same samples."""
+    """The tables of a run that must cover the same samples."""
 
     predictions: dy.LazyFrame[Predictions]
     embeddings: dy.LazyFrame[Embeddings]
@@ -234,18 +243,18 @@ class ScoredSamples(dy.Collection):
 
 
 def key_column(table: str) -> str:
-    """The column a table is partitioned by."""
+    """Return the column that partitions a table."""
     return "dataset_id" if table in (*DATASET_TABLES, *SAID_TABLES) else "run_id"
 
 
 def make_frame(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Rows of a table but for its partition key, with the contract's types even when there are none."""
+    """Return a frame of rows without the partition key, with the types of the contract even if there are no rows."""
     columns = {name: column.dtype for name, column in TABLES[table].columns().items() if name != key_column(table)}
     return pl.DataFrame(rows, schema=columns)
 
 
 def describe_tables() -> str:
-    """The tables as Markdown, for the docs."""
+    """Return the contracts of all tables as Markdown, for the docs."""
     parts = []
     for name, schema in TABLES.items():
         summary = (schema.__doc__ or "").splitlines()[0]

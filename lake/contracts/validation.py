@@ -1,4 +1,4 @@
-"""What the rows of a table and the tables of a run must keep: their contracts, the same samples, known keys."""
+"""Validation of the tables of a run: their contracts, equal sets of samples and known keys."""
 
 from collections.abc import Iterable
 
@@ -14,20 +14,20 @@ MEASURED: dict[Need, set[str]] = {
     "embeddings": ScoredSamples.members().keys() - {"predictions"},
     "images": set(SAMPLE_TABLES) - {"samples"},
 }
-"""By what predictions from elsewhere may come without, the tables with rows of every sample that are empty then."""
+"""Need that external predictions may lack -> per-sample tables that are then empty."""
 LARGE = {"images": {"original": pl.lit(None, pl.Binary)}}
-"""By table, columns that no rule is about, and what stands for them so that they are not read."""
+"""Table -> columns without rules, each with a placeholder so that it is not read."""
 OF_SAMPLES = [
     *ScoredSamples.members(),
     *(name for name in RUN_TABLES if "sample_id" in TABLES[name].columns() and name not in ScoredSamples.members()),
 ]
-"""Tables whose rows are of samples that must be known."""
+"""Tables whose sample ids must be known."""
 
 
 def validate(tables: dict[str, pl.LazyFrame]) -> tuple[dict[str, int], int]:
-    """Check contracts and keys across tables; returns by table its number of rows, and how many checks passed.
+    """Check contracts and keys across tables; return the row count of each table and the number of checks passed.
 
-    Raises `BrokenContract` naming the first table that breaks its contract.
+    Raises `BrokenContract` for the first violation.
     """
     counts = {name: _count_rows(name, frame) for name, frame in tables.items()}
     scored = {name: tables[name] for name in ScoredSamples.members()}
@@ -42,7 +42,7 @@ def validate(tables: dict[str, pl.LazyFrame]) -> tuple[dict[str, int], int]:
 
 
 def _count_rows(name: str, frame: pl.LazyFrame) -> int:
-    """The number of rows of a table that keeps its contract."""
+    """Return the row count of a table; raises `BrokenContract` if it violates its contract."""
     rows = frame.with_columns(**LARGE.get(name, {})).collect()
     if _kept(TABLES[name], rows, cast=False) is None:
         failures = TABLES[name].filter(rows).failure.counts()
@@ -51,7 +51,7 @@ def _count_rows(name: str, frame: pl.LazyFrame) -> int:
 
 
 def _check_known(tables: dict[str, pl.LazyFrame], measured: Iterable[str]) -> None:
-    """Raise `BrokenContract` where scored samples are not in a table of `measured`, or rows are of no known sample."""
+    """Raise `BrokenContract` if a table of `measured` lacks scored samples, or a sample id is unknown."""
     absent = {
         f"scored samples are not in {name}": tables["predictions"].join(tables[name], on="sample_id", how="anti")
         for name in measured
@@ -71,7 +71,7 @@ def _check_known(tables: dict[str, pl.LazyFrame], measured: Iterable[str]) -> No
 
 
 def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the types of the table's contract; raises `BrokenContract` where they break it."""
+    """Return the rows with the types of the table's contract; raises `BrokenContract` if they violate it."""
     kept = _kept(TABLES[name], frame, cast=True)
     try:
         return TABLES[name].validate(frame, cast=True) if kept is None else kept
@@ -81,7 +81,7 @@ def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _kept(contract: type[Schema], frame: pl.DataFrame, *, cast: bool) -> pl.DataFrame | None:
-    """The rows if all keep the contract; which rules the others break is looked for only where that is asked."""
+    """Return the rows if all satisfy the contract, otherwise None; cheaper than reporting which rules are violated."""
     try:
         return contract.validate(frame.lazy(), cast=cast).collect()
     except (pl.exceptions.ComputeError, pl.exceptions.InvalidOperationError, SchemaError):
@@ -89,5 +89,5 @@ def _kept(contract: type[Schema], frame: pl.DataFrame, *, cast: bool) -> pl.Data
 
 
 def polars_schema(name: str) -> dict[str, pl.DataType]:
-    """The columns of a table by name, as polars has their types."""
+    """Return the polars type of each column of a table, by name."""
     return {column: definition.dtype for column, definition in TABLES[name].columns().items()}

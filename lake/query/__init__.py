@@ -1,1 +1,1 @@
-"""The questions pages ask of one run: a run or a lazy frame in, a lazy frame out."""
+"""Queries behind the pages: they take a run or a lazy frame and return a lazy frame."""

@@ -1,8 +1,8 @@
-"""Numbers that polars computed of a column, as numbers: its annotations allow for every type a column may have."""
+"""Typed access to aggregates of polars, whose annotations allow for every type of a column."""
 
 
 def or_zero(found: object) -> float:
-    """A maximum, a mean, ... of a column of numbers; 0 where the column has no values."""
+    """Return an aggregate (maximum, mean, ...) of a numeric column as a float; 0 if the column has no values."""
     if found is None:
         return 0.0
     if not isinstance(found, int | float):

@@ -1,4 +1,4 @@
-"""Confusions of more classes than a matrix can show: the cells of the class in question, and of those near to it."""
+"""Choice of the classes to show when a confusion matrix would have too many."""
 
 import polars as pl
 
@@ -7,13 +7,13 @@ from lake.query.queries import WRONG
 
 
 def of_enough_samples(report: pl.DataFrame) -> pl.DataFrame:
-    """The rows of `lake.query.queries.class_report` of as many samples as can be read; all where none has them."""
+    """Return the rows of `lake.query.queries.class_report` with at least `FEW` samples; all rows if there are none."""
     enough = report.filter(pl.col("n") >= FEW)
     return enough if len(enough) else report
 
 
 def confused_with(cells: pl.DataFrame, label: str, most: int) -> list[str]:
-    """A class, then those that it is called or that are called it most often, at most so many in all."""
+    """Return a class followed by those that it is most often confused with, in either direction; `most` in total."""
     own = cells.filter(WRONG, (pl.col("label") == label) | (pl.col("predicted") == label))
     other = pl.when(pl.col("label") == label).then("predicted").otherwise("label")
     counted = own.group_by(other.alias("other")).agg(pl.col("n").sum())
@@ -22,7 +22,7 @@ def confused_with(cells: pl.DataFrame, label: str, most: int) -> list[str]:
 
 
 def most_changed(cells: pl.DataFrame, most: int) -> list[str]:
-    """Of the cells of `lake.query.queries.confusion_difference` the classes of those wrong ones that changed most."""
+    """Return the classes of the wrong cells of `lake.query.queries.confusion_difference` that changed most."""
     change = (pl.col("n") - pl.col("n_before")).abs()
     ranked = cells.filter(WRONG).sort(change, "label", "predicted", descending=[True, False, False])
     pairs = ranked.select("label", "predicted").iter_rows()
@@ -30,5 +30,5 @@ def most_changed(cells: pl.DataFrame, most: int) -> list[str]:
 
 
 def among(cells: pl.DataFrame, classes: list[str]) -> pl.DataFrame:
-    """The cells whose label and prediction are both of these."""
+    """Return the cells whose label and prediction are both in `classes`."""
     return cells.filter(pl.col("label").is_in(classes), pl.col("predicted").is_in(classes))

@@ -1,7 +1,7 @@
-"""One line of an analyst, `loss > 2 and label != predicted`, as a polars expression.
+"""Filter expressions such as `loss > 2 and label != predicted`, translated to polars.
 
-The line is parsed and read, never run: columns, numbers, texts, comparison, `and or not in`, `+ - * /`, `abs()`;
-everything else is refused with what it was.
+The line is parsed, never executed. Columns, numbers, strings, comparisons, `and or not in`, `+ - * /` and `abs()` are
+allowed; anything else is rejected with a message that quotes it.
 """
 
 import ast
@@ -33,15 +33,15 @@ ARITHMETIC: dict[type, Callable[[Any, Any], pl.Expr]] = {
 
 
 def parse(text: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
-    """The condition a line states over the columns of `schema`.
+    """Translate a line to a condition over the columns of `schema`.
 
-    Raises `FilterError` where the line cannot be read, names no column, mixes types or states no condition.
+    Raises `FilterError` if the line cannot be parsed, names an unknown column, mixes types or is not a condition.
     """
     if len(text) > MAX_LENGTH:
         raise FilterError(f"The expression is longer than {MAX_LENGTH} characters.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # python's advice on the spelling of literals
+            warnings.simplefilter("ignore")  # Python's syntax warnings about literals
             tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise FilterError(

@@ -1,8 +1,8 @@
-"""One filter model for every page: chips on screen <-> the page's address <-> a polars expression.
+"""The filter model of all pages: chips on screen <-> URL of the page <-> polars expression.
 
-A clause reads `column.op.value,value`, each part percent-encoded; a leading `~` keeps it but switches it off. Clauses
-are joined by `;`; `.where.<line>` is a line of `lake.query.expressions`. Addresses are untrusted: `Filters.checked`
-refuses what the run does not have.
+A clause has the form `column.op.value,value`, each part percent-encoded; a leading `~` disables it. Clauses are joined
+by `;`; `.where.<line>` holds an expression of `lake.query.expressions`. URLs are untrusted: `Filters.checked` rejects
+what does not fit the run.
 """
 
 import math
@@ -24,7 +24,7 @@ OFF = "~"
 
 
 class Clause(BaseModel):
-    """One condition on one column, or on any by an expression; `values` are texts as in the address."""
+    """A condition on one column, or an expression over any columns; `values` are strings as in the URL."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,7 +35,7 @@ class Clause(BaseModel):
 
     @classmethod
     def where(cls, expression: str) -> "Clause":
-        """A line of `lake.query.expressions` as a condition."""
+        """Create a clause from an expression of `lake.query.expressions`."""
         return cls(column="", op="where", values=(expression,))
 
     def to_text(self) -> str:
@@ -45,7 +45,7 @@ class Clause(BaseModel):
         return ("" if self.enabled else OFF) + ".".join(parts)
 
     def describe(self) -> str:
-        """The condition in words, for a chip."""
+        """Describe the condition in words, for a chip."""
         column = self.column.replace("_", " ")
         match self.op:
             case "is":
@@ -62,13 +62,13 @@ class Clause(BaseModel):
                 return self.values[0]
 
     def _either(self) -> str:
-        """Its values in words, of many the first."""
+        """List the values in words; only the first if there are many."""
         rest = len(self.values) - MAX_SAID
         others = [f"{rest:,} others"] if rest > 1 else self.values[MAX_SAID:]
         return " or ".join([*self.values[:MAX_SAID], *others])
 
     def to_expr(self, schema: Schema) -> pl.Expr:
-        """The condition as polars sees it; `FilterError` where a value does not fit the column's type."""
+        """Return the condition as a polars expression; raises `FilterError` if a value does not fit the column type."""
         if self.op == "where":
             return expressions.parse(self.values[0], schema)
         column, dtype = pl.col(self.column), schema[self.column]
@@ -81,7 +81,7 @@ class Clause(BaseModel):
         return found if self.op == "is" else ~found
 
     def check(self, schema: Schema) -> None:
-        """Raise `FilterError` where the run has no such column or the values do not fit it."""
+        """Raise `FilterError` if the run has no such column or the values do not fit it."""
         wanted = NUMBER_OF_VALUES.get(self.op)
         if self.op != "where" and self.column not in schema:
             raise FilterError(f"There is no column {self.column[:60]!r} to filter by.")
@@ -122,7 +122,7 @@ class Clause(BaseModel):
 
 
 class Filters(BaseModel):
-    """Conditions that all must hold."""
+    """Conditions that must all hold."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -130,14 +130,14 @@ class Filters(BaseModel):
 
     @classmethod
     def of(cls, /, **values: str | list[str]) -> "Filters":
-        """Equality on each named column: `Filters.of(label="cat", predicted="dog")`."""
+        """Create equality conditions, one per named column: `Filters.of(label="cat", predicted="dog")`."""
         listed = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in values.items()}
         return cls(clauses=tuple(Clause(column=k, op="is", values=v) for k, v in listed.items()))
 
     @classmethod
     def from_text(cls, text: str) -> "Filters":
-        """The filters of an address; `FilterError` where it is not one."""
-        readable = text.encode(errors="replace").decode()  # a lone surrogate is no text that polars could compare
+        """Parse the filters of a URL; raises `FilterError` if they cannot be parsed."""
+        readable = text.encode(errors="replace").decode()  # polars cannot compare strings with lone surrogates
         parts = [part for part in readable.split(";") if part]
         if len(parts) > MAX_CLAUSES:
             raise FilterError(f"More than {MAX_CLAUSES} filters in the address.")
@@ -147,28 +147,28 @@ class Filters(BaseModel):
         return ";".join(clause.to_text() for clause in self.clauses)
 
     def checked(self, schema: Schema) -> "Filters":
-        """Itself, after every clause was checked against the columns of the run; raises `FilterError`."""
+        """Check every clause against the columns of the run and return the filters; raises `FilterError`."""
         for clause in self.clauses:
             clause.check(schema)
         return self
 
     def to_expr(self, schema: Schema) -> pl.Expr:
-        """Whether every enabled clause holds; never null."""
-        # Of a constant nothing is filled: polars 2.1 fails to filter a large frame eagerly by one that was.
+        """Return the expression that every enabled clause holds; never null."""
+        # The constant is not filled: polars 2.1 fails to filter a large frame eagerly by a filled constant.
         enabled = [clause.to_expr(schema).fill_null(value=False) for clause in self.clauses if clause.enabled]
         return pl.all_horizontal(pl.lit(value=True), *enabled)
 
     def apply(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """The rows on which every enabled clause holds."""
+        """Return the rows for which every enabled clause holds."""
         return frame.filter(self.to_expr(frame.collect_schema()))
 
     def with_clause(self, clause: Clause) -> "Filters":
-        """With the clause in place of any other on its column."""
+        """Return the filters with the clause replacing any other on its column."""
         kept = tuple(c for c in self.clauses if c.column != clause.column)
         return Filters(clauses=(*kept, clause))
 
     def toggled(self, index: int) -> "Filters":
-        """With one clause switched on or off."""
+        """Return the filters with one clause enabled or disabled."""
         flip = {"enabled": not self.clauses[index].enabled}
         return Filters(
             clauses=tuple(c.model_copy(update=flip) if i == index else c for i, c in enumerate(self.clauses))

@@ -1,4 +1,4 @@
-"""How often the values of a column fall into each of a few equal bins, of all rows and of those that pass."""
+"""Histograms of columns, counting all rows and those that pass a filter."""
 
 import polars as pl
 
@@ -6,10 +6,10 @@ BINS = 24
 
 
 def histograms(frame: pl.LazyFrame, columns: list[str], passes: pl.Expr, *, bins: int = BINS) -> pl.LazyFrame:
-    """Each bin of each column that holds a row: column, low and high end, n_all rows, n of them that pass.
+    """Return the non-empty bins of each column: column, low, high, n_all (all rows) and n (rows that pass).
 
-    The bins are of equal width from the lowest to the highest value of all rows; a value on an edge is in the upper
-    bin, the highest in the last one. Empty values are in none. Collected at once, the columns are one pass.
+    Bins have equal width between the minimum and the maximum over all rows; a value on an edge belongs to the upper
+    bin, the maximum to the last. Nulls are not counted. All columns are computed in one pass.
     """
     counted = [_histogram(frame, column, passes, bins) for column in columns]
     return pl.concat(counted).sort(pl.col("column").replace_strict(columns, range(len(columns))), "low")

@@ -1,6 +1,6 @@
-"""Signed loss maps as numbers: the map of a sample, the mean of a group, where what raises the loss lies.
+"""Queries on signed loss maps: the map of a sample, the mean map of a group, the share on the border.
 
-Values are nats: above 0 raises the loss, below 0 lowers it. Shapes: N samples, H x W cells.
+Values are in nats: positive raises the loss, negative lowers it. Shapes: N samples, H x W cells.
 """
 
 import math
@@ -14,17 +14,17 @@ from lake.query.queries import HELD_OUT, Tables
 from lake.statistics import Ratio, pooled_ratio
 
 FLOOR_NATS = 0.02
-"""A map without a cell above this has nothing to explain: the model is sure and right."""
+"""A map without a cell above this has nothing to explain: the model is confident and correct."""
 QUARTER = 0.25
-"""Share of the cells that the check beside a map blurs."""
+"""Share of the cells that the occlusion check of a map blurs."""
 
 MAPPED = HELD_OUT & (pl.col("split") != "train")
-"""Samples all of which have a map of their label; of training samples only those that the model contradicts do."""
+"""Samples that always have a map of their label; among training samples, only those that the model contradicts do."""
 
 
 @dataclass(frozen=True)
 class Maps:
-    """The maps of some samples at one layer, in the order of their ids."""
+    """The maps of samples at one layer, ordered by sample id."""
 
     sample_id: NDArray[np.int64]
     values_NHW: NDArray[np.float32]
@@ -34,14 +34,14 @@ class Maps:
 
     @classmethod
     def of(cls, rows: pl.DataFrame) -> "Maps":
-        """Rows of `scan_maps`; no maps where there are none."""
+        """Create the maps from rows of `scan_maps`, which may be empty."""
         ordered = rows.sort("sample_id")
         height, width = (int(rows[side][0]) if len(rows) else 0 for side in ("height", "width"))
         values = ordered["values"].explode().to_numpy().reshape(len(rows), height, width)
         return cls(ordered["sample_id"].to_numpy(), values)
 
     def of_samples(self, sample_id: NDArray[np.int64]) -> "Maps":
-        """Those of the samples that have one."""
+        """Return the maps of the given samples; samples without a map are skipped."""
         inside = np.isin(self.sample_id, sample_id)
         return Maps(self.sample_id[inside], self.values_NHW[inside])
 
@@ -52,29 +52,29 @@ class Maps:
 
     @property
     def raising(self) -> NDArray[np.float64]:
-        """Sum of what raises the loss [N], in nats."""
+        """Sum of the positive cells of each map [N], in nats."""
         return np.asarray(self.values_NHW.clip(min=0).sum((1, 2), dtype=np.float64))
 
     @property
     def raising_on_border(self) -> NDArray[np.float64]:
-        """The part of it on the outermost cells [N]."""
+        """Sum of the positive cells on the border of each map [N], in nats."""
         border = border_of(*self.values_NHW.shape[1:])
         return np.asarray(self.values_NHW.clip(min=0)[:, border].sum(1, dtype=np.float64))
 
     def border_share(self) -> Ratio:
-        """Share of what raises the loss of all of them that lies on the border; nan where nothing raises it."""
+        """Return the share of what raises the loss, over all maps, that is on the border; nan if nothing raises it."""
         raising = self.raising
         if raising.sum() < FLOOR_NATS:
             return Ratio(len(self), math.nan, math.nan)
         return pooled_ratio(self.raising_on_border, raising)
 
     def mean(self) -> pl.DataFrame:
-        """The mean map as one row a cell: row, column and value."""
+        """Return the mean map with one row per cell: row, column and value."""
         return to_cells(self.values_NHW.mean(0, dtype=np.float64))
 
 
 def scan_maps(run: Tables, layer: str) -> pl.LazyFrame:
-    """Rows of `loss_maps` at a layer that explain the given label; of a sample without one its prediction."""
+    """Return the rows of `loss_maps` at a layer that explain the label, or the prediction of an unlabeled sample."""
     label, said = run.scan("samples").select("sample_id", "label"), run.scan("predictions")
     classes = said.select("sample_id", "predicted").join(label, on="sample_id")
     maps = run.scan("loss_maps").filter(pl.col("layer") == layer)
@@ -83,44 +83,44 @@ def scan_maps(run: Tables, layer: str) -> pl.LazyFrame:
 
 
 def scan_map(run: Tables, sample_id: int, layer: str, target: str) -> pl.LazyFrame:
-    """The row of `loss_maps` that explains the loss of one class for a sample; no row where it was not computed."""
+    """Return the row of `loss_maps` that explains the loss of one class for a sample; empty if it was not computed."""
     return run.scan("loss_maps").filter(
         pl.col("sample_id") == sample_id, pl.col("layer") == layer, pl.col("target") == target
     )
 
 
 def map_sizes(run: Tables) -> pl.LazyFrame:
-    """Cells of the maps of each layer: layer, height and width."""
+    """Return the size of the maps of each layer in cells: layer, height and width."""
     return run.scan("loss_maps").select("layer", "height", "width").unique().sort("layer")
 
 
 def map_layers(run: Tables) -> list[str]:
-    """The layers that have maps, the one with most cells first; none where the model has no layers to explain."""
+    """Return the layers that have maps, finest first; empty if the model has no layers to explain."""
     sizes = map_sizes(run).collect()
     return sizes.sort(-pl.col("height") * pl.col("width"), "layer")["layer"].to_list()
 
 
 def to_cells(values_HW: NDArray[np.floating]) -> pl.DataFrame:
-    """A map as one row a cell: row, column and value."""
+    """Return a map with one row per cell: row, column and value."""
     row, column = np.indices(values_HW.shape)
     return pl.DataFrame({"row": row.ravel(), "column": column.ravel(), "value": values_HW.ravel().astype(np.float64)})
 
 
 def border_of(height: int, width: int) -> NDArray[np.bool_]:
-    """Which cells are outermost [H, W]: the background, as a proxy."""
+    """Return a mask of the outermost cells [H, W], a proxy for the background."""
     border = np.ones((height, width), bool)
     border[1:-1, 1:-1] = False
     return border
 
 
 def border_and_centre(values_HW: NDArray[np.floating]) -> tuple[float, float]:
-    """Sum of a map on its outermost cells and on all others, in nats."""
+    """Return the sums of a map over its outermost cells and over all others, in nats."""
     border = border_of(*values_HW.shape)
     return float(values_HW[border].sum(dtype=np.float64)), float(values_HW[~border].sum(dtype=np.float64))
 
 
 def reddest_quarter(values_NHW: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """The quarter of the cells of each map that raise the loss most; of `-values` those that lower it most."""
+    """Return a mask of the quarter of cells that raises the loss most, per map; with `-values`, that lowers it most."""
     flat = values_NHW.reshape(len(values_NHW), -1)
     count = max(1, round(QUARTER * flat.shape[1]))
     chosen = np.zeros(flat.shape, bool)
@@ -129,9 +129,10 @@ def reddest_quarter(values_NHW: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def quarter_effect(checked: pl.LazyFrame) -> pl.LazyFrame:
-    """Of rows of `loss_maps` that were checked: n, and in how many the red quarter explains more than another one.
+    """Count the checked rows of `loss_maps` (n) and those that the check confirms (hits).
 
-    That is: blurring the cells that raise the loss most lowers it further than blurring as many elsewhere.
+    A map is confirmed if blurring the quarter that raises the loss most lowers it further than blurring an equal area
+    elsewhere.
     """
     known = checked.drop_nulls("loss_without_red")
     return known.select(

@@ -1,4 +1,4 @@
-"""Mean held-out loss by two columns: a category is an axis as it is, a number is cut at its quantiles."""
+"""Mean held-out loss by two columns: categories are used as they are, numbers are binned at their quantiles."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ from lake.query.queries import HELD_OUT
 from lake.statistics import Z95
 
 PARTS, FEW = 5, 20
-"""Bins of a number, and samples below which a mean is not to be read."""
+"""Number of bins of a numeric column, and the minimum number of samples for a reliable mean."""
 DIGITS = 4
 STRAIGHT = 1e-6
-"""Skewness below which the transformation is the straight line and would divide by nothing."""
+"""Skewness below which the transformation reduces to the identity and would divide by zero."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A column as an axis; `cuts` are the upper ends, included, of all bins of a number but the last."""
+    """A column as an axis; `cuts` are the inclusive upper bounds of all bins of a numeric column except the last."""
 
     column: str
     cuts: tuple[float, ...] | None = None
 
     def key(self) -> pl.Expr:
-        """The place on the axis: the value, or the number of the bin; null where the column is empty."""
+        """Return the position on the axis: the value or the bin number; null if the column is null."""
         value = pl.col(self.column)
         if self.cuts is None:
             return value
@@ -31,7 +31,7 @@ class Axis:
         return pl.when(value.is_not_null()).then(pl.sum_horizontal(pl.lit(0, pl.Int64), *above))
 
     def text(self, key: object) -> str:
-        """The place in words: cat, true, 12.3 to 20.1."""
+        """Describe a position in words: cat, true, 12.3 to 20.1."""
         if key is None:
             return "empty"
         if self.cuts is None:
@@ -47,7 +47,7 @@ class Axis:
                 return f"{low:g} to {high:g}"
 
     def clause(self, key: object) -> Clause:
-        """The filter that leaves exactly the samples of the place."""
+        """Return the filter that selects exactly the samples at a position."""
         if key is None:
             return Clause(column=self.column, op="null")
         if self.cuts is None:
@@ -63,20 +63,22 @@ class Axis:
 
 
 def quantiles(frame: pl.LazyFrame, column: str) -> pl.LazyFrame:
-    """Where a number is cut: the ends between bins of as many held-out samples, at four significant digits."""
+    """Return the bounds between bins of equally many held-out samples, rounded to four significant digits."""
     shares = [part / PARTS for part in range(1, PARTS)]
     held_out = frame.filter(HELD_OUT).select(pl.col(column).drop_nulls())
     ends = pl.concat_list(pl.col(column).quantile(share, "lower") for share in shares).explode()
     cuts = held_out.select(ends.round_sig_figs(DIGITS)).unique()
     highest = held_out.select(pl.max(column).alias("highest"))
-    above = cuts.join(highest, how="cross").filter(pl.col(column) < pl.col("highest"))  # or the last bin would be empty
+    above = cuts.join(highest, how="cross").filter(
+        pl.col(column) < pl.col("highest")
+    )  # otherwise the last bin would be empty
     return above.select(column).sort(column)
 
 
 def pivot(frame: pl.LazyFrame, down: Axis, across: Axis) -> pl.LazyFrame:
-    """Each pair of places with labelled held-out rows: down, across, n, mean_loss in nats, low and high.
+    """Return each pair of positions that has held-out rows: down, across, n, mean_loss in nats, low and high.
 
-    `low` and `high` are the 95 % interval of the mean, null below `FEW` samples.
+    `low` and `high` are the 95 % interval of the mean; null below `FEW` samples.
     """
     low, high = _mean_interval(pl.col("loss"))
     enough = pl.len() >= FEW
@@ -94,9 +96,9 @@ def pivot(frame: pl.LazyFrame, down: Axis, across: Axis) -> pl.LazyFrame:
 
 
 def _mean_interval(value: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """The ends of the 95 % interval of a mean of skewed values, by the cubic transformation of Hall (1992).
+    """Return the 95 % interval of the mean of skewed values, by the cubic transformation of Hall (1992).
 
-    A few high losses among many low ones make the mean skewed, and a symmetric interval misses it from below.
+    A few high losses among many low ones skew the distribution of the mean, so a symmetric interval lies too low.
     """
     root, skew = pl.len().sqrt(), value.skew()
     error = value.std() / root

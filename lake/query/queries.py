@@ -1,4 +1,4 @@
-"""The questions pages ask: a run or a lazy frame in, a lazy frame out. Every number on screen comes from here."""
+"""Queries behind the pages: they take a run or a lazy frame and return a lazy frame."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Protocol, TypeVar
@@ -16,12 +16,12 @@ LABELLED = pl.col("label").is_not_null()
 WRONG = pl.col("label") != pl.col("predicted")
 HELD_OUT = LABELLED & pl.col("out_of_sample")
 GROUPS_AT_MOST = 60
-"""Values of a text that is carried along from the source; one of more tells samples apart, not groups."""
+"""Maximum number of distinct values of a text metadata column that is used for grouping."""
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
 class Tables(Protocol):
-    """A published run, or one about to be."""
+    """A published run, or one that is about to be published."""
 
     @property
     def groups(self) -> dict[str, dict[str, str]]: ...
@@ -33,9 +33,9 @@ class Tables(Protocol):
 
 
 def scan_samples(run: Tables) -> pl.LazyFrame:
-    """One row a scored sample with everything measured of it but vectors: the table analysts filter.
+    """Return the sample table: one row per scored sample with all its measurements except vectors.
 
-    Where predictions were brought without images their properties are null, without embeddings position and clusters.
+    For external predictions, image properties are null without images, and positions and clusters without embeddings.
     """
     carried = (*_group_columns(run), *metadata_columns(run))
     samples = run.scan("samples").select("sample_id", "split", "label", *carried, "source_name")
@@ -67,29 +67,29 @@ def scan_samples(run: Tables) -> pl.LazyFrame:
 
 
 def metadata_columns(run: Tables) -> list[pl.Expr]:
-    """The columns of the source that are carried along, each under its name, from the table `samples`."""
+    """Return the metadata columns of the source by name, as expressions on the table `samples`."""
     fields = {"number": "number", "text": "value"}
     found = [pl.col("metadata").list.get(i).struct.field(fields[kind]) for i, kind in enumerate(run.metadata.values())]
     return [column.alias(name) for column, name in zip(found, run.metadata, strict=True)]
 
 
 def reserved_columns() -> set[str]:
-    """Names that neither a grouping nor a column carried along from the source may have."""
+    """Return the names that neither a grouping nor a metadata column may have."""
     return {*sample_schema(), "row"}
 
 
 def sample_schema() -> pl.Schema:
-    """The columns of `scan_samples` that every run has."""
+    """Return the columns of `scan_samples` that every run has."""
     return scan_samples(_Empty()).collect_schema()
 
 
 def cluster_column(method: str) -> str:
-    """The column of `scan_samples` with the clusters of a method."""
+    """Return the name of the column of `scan_samples` with the clusters of a method."""
     return f"cluster_{method}"
 
 
 def accuracy(frame: pl.LazyFrame, by: str | None = None) -> pl.LazyFrame:
-    """n, hits, mean and median loss of the labelled rows, in all or by a column."""
+    """Return n, hits, mean and median loss of the labelled rows, in total or by a column."""
     measures = (
         pl.len().cast(pl.Int64).alias("n"),
         pl.col("correct").sum().cast(pl.Int64).alias("hits"),
@@ -101,7 +101,7 @@ def accuracy(frame: pl.LazyFrame, by: str | None = None) -> pl.LazyFrame:
 
 
 def confusion(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """n and mean loss by label and predicted class, the label's total and the share of it."""
+    """Return n and mean loss by label and predicted class, with the total of the label and the share of it."""
     counts = (
         frame.filter(LABELLED)
         .group_by("label", "predicted")
@@ -112,17 +112,17 @@ def confusion(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def top_confusions(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Wrong cells of the confusion matrix, largest first."""
+    """Return the wrong cells of the confusion matrix, most frequent first."""
     return rank_confusions(confusion(frame))
 
 
 def rank_confusions(cells: Frame) -> Frame:
-    """Of the cells of `confusion` the wrong ones, the most frequent first."""
+    """Return the wrong cells of `confusion`, most frequent first."""
     return cells.filter(WRONG).sort("n", "label", "predicted", descending=[True, False, False])
 
 
 def class_report(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Recall, precision and loss of each class, lowest recall first."""
+    """Return recall, precision and loss of each class, lowest recall first."""
     labelled = frame.filter(LABELLED)
     claimed = labelled.group_by(pl.col("predicted").alias("label")).agg(
         pl.len().cast(pl.Int64).alias("claimed"), pl.col("correct").mean().alias("precision")
@@ -136,7 +136,7 @@ def class_report(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def class_calibration(frame: pl.LazyFrame) -> pl.LazyFrame:
-    """By prediction: n, hits, mean confidence and by how much that is above the share right, furthest first."""
+    """Return by predicted class n, hits, mean confidence and its gap to the accuracy, largest gap first."""
     labelled = frame.filter(LABELLED)
     counted = labelled.group_by("predicted").agg(
         pl.len().cast(pl.Int64).alias("n"),
@@ -148,7 +148,7 @@ def class_calibration(frame: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def reliability(frame: pl.LazyFrame, *, bins: int = 15) -> pl.LazyFrame:
-    """Mean confidence and share right in bins of equal mass, with n and hits."""
+    """Return mean confidence, n and hits in equal-mass bins of the confidence."""
     order = pl.col("confidence").rank("ordinal") - 1
     labelled = frame.filter(LABELLED).with_columns((order * bins // pl.len()).cast(pl.Int64).alias("bin"))
     return (
@@ -163,11 +163,11 @@ def reliability(frame: pl.LazyFrame, *, bins: int = 15) -> pl.LazyFrame:
 
 
 def neighbor_purity(run: Run, group: str, *, nearest: int = 15, held_out: bool = False) -> pl.LazyFrame:
-    """Per labelled sample the share of its labelled nearest neighbours in latent space that share its `group`.
+    """Return for each labelled sample the share of its labelled nearest neighbours in latent space with its `group`.
 
-    `held_out` asks only for those that the model did not learn from.
+    `held_out` restricts this to samples that the model was not trained on.
     """
-    number = pl.col(group).rank("dense").alias("number")  # compared faster than its name
+    number = pl.col(group).rank("dense").alias("number")  # faster to compare than the name
     everyone = _samples_with_groups(run).filter(LABELLED).select("sample_id", number)
     asked = everyone
     if held_out:
@@ -183,13 +183,13 @@ def neighbor_purity(run: Run, group: str, *, nearest: int = 15, held_out: bool =
 
 
 def misplaced(run: Run, group: str, *, nearest: int = 15) -> pl.LazyFrame:
-    """Held-out samples fewer than half of whose labelled nearest are of their own `group`, the fewest first."""
+    """Return the held-out samples with under half of their labelled neighbours in their `group`, lowest share first."""
     purity = neighbor_purity(run, group, nearest=nearest, held_out=True)
     return purity.filter(pl.col("purity") < 0.5).sort("purity", "sample_id")
 
 
 def composition(selected: pl.LazyFrame, everything: pl.LazyFrame, column: str) -> pl.LazyFrame:
-    """n and share of each value of a column in a selection, its share in all, and the lift, largest share first."""
+    """Return n and share of each value of a column in a selection, its share in all rows and the lift, by share."""
 
     def shares(frame: pl.LazyFrame, suffix: str) -> pl.LazyFrame:
         counted = frame.drop_nulls(column).group_by(column).agg(pl.len().cast(pl.Int64).alias(f"n{suffix}"))
@@ -202,7 +202,7 @@ def composition(selected: pl.LazyFrame, everything: pl.LazyFrame, column: str) -
 
 
 def confusion_difference(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
-    """The cells of `confusion` on the held-out samples of two runs: n, n_before, share and the difference of shares."""
+    """Return the cells of `confusion` on the samples held out in both runs, with the difference of the shares."""
     shared = now.filter(HELD_OUT).join(before.filter(HELD_OUT), on="sample_id", how="semi")
     earlier = before.filter(HELD_OUT).join(shared, on="sample_id", how="semi")
     keys = ["label", "predicted"]
@@ -217,26 +217,26 @@ def confusion_difference(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFram
 
 
 def probabilities(run: Run, sample_id: int) -> pl.LazyFrame:
-    """Calibrated probability of every class for one sample, most probable first."""
+    """Return the calibrated probability of every class for one sample, most probable first."""
     row = run.scan("predictions").filter(pl.col("sample_id") == sample_id)
     named = row.select(pl.lit(pl.Series([run.classes])).alias("label"), pl.col("probabilities").alias("probability"))
     return named.explode("label", "probability").sort("probability", descending=True)
 
 
 def image_size(run: Run, sample_id: int) -> pl.LazyFrame:
-    """Width and height in pixels of a sample's image, and of what it was before; null where it was that already."""
+    """Return width and height of a sample's image and of its original in pixels; the latter null if there is none."""
     columns = [f"{kind}{length}" for kind in ("", "original_") for length in ("width", "height")]
     return run.scan("images").filter(pl.col("sample_id") == sample_id).select(columns)
 
 
 def embedding_size(run: Tables) -> int:
-    """How many numbers an embedding of the run has; 0 where nothing was scored."""
+    """Return the dimension of the run's embeddings; 0 if it has none."""
     found = run.scan("embeddings").head(1).select(pl.col("embedding").list.len()).collect()
     return int(found.item()) if len(found) else 0
 
 
 def metrics_of_runs(lake: Lake, runs: pl.DataFrame, stage: str, names: Sequence[str]) -> pl.LazyFrame:
-    """A row for each of some published runs, as `Lake.runs` has them, with numbers that a stage measured; else null."""
+    """Return one row per run of `runs` (rows of `Lake.runs`) with the named metrics of a stage; null if missing."""
     found = lake.scan_runs("metrics", runs).filter(pl.col("stage") == stage)
     wide = found.group_by("run_id").agg(
         pl.col("value").filter(pl.col("name") == name).first().alias(name) for name in names
@@ -245,14 +245,14 @@ def metrics_of_runs(lake: Lake, runs: pl.DataFrame, stage: str, names: Sequence[
 
 
 def previous_run_id(runs: pl.DataFrame, run: Run) -> str | None:
-    """Of `Lake.runs`, the last one of the same dataset that was published before the run; None where there is none."""
+    """Return the last run of `Lake.runs` published before `run` for the same dataset; None if there is none."""
     same = runs.filter(pl.col("dataset_id") == run.dataset_id)
     earlier = same.filter(pl.col("published_at") < run.facts["published_at"])
     return earlier["run_id"][0] if len(earlier) else None
 
 
 def stage_costs(run: Run) -> pl.LazyFrame:
-    """Seconds and peak memory of every stage in the order they ran, under the names that stages have today."""
+    """Return seconds, peak memory and reuse of every stage in execution order, under current stage names."""
     costs = run.scan("metrics").filter(pl.col("name").is_in(["order", "seconds", "peak_memory_mib", "reused"]))
     costs = costs.with_columns(pl.col("stage").replace(RENAMED))
     wide = costs.group_by("stage").agg(
@@ -271,7 +271,7 @@ def _group_columns(run: Tables) -> list[pl.Expr]:
 
 
 class _Empty:
-    """A run of no samples, groupings or columns of the source."""
+    """A run without samples, groupings or metadata columns."""
 
     groups: ClassVar[dict[str, dict[str, str]]] = {}
     metadata: ClassVar[dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""What people say of samples: verdicts, and sets of samples under a name."""
+"""Reviews of samples: verdicts and named sets."""
 
 from dataclasses import dataclass, replace
 
@@ -15,9 +15,9 @@ MOMENT = "reviewed_at"
 
 @dataclass(frozen=True)
 class Review:
-    """One verdict of one person on one sample.
+    """A verdict of a reviewer on a sample.
 
-    `run_id` is the run it was looked at in, `undoes` the review that it takes back.
+    `run_id` is the run in which it was reviewed, `undoes` the review that this one undoes.
     """
 
     dataset_id: str
@@ -31,33 +31,33 @@ class Review:
 
 
 def add_reviews(lake: Lake, reviews: list[Review]) -> list[str]:
-    """Append the reviews of one dataset in one commit; returns their ids.
+    """Append reviews of one dataset in one commit and return their ids.
 
-    Raises `UsageError` where one is not complete, `LakeError` where the lake cannot be written.
+    Raises `UsageError` if a review is incomplete, `LakeError` if the lake cannot be written.
     """
     return appending.append_rows(lake, "reviews", [_row(review) for review in reviews], moment=MOMENT)
 
 
 def scan_reviews(lake: Lake, dataset_id: str) -> pl.LazyFrame:
-    """Every review of a dataset, oldest first, those that were taken back too."""
+    """Return all reviews of a dataset, including undone ones, oldest first."""
     return appending.scan_rows(lake, "reviews", dataset_id, moment=MOMENT)
 
 
 def standing(reviews: pl.LazyFrame) -> pl.LazyFrame:
-    """The reviews that were not taken back."""
+    """Return the reviews that have not been undone."""
     return appending.standing("reviews", reviews)
 
 
 def latest(reviews: pl.LazyFrame) -> pl.LazyFrame:
-    """The last standing verdict on each sample, sets left out."""
+    """Return the latest verdict on each sample that has not been undone, excluding sets."""
     verdicts = standing(reviews).filter(pl.col("verdict") != "in set")
     return verdicts.sort("reviewed_at", "review_id").unique("sample_id", keep="last", maintain_order=True)
 
 
 def judged_issues(lake: Lake, dataset_id: str) -> pl.DataFrame:
-    """The last verdict on each sample of the list of doubtful labels that its reviewer saw: run_id, sample_id, verdict.
+    """Return the latest verdict on each sample of a list of doubtful labels: run_id, sample_id, verdict.
 
-    Every verdict counts for the list it was given on, as the next run need not have the sample in its own.
+    A verdict counts for the list of the run it was given in, because later runs may not list the sample.
     """
     verdicts = latest(scan_reviews(lake, dataset_id)).select("run_id", "sample_id", "verdict").drop_nulls().collect()
     runs = lake.runs().filter(pl.col("run_id").is_in(verdicts["run_id"].unique().to_list()))
@@ -68,9 +68,9 @@ def judged_issues(lake: Lake, dataset_id: str) -> pl.DataFrame:
 
 
 def save_set(run: Run, name: str, sample_ids: list[int], reviewer: str) -> None:
-    """Keep samples under a name, in one commit; a set of that name gets them in addition.
+    """Save samples as a named set in one commit; they are added to an existing set of that name.
 
-    Raises `UsageError` where the name, the samples or the person are missing, `LakeError` as `add_reviews`.
+    Raises `UsageError` if the name, the samples or the reviewer is missing, `LakeError` as `add_reviews`.
     """
     if not name.strip() or not sample_ids:
         raise UsageError("A set needs a name and at least one sample.")
@@ -80,7 +80,7 @@ def save_set(run: Run, name: str, sample_ids: list[int], reviewer: str) -> None:
 
 
 def drop_set(run: Run, name: str, reviewer: str) -> None:
-    """Take a set back, by a row for each of its samples."""
+    """Drop a set, by one row for each of its samples."""
     rows = _in_sets(scan_reviews(run.lake, run.dataset_id)).filter(pl.col("note") == name).collect()
     undone = [
         Review(run.dataset_id, row["sample_id"], "undone", reviewer, undoes=row["review_id"])
@@ -91,7 +91,7 @@ def drop_set(run: Run, name: str, reviewer: str) -> None:
 
 
 def saved_sets(reviews: pl.LazyFrame) -> pl.LazyFrame:
-    """Each saved set: name, n, sample_ids in the order they were saved, saved_by and saved_at; the newest first."""
+    """Return the saved sets, newest first: name, n, sample_ids in the order of saving, saved_by and saved_at."""
     samples = _in_sets(reviews).unique(["note", "sample_id"], keep="first", maintain_order=True)
     return (
         samples.group_by(pl.col("note").alias("name"), maintain_order=True)

@@ -1,4 +1,4 @@
-"""What pages may do with each column of the table of samples, as the contracts of its tables say."""
+"""How pages may use each column of the sample table, as declared in the contracts."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from lake.contracts.quality import Duplicates, Triage
 from lake.contracts.samples import Predictions, Projection, Properties, Samples
 
 JOINED = (Samples, Predictions, Properties, Clusters, Projection, Triage, Duplicates, MapFamilies)
-"""The tables that `lake.query.queries.scan_samples` joins, in the order of the sections."""
+"""Contracts of the tables that `lake.query.queries.scan_samples` joins, in the order of the sections."""
 
 
 def _uses() -> Iterator[tuple[str, Use]]:
@@ -21,7 +21,7 @@ def _uses() -> Iterator[tuple[str, Use]]:
 
 
 USES = dict(_uses())
-"""The columns by name: by section, and of each section those first that the table shows before a reader chooses."""
+"""Column name -> use, ordered by section; within a section, the columns shown by default come first."""
 SHOWN = tuple(sorted((name for name, use in USES.items() if use.shown), key=lambda name: USES[name].shown))
 COLORS = [name for name, use in USES.items() if use.colors]
 SIZES = [name for name, use in USES.items() if use.sizes]
@@ -29,7 +29,7 @@ NO_AXIS = {name for name, use in USES.items() if not use.axis}
 
 
 def by_section(carried: list[str]) -> dict[str, list[str]]:
-    """Every column by what it is about; groupings and columns of the source, which are `carried`, are of the sample."""
+    """Return the columns by section; `carried`, the groupings and metadata columns, belong to the sample section."""
     sections: dict[str, list[str]] = {}
     for name, use in USES.items():
         sections.setdefault(use.section, []).append(name)
@@ -38,11 +38,11 @@ def by_section(carried: list[str]) -> dict[str, list[str]]:
 
 
 def use_of_column(name: str) -> Use:
-    """The use of a column; of one that no contract declares that of a column of the source."""
+    """Return the use of a column; that of a metadata column if no contract declares it."""
     return USES.get(name, Use(SAMPLE))
 
 
 def with_unit(name: str, words: str) -> str:
-    """ "Loss (nats)": a column in words, with its unit if it has one."""
+    """Return the words for a column with its unit, if it has one: "Loss (nats)"."""
     unit = use_of_column(name).unit
     return f"{words} ({unit})" if unit else words

@@ -1,4 +1,4 @@
-"""The table of samples as pages hold it: of a large run mapped from a file, column by column as they are looked at."""
+"""The sample table in memory; for large runs, memory-mapped from a file so that columns load on access."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ IDS_AT_ONCE = 1_000_000
 
 
 def read_samples(run: Run) -> pl.DataFrame:
-    """All rows of `lake.query.queries.scan_samples`, in the order of their ids."""
+    """Return all rows of `lake.query.queries.scan_samples`, ordered by sample id."""
     if run.scan("predictions").select(pl.len()).collect().item() > local_cache.MAPPED_ABOVE:
-        with suppress(OSError):  # a reader without room on the disk has them in memory
+        with suppress(OSError):  # without disk space, read into memory
             file = local_cache.find_file(run, "arrow", partial(_write, run))
-            # pyarrow maps the file, polars takes its columns where they lie; read_ipc would copy all of them
+            # pyarrow maps the file and polars uses its columns in place; read_ipc would copy them all
             mapped: pl.DataFrame = pl.from_arrow(pa.ipc.open_file(pa.memory_map(str(file))).read_all())  # type: ignore[assignment]
             return mapped
     return scan_samples(run).collect()
@@ -28,7 +28,7 @@ def read_samples(run: Run) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Part:
-    """The tables of a run with the samples of some ids only."""
+    """The tables of a run, restricted to a range of sample ids."""
 
     run: Run
     first: int
@@ -47,7 +47,7 @@ class _Part:
 
 
 def _write(run: Run, file: Path) -> None:
-    """Part by part, so that memory does not grow with the samples."""
+    """Write the table in parts, so that memory use does not grow with the number of samples."""
     ids = pl.col("sample_id")
     first, last = run.scan("predictions").select(low=ids.min(), high=ids.max()).collect().row(0)
     with pa.ipc.new_file(file, _to_arrow(_Part(run, first, first)).schema) as writer:
@@ -56,5 +56,5 @@ def _write(run: Run, file: Path) -> None:
 
 
 def _to_arrow(part: _Part) -> pa.Table:
-    """Its rows, with strings as polars has them in memory."""
+    """Return the rows of a part, with strings in the in-memory format of polars."""
     return scan_samples(part).collect().to_arrow(compat_level=pl.CompatLevel.newest())

@@ -1,6 +1,6 @@
-"""Views of the analyst's table that people keep under a name: filters, columns, order and pivot, as in an address.
+"""Saved views of the sample table: filters, columns, sort order and pivot under a name, as in a URL.
 
-They belong to a dataset, because a filter by sample number means something only there.
+They belong to a dataset, because sample ids in filters are valid only there.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ STATE = ("filter", "columns", "sort", "pivot")
 
 @dataclass(frozen=True)
 class View:
-    """One view; the parts in `STATE` are texts as the address holds them, untrusted like one."""
+    """A saved view; the fields in `STATE` are strings as in the URL and just as untrusted."""
 
     name: str
     saved_by: str
@@ -31,9 +31,9 @@ class View:
 
 
 def save_view(run: Run, view: View) -> None:
-    """Keep a view, in place of one of that name.
+    """Save a view, replacing any other of that name.
 
-    Raises `UsageError` where a name is missing or the view too long, `LakeError` where the lake cannot be written.
+    Raises `UsageError` if a name is missing or the view is too long, `LakeError` if the lake cannot be written.
     """
     if not view.name.strip():
         raise UsageError("A view needs a name.")
@@ -43,7 +43,7 @@ def save_view(run: Run, view: View) -> None:
 
 
 def drop_view(run: Run, name: str, saved_by: str) -> None:
-    """Take a view back, by a row for each that was saved under the name; one saved meanwhile stays."""
+    """Drop a view, by one row for each saved under the name; a view saved concurrently stays."""
     rows = _standing(scan_views(run.lake, run.dataset_id)).filter(pl.col("name") == name).collect()
     undone = [_row(View(name, saved_by)) | {"undoes": view_id} for view_id in rows["view_id"]]
     if undone:
@@ -51,12 +51,12 @@ def drop_view(run: Run, name: str, saved_by: str) -> None:
 
 
 def scan_views(lake: Lake, dataset_id: str) -> pl.LazyFrame:
-    """Every view that was saved of a dataset, oldest first, those that were replaced or taken back too."""
+    """Return all saved views of a dataset, including replaced and dropped ones, oldest first."""
     return appending.scan_rows(lake, "views", dataset_id, moment=MOMENT)
 
 
 def saved_views(views: pl.LazyFrame) -> pl.LazyFrame:
-    """The view that stands under each name, the newest first."""
+    """Return the current view under each name, newest first."""
     last = _standing(views).unique("name", keep="last", maintain_order=True)
     return last.sort(MOMENT, "name", descending=[True, False])
 

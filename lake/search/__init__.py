@@ -1,1 +1,1 @@
-"""Similar samples: unit vectors, exact search and the index that proposes."""
+"""Similarity search: unit vectors, exact search and the approximate index that proposes candidates."""

@@ -1,6 +1,6 @@
-"""The search index of a run: a faiss index in the lake that proposes rows to be compared exactly.
+"""The search index of a run: a faiss index stored in the lake that proposes candidates for exact comparison.
 
-Only large runs have one (`index_above`), and only where the `search` extra is installed can it be built and used.
+Only large runs have one (setting `index_above`); building and using it requires the extra `search`.
 Shapes: N samples, D features.
 """
 
@@ -16,25 +16,25 @@ from lake.errors import LakeError
 from lake.query.queries import Tables
 
 LISTS_PROBED = 128
-"""Of the index's lists; more where a mask thins them out, so that as many allowed rows are looked at."""
+"""Number of inverted lists probed; more with a mask, so that about as many allowed rows are examined."""
 
 
 def faiss_is_installed() -> bool:
-    """Whether an index can be built and used."""
+    """Return whether an index can be built and used."""
     return importlib.util.find_spec("faiss") is not None
 
 
 @dataclass(frozen=True)
 class SearchIndex:
-    """An inverted file of compressed vectors at unit length; its ids are rows."""
+    """An inverted-file index of compressed unit-length vectors; its ids are row numbers."""
 
     ivf: Any
 
     @classmethod
     def of(cls, run: Tables, shape: tuple[int, ...]) -> "SearchIndex | None":
-        """That of a run's embeddings [N, D]; None where there is none or faiss is not installed.
+        """Load the index of a run's embeddings [N, D]; None if there is none or faiss is not installed.
 
-        Raises `LakeError` where its bytes are damaged.
+        Raises `LakeError` if its bytes are damaged.
         """
         if not faiss_is_installed():
             return None
@@ -43,9 +43,9 @@ class SearchIndex:
 
     @classmethod
     def read(cls, parts: Iterable[bytes], shape: tuple[int, ...]) -> "SearchIndex":
-        """The index of vectors [N, D] that was serialised and cut into parts.
+        """Deserialise the index of vectors [N, D] from its parts.
 
-        Raises `LakeError` where they are not that.
+        Raises `LakeError` if they cannot be read or the index has another shape.
         """
         import faiss
 
@@ -60,7 +60,7 @@ class SearchIndex:
     def propose(
         self, query: NDArray[np.float32], count: int, among: NDArray[np.bool_] | None = None
     ) -> NDArray[np.int64]:
-        """Up to `count` rows that are probably the nearest of those allowed; fewer where the lists have no more."""
+        """Return up to `count` rows that are probably the nearest among those allowed; fewer if the lists hold fewer."""
         import faiss
 
         probed, selected = LISTS_PROBED, None

@@ -1,6 +1,6 @@
-"""Search for similar samples: cosine similarity of embeddings, any number of examples for and against.
+"""Search for similar samples by cosine similarity of embeddings, with any number of positive and negative examples.
 
-Every sample is compared, or those that the run's search index proposes. Shapes: N samples, D features.
+All samples are compared, or only those that the run's search index proposes. Shapes: N samples, D features.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from lake.storage.store import Run
 
 Vector = NDArray[np.float32]
 FEW = 0.01
-"""Share of the samples that is gathered and compared faster than all are, or than an index proposes some."""
+"""Share of allowed samples below which comparing just these is faster than comparing all or using an index."""
 PROPOSED_AT_LEAST, PROPOSED_PER_ASKED = 1000, 10
 
 
 @dataclass(frozen=True)
 class Index:
-    """The embeddings of a run at unit length, in the order of their ids, and its search index if it has one."""
+    """The unit-length embeddings of a run, ordered by sample id, and its search index if it has one."""
 
     sample_id: NDArray[np.int64]
     unit_ND: NDArray[np.float32]
@@ -30,30 +30,30 @@ class Index:
 
     @classmethod
     def of(cls, run: Run) -> "Index":
-        """All embeddings of the run, 2 KiB a sample at 512 features; of a large run mapped from a file of the reader.
+        """Load all embeddings of the run (2 KiB per sample at 512 features); large runs are memory-mapped from a cache.
 
-        Raises `LakeError` where the search index is damaged.
+        Raises `LakeError` if the search index is damaged.
         """
         sample_id, unit_ND = read_vectors(run)
         return cls(sample_id, unit_ND, SearchIndex.of(run, unit_ND.shape))
 
     def vector(self, more_like: Sequence[int], less_like: Sequence[int] = ()) -> Vector:
-        """The direction of some samples and away from others: the mean of the ones less that of the others.
+        """Return the unit vector towards some samples and away from others, from the difference of their means.
 
-        Samples that the run has not scored are left out; zeros where none is left.
+        Samples that the run has not scored are skipped; zeros if none is left.
         """
         toward, away = (self._mean(ids) for ids in (more_like, less_like))
         return to_unit((toward - away)[None])[0]
 
     def search(self, query: Vector, count: int, *, among: NDArray[np.bool_] | None = None) -> pl.DataFrame:
-        """The `count` samples most similar to a vector, of those that `among` allows: rank, sample_id, similarity.
+        """Return the `count` samples most similar to a vector, among those in the mask: rank, sample_id, similarity.
 
-        Exact among all, or among those the search index proposes; of equal similarities the smaller id comes first.
+        Similarities are exact, over all samples or those that the search index proposes; ties are ordered by sample id.
         """
         allowed = len(self.sample_id) if among is None else int(among.sum())
         count = min(count, allowed)
         rows = self._choose_rows(query, count, allowed, among)
-        similarity = np.einsum("nd,d->n", self.unit_ND[rows], query)  # equal for equal vectors, and by one thread
+        similarity = np.einsum("nd,d->n", self.unit_ND[rows], query)  # single-threaded, and equal for equal vectors
         best = np.lexsort((self.sample_id[rows], -similarity))[:count]
         return pl.DataFrame(
             {
@@ -66,7 +66,7 @@ class Index:
     def _choose_rows(
         self, query: Vector, count: int, allowed: int, among: NDArray[np.bool_] | None
     ) -> NDArray[np.int64]:
-        """Rows among which the nearest are, at least `count`."""
+        """Return candidate rows that include the nearest, at least `count`."""
         if among is not None and allowed <= max(count, FEW * len(among)):
             return np.flatnonzero(among)
         if self.search_index is not None:

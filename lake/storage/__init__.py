@@ -1,1 +1,1 @@
-"""Delta tables on disks and object stores: reading, staging, publishing, cleaning."""
+"""Delta tables on disks and object stores: reading, staging, publishing and garbage collection."""

@@ -1,8 +1,8 @@
-"""Tables that people write to: rows appended, never changed, by as many at once as there are.
+"""Append-only tables that users write to; safe for concurrent writers.
 
-Each append is one Delta commit with a transaction of its own name, so that a retry can neither lose nor double it.
-A row is taken back by a later one that names it in `undoes`. Files are not compacted here: two compactions at once
-double rows (deltalake 1.6).
+Each append is one Delta commit with its own transaction id, so that a retry neither loses nor duplicates it. A row is
+undone by a later one that names it in `undoes`. Files are not compacted here: concurrent compactions duplicate rows
+(deltalake 1.6).
 """
 
 import datetime as dt
@@ -21,14 +21,14 @@ from lake.storage.store import Lake
 
 TRIES, LONGEST_PAUSE = 60, 0.5
 MAX_NOTE, MAX_NAME = 2000, 80
-MAX_PERSON = 254  # the longest e-mail
-_TURN = threading.Lock()  # people on one server wait for each other instead of committing into each other
+MAX_PERSON = 254  # longest valid e-mail address
+_TURN = threading.Lock()  # users of one server take turns instead of causing commit conflicts
 
 
 def append_rows(lake: Lake, table: str, rows: list[dict[str, Any]], *, moment: str) -> list[str]:
-    """Append rows to a table in one commit, each with an id and, in the column `moment`, its time; returns the ids.
+    """Append rows in one commit, each with a new id and, in the column `moment`, the time; return the ids.
 
-    Raises `LakeError` where the lake cannot be written.
+    Raises `LakeError` if the lake cannot be written.
     """
     row_id, now = id_column(table), dt.datetime.now(dt.UTC)
     known = [
@@ -41,21 +41,21 @@ def append_rows(lake: Lake, table: str, rows: list[dict[str, Any]], *, moment: s
 
 
 def scan_rows(lake: Lake, table: str, dataset_id: str, *, moment: str) -> pl.LazyFrame:
-    """Every row about a dataset, oldest first, those that were taken back too."""
+    """Return all rows of a dataset, including undone ones, oldest first."""
     if not lake.has(table, dataset_id):
         return TABLES[table].create_empty().lazy()
     return lake.staged(table, dataset_id).sort(moment, id_column(table))
 
 
 def standing(table: str, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows that say something and were not taken back."""
+    """Return the rows that neither undo another nor have been undone."""
     row_id = id_column(table)
     undone = rows.select(pl.col("undoes").alias(row_id)).drop_nulls()
     return rows.filter(pl.col("undoes").is_null()).join(undone, on=row_id, how="anti", maintain_order="left")
 
 
 def id_column(table: str) -> str:
-    """The column that names a row."""
+    """Return the column with the id of a row."""
     (name,) = (column for column in TABLES[table].primary_key() if column != key_column(table))
     return name
 

@@ -1,4 +1,4 @@
-"""What an error of a read means: the lake is damaged, the machine refuses, or neither, and then the error is ours."""
+"""Translation of I/O errors: a damaged lake, a failing machine, or neither and therefore a bug."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ FORMAT = re.compile(
     r"object.store|Generic \w+ error|mismatch for column|did not find column",
     flags=re.IGNORECASE,
 )
-"""What polars says where a file is not what it should be, and never of a query that is wrong."""
+"""Messages of polars for unreadable files, which it never uses for an invalid query."""
 QUERY = (
     pl.exceptions.ColumnNotFoundError,
     pl.exceptions.DuplicateError,
@@ -33,10 +33,10 @@ UNREACHED = re.compile(
 
 @contextmanager
 def reading(root: str) -> Iterator[None]:
-    """Turns what a damaged lake raises into `LakeError`; scans are lazy, so every `collect` belongs inside.
+    """Convert errors from reading a damaged lake to `LakeError`; scans are lazy, so `collect` belongs inside.
 
-    An error that is not the lake's, such as of a query that is wrong, is left as it is.
-    polars 2.1 panics on a parquet file that was cut short, and a panic is not an `Exception`.
+    Other errors, such as those of an invalid query, are raised unchanged.
+    polars 2.1 panics on a truncated parquet file, and a panic is not an `Exception`.
     """
     try:
         yield
@@ -48,7 +48,7 @@ def reading(root: str) -> Iterator[None]:
 
 @contextmanager
 def writing(root: str) -> Iterator[None]:
-    """Turns what a lake that cannot be written raises into `LakeError`, a lost race into `RetryLater`."""
+    """Convert errors from writing to the lake to `LakeError`, and commit conflicts to `RetryLater`."""
     try:
         yield
     except CommitFailedError as error:
@@ -62,7 +62,7 @@ def writing(root: str) -> Iterator[None]:
 
 
 def explain_read(error: BaseException, root: str) -> str | None:
-    """What to say of an error that came up while the lake was read; None where it is not the lake's."""
+    """Return the message for an error raised while reading the lake; None if the lake did not cause it."""
     if not _is_of_the_lake(error, root):
         return None
     if reason := find_reason(error, root, "read"):
@@ -73,7 +73,7 @@ def explain_read(error: BaseException, root: str) -> str | None:
 
 
 def explain_write(error: BaseException, root: str) -> str | None:
-    """The same of an error that came up while it was written."""
+    """Return the message for an error raised while writing the lake; None if the lake did not cause it."""
     if isinstance(error, SchemaMismatchError) or not _is_of_the_lake(error, root):
         return None
     return (

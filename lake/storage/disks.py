@@ -1,4 +1,4 @@
-"""What a disk says when it refuses, in words: by its number, which Rust writes into the text of its errors."""
+"""Explanations of disk errors, by errno; errors from Rust carry it in their message."""
 
 import errno
 import os
@@ -22,14 +22,14 @@ OUTSIDE = {"polars", "deltalake", "pyarrow", "numpy", "safetensors"}
 
 
 def find_reason(error: BaseException, place: str | Path, doing: str = "write in") -> str | None:
-    """Why the disk refused, as in "no space left on the disk of data/lake"; None where something else is wrong."""
+    """Return why a disk operation failed, as in "no space left on the disk of data/lake"; None for other errors."""
     found = RUST.search(str(error))
     number = getattr(error, "errno", None) or (int(found[1]) if found else 0)
     return REASONS[number].format(place=place, doing=doing) if number in REASONS else None
 
 
 def is_about(error: OSError, root: str | Path) -> bool:
-    """Whether an error of the system is about a file below the root, as far as it says of which file it is."""
+    """Return whether an `OSError` concerns a file below the root, as far as the error names the file."""
     if error.filename is not None:
         path, folder = (os.path.realpath(os.fsdecode(name)) for name in (error.filename, str(root)))
         return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -1,9 +1,9 @@
-"""Delta tables below folders of any name.
+"""Access to Delta tables in folders of any name.
 
-deltalake (1.6) and polars (2.1) turn a table's path into a URL and back, and lose or refuse many signs on the way: of
-`My Projects`, `50%`, `[1]` and `ü` none survives both. They follow links inside a table's folder, though. So a table
-whose path has more than plain signs is opened through a *door*: a folder of a plain name, private to this process,
-whose entries are links to those of the table. What is written through it lies in the table, for everybody.
+deltalake (1.6) and polars (2.1) convert the path of a table to a URL and back, and lose or reject many characters on
+the way: none of `My Projects`, `50%`, `[1]` and `ü` survives both. However, they follow symbolic links inside the
+folder of a table. A table whose path has special characters is therefore opened through a *door*: a folder with a plain
+name, private to this process, whose entries link to those of the table. Data written through it end up in the table.
 """
 
 import atexit
@@ -31,14 +31,14 @@ TEMPORARY = (tempfile.gettempdir, lambda: "/tmp", lambda: "/var/tmp", lambda: "/
 
 
 class Door:
-    """A folder of a plain name with a link to every entry of a table's folder."""
+    """A folder with a plain name that holds a link to every entry of a table's folder."""
 
     def __init__(self, table: str) -> None:
         self.table = Path(table)
         self.path = _doors(os.getpid()) / uuid.uuid4().hex
 
     def open(self) -> str:
-        """Its path, with links to what the table's folder has now; a table that is not there yet has none."""
+        """Update the links to the current entries of the table's folder, if any, and return the path of the door."""
         self.path.mkdir(parents=True, exist_ok=True)
         entries, links = _names(self.table), _names(self.path)
         for name in links - entries:
@@ -49,43 +49,43 @@ class Door:
         return str(self.path)
 
     def make_folders(self, *names: str) -> None:
-        """Make folders of the table that something is to be written into through the door."""
+        """Create folders of the table before writing to them through the door."""
         for name in names:
             (self.table / name).mkdir(parents=True, exist_ok=True)
         self.open()
 
     def delete(self, paths: list[str]) -> None:
-        """Delete files that were deleted through the door: of those beside the log only their links are gone."""
+        """Delete files that were deleted through the door, which removes only the links of top-level files."""
         for path in paths:
             (self.table / path).unlink(missing_ok=True)
 
 
 def find_door(table: str) -> Door | None:
-    """The door to a table; None where its path is plain, or a URL."""
+    """Return the door to a table; None if its path is plain or a URL."""
     if "://" in table or PLAIN.fullmatch(resolved := os.path.realpath(table)):
         return None
     return _door(resolved, os.getpid())
 
 
 def plain_path(table: str) -> str:
-    """The path by which deltalake and polars find a table: its own, or its door's."""
+    """Return a path that deltalake and polars can open: that of the table or of its door."""
     door = find_door(table)
     return table if door is None else door.open()
 
 
 def open_table(table: str, **how: Any) -> DeltaTable:
-    """`DeltaTable`, below any folder; raises the errors of deltalake."""
+    """Open a `DeltaTable` in a folder of any name; raises the errors of deltalake."""
     opened = DeltaTable(plain_path(table), **how)
-    plain_path(table)  # links to what was written while the log was read
+    plain_path(table)  # link what was written while the log was read
     return opened
 
 
 def write_table(
     table: str, frame: pl.DataFrame, *, onto: DeltaTable | None = None, partition_by: str | None = None, **how: Any
 ) -> None:
-    """`write_deltalake` onto a table as it was opened, else as it is now, below any folder.
+    """Write with `write_deltalake` in a folder of any name, onto the table as opened or else its newest version.
 
-    Rows of a partitioned table all have the same key. Raises the errors of deltalake.
+    Rows of a partitioned table must all have the same key. Raises the errors of deltalake.
     """
     door = find_door(table)
     if door is None:
@@ -106,7 +106,7 @@ def _write_unpartitioned(
     commit_properties: CommitProperties | None = None,
     **how: Any,
 ) -> None:
-    """Put the file into the table's folder, then commit it: deltalake would leave it in the door's."""
+    """Write the file to the folder of the table, then commit it; deltalake would leave it in the door."""
     table = onto or _open(door, **how)
     if table is None or set(frame.columns) - {field.name for field in table.schema().fields}:
         door.make_folders(LOG)
@@ -125,7 +125,7 @@ def _open(door: Door, storage_options: dict[str, str] | None = None, **_: Any) -
 
 
 def vacuum_table(table: str, opened: DeltaTable, **how: Any) -> list[str]:
-    """`DeltaTable.vacuum` of a table, below any folder; returns the paths that it lists."""
+    """Run `DeltaTable.vacuum` on a table in a folder of any name and return the paths that it lists."""
     paths = opened.vacuum(**how)
     door = find_door(table)
     if door is not None and not how["dry_run"]:
@@ -135,7 +135,7 @@ def vacuum_table(table: str, opened: DeltaTable, **how: Any) -> list[str]:
 
 def _write_file(folder: Path, frame: pl.DataFrame) -> AddAction:
     name, content = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet", io.BytesIO()
-    frame.write_parquet(content)  # of a full disk polars would say that the file is "out of specification"
+    frame.write_parquet(content)  # to memory: on a full disk polars would report the file as "out of specification"
     with (folder / name).open("xb") as file:
         size = file.write(content.getbuffer())
         file.flush()
@@ -150,7 +150,7 @@ def _door(table: str, process: int) -> Door:  # noqa: ARG001
 
 @cache
 def _doors(process: int) -> Path:
-    """The folder of this process's doors; a forked process has its own, and removes no other's."""
+    """Return the folder of this process's doors; a forked process has its own and removes only that."""
     for find in TEMPORARY:
         folder = os.path.realpath(find())
         if PLAIN.fullmatch(folder) and os.access(folder, os.W_OK):

@@ -1,4 +1,4 @@
-"""The parquet files of a table: which partition each belongs to, how large it is, and what proves it unchanged."""
+"""The parquet files of a table: partitions, sizes and checksums."""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ CHUNK = 16 * 2**20
 
 
 def list_files(table: DeltaTable, name: str) -> pl.DataFrame:
-    """The files of a table at the version it was opened at: path, key of their rows, bytes, written."""
+    """List the files of a table at its opened version: path, key of the rows, bytes and time written."""
     return pl.DataFrame(table.get_add_actions(flatten=True)).select(
         "path",
         key=f"partition.{key_column(name)}",
@@ -23,9 +23,9 @@ def list_files(table: DeltaTable, name: str) -> pl.DataFrame:
 
 
 def compute_digest(uri: str, paths: Iterable[str], options: dict[str, str]) -> str:
-    """SHA-256 in hex over the SHA-256 of each file, in the order of their paths.
+    """Return the SHA-256 (hex) of the concatenated SHA-256 digests of the files, ordered by path.
 
-    Raises `OSError` where one is gone.
+    Raises `OSError` if a file is missing.
     """
     store, whole = DeltaStorageHandler(uri, options), hashlib.sha256()
     for path in sorted(paths):
@@ -38,6 +38,6 @@ def compute_digest(uri: str, paths: Iterable[str], options: dict[str, str]) -> s
 
 
 def find_sizes(uri: str, paths: list[str], options: dict[str, str]) -> dict[str, int]:
-    """Path -> bytes of those files that are there."""
+    """Return the sizes in bytes of the files that exist, by path."""
     found = DeltaStorageHandler(uri, options).get_file_info(paths)
     return {path: file.size for path, file in zip(paths, found, strict=True) if file.is_file}

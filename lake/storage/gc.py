@@ -1,7 +1,8 @@
-"""Remove runs that are old and what refreshes that crashed left, without touching what anybody can have open.
+"""Garbage collection: remove old runs and leftovers of crashed refreshes without disturbing readers.
 
-The order lets a kill at any moment leave a readable lake and the next call finish: first the rows in `runs`, then the
-rows in the other tables that belong to no run, then, when no reader can have them open, the files.
+The order of removal is crash-safe: the lake stays readable after an interruption and the next call finishes the work.
+First go the rows of `runs`, then rows of other tables that belong to no run, and finally files, once no reader can have
+them open.
 """
 
 import datetime as dt
@@ -26,7 +27,7 @@ Pins = dict[str, dict[str, int]]
 
 @dataclass(frozen=True)
 class Retention:
-    """What stays: the newest `runs`, those younger than `days`, and for `hours` the files of what was removed."""
+    """What is kept: the newest `runs`, runs younger than `days`, and files of removed rows for `hours`."""
 
     runs: int
     days: float
@@ -35,7 +36,7 @@ class Retention:
 
 @dataclass(frozen=True)
 class Removed:
-    """What went: ids of runs and of rows that crashed refreshes left (orphans), files; and MiB that have to wait."""
+    """What was removed: run ids, keys of rows left by crashed refreshes (orphans) and files; MiB not yet deletable."""
 
     runs: list[str] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
@@ -45,22 +46,22 @@ class Removed:
     dry_run: bool = False
 
     def to_sentence(self, hours: int) -> str:
-        """One line for people; `hours` is how long files of what was removed stay."""
+        """Return a one-line summary; `hours` is how long files of removed rows are kept."""
         verb = "Would remove" if self.dry_run else "Removed"
         counts = f"runs: {len(self.runs)}, orphans: {len(self.orphans)}, files: {self.files} ({self.mib:.1f} MiB)"
         return f"{verb} {counts}. Files to go when {hours} hours are over: {self.waiting_mib:.1f} MiB."
 
 
 def collect_garbage(lake: Lake, retention: Retention, *, alone: bool, dry_run: bool = False) -> Removed:
-    """Remove what `retention` lets go; a dry run only says what would be removed.
+    """Remove what `retention` does not keep; a dry run only reports it.
 
-    `alone` says that no refresh is running; else what nobody has published goes only when it is a day old. The latest
-    run of each dataset always stays, one that was refused as many days, and what people said or saved is never touched.
-    Raises `LakeError`, `RetryLater`.
+    `alone` states that no refresh is running; otherwise unpublished rows are removed only if they are a day old. The
+    latest run of each dataset is always kept, rejected runs are kept for `days`, and reviews and saved views are never
+    removed. Raises `LakeError`, `RetryLater`.
     """
     with reading(lake.root):
         runs = lake.runs()
-        if runs.is_empty():  # a copy without its `runs`, more likely than a first refresh that crashed
+        if runs.is_empty():  # more likely a copy without `runs` than a crashed first refresh
             return Removed(dry_run=dry_run)
         expired = _expired(runs, retention)
         kept = runs.filter(~pl.col("run_id").is_in(expired))
@@ -81,7 +82,7 @@ def collect_garbage(lake: Lake, retention: Retention, *, alone: bool, dry_run: b
 
 
 def _expired(runs: pl.DataFrame, retention: Retention) -> list[str]:
-    """Runs, newest first, that are neither among the newest, nor young, nor the last of their dataset."""
+    """Return the runs that are not among the newest, not young and not the latest of their dataset, newest first."""
     young = dt.datetime.now(dt.UTC) - dt.timedelta(days=retention.days)
     last_of_dataset = runs.unique("dataset_id", keep="first", maintain_order=True)["run_id"]
     rest = runs.slice(max(1, retention.runs)).filter(pl.col("published_at") < young)
@@ -93,13 +94,13 @@ def _existing(lake: Lake, names: tuple[str, ...]) -> list[str]:
 
 
 def _refused(lake: Lake, retention: Retention) -> list[str]:
-    """Runs that were kept from readers lately: their rows stay for whoever looks into them."""
+    """Return the recently rejected runs, whose rows are kept for inspection."""
     young = dt.datetime.now(dt.UTC) - dt.timedelta(days=retention.days)
     return lake.rejected().filter(pl.col("rejected_at") >= young)["run_id"].to_list()
 
 
 def _unclaimed(lake: Lake, name: str, claimed: set[str], expired: list[str], *, alone: bool) -> list[str]:
-    """Keys of rows that nobody claims, at the table's newest version."""
+    """Return the keys of unclaimed rows at the newest version of the table."""
     keys = list_files(lake.open(name), name).group_by("key").agg(pl.col("written").max())
     unclaimed = keys.filter(~pl.col("key").is_in(sorted(claimed)))
     if not alone:
@@ -121,9 +122,9 @@ def _remove_rows(lake: Lake, expired: list[str], doomed: dict[str, list[str]]) -
 
 
 def _renewed_pins(lake: Lake, kept: pl.DataFrame, doomed: dict[str, list[str]]) -> Pins:
-    """The version at which each run is to be read: a table's newest one where that has the same files of the run.
+    """Return the versions to pin for each run: the newest version of a table if its files of the run are unchanged.
 
-    A version holds the files of every run that was there at its time, so runs that stay would hold those that go.
+    An old version references the files of all runs of its time, so kept runs would retain the files of removed ones.
     """
     newest = {name: lake.open(name) for name in doomed}
     live = {name: _without(list_files(table, name), doomed[name]) for name, table in newest.items()}
@@ -157,7 +158,7 @@ def _pin(lake: Lake, pins: Pins) -> None:
 
 
 def _change_runs(lake: Lake, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-    """Replace the rows of `runs` in one commit; one appended meanwhile stays as it is."""
+    """Replace the rows of `runs` in one commit; rows appended concurrently are kept."""
     with writing(lake.root):
         table = lake.open("runs")
         runs = pl.scan_delta(table).collect()
@@ -167,17 +168,17 @@ def _change_runs(lake: Lake, change: Callable[[pl.DataFrame], pl.DataFrame]) -> 
 
 
 def _delete_files(lake: Lake, pins: Pins, hours: int, *, dry_run: bool) -> tuple[int, int, int]:
-    """Delete files that no pinned version holds and that were let go `hours` ago: files, bytes, bytes still to go."""
+    """Delete files not pinned and unreferenced for `hours`; return files, bytes deleted and bytes not yet deletable."""
     files = freed = waiting = 0
     for name in _existing(lake, ("runs", *PINNED)):
         with writing(lake.root):
             table = lake.open(name) if dry_run or name == "runs" else lake.open_to_write(name)
             assert table is not None, "it was listed"
             keep = sorted({tables[name] for tables in pins.values() if name in tables})
-            # by default it refuses less than a week, and looks no further back than the last checkpoint
+            # by default, vacuum refuses less than a week and looks back only to the last checkpoint
             how = {"enforce_retention_duration": False, "full": True, "keep_versions": keep or None}
             vacuum = partial(lake.delete_files, table, name, **how)
-            # vacuum also lists what it has deleted already
+            # vacuum also lists files that it has already deleted
             every = find_sizes(lake.uri(name), vacuum(retention_hours=0, dry_run=True), lake.options)
             now = every.keys() & set(vacuum(retention_hours=hours, dry_run=True)) if every else set()
             files, freed = files + len(now), freed + sum(every[path] for path in now)

@@ -1,6 +1,6 @@
-"""Files that a reader makes from a large run and maps into memory, so that all sessions share what they look at.
+"""Cache of files that readers derive from a large run and memory-map, so that all sessions share the memory.
 
-Each is a copy, named after what it is made of and kept in the user's cache; anybody may delete it.
+Each file is named after its contents and kept in the user's cache folder; it can be deleted at any time.
 """
 
 import hashlib
@@ -15,15 +15,15 @@ from lake.storage.store import Run
 from lake.storage.user_caches import user_caches
 
 MAPPED_ABOVE = 200_000
-"""Samples; fewer are read into memory faster than they are copied."""
+"""Number of samples; smaller runs are read into memory, which is faster than caching."""
 KEPT = 2
-"""Files of a kind: those that were used last."""
+"""Number of files kept per kind, most recently used first."""
 
 
 def default_folder() -> Path:
-    """Where readers keep their copies: `LATENTLAKE_CACHE_DIR`, else the user's cache.
+    """Return the cache folder of readers: below `LATENTLAKE_CACHE_DIR`, else in the user's cache folder.
 
-    Raises `OSError` where there is none that can be written.
+    Raises `OSError` if no cache folder is writable.
     """
     if named := os.environ.get("LATENTLAKE_CACHE_DIR"):
         return to_path(named) / "reader"
@@ -33,9 +33,9 @@ def default_folder() -> Path:
 
 
 def find_file(run: Run, kind: str, write: Callable[[Path], None]) -> Path:
-    """The file of that kind of a run, written by `write` where it is missing; visible only when it is whole.
+    """Return the cached file of a kind for a run, writing it atomically with `write` if it is missing.
 
-    Raises `OSError` where it cannot be written.
+    Raises `OSError` if it cannot be written.
     """
     folder = default_folder()
     file = folder / f"{_name(run)}.{kind}"
@@ -48,6 +48,6 @@ def find_file(run: Run, kind: str, write: Callable[[Path], None]) -> Path:
 
 
 def _name(run: Run) -> str:
-    """A name that no other contents have: of the run and of the files that hold its tables."""
+    """Return a name that is unique to the run and the contents of its tables."""
     facts = [run.lake.root, run.run_id, run.facts["tables"], run.facts["digests"]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Where things are: paths as people write them, the settings file, the lake, and commands that lead to it."""
+"""Locations: user-supplied paths, the settings file, the root of the lake, and commands that refer to it."""
 
 import os
 import re
@@ -12,19 +12,19 @@ from urllib.parse import unquote
 from lake.errors import UsageError
 
 SETTINGS = Path("latentlake.toml")
-"""The settings file of a working folder."""
+"""Name of the settings file in the working folder."""
 CONFIG = "LATENTLAKE_CONFIG"
 """Environment variable that names another settings file."""
 DEFAULT_ROOT = "data/lake"
 WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/[^/].*|/)", flags=re.DOTALL | re.IGNORECASE)
 SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
-"""Of the object stores that both deltalake and polars reach."""
+"""URL schemes of object stores that both deltalake and polars support."""
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def to_path(text: str | os.PathLike[str]) -> Path:
-    """A path with `~` and `file:///` resolved; `ValueError` for what is no path on this machine."""
+    """Convert text to a path, resolving `~` and `file:///`; raises `ValueError` if it is not a local path."""
     path = _resolve(text)
     if URL.match(path):
         raise ValueError("this is an address, and a path on this machine is needed")
@@ -32,7 +32,7 @@ def to_path(text: str | os.PathLike[str]) -> Path:
 
 
 def to_root(text: str | os.PathLike[str]) -> str:
-    """The root of a lake: a path as in `to_path`, or the URL of an object store; `ValueError` for anything else."""
+    """Convert text to the root of a lake: a path as in `to_path` or an object-store URL; else raises `ValueError`."""
     root = _resolve(text)
     if root.startswith("file:"):
         raise ValueError("a file URL needs the whole path on this machine, as in file:///home/me/lake")
@@ -59,9 +59,9 @@ def _resolve(given: str | os.PathLike[str]) -> str:
 
 
 def find_file(named: Path | None = None) -> Path | None:
-    """The settings file: the one named, else that of `LATENTLAKE_CONFIG`, else `latentlake.toml` of the working folder.
+    """Find the settings file: `named`, else that of `LATENTLAKE_CONFIG`, else `latentlake.toml` in the working folder.
 
-    None without any; `UsageError` where the named one does not exist, and where it is no file.
+    Returns None if there is none. Raises `UsageError` if the named one does not exist or one is not a file.
     """
     asked = named if named is not None else os.environ.get(CONFIG)
     if not asked:
@@ -73,7 +73,7 @@ def find_file(named: Path | None = None) -> Path | None:
 
 
 def _check(file: Path, hint: str) -> Path:
-    """The file, where it can be read as often as it is asked for."""
+    """Return the file after checking that it exists and can be read repeatedly; else raises `UsageError`."""
     try:
         kind = file.stat().st_mode
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def _missing_link(file: Path) -> str:
 
 
 def read_file(file: Path) -> dict[str, Any]:
-    """What a settings file holds; `UsageError` where it cannot be read or is not TOML."""
+    """Read a settings file; raises `UsageError` if it cannot be read or is not TOML."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -102,13 +102,13 @@ def read_file(file: Path) -> dict[str, Any]:
 
 
 def default_root() -> str:
-    """The lake that `LATENTLAKE_LAKE` names, else the settings file, else `data/lake`; raises `UsageError`."""
+    """Return the root from `LATENTLAKE_LAKE`, else from the settings file, else `data/lake`; raises `UsageError`."""
     named = os.environ.get("LATENTLAKE_LAKE")
     return named_root(named) if named else _root_of_settings()
 
 
 def named_root(named: Any) -> str:
-    """`to_root` of what names a lake; raises `UsageError`."""
+    """Apply `to_root` to a user-supplied root; raises `UsageError` if it is invalid."""
     try:
         return to_root(named)
     except ValueError as error:
@@ -116,7 +116,7 @@ def named_root(named: Any) -> str:
 
 
 def command(words: str, root: str) -> str:
-    """`latentlake <words>` to paste for this lake, with `--config` and `--lake` where they are not the defaults."""
+    """Return `latentlake <words>`, ready to paste, with `--config` and `--lake` if they differ from the defaults."""
     file = os.environ.get(CONFIG)
     named = ["--config", str(Path(file).absolute())] if file and Path(file).absolute() != SETTINGS.absolute() else []
     other = ["--lake", _absolute(root)] if _absolute(root) != _absolute(_root_of_settings()) else []

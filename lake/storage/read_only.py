@@ -1,4 +1,4 @@
-"""A lake that nobody can write to through this process, whatever the permissions of its files are."""
+"""A lake that rejects writes from this process, whatever the permissions of its files."""
 
 from typing import Any, NoReturn
 
@@ -7,7 +7,7 @@ from lake.storage.store import Lake
 
 
 class ReadOnlyLake(Lake):
-    """A `Lake` that reads as any other and refuses to stage, publish, add or review with `LakeError`."""
+    """A `Lake` that can only be read; staging, publishing, adding rows and reviewing raise `LakeError`."""
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise LakeError("This lake is served read-only: nothing can be written to it from here.")

@@ -1,4 +1,4 @@
-"""What lies at the root where no lake can be read: no folder, tables of something else, files that were cut short."""
+"""Checks of the root of a lake: not a folder, tables of other origin, truncated files."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ AS_FOLDER = "and a lake is a folder: name another with --lake."
 
 
 def check_folder(root: str) -> None:
-    """Raises `LakeError` where something is at the root of a local lake that is no folder."""
+    """Raise `LakeError` if the root of a local lake exists but is not a folder."""
     if "://" in root:
         return
     try:
@@ -30,12 +30,12 @@ def check_folder(root: str) -> None:
 
 
 def find_file_as_table(root: str) -> str | None:
-    """The first table of a local lake in whose place a file lies; None where there is none."""
+    """Return the first table of a local lake that is a file instead of a folder; None if there is none."""
     return next((name for name in TABLES if Path(root, name).is_file()), None)
 
 
 def check_columns(name: str, stored: set[str], address: str) -> None:
-    """Raises `LakeError` where a table lacks columns without which none was ever written."""
+    """Raise `LakeError` if a table lacks columns that every version of latentlake has written."""
     needed = [*TABLES[name].primary_key(), *(["format_version"] if name == "runs" else [])]
     if absent := [column for column in needed if column not in stored]:
         raise LakeError(
@@ -44,9 +44,9 @@ def check_columns(name: str, stored: set[str], address: str) -> None:
 
 
 def check_files(table: DeltaTable, folder: Path, partition: str, root: str) -> None:
-    """Raises `LakeError` where a file of a table in a folder has fewer bytes than were written, as of half a copy.
+    """Raise `LakeError` if a file of a table in a local folder is truncated, as after an incomplete copy.
 
-    polars would panic. Files that are gone are left for it to tell.
+    polars would panic on it. Missing files are left for polars to report.
     """
     written = pl.DataFrame(table.get_add_actions(flatten=True)).select("path", "size_bytes")
     for path, size in written.filter(pl.col("path").str.starts_with(partition)).iter_rows():
@@ -57,7 +57,7 @@ def check_files(table: DeltaTable, folder: Path, partition: str, root: str) -> N
 
 
 def tell_damage(root: str, what: str) -> str:
-    """What to say of a lake that cannot be read as it is."""
+    """Return the message for a damaged lake."""
     return f"The lake {root} cannot be read ({what}): restore it from a copy, or name another folder with --lake."
 
 

@@ -1,4 +1,4 @@
-"""Rows as the bytes of a file that other tools read."""
+"""Export of rows to file formats that other tools read."""
 
 import io
 
@@ -8,7 +8,7 @@ KINDS = ("csv", "parquet")
 
 
 def to_bytes(rows: pl.DataFrame, kind: str) -> bytes:
-    """The rows as a file of one of `KINDS`."""
+    """Encode the rows as a file of one of `KINDS`."""
     buffer = io.BytesIO()
     if kind == "csv":
         rows.write_csv(buffer)

@@ -1,7 +1,7 @@
-"""Open, stage, publish and read: a run exists for readers if and only if its row in `runs` does.
+"""Open, stage, publish and read: a run is visible to readers if and only if it has a row in `runs`.
 
 Stages append their tables under a new `run_id`; `publish` validates them and appends one row with the pinned
-version of every table. Readers scan each table at its pinned version, so nothing written later can reach them.
+version of every table. Readers scan each table at its pinned version, so later writes do not affect them.
 """
 
 import datetime as dt
@@ -32,7 +32,7 @@ from lake.storage.places import default_root as default_root
 from lake.storage.roots import check_columns, check_files, check_folder
 
 KEEP_LOG = {"delta.logRetentionDuration": "interval 36500 days"}
-"""By default deltalake deletes log entries older than 30 days, and with them the versions that runs pin."""
+"""By default deltalake deletes log entries older than 30 days, and with them versions that runs pin."""
 
 
 class Lake:
@@ -46,14 +46,14 @@ class Lake:
         )
 
     def __repr__(self) -> str:
-        from lake.storage.summaries import summarize_lake  # which asks the lake itself
+        from lake.storage.summaries import summarize_lake  # deferred: it depends on this module
 
         return summarize_lake(self)
 
     def runs(self) -> pl.DataFrame:
-        """Published runs, newest first, each once however often it was published; empty where none has been.
+        """Return the published runs, newest first and without repeated publications; empty if there are none.
 
-        Raises `LakeError` where the lake is damaged or was written by a newer version.
+        Raises `LakeError` if the lake is damaged or was written by a newer version.
         """
         runs = self._read("runs")
         newest = max(runs["format_version"].to_list(), default=0)
@@ -66,11 +66,11 @@ class Lake:
         return once.sort("published_at", descending=True)
 
     def rejected(self) -> pl.DataFrame:
-        """Runs that were computed and kept from readers, newest first."""
+        """Return the runs that were computed but rejected, newest first."""
         return self._read("rejected").sort("rejected_at", descending=True)
 
     def run(self, run_id: str = "latest") -> "Run":
-        """The published run of that id; `LakeError` where there is none."""
+        """Return the published run with an id, or the latest; raises `LakeError` if there is none."""
         runs = self.runs()
         if runs.is_empty():
             raise LakeError(self.tell_empty())
@@ -83,23 +83,23 @@ class Lake:
         return Run(self, found.row(0, named=True))
 
     def tell_empty(self) -> str:
-        """What to say of a lake without a published run."""
+        """Return the message for a lake without a published run."""
         refresh = f"run `{command('refresh', self.root)}`"
         if any(self.exists(name) for name in (*DATASET_TABLES, *RUN_TABLES)):
             return f"The lake {self.root} has tables and no published run: {refresh}, or restore runs from a copy."
         return f"The lake {self.root} has no published run yet: {refresh}."
 
     def stage(self, name: str, frame: pl.DataFrame, *, key: str | None = None) -> None:
-        """Write the rows of one run (or dataset) of a table, replacing what an earlier try left.
+        """Write the rows of one run (or dataset) to a table, replacing those of an earlier attempt.
 
-        `key` names the run where the frame may have no rows. Raises `LakeError` where a contract is broken.
+        `key` is the run or dataset, needed if the frame may be empty. Raises `LakeError` if the contract is violated.
         """
         column, key = key_column(name), only_key(name, frame, key)
         exists = self.exists(name)
         self._write(name, frame, mode="overwrite", predicate=f"{column} = '{key}'" if exists else None)
 
     def add_rows(self, name: str, frame: pl.DataFrame) -> None:
-        """Add rows to those of a dataset in a table; nothing where there are none."""
+        """Append rows to those of a dataset in a table; an empty frame writes nothing."""
         if not frame.is_empty():
             only_key(name, frame, None)
             self._write(name, frame, mode="append")
@@ -124,14 +124,14 @@ class Lake:
             )
 
     def staged(self, name: str, key: str) -> pl.LazyFrame:
-        """Rows of a table under one key at its newest version, published or not."""
+        """Return the rows of a table with a key at its newest version, published or not."""
         with reading(self.root):
             return self._select(name, self._newest(name), key)
 
     def scan_runs(self, name: str, runs: pl.DataFrame) -> pl.LazyFrame:
-        """The rows in a table of several published runs, as `runs` has them, in one read.
+        """Return the rows of several published runs (rows of `runs`) in a table, in one read.
 
-        It is that of the latest version which one of them pins: the rows of earlier runs are in it as they were.
+        Reads the latest version that any of them pins, which contains the rows of earlier runs unchanged.
         """
         listed = runs.select("run_id", "tables").iter_rows()
         pins = {run_id: t["version"] for run_id, tables in listed for t in tables if t["name"] == name}
@@ -143,16 +143,16 @@ class Lake:
             return self._complete(self._at(name, latest), name).filter(pl.col("run_id").is_in(list(pins)))
 
     def has(self, name: str, key: str) -> bool:
-        """Whether a table has rows under the key at its newest version."""
+        """Return whether a table has rows with the key at its newest version."""
         if not self.exists(name):
             return False
         with reading(self.root):
             return not self.staged(name, key).select(key_column(name)).head(1).collect().is_empty()
 
     def publish(self, facts: dict[str, Any]) -> str:
-        """Validate every table of `facts["run_id"]`, then make the run visible in one append; returns the run id.
+        """Validate every table of `facts["run_id"]`, make the run visible in one append and return its id.
 
-        Raises `BrokenContract` or another `LakeError`, and changes nothing that readers see.
+        Raises `BrokenContract` or another `LakeError`; readers then see no change.
         """
         run_id, dataset_id = facts["run_id"], facts["dataset_id"]
         with reading(self.root):
@@ -175,7 +175,7 @@ class Lake:
         return str(run_id)
 
     def reject(self, facts: dict[str, Any], reason: str, measured: dict[str, Any]) -> None:
-        """Record why a run that was staged is kept from readers; `measured` are the other columns of `rejected`."""
+        """Record why a staged run is not published; `measured` holds the other columns of `rejected`."""
         row = facts | measured | {"reason": reason, "rejected_at": dt.datetime.now(dt.UTC)}
         named = pl.DataFrame(
             [{name: row[name] for name in polars_schema("rejected")}], schema=polars_schema("rejected")
@@ -184,26 +184,26 @@ class Lake:
             self.append_once("rejected", validated("rejected", named), transaction=f"reject/{facts['run_id']}")
 
     def version(self, name: str) -> int | None:
-        """The newest version of a table; None where it is not there."""
+        """Return the newest version of a table; None if it does not exist."""
         if not self.exists(name):
             return None
         return self._newest(name)
 
     def exists(self, name: str) -> bool:
-        """Whether anything was ever written to a table."""
+        """Return whether a table exists."""
         with reading(self.root):
             return DeltaTable.is_deltatable(self.uri(name), self.options)
 
     def uri(self, name: str) -> str:
-        """The path by which deltalake and polars find a table, whatever the folders above it are called."""
+        """Return a path or URL by which deltalake and polars can open a table, whatever the names of its folders."""
         return plain_path(self._address(name))
 
     def open(self, name: str, version: int | None = None) -> DeltaTable:
-        """A table at a version, else at its newest; raises the errors of deltalake."""
+        """Open a table at a version, by default the newest; raises the errors of deltalake."""
         return open_table(self._address(name), version=version, storage_options=self.options)
 
     def open_to_write(self, name: str) -> DeltaTable | None:
-        """A table at its newest version, from now on keeping the log of every version; None where there is none."""
+        """Open a table at its newest version and make it keep the log of every version; None if it does not exist."""
         if not self.exists(name):
             return None
         table = self.open(name)
@@ -213,12 +213,12 @@ class Lake:
         return table
 
     def digest(self, name: str, version: int, key: str) -> str:
-        """SHA-256 over the files that hold the rows of a key at a version; raises `OSError` where one is gone."""
+        """Return the SHA-256 of the files with the rows of a key at a version; raises `OSError` if one is missing."""
         files = list_files(self._at(name, version), name).filter(key=key)
         return compute_digest(self.uri(name), files["path"], self.options)
 
     def append_once(self, name: str, frame: pl.DataFrame, *, transaction: str, partition_by: str | None = None) -> None:
-        """Append rows in one commit under a transaction's name; a second try under that name changes nothing.
+        """Append rows in one commit with a transaction id; a second attempt with the same id changes nothing.
 
         Raises the errors of deltalake.
         """
@@ -237,22 +237,22 @@ class Lake:
         )
 
     def replace(self, name: str, table: DeltaTable, frame: pl.DataFrame) -> None:
-        """Replace what a table that is not partitioned had when it was opened; raises the errors of deltalake."""
+        """Replace the rows that an unpartitioned table had when it was opened; raises the errors of deltalake."""
         write_table(self._address(name), frame, onto=table, mode="overwrite")
 
     def delete_files(self, table: DeltaTable, name: str, **which: Any) -> list[str]:
-        """`DeltaTable.vacuum` of a table; returns the paths that it lists. Raises the errors of deltalake."""
+        """Run `DeltaTable.vacuum` and return the paths that it lists; raises the errors of deltalake."""
         return vacuum_table(self._address(name), table, **which)
 
     def _at(self, name: str, version: int) -> DeltaTable:
-        self.uri(name)  # whatever removes old files from the temporary folder may have taken a door
+        self.uri(name)  # restore the door, which a cleanup of the temporary folder may have removed
         return self._table(name, version)
 
     def _address(self, name: str) -> str:
         return f"{self.root}/{name}"
 
     def _after_last(self, moment: dt.datetime) -> dt.datetime:
-        """The moment, or just after the last publish where the clock went back: what was published last is latest."""
+        """Return the moment, or just after the last publication if the clock went back, so that the order is kept."""
         runs = self.runs()
         return moment if runs.is_empty() else max(moment, runs["published_at"][0] + dt.timedelta(microseconds=1))
 
@@ -261,7 +261,7 @@ class Lake:
             self.append_once("runs", row, transaction=f"publish/{row['run_id'][0]}")
 
     def _read(self, name: str) -> pl.DataFrame:
-        """A table that is read as it is now; columns that it is older than are null."""
+        """Read a table at its newest version; columns added since it was written are null."""
         with reading(self.root):
             check_folder(self.root)
             try:
@@ -272,13 +272,13 @@ class Lake:
             return self._complete(table, name).collect()
 
     def _select(self, name: str, version: int, key: str) -> pl.LazyFrame:
-        """The rows of a table under one key at a version, whose files are looked at once."""
+        """Return the rows of a table with a key at a version; its files are checked only once."""
         table, column = self._at(name, version), key_column(name)
         self._check_once(name, version, f"{column}={key}/")
         return self._complete(table, name).filter(pl.col(column) == key)
 
     def _complete(self, table: DeltaTable, name: str) -> pl.LazyFrame:
-        """All rows, with nulls in the columns that the table is older than."""
+        """Return all rows, with nulls for columns added since the table was written."""
         stored = {field.name for field in table.schema().fields}
         check_columns(name, stored, self._address(name))
         absent = {c: pl.lit(None, dtype) for c, dtype in polars_schema(name).items() if c not in stored}
@@ -304,7 +304,7 @@ class Lake:
 
 
 class Run:
-    """One published run; `scan` reads a table as it was when the run was published."""
+    """A published run; `scan` reads a table as of its publication."""
 
     def __init__(self, lake: Lake, facts: dict[str, Any]) -> None:
         self.lake, self.facts = lake, facts
@@ -314,12 +314,12 @@ class Run:
         self._versions = {table["name"]: table["version"] for table in facts["tables"]}
 
     def __repr__(self) -> str:
-        from lake.storage.summaries import summarize_run  # which asks the run itself
+        from lake.storage.summaries import summarize_run  # deferred: it depends on this module
 
         return summarize_run(self)
 
     def scan(self, name: str) -> pl.LazyFrame:
-        """The rows of this run in a table; what the run is older than is null, a whole table empty."""
+        """Return the rows of this run in a table; columns newer than the run are null, newer tables empty."""
         if name not in (*DATASET_TABLES, *RUN_TABLES):
             tables = ", ".join((*DATASET_TABLES, *RUN_TABLES))
             raise LakeError(f"A run has no table {str(name)[:80]!r}: its tables are {tables}.")
@@ -329,18 +329,18 @@ class Run:
             return self.lake._select(name, self._versions[name], self._key(name))
 
     def has(self, name: str) -> bool:
-        """Whether a table of the run has rows: predictions that were brought may come without all that needs more."""
+        """Return whether a table of the run has rows; external predictions lack some tables."""
         return any(table["rows"] for table in self.facts["tables"] if table["name"] == name)
 
     def metric(self, stage: str, name: str) -> float | None:
-        """One number of the table `metrics`; None where it was not measured."""
+        """Return a value of the table `metrics`; None if it was not measured."""
         found = self.scan("metrics").filter(stage=stage, name=name).select("value").collect().to_series()
         return found[0] if len(found) else None
 
     def verify(self) -> int:
-        """Read every table again: its files, contract, keys and pinned row count; returns how many checks passed.
+        """Check the files, contract, keys and pinned row count of every table; return the number of checks passed.
 
-        Raises `LakeError` with the first that fails. The files of a run from before checksums are not checked.
+        Raises `LakeError` for the first failure. Files of runs published before checksums existed are not checked.
         """
         with reading(self.lake.root):
             digests = self._verify_files()
@@ -378,7 +378,7 @@ class Run:
 
     @cached_property
     def groups(self) -> dict[str, dict[str, str]]:
-        """Grouping -> class -> value, for example superclass -> ship -> vehicle."""
+        """Grouping -> class -> group, for example superclass -> ship -> vehicle."""
         found: dict[str, dict[str, str]] = {}
         for group in self.facts["groups"]:
             found.setdefault(group["name"], {})[group["label"]] = group["value"]
@@ -386,5 +386,5 @@ class Run:
 
     @cached_property
     def metadata(self) -> dict[str, str]:
-        """Column of the source that is carried along -> "text" or "number"."""
+        """Metadata column of the source -> "text" or "number"."""
         return {column["name"]: column["kind"] for column in self.facts.get("metadata") or []}

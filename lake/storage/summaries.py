@@ -1,4 +1,4 @@
-"""What a lake and a run are, in a line or a few: how they print."""
+"""One-line summaries of lakes and runs, used as their `repr`."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def summarize_run(run: "Run") -> str:
-    """Its id, data, samples, classes, time of publication (UTC) and test accuracy, which is left out where unknown."""
+    """Summarise a run: id, dataset, samples, classes, publication time (UTC) and test accuracy (omitted if unknown)."""
     facts = run.facts
     rows = {table["name"]: table["rows"] for table in facts["tables"]}
     parts = [
@@ -21,7 +21,7 @@ def summarize_run(run: "Run") -> str:
 
 
 def summarize_lake(lake: "Lake") -> str:
-    """Its root, how many runs it has and which is the latest; that it cannot be read, where it cannot."""
+    """Summarise a lake: root, number of runs and latest run, or that it cannot be read."""
     try:
         runs = lake.runs()
     except LakeError:

@@ -1,22 +1,22 @@
-"""Where this user may keep copies of what can be had again."""
+"""The cache folder of the user."""
 
 import os
 from pathlib import Path
 
 
 def user_caches() -> Path | None:
-    """`~/.cache`, or None where no home is known or it cannot be written."""
+    """Return `~/.cache`; None if the home folder is unknown or the cache is not writable."""
     if os.environ.get("HOME") == "":
         return None
     try:
         folder = Path.home() / ".cache"
-    except RuntimeError:  # how python says that it knows no home
+    except RuntimeError:  # the home folder is unknown
         return None
     return folder if _can_be_written(folder) else None
 
 
 def _can_be_written(folder: Path) -> bool:
-    """Whether files can be made in the folder, or the folder where it is missing."""
+    """Return whether the folder is writable, or can be created if it is missing."""
     while not os.access(folder, os.F_OK):
         folder = folder.parent
     return os.access(folder, os.W_OK | os.X_OK)

@@ -1,1 +1,1 @@
-"""Numbers and intervals in words."""
+"""Formatting of numbers and intervals in text."""
