@@ -60,7 +60,7 @@ class SearchIndex:
     def propose(
         self, query: NDArray[np.float32], count: int, among: NDArray[np.bool_] | None = None
     ) -> NDArray[np.int64]:
-        """Return up to `count` rows that are probably the nearest among those allowed; fewer if the lists hold fewer."""
+        """Return up to `count` rows that are probably the nearest of those allowed; fewer if the lists hold fewer."""
         import faiss
 
         probed, selected = LISTS_PROBED, None
