@@ -69,9 +69,7 @@ def quantiles(frame: pl.LazyFrame, column: str) -> pl.LazyFrame:
     ends = pl.concat_list(pl.col(column).quantile(share, "lower") for share in shares).explode()
     cuts = held_out.select(ends.round_sig_figs(DIGITS)).unique()
     highest = held_out.select(pl.max(column).alias("highest"))
-    above = cuts.join(highest, how="cross").filter(
-        pl.col(column) < pl.col("highest")
-    )  # otherwise the last bin would be empty
+    above = cuts.join(highest, how="cross").filter(pl.col(column) < pl.col("highest"))  # or the last bin would be empty
     return above.select(column).sort(column)
 
 
