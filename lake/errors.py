@@ -45,7 +45,9 @@ class Unprinted(UserError):
     """The output of a command cannot be written; `reader_left` if its reader has closed the pipe."""
 
     def __init__(self, reason: str, *, reader_left: bool = False) -> None:
-        super().__init__(f"What the command says cannot be written ({reason}): free space, or write it elsewhere.")
+        super().__init__(
+            f"The output of the command cannot be written ({reason}): free some space, or send it elsewhere."
+        )
         self.reason, self.reader_left = reason, reader_left
 
 

@@ -20,7 +20,7 @@ def main() -> None:
     except KeyboardInterrupt:
         platforms.stop("interrupted", 128 + interruptions.find_signal(), "Interrupted.")
     except ImportError as error:
-        platforms.stop("failed", 1, f"latentlake is not installed completely ({error}): pip install it again.")
+        platforms.stop("failed", 1, f"latentlake is not fully installed ({error}): pip install it again.")
     run()
 
 

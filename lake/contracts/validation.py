@@ -33,10 +33,10 @@ def validate(tables: dict[str, pl.LazyFrame]) -> tuple[dict[str, int], int]:
     scored = {name: tables[name] for name in ScoredSamples.members()}
     lacking = [need for need, names in MEASURED.items() if not any(counts[name] for name in names)]
     if "embeddings" not in lacking and not ScoredSamples.is_valid(scored):
-        raise BrokenContract("not every stage has measured the same samples.")
+        raise BrokenContract("the stages have measured different sets of samples.")
     for name in sorted(tables_that_need(lacking) & tables.keys()):
         if counts[name]:
-            raise BrokenContract(f"{name} has rows in a run without {' and '.join(lacking)}.")
+            raise BrokenContract(f"the table {name} has rows, but the run has no {' and no '.join(lacking)}.")
     _check_known(tables, ("samples",) if "images" in lacking else SAMPLE_TABLES)
     return counts, len(tables) + 1 + len(SAMPLE_TABLES) + len(OF_SAMPLES)
 
@@ -53,13 +53,13 @@ def _count_rows(name: str, frame: pl.LazyFrame) -> int:
 def _check_known(tables: dict[str, pl.LazyFrame], measured: Iterable[str]) -> None:
     """Raise `BrokenContract` if a table of `measured` lacks scored samples, or a sample id is unknown."""
     absent = {
-        f"scored samples are not in {name}": tables["predictions"].join(tables[name], on="sample_id", how="anti")
+        f"scored samples are missing from {name}": tables["predictions"].join(tables[name], on="sample_id", how="anti")
         for name in measured
     }
     known = tables["samples"].select("sample_id")
     foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in OF_SAMPLES}
     unknown = {
-        f"rows of {name} have a {column} that is not a sample": tables[name].join(
+        f"rows of {name} have a {column} that belongs to no sample": tables[name].join(
             known, left_on=column, right_on="sample_id", how="anti"
         )
         for name, column in foreign.items()

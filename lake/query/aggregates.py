@@ -6,5 +6,5 @@ def or_zero(found: object) -> float:
     if found is None:
         return 0.0
     if not isinstance(found, int | float):
-        raise TypeError(f"{found!r} is no number")
+        raise TypeError(f"{found!r} is not a number")
     return float(found)

@@ -45,7 +45,7 @@ def parse(text: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
             tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise FilterError(
-            f"The expression {text[:60]!r} cannot be read: write for example label == 'cat' and loss > 2."
+            f"The expression {text[:60]!r} cannot be parsed. Write, for example, label == 'cat' and loss > 2."
         ) from None
     expression = _read(tree.body, schema, depth=0)
     _check_types(expression, schema)
@@ -56,16 +56,16 @@ def _check_types(expression: pl.Expr, schema: Mapping[str, pl.DataType]) -> None
     try:
         found = pl.DataFrame(schema=dict(schema)).lazy().select(expression.alias("kept")).collect()
     except pl.exceptions.PolarsError:
-        raise FilterError("The expression compares what cannot be compared: texts go in quotes, numbers do not.") from (
-            None
-        )
+        raise FilterError(
+            "The expression combines values of incompatible types: text goes in quotes, numbers do not."
+        ) from (None)
     if found.schema["kept"] != pl.Boolean:
-        raise FilterError("The expression states no condition: compare something, as in loss > 2.")
+        raise FilterError("The expression is not a condition: compare something, as in loss > 2.")
 
 
 def _read(node: ast.expr, schema: Mapping[str, pl.DataType], *, depth: int) -> pl.Expr:
     if depth > MAX_DEPTH:
-        raise FilterError(f"The expression is nested more than {MAX_DEPTH} deep.")
+        raise FilterError(f"The expression is nested more than {MAX_DEPTH} levels deep.")
 
     def read(inner: ast.expr) -> pl.Expr:
         return _read(inner, schema, depth=depth + 1)
@@ -95,20 +95,20 @@ def _read(node: ast.expr, schema: Mapping[str, pl.DataType], *, depth: int) -> p
             return pl.all_horizontal(*(_compare(a, op, b, read) for a, op, b in pairs))
         case ast.Call(func=ast.Name(id="abs"), args=[argument], keywords=[]):
             return read(argument).abs()
-    raise FilterError(f"The expression cannot use {ast.unparse(node)[:60]!r}.")
+    raise FilterError(f"The expression cannot contain {ast.unparse(node)[:60]!r}.")
 
 
 def _compare(left: ast.expr, op: ast.cmpop, right: ast.expr, read: Callable[[ast.expr], pl.Expr]) -> pl.Expr:
     if isinstance(op, ast.In | ast.NotIn):
         if not isinstance(right, ast.Tuple | ast.List):
-            raise FilterError("After `in` comes a list, as in label in ('cat', 'dog').")
+            raise FilterError("`in` must be followed by a list, as in label in ('cat', 'dog').")
         found = pl.any_horizontal(pl.lit(value=False), *(read(left) == pl.lit(_value(item)) for item in right.elts))
         return found if isinstance(op, ast.In) else ~found
     if _is_null(right) and isinstance(op, ast.Eq | ast.Is | ast.NotEq | ast.IsNot):
         empty = read(left).is_null()
         return empty if isinstance(op, ast.Eq | ast.Is) else ~empty
     if type(op) not in COMPARISONS:
-        raise FilterError("The expression cannot use `is` but for null.")
+        raise FilterError("`is` can be used only with null, as in label is null.")
     return COMPARISONS[type(op)](read(left), read(right))
 
 
@@ -117,7 +117,7 @@ def _column(name: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
         return pl.col(name)
     if name in WORDS:
         return pl.lit(WORDS[name])
-    raise FilterError(f"There is no column {name[:60]!r}; texts go in quotes.")
+    raise FilterError(f"There is no column {name[:60]!r}. Text goes in quotes.")
 
 
 def _value(node: ast.expr) -> str | float | bool | None:
@@ -125,13 +125,13 @@ def _value(node: ast.expr) -> str | float | bool | None:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         constant, sign = node.operand, -1
     if not isinstance(constant, ast.Constant):
-        raise FilterError("A list after `in` holds numbers or texts in quotes.")
+        raise FilterError("A list after `in` can hold only numbers and text in quotes.")
     value = constant.value
     if isinstance(value, bool | None | str) and sign == 1:
         return value
     if isinstance(value, int | float) and abs(value) <= 2**53:
         return sign * value
-    raise FilterError(f"The expression cannot use {ast.unparse(constant)[:60]!r}.")
+    raise FilterError(f"The expression cannot contain {ast.unparse(constant)[:60]!r}.")
 
 
 def _is_null(node: ast.expr) -> bool:

@@ -87,22 +87,24 @@ class Clause(BaseModel):
             raise FilterError(f"There is no column {self.column[:60]!r} to filter by.")
         if (wanted is None and not self.values) or (wanted is not None and len(self.values) != wanted):
             subject = f"on {self.column} " if self.column else ""
-            raise FilterError(f"The filter {subject[:60]}has {len(self.values)} values, which {self.op} cannot use.")
+            raise FilterError(
+                f"The filter {subject[:60]}has {len(self.values)} values, the wrong number for {self.op}."
+            )
         if self.op == "between" and not schema[self.column].is_numeric():
-            raise FilterError(f"{self.column} is not a number and has no range.")
+            raise FilterError(f"{self.column} is not numeric, so it has no range.")
         self.to_expr(schema)
 
     def _typed(self, dtype: pl.DataType) -> list[str] | list[float] | list[bool] | list[int]:
         if dtype == pl.Boolean:
             if not set(self.values) <= {"true", "false"}:
-                raise FilterError(f"{self.column} is true or false, not {self.values[0][:60]!r}.")
+                raise FilterError(f"{self.column} must be true or false, not {self.values[0][:60]!r}.")
             return [value == "true" for value in self.values]
         if dtype.is_integer():
             return [self._integer(value) for value in self.values]
         if dtype.is_numeric():
             return [self._number(value) for value in self.values]
         if dtype != pl.String:
-            raise FilterError(f"{self.column} cannot be filtered by its values.")
+            raise FilterError(f"{self.column} cannot be filtered by value.")
         return list(self.values)
 
     def _integer(self, value: str) -> int:
@@ -140,7 +142,7 @@ class Filters(BaseModel):
         readable = text.encode(errors="replace").decode()  # polars cannot compare strings with lone surrogates
         parts = [part for part in readable.split(";") if part]
         if len(parts) > MAX_CLAUSES:
-            raise FilterError(f"More than {MAX_CLAUSES} filters in the address.")
+            raise FilterError(f"The address has more than {MAX_CLAUSES} filters.")
         return cls(clauses=tuple(_parse(part) for part in parts))
 
     def to_text(self) -> str:
@@ -188,7 +190,7 @@ def _parse(part: str) -> Clause:
         raise FilterError(f"The filter {part[:60]!r} in the address cannot be read.")
     values = tuple(unquote(value) for value in listed.split(",")) if dot else ()
     if len(values) > MAX_VALUES:
-        raise FilterError(f"More than {MAX_VALUES} values in one filter of the address.")
+        raise FilterError(f"A filter in the address has more than {MAX_VALUES} values.")
     return Clause(column=unquote(column), op=found, values=values, enabled=enabled)
 
 

@@ -111,13 +111,13 @@ def _in_sets(reviews: pl.LazyFrame) -> pl.LazyFrame:
 
 def _row(review: Review) -> dict[str, object]:
     if review.verdict not in VERDICTS:
-        raise UsageError(f"The verdict {review.verdict[:40]!r} is none of {', '.join(VERDICTS)}.")
+        raise UsageError(f"{review.verdict[:40]!r} is not a verdict: use one of {', '.join(VERDICTS)}.")
     if review.verdict == "wrong" and not review.label:
-        raise UsageError("A label that is wrong needs the right one: name a class.")
+        raise UsageError("A wrong label needs a correction: name the right class.")
     if not review.reviewer.strip():
-        raise UsageError("A review needs the name of who says so.")
+        raise UsageError("A review needs the name of its reviewer.")
     if (review.verdict == "undone") != (review.undoes is not None):
-        raise UsageError("What is taken back needs the review that said it, and only that.")
+        raise UsageError("A review with the verdict undone, and no other, must name the review that it takes back.")
     return {
         "dataset_id": review.dataset_id,
         "sample_id": review.sample_id,

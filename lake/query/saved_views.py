@@ -38,7 +38,9 @@ def save_view(run: Run, view: View) -> None:
     if not view.name.strip():
         raise UsageError("A view needs a name.")
     if any(len(getattr(view, part)) > MAX_STATE for part in STATE):
-        raise UsageError(f"The view is too long to be kept: more than {MAX_STATE:,} characters of filters or columns.")
+        raise UsageError(
+            f"The view is too long to save: its filters, columns or pivot exceed {MAX_STATE:,} characters."
+        )
     _append(run, [_row(view)])
 
 
@@ -72,6 +74,6 @@ def _append(run: Run, rows: list[dict[str, str]]) -> None:
 
 def _row(view: View) -> dict[str, str]:
     if not view.saved_by.strip():
-        raise UsageError("A view needs the name of who saves it or takes it back.")
+        raise UsageError("A view needs the name of the person who saves or removes it.")
     short = {"name": view.name.strip()[:MAX_NAME], "saved_by": view.saved_by.strip()[:MAX_PERSON]}
     return asdict(view) | short | {"note": view.note[:MAX_NOTE]}

@@ -54,7 +54,7 @@ class SearchIndex:
         except (RuntimeError, MemoryError):
             raise _damaged("it cannot be read") from None
         if not isinstance(index, faiss.IndexIVF) or (index.ntotal, index.d) != shape:
-            raise _damaged("it is not of the run's embeddings")
+            raise _damaged("it does not match the run's embeddings")
         return cls(index)
 
     def propose(
@@ -73,4 +73,4 @@ class SearchIndex:
 
 
 def _damaged(reason: str) -> LakeError:
-    return LakeError(f"The search index of the run is damaged ({reason}): a refresh with --force publishes it anew.")
+    return LakeError(f"The search index of the run is damaged ({reason}): refresh with --force to publish it again.")

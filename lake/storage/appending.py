@@ -70,6 +70,6 @@ def _append(lake: Lake, table: str, frame: pl.DataFrame, *, transaction: str) ->
             if attempt + 1 == TRIES:
                 raise LakeError(
                     f"The {table.removesuffix('s')} could not be written to the lake {lake.root} ({error}): check its "
-                    "permissions and the space that is left, and try again."
+                    "permissions and free space, then try again."
                 ) from error
             time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**attempt)))

@@ -66,9 +66,9 @@ def explain_read(error: BaseException, root: str) -> str | None:
     if not _is_of_the_lake(error, root):
         return None
     if reason := find_reason(error, root, "read"):
-        return f"The lake {root} cannot be read: {reason}. Mend that, or name another folder with --lake."
+        return f"The lake {root} cannot be read: {reason}. Fix this, or name another folder with --lake."
     if "://" in root and UNREACHED.search(str(error)):
-        return f"The lake {root} cannot be reached ({first_line(error)}): check its address, the network and the keys."
+        return f"The lake {root} cannot be reached ({first_line(error)}): check address, network and credentials."
     return tell_damage(root, _find_damage(error, root))
 
 
@@ -77,16 +77,16 @@ def explain_write(error: BaseException, root: str) -> str | None:
     if isinstance(error, SchemaMismatchError) or not _is_of_the_lake(error, root):
         return None
     return (
-        f"The lake {root} cannot be written ({find_reason(error, root) or first_line(error)}). What was published "
-        "before is untouched: free space or fix the permissions, then refresh again."
+        f"The lake {root} cannot be written to ({find_reason(error, root) or first_line(error)}). Published "
+        "runs are untouched. Free some space or fix the permissions, then refresh again."
     )
 
 
 def _find_damage(error: BaseException, root: str) -> str:
     if name := find_file_as_table(root):
-        return f"{name} is a file, and a table is a folder"
+        return f"{name} is a file, but a table must be a folder"
     if isinstance(error, pl.exceptions.PanicException):
-        return "a file is cut short or damaged"
+        return "a file is truncated or damaged"
     return first_line(error)
 
 

@@ -12,9 +12,9 @@ REASONS = {
     errno.EPERM: "no permission to {doing} {place}",
     errno.EROFS: "the disk of {place} is mounted read-only",
     errno.ENOSPC: "no space left on the disk of {place}",
-    errno.EDQUOT: "the quota of the disk of {place} is used up",
-    errno.EFBIG: "a file in {place} would be larger than is allowed",
-    errno.EIO: "the disk of {place} fails",
+    errno.EDQUOT: "the disk quota for {place} is used up",
+    errno.EFBIG: "a file in {place} would exceed the maximum file size",
+    errno.EIO: "the disk of {place} reports an I/O error",
     errno.EMFILE: "too many files are open",
     errno.ENFILE: "too many files are open",
 }

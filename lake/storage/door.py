@@ -158,8 +158,8 @@ def _doors(process: int) -> Path:
             atexit.register(_remove, made, process)
             return made
     raise LakeError(
-        "A lake below a folder whose name has more than letters, digits, _, - and . needs a temporary folder without "
-        "such signs: set TMPDIR to one."
+        "The path of the lake has characters other than letters, digits, _, - and ., so a temporary folder whose path "
+        "has none of these is needed: set TMPDIR to one."
     )
 
 

@@ -49,7 +49,7 @@ class Removed:
         """Return a one-line summary; `hours` is how long files of removed rows are kept."""
         verb = "Would remove" if self.dry_run else "Removed"
         counts = f"runs: {len(self.runs)}, orphans: {len(self.orphans)}, files: {self.files} ({self.mib:.1f} MiB)"
-        return f"{verb} {counts}. Files to go when {hours} hours are over: {self.waiting_mib:.1f} MiB."
+        return f"{verb} {counts}. Waiting to be deleted after {hours} hours: {self.waiting_mib:.1f} MiB."
 
 
 def collect_garbage(lake: Lake, retention: Retention, *, alone: bool, dry_run: bool = False) -> Removed:

@@ -28,7 +28,7 @@ def default_folder() -> Path:
     if named := os.environ.get("LATENTLAKE_CACHE_DIR"):
         return to_path(named) / "reader"
     if (caches := user_caches()) is None:
-        raise OSError("No folder for caches can be written: name one in LATENTLAKE_CACHE_DIR.")
+        raise OSError("No cache folder is writable: name one in LATENTLAKE_CACHE_DIR.")
     return caches / "latentlake" / "reader"
 
 

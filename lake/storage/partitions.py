@@ -23,5 +23,7 @@ def only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:
     column = key_column(name)
     found = set(frame[column] if column in frame.columns else []) | ({key} if key else set())
     if len(found) != 1 or not RUN_ID.fullmatch(str(*found)):
-        raise LakeError(f"{name}: expected rows of one {column} in lower case, digits and dashes, got {[*found][:3]}.")
+        raise LakeError(
+            f"{name}: expected rows with one {column} of lower-case letters, digits and dashes, got {[*found][:3]}."
+        )
     return str(*found)

@@ -27,7 +27,7 @@ def to_path(text: str | os.PathLike[str]) -> Path:
     """Convert text to a path, resolving `~` and `file:///`; raises `ValueError` if it is not a local path."""
     path = _resolve(text)
     if URL.match(path):
-        raise ValueError("this is an address, and a path on this machine is needed")
+        raise ValueError("this is a URL, but a path on this machine is needed")
     return Path(path)
 
 
@@ -35,26 +35,26 @@ def to_root(text: str | os.PathLike[str]) -> str:
     """Convert text to the root of a lake: a path as in `to_path` or an object-store URL; else raises `ValueError`."""
     root = _resolve(text)
     if root.startswith("file:"):
-        raise ValueError("a file URL needs the whole path on this machine, as in file:///home/me/lake")
+        raise ValueError("a file URL needs the full path on this machine, as in file:///home/me/lake")
     scheme, separator, _ = root.partition("://")
     if separator and scheme.lower() not in SCHEMES:
-        raise ValueError(f"{scheme}:// leads to no object store that is known; those are {', '.join(SCHEMES)}")
+        raise ValueError(f"{scheme}:// is not a known object store; the known ones are {', '.join(SCHEMES)}")
     return root
 
 
 def _resolve(given: str | os.PathLike[str]) -> str:
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
     if not isinstance(text, str):
-        raise ValueError(f"a path is text, and this is {'nothing' if given is None else type(given).__name__}")
+        raise ValueError(f"a path must be text, but this is {'nothing' if given is None else type(given).__name__}")
     if not text.strip() or "\0" in text:
-        raise ValueError("a path is needed")
+        raise ValueError("a path must not be empty or contain a null byte")
     if WINDOWS.match(text):
-        raise ValueError("this is a path of Windows; in WSL the drive C: is /mnt/c, so C:\\data is /mnt/c/data")
+        raise ValueError("this is a Windows path; in WSL the drive C: is /mnt/c, so C:\\data is /mnt/c/data")
     if found := FILE_URL.fullmatch(text):
         return unquote(found[1])
     resolved = os.path.expanduser(text)  # noqa: PTH111 (Path would make s3://bucket s3:/bucket)
     if resolved.startswith("~") or (text.split("/")[0] == "~" and os.environ.get("HOME") == ""):
-        raise ValueError(f"no home folder is known for {text.split('/')[0]}: write the whole path")
+        raise ValueError(f"the home folder of {text.split('/')[0]} is not known: write the full path")
     return resolved
 
 
@@ -65,7 +65,7 @@ def find_file(named: Path | None = None) -> Path | None:
     """
     asked = named if named is not None else os.environ.get(CONFIG)
     if not asked:
-        return _check(SETTINGS, "mend, rename or remove it") if os.path.lexists(SETTINGS) else None
+        return _check(SETTINGS, "fix, rename or remove it") if os.path.lexists(SETTINGS) else None
     try:
         return _check(to_path(asked), f"check {CONFIG}" if named is None else "name a TOML file")
     except ValueError as error:
@@ -83,7 +83,7 @@ def _check(file: Path, hint: str) -> Path:
     if stat.S_ISDIR(kind):
         raise UsageError(f"The settings file {file} is a folder: {hint}.")
     if not stat.S_ISREG(kind) and not file.samefile(os.devnull):
-        raise UsageError(f"The settings file {file} is no file but a pipe or device, which can be read once: {hint}.")
+        raise UsageError(f"The settings file {file} is a pipe or device, which can be read only once: {hint}.")
     return file
 
 

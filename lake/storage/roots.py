@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from lake.contracts.tables import TABLES
 from lake.errors import LakeError
 
-AS_FOLDER = "and a lake is a folder: name another with --lake."
+AS_FOLDER = "but a lake must be a folder: name another one with --lake."
 
 
 def check_folder(root: str) -> None:
@@ -21,12 +21,12 @@ def check_folder(root: str) -> None:
         mode = Path(root).stat().st_mode
     except FileNotFoundError:
         if Path(root).is_symlink():
-            raise LakeError(f"{root} is a link that leads nowhere, {AS_FOLDER}") from None
+            raise LakeError(f"{root} is a broken link, {AS_FOLDER}") from None
         return
     except OSError as error:
-        raise LakeError(f"{root} cannot be opened ({error.strerror}), {AS_FOLDER}") from None
+        raise LakeError(f"{root} cannot be opened ({error.strerror}): name another folder with --lake.") from None
     if not stat.S_ISDIR(mode):
-        raise LakeError(f"{root} is {'a file' if stat.S_ISREG(mode) else 'no folder'}, {AS_FOLDER}")
+        raise LakeError(f"{root} is {'a file' if stat.S_ISREG(mode) else 'not a folder'}, {AS_FOLDER}")
 
 
 def find_file_as_table(root: str) -> str | None:
@@ -39,7 +39,7 @@ def check_columns(name: str, stored: set[str], address: str) -> None:
     needed = [*TABLES[name].primary_key(), *(["format_version"] if name == "runs" else [])]
     if absent := [column for column in needed if column not in stored]:
         raise LakeError(
-            f"{address} is no table of latentlake (it lacks {' and '.join(absent)}): name another folder with --lake."
+            f"{address} is not a latentlake table (it lacks {' and '.join(absent)}): name another folder with --lake."
         )
 
 
@@ -51,14 +51,12 @@ def check_files(table: DeltaTable, folder: Path, partition: str, root: str) -> N
     written = pl.DataFrame(table.get_add_actions(flatten=True)).select("path", "size_bytes")
     for path, size in written.filter(pl.col("path").str.starts_with(partition)).iter_rows():
         if (found := _size(folder / path)) is not None and found < size:
-            raise LakeError(
-                tell_damage(root, f"{folder.name}/{path} is cut short: {found:,} of {size:,} bytes are there")
-            )
+            raise LakeError(tell_damage(root, f"{folder.name}/{path} is truncated: it has {found:,} of {size:,} bytes"))
 
 
 def tell_damage(root: str, what: str) -> str:
     """Return the message for a damaged lake."""
-    return f"The lake {root} cannot be read ({what}): restore it from a copy, or name another folder with --lake."
+    return f"The lake {root} cannot be read ({what}): restore it from a backup, or name another folder with --lake."
 
 
 def _size(file: Path) -> int | None:

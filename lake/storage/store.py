@@ -59,8 +59,8 @@ class Lake:
         newest = max(runs["format_version"].to_list(), default=0)
         if newest > FORMAT_VERSION:
             raise LakeError(
-                f"The lake {self.root} has runs of format {newest}; this latentlake reads up to {FORMAT_VERSION}. "
-                "Install the newer latentlake to read it."
+                f"The lake {self.root} has runs in format {newest}, but this version of latentlake reads formats up "
+                f"to {FORMAT_VERSION}. Install a newer version to read it."
             )
         once = runs.sort("published_at").unique("run_id", keep="first", maintain_order=True)
         return once.sort("published_at", descending=True)
@@ -78,7 +78,7 @@ class Lake:
         if found.is_empty():
             raise LakeError(
                 f"The lake {self.root} has no run {str(run_id)[:80]!r}: "
-                f"the latest is {runs['run_id'][0]}; `{command('runs', self.root)}` lists all."
+                f"the latest is {runs['run_id'][0]}; `{command('runs', self.root)}` lists them all."
             )
         return Run(self, found.row(0, named=True))
 
@@ -86,7 +86,9 @@ class Lake:
         """Return the message for a lake without a published run."""
         refresh = f"run `{command('refresh', self.root)}`"
         if any(self.exists(name) for name in (*DATASET_TABLES, *RUN_TABLES)):
-            return f"The lake {self.root} has tables and no published run: {refresh}, or restore runs from a copy."
+            return (
+                f"The lake {self.root} has tables but no published run: {refresh}, or restore the runs from a backup."
+            )
         return f"The lake {self.root} has no published run yet: {refresh}."
 
     def stage(self, name: str, frame: pl.DataFrame, *, key: str | None = None) -> None:
@@ -353,8 +355,8 @@ class Run:
             for name, rows in pinned.items():
                 if (found := counts[name]) != rows:
                     raise LakeError(
-                        f"The run {self.run_id} is damaged: {name} has {found} rows, it was published with {rows}. "
-                        "Restore the lake from a copy, or refresh again."
+                        f"The run {self.run_id} is damaged: {name} has {found} rows but was published with {rows}. "
+                        "Restore the lake from a backup, or refresh again."
                     )
         return digests + checks + len(pinned)
 
@@ -368,8 +370,8 @@ class Run:
                 same = False
             if not same:
                 raise LakeError(
-                    f"The run {self.run_id} is damaged: the files of {name} are not those that were published. "
-                    "Restore the lake from a copy, or refresh again."
+                    f"The run {self.run_id} is damaged: the files of {name} differ from those that were published. "
+                    "Restore the lake from a backup, or refresh again."
                 )
         return len(recorded)
 

@@ -53,7 +53,7 @@ def summarise(now: Run, before: Run) -> Summary:
 def print_summary(summary: Summary) -> None:
     """Print the essence: the summary sentence, the headline figures, and one line for each other aspect."""
     console = Console()
-    console.print(f"run {summary['run']} against {summary['before']}", highlight=False, soft_wrap=True)
+    console.print(f"run {summary['run']} compared with {summary['before']}", highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(summary['sentence'])}[/]", highlight=False, soft_wrap=True)
     if "figures" in summary:
         console.print(_figures(summary["figures"]))
@@ -134,4 +134,4 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     for what, found in summary["drift"].items():
         yield f"drift {what.replace('_', ' ')}", " ".join(found["sentences"])
     if "stages" in summary:
-        yield "seconds of stages", compare.say_stage_times(pl.DataFrame(summary["stages"]))
+        yield "seconds per stage", compare.say_stage_times(pl.DataFrame(summary["stages"]))

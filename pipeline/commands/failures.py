@@ -22,28 +22,28 @@ NOT_MAPPED = "failed to map segment"
 """Message of the loader for a library that does not fit into memory, or that lies on a disk mounted noexec."""
 NO_MEMORY_IN = (RuntimeError, ImportError, OSError)
 SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", flags=re.IGNORECASE)
-LESS = "close other programs, or set less with samples, batch_size or size, then run the same command to go on."
+LESS = "close other programs, or lower samples, batch_size or size, then run the same command again to continue."
 IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 def explain(error: BaseException, folders: Iterable[Path]) -> UserError:
     """Turn any error into one for people; unexpected ones are written to a file in the first writable folder."""
     if isinstance(error, MemoryError) or (isinstance(error, NO_MEMORY_IN) and NO_MEMORY.search(str(error))):
-        return UserError(f"The memory of this machine is used up{_said(error)}: {LESS}")
+        return UserError(f"This machine has run out of memory{_said(error)}: {LESS}")
     if isinstance(error, ImportError) and NOT_MAPPED in str(error):
         return UserError(
-            f"A package could not be loaded{_said(error)}: memory is used up or limited (see ulimit -v), "
-            "or the packages lie on a disk that is mounted noexec. Mend that, then run it again."
+            f"A package could not be loaded{_said(error)}: memory has run out or is limited (see ulimit -v), "
+            "or the packages are on a disk mounted with noexec. Fix this, then run the command again."
         )
     if isinstance(error, BrokenProcessPool):
-        return UserError(f"A process of this command was killed, most likely because memory was used up: {LESS}")
+        return UserError(f"A process of this command was killed, most likely because memory ran out: {LESS}")
     if isinstance(error, OSError) and (reason := find_reason(error, os.fsdecode(error.filename or "the system"))):
-        return UserError(f"The command could not go on: {reason}. Mend that, then run it again.")
+        return UserError(f"The command could not continue: {reason}. Fix this, then run it again.")
     kept = keep(error, folders)
-    where = f"with the file {kept}, which holds" if kept else "with what --debug prints, which is"
+    where = f"with the file {kept}, which records" if kept else "with the output of --debug, which shows"
     return Unforeseen(
-        f"latentlake failed by an error that it does not know ({type(error).__name__}{_said(error)}). No run is "
-        f"left half published. Please report it {where} how it came about."
+        f"latentlake failed with an unexpected error ({type(error).__name__}{_said(error)}). No run is "
+        f"left half-published. Please report it {where} how it happened."
     )
 
 

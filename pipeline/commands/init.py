@@ -7,49 +7,49 @@ from pipeline.data.listing import check_free, check_place, write_file
 
 DEFAULT = SETTINGS
 TEMPLATE = """\
-# Settings of every command that runs in this folder: `latentlake refresh`, then `latentlake serve`. From another
-# folder, or under another name, name this file: `latentlake refresh --config FILE`. Relative paths count from where the
-# command runs, ~ is the home folder. Lines that begin with # are off; flags and LATENTLAKE_... override this file, and
-# `latentlake config` prints every value and where it came from.
+# Settings for every command that runs in this folder: `latentlake refresh`, then `latentlake serve`. If the file has
+# another name or lies elsewhere, pass it explicitly: `latentlake refresh --config FILE`. Relative paths start at the
+# folder in which the command runs; ~ is the home folder. Lines that begin with # have no effect. Flags and
+# LATENTLAKE_... override this file, and `latentlake config` prints every value and its origin.
 
-preset = "quick"            # smoke (2,000 images, for a try), quick, standard (nightly) or full
-lake = "data/lake"          # where the pages read from: a folder, or an object-store URL such as s3://bucket/lake
-work_dir = "data/work"      # finished stages, for resuming
+preset = "quick"            # smoke (2,000 images, to try it out), quick, standard (nightly) or full
+lake = "data/lake"          # where the results go: a folder, or an object-store URL such as s3://bucket/lake
+work_dir = "data/work"      # finished stages, so that an interrupted refresh can resume
 # seed = 0
-# minutes = 30              # train the schedule that takes so long on this machine
+# minutes = 30              # choose a training schedule that takes about this long on this machine
 
-# Without the section [dataset] the data are CIFAR-10. With it they are yours.
+# Without the section [dataset], the data are CIFAR-10. To use your own images, describe them here.
 # [dataset]
-# source = "photos"         # a folder with a sub-folder for every class; above them, perhaps, train, validation, test
-#                           # and unlabeled; images in no folder of a class have no label. Or a table: .csv, .parquet or
-#                           # Delta.
-# name = "My photos"        # the dataset is known by it, wherever it lies
-# size = 32                 # side in pixels of the square that every image becomes; twice as large trains 4 x as long
-# display_side = 512        # longer side of the whole picture that is kept for people, at most; 0 keeps none
+# source = "photos"         # a folder with one sub-folder per class, optionally grouped under train, validation, test
+#                           # and unlabeled; images outside any class folder have no label. Or a table: .csv, .parquet
+#                           # or Delta.
+# name = "My photos"        # identifies the dataset, wherever it is stored
+# size = 32                 # side in pixels of the square that every image becomes; doubling it takes 4 x the training
+# display_side = 512        # maximum length in pixels of the longer side of the picture kept for display; 0 keeps none
 
-# Of a table:
-# image_column = "image"    # encoded bytes, or paths beside the file
-# label_column = "label"    # empty is unlabeled
-# split_column = "split"    # train, validation, test or unlabeled; may be missing
-# name_column = "name"      # unique; may be missing
-# metadata = ["camera"]     # more columns, to filter, colour and compare by
+# For a table:
+# image_column = "image"    # encoded bytes, or paths relative to the file
+# label_column = "label"    # empty means unlabeled
+# split_column = "split"    # train, validation, test or unlabeled; optional
+# name_column = "name"      # unique; optional
+# metadata = ["camera"]     # additional columns to filter, colour and compare by
 
-# Where no images are named test or validation, these shares of the labelled ones are held out, each class in its share:
+# If no images are assigned to test or validation, these shares of the labelled images are held out, class by class:
 # test_share = 0.2
 # validation_share = 0.1
 
-# Classes may count as something: a grouping, its values, and the labels of each. A label that none has counts as other.
+# Classes can be grouped: the name of a grouping, then its values with the labels of each. Other labels count as other.
 # [dataset.groups.superclass]
 # animal = ["cat", "dog"]
 # vehicle = ["ship", "truck"]
 
-# Predictions of a model that runs elsewhere, as columns of the same table: nothing is trained, images may be missing.
-# A row that names no split is a test sample; say train of those that the model learnt from.
+# Predictions of a model that runs elsewhere, as columns of the same table: nothing is trained, and images are optional.
+# Rows without a split are test samples; mark those that the model was trained on as train.
 # [dataset.predictions]
-# column = "probabilities"  # lists with a number for every class
-# logits = false            # true: the softmax of the numbers are the probabilities
-# classes = ["cat", "dog", "ship", "truck"]  # in the order of the numbers; without it the labels, sorted
-# embedding_column = "embedding"             # lists of features, for map, groups and neighbours; may be missing
+# column = "probabilities"  # lists with one number per class
+# logits = false            # true: the probabilities are the softmax of these numbers
+# classes = ["cat", "dog", "ship", "truck"]  # in the order of the numbers; default: the labels, sorted
+# embedding_column = "embedding"             # lists of features for the map, groups and neighbours; optional
 """
 
 

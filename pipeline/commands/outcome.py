@@ -29,7 +29,7 @@ class Interrupted(UserError):
 
     def __init__(self, signal: Signals) -> None:
         by = "" if signal == SIGINT else f" by {signal.name}"
-        super().__init__(f"Interrupted{by}: finished stages are kept, run the same command to go on.")
+        super().__init__(f"Interrupted{by}: finished stages are kept. Run the same command again to continue.")
         self.exit_code = 128 + signal
 
 

@@ -30,7 +30,7 @@ def find_problem() -> str | None:
     """Why latentlake cannot run here and what to do, in one sentence; None if it can."""
     version = platform.python_version()
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
-        return f"latentlake needs Python 3.11 to 3.14, and this is {version}: make its environment with one of those."
+        return f"latentlake needs Python 3.11 to 3.14, but this is {version}: create its environment with one of those."
     if platform.system() not in SYSTEMS:
-        return f"latentlake runs on Linux and macOS, and this is {platform.system()}: on Windows, install it in WSL."
+        return f"latentlake runs on Linux and macOS, but this is {platform.system()}: on Windows, install it in WSL."
     return None

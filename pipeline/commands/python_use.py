@@ -26,7 +26,7 @@ def read_arguments(config: Any, dataset: Any, values: dict[str, Any]) -> tuple[S
         return _whole(config, dataset, values)
     given = config if isinstance(config, Mapping) else {}
     if unknown := [name for name in (*given, *values) if name not in Settings.model_fields]:
-        raise UsageError(f"{unknown[0]!r} is no setting: `latentlake config` lists them.")
+        raise UsageError(f"{unknown[0]!r} is not a setting: `latentlake config` lists all settings.")
     section = {} if dataset is None or isinstance(dataset, Dataset) else {"dataset": _section(dataset)}
     settings = load_settings(_file_or_values(config), **{**values, **section})
     return settings, dataset if isinstance(dataset, Dataset) else None
@@ -47,7 +47,7 @@ def refresh_here(settings: Settings, dataset: Dataset | None, *, found: Path | N
     with _log_on_stderr(settings), _own_torch():
         progress = Progress(bars=settings.log == "text")
         if found:
-            progress.say(f"Settings of {found}.")
+            progress.say(f"Using the settings in {found}.")
         return refresh(settings, progress, dataset=dataset).run_id
 
 
@@ -78,9 +78,11 @@ def _own_torch() -> Iterator[None]:
 
 def _whole(settings: Settings, dataset: Any, values: dict[str, Any]) -> tuple[Settings, Dataset | None]:
     if values:
-        raise UsageError(f"{min(values)} has no effect beside a whole Settings: give it to load_settings.")
+        raise UsageError(
+            f"{min(values)} has no effect when config is a Settings object: pass it to load_settings instead."
+        )
     if dataset is not None and not isinstance(dataset, Dataset):
-        raise UsageError("dataset has no effect beside a whole Settings: give it to load_settings.")
+        raise UsageError("dataset has no effect when config is a Settings object: pass it to load_settings instead.")
     return settings, dataset
 
 
@@ -89,7 +91,7 @@ def _file_or_values(config: Any) -> Path | Mapping[str, Any] | None:
         return config
     if isinstance(config, str | os.PathLike):
         return Path(config)
-    raise UsageError(f"config is a {type(config).__name__}: expected the path of a settings file, or a dict as in one.")
+    raise UsageError(f"config is a {type(config).__name__}: expected the path or contents of a settings file.")
 
 
 def _section(dataset: Any) -> dict[Any, Any]:
@@ -99,5 +101,5 @@ def _section(dataset: Any) -> dict[Any, Any]:
         return {"source": dataset}
     raise UsageError(
         f"dataset is a {type(dataset).__name__}: expected the path of a folder, CSV, parquet file or Delta table, or a "
-        "dict as the section [dataset] of a settings file."
+        "dict like the section [dataset] of a settings file."
     )

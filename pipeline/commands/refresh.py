@@ -43,7 +43,7 @@ def run(settings: Settings, asked: Asked) -> dict[str, object]:
     progress = Progress(hours=asked.max_hours, bars=settings.log == "text")
     same = None if asked.force else find_answer(settings, lake)
     if same:
-        progress.say(f"Nothing new: data, settings and code are those of {same}.")
+        progress.say(f"Nothing new: data, settings and code are the same as for {same}.")
         return summarize(lake, same, published=False, seconds=time.monotonic() - started)
     with _uncollected():
         from pipeline.refresh.refresh import refresh  # takes seconds to import
@@ -105,6 +105,6 @@ def _wait_until_stale(lake: Lake, limit: dt.timedelta) -> None:
     age = dt.datetime.now(dt.UTC) - runs["published_at"][0]
     if dt.timedelta(0) <= age < limit:
         raise RetryLater(
-            f"Not due: the latest run is {age.total_seconds() / 3600:.1f} hours old, and is refreshed after "
-            f"{limit.total_seconds() / 3600:g}."
+            f"Not due: the latest run is {age.total_seconds() / 3600:.1f} hours old, and the next refresh is due "
+            f"after {limit.total_seconds() / 3600:g} hours."
         )

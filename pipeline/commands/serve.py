@@ -34,7 +34,7 @@ class Asked:
         """The base path without surrounding slashes, perhaps empty. Raises `UsageError` if it is invalid."""
         base = self.base_path.strip("/")
         if not BASE_PATH.fullmatch(base):
-            raise UsageError(f"--base-path {self.base_path} cannot be used: it is a path such as /lake or /team/lake.")
+            raise UsageError(f"--base-path {self.base_path} is not valid: give a path such as /lake or /team/lake.")
         return base
 
     @property
@@ -61,13 +61,15 @@ def become_server(asked: Asked) -> None:
 def _find_port(host: str, port: int) -> int:
     """The port, or a free one for 0, after checking that this machine can listen on it."""
     if not host.strip():
-        raise UsageError("--host is empty: name an address of this machine, or leave it out for loopback.")
+        raise UsageError("--host is empty: name an address of this machine, or omit the option for loopback.")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind((host, port))
         except (socket.gaierror, UnicodeError):
-            raise UsageError(f"--host {host}: nobody knows this name; 0.0.0.0 is every address here.") from None
+            raise UsageError(
+                f"--host {host}: this name cannot be resolved. To listen on all addresses, use 0.0.0.0."
+            ) from None
         except OSError as error:
             raise _explain(error, host, port) from None
         return int(tried.getsockname()[1])
@@ -76,11 +78,11 @@ def _find_port(host: str, port: int) -> int:
 def _explain(error: OSError, host: str, port: int) -> UserError:
     """Why the server cannot listen there."""
     if error.errno == errno.EADDRINUSE:
-        return UserError(f"Port {port} of {host} is in use: name another one with --port, or 0 for any that is free.")
+        return UserError(f"Port {port} on {host} is in use: choose another one with --port, or 0 for any free port.")
     if error.errno == errno.EACCES:
-        return UserError(f"Port {port} is kept from this user: name one from 1024 up with --port.")
+        return UserError(f"This user may not listen on port {port}: choose 1024 or above with --port.")
     return UsageError(
-        f"--host {host} cannot be listened on ({error.strerror}): name an address of this machine; 0.0.0.0 is all."
+        f"Cannot listen on --host {host} ({error.strerror}): name an address of this machine, or 0.0.0.0 for all."
     )
 
 

@@ -80,14 +80,14 @@ def find_unknown_variables(model: type[BaseModel]) -> Iterator[str]:
         prefix, _, rest = name.upper().partition("_")
         if f"{prefix}_" == PREFIX and rest.partition("__")[0] not in known and not rest.startswith("TEST_"):
             found = _find_nearest(rest, known)
-            nearest = f"; the nearest is {PREFIX}{found}" if found else ""
-            yield f"The variable {name} is none of latentlake and changes nothing{nearest}."
+            nearest = f"; the closest setting is {PREFIX}{found}" if found else ""
+            yield f"The environment variable {name} is not known to latentlake and has no effect{nearest}."
 
 
 def say_unknown(model: type[BaseModel], name: str) -> str:
     """State that a setting (such as `seed` or `dataset.source`) does not exist, and name the closest one."""
     found = _find_nearest(name, list_names(model))
-    return f"there is no such setting; the nearest is {found}" if found else "there is no such setting"
+    return f"there is no such setting; the closest is {found}" if found else "there is no such setting"
 
 
 def list_names(model: type[BaseModel]) -> list[str]:

@@ -47,7 +47,7 @@ def _say(model: type[BaseModel], problem: Any, named: str) -> str:
     if kind == "extra_forbidden":
         return f"{shown}: {say_unknown(model, name)}"
     if kind == "missing" or kind in OTHER_SHAPE:
-        return f"{name} = {_show(given)}{named}: expected it as in {EXAMPLES.get(name, A_LIST)}"
+        return f"{name} = {_show(given)}{named}: expected a value such as {EXAMPLES.get(name, A_LIST)}"
     if kind == "value_error":
         return f"{shown}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"])
     return f"{shown}: {problem['msg'].lower()}"

@@ -68,7 +68,7 @@ def load(data_dir: Path | None, cache_dir: Path, progress: Progress) -> tuple[ND
         return _decode(batches)
     listed = "\n".join(f"  - {reason}" for reason in reasons)
     raise UserError(
-        f"CIFAR-10 could not be had from any source:\n{listed}\n"
+        f"CIFAR-10 could not be obtained from any source:\n{listed}\n"
         "Connect to the network and try again, or download cifar-10-binary.tar.gz elsewhere "
         "and name its folder with --data-dir."
     )
@@ -196,7 +196,7 @@ def _verified(source: str, batches: Batches) -> Batches:
         if actual != expected:
             raise UserError(
                 f"{source}: {name} has SHA-1 {actual} instead of {expected}; "
-                "it is damaged or not CIFAR-10: delete it and fetch it again."
+                "it is damaged or not CIFAR-10: delete it and download it again."
             )
     return batches
 

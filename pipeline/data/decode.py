@@ -101,7 +101,7 @@ def read_file(path: Path) -> bytes | Unusable:
         if not stat.S_ISREG(found.st_mode):  # reading a pipe might never end
             return Unusable("not a file")
         if found.st_size > MAX_BYTES:
-            return Unusable("too many bytes", f"{found.st_size:,}, at most {MAX_BYTES:,}")
+            return Unusable("too many bytes", f"{found.st_size:,} bytes, at most {MAX_BYTES:,} are read")
         return path.read_bytes()
     except OSError as error:
         return Unusable(ON_DISK.get(error.errno or 0, "unreadable file"), error.strerror or "")
@@ -133,9 +133,9 @@ def _decode(data: bytes, side: int, wanted: _Wanted | None) -> Decoded | Unusabl
             return Decoded(pixels)
         return Decoded(pixels, Original(*size, _picture(data, whole, size, wanted.display_side)))
     except UnidentifiedImageError:
-        return Unusable("not an image", f"none of {', '.join(FORMATS)}")
+        return Unusable("not an image", f"not one of {', '.join(FORMATS)}")
     except Image.DecompressionBombError:
-        return Unusable("too many pixels", f"far more pixels than the {MAX_PIXELS:,} that are read")
+        return Unusable("too many pixels", f"far more than the maximum of {MAX_PIXELS:,} pixels")
     except Exception as error:  # decoders raise all kinds of errors on damaged files
         cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
         return Unusable("truncated" if cut else "damaged image", first_line(error))

@@ -59,13 +59,13 @@ def name_classes(classes: int, labels: list[str], own: DatasetSettings) -> list[
     if len(named) != classes or len(set(named)) != len(named):
         whose = "are named" if said.classes else "are among the labels"
         raise UserError(
-            f"The predictions of {own.source} have {classes:,} numbers a row, but {len(set(named)):,} classes {whose}: "
-            "name them all, in order, as classes in [dataset.predictions]."
+            f"The predictions of {own.source} have {classes:,} numbers per row, but {len(set(named)):,} classes "
+            f"{whose}: list all classes, in the order of the numbers, in classes of [dataset.predictions]."
         )
     if strangers := set(labels) - set(named):
         raise UserError(
-            f"The label {min(strangers)!r} of {own.source} is none of the classes of the predictions: "
-            "name it in its place in classes of [dataset.predictions], or correct the label."
+            f"The label {min(strangers)!r} of {own.source} is not a class of the predictions: "
+            "add it at its position in classes of [dataset.predictions], or correct the label."
         )
     return named
 
@@ -74,8 +74,8 @@ def _read_lists(column: pl.Series, own: DatasetSettings, what: str) -> tuple[NDA
     """The lists of a column as a matrix of the most common width, and the rows that do not fit."""
     if not isinstance(column.dtype, pl.List | pl.Array) or not column.dtype.inner.is_numeric():
         raise UserError(
-            f"The column {column.name!r} of {own.source} holds {column.dtype}: lists of numbers are needed, "
-            "as parquet and Delta can hold."
+            f"The column {column.name!r} of {own.source} has type {column.dtype}, but lists of numbers are "
+            "needed, which parquet and Delta can store."
         )
     lists = column.cast(pl.List(pl.Float32))
     length = lists.list.len()
@@ -105,7 +105,7 @@ def _refuse_improbable(numbers_NK: NDArray[np.float32], refused: dict[int, Unusa
     wrong = np.flatnonzero(negative_N | (np.abs(total_N - 1) > SUM_WITHIN))
     why = {row: "one is below 0" if negative_N[row] else f"they add up to {total_N[row]:.3g}" for row in wrong.tolist()}
     return {
-        row: Unusable("unusable prediction", f"no probabilities: {detail}")
+        row: Unusable("unusable prediction", f"not probabilities: {detail}")
         for row, detail in why.items()
         if row not in refused
     }

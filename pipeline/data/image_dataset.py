@@ -146,12 +146,12 @@ def _find_classes(images: _Images, said: Read | None, own: DatasetSettings) -> l
     Raises `UserError` if there are too few or too many classes, or too few images.
     """
     if len(images.found) < MIN_IMAGES:
-        count = f"The dataset {own.source} has {len(images.found):,} images"
+        count = f"The dataset {own.source} has {len(images.found):,} usable images"
         if not images.refused:
             raise UserError(f"{count}: at least {MIN_IMAGES} are needed.")
         raise UserError(
             f"{count}, and {len(images.refused):,} that cannot be used: at least {MIN_IMAGES} are needed. "
-            f"{_tell_commonest(images.refused)}: mend those, or add others."
+            f"{_tell_commonest(images.refused)}. Fix these images, or add others."
         )
     classes = sorted({one.label for one in images.found if one.label is not None})
     if said:
@@ -159,7 +159,7 @@ def _find_classes(images: _Images, said: Read | None, own: DatasetSettings) -> l
     if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
         only = f" ({classes[0]!r})" if len(classes) == 1 else ""
         raise UserError(
-            f"The dataset {own.source} has images of {len(classes):,} classes{only}: "
+            f"The number of classes in the dataset {own.source} is {len(classes):,}{only}: "
             f"{MIN_CLASSES} to {MAX_CLASSES:,} are needed."
         )
     return classes
@@ -169,7 +169,9 @@ def _tell_commonest(refused: list[tuple[str, Unusable]]) -> str:
     """The most common reason, with an example."""
     ((reason, count),) = Counter(why.reason for _, why in refused).most_common(1)
     name, detail = next((name, why.detail) for name, why in refused if why.reason == reason)
-    return f"Of {count:,} the reason is {reason!r}, as of {name}" + (f" ({detail})" if detail else "")
+    return f"The most common reason ({count:,} of them) is {reason!r}, as for {name}" + (
+        f" ({detail})" if detail else ""
+    )
 
 
 def _choose(
@@ -203,13 +205,13 @@ def _split(
     named, needed = [one.split for one in found], ("test",) if own.predictions else ("train", "validation", "test")
     shares = {"test_share": own.test_share, "validation_share": own.validation_share}
     split = np.array(named) if own.predictions else assign_missing_splits(label, named, known, **shares, seed=seed)
-    advice = "name some of them so, or change test_share and validation_share in [dataset]"
+    advice = "assign some to this split, or change test_share and validation_share in [dataset]"
     if own.predictions:
-        advice = "name some of them so, or leave their split empty"
+        advice = "assign some to this split, or leave their split empty"
     for name in needed:
         if not (split == name).any():
             raise UserError(
-                f"The dataset {own.source} has no labelled image for the split {name}: label more, {advice}."
+                f"The dataset {own.source} has no labelled image in the split {name}: label more, {advice}."
             )
     return split
 
@@ -219,9 +221,9 @@ def _check_names(own: DatasetSettings, listing: Listing) -> None:
     names = [*own.groups, *listing.columns]
     clashes = [name for name in names if name in reserved_columns() or names.count(name) > 1]
     if len(listing.columns) < len(own.metadata):
-        raise UserError(f"Two columns of metadata = {own.metadata} have the same name but for signs: rename one.")
+        raise UserError(f"Two columns in metadata = {own.metadata} differ only in spaces or punctuation: rename one.")
     if clashes:
-        raise UserError(f"[dataset]: {clashes[0]!r} is the name of another column of the samples: choose another name.")
+        raise UserError(f"[dataset]: {clashes[0]!r} is already a column of the samples: choose another name.")
 
 
 def _group(own: DatasetSettings, classes: list[str]) -> dict[str, dict[str, str]]:
@@ -230,7 +232,7 @@ def _group(own: DatasetSettings, classes: list[str]) -> dict[str, dict[str, str]
     for name, values in own.groups.items():
         named = {label: value for value, labels in values.items() for label in labels}
         if strangers := named.keys() - set(classes):
-            raise UserError(f"[dataset.groups.{name}] names {min(strangers)!r}, which is no class of {own.source}.")
+            raise UserError(f"[dataset.groups.{name}] names {min(strangers)!r}, which is not a class of {own.source}.")
         groups[name] = {label: named.get(label, OTHER) for label in classes}
     return groups
 

@@ -121,7 +121,7 @@ def _walk(folder: Path, roots: list[Path]) -> Iterator[tuple[Path, Unusable | No
         else:
             real = path.resolve()
             if any(real.is_relative_to(root) or root.is_relative_to(real) for root in roots):
-                yield path, Unusable("symbolic link loop", "it leads to a folder that is read anyhow")
+                yield path, Unusable("symbolic link loop", "it leads to a folder that is already read")
             else:
                 roots.append(real)
                 yield from _walk(path, roots)
@@ -160,7 +160,7 @@ def _scan_table(source: Path) -> pl.LazyFrame:
             return pl.scan_csv(source, infer_schema=False, glob=False)
         case ".parquet":
             return pl.scan_parquet(source, glob=False, hive_partitioning=False)
-    raise UserError(f"The dataset {source} is neither a folder, a .csv, a .parquet file nor a Delta table.")
+    raise UserError(f"The dataset {source} must be a folder, a .csv file, a .parquet file or a Delta table.")
 
 
 @contextmanager
@@ -203,7 +203,9 @@ def _read_columns(dataset: DatasetSettings) -> pl.DataFrame:
         if said:
             asked += [said.column, *([said.embedding_column] if "embedding_column" in said.model_fields_set else [])]
         if absent := [name for name in (*asked, *dataset.metadata) if name not in there]:
-            raise UserError(f"The dataset {dataset.source} has no column {absent[0]!r}, only {', '.join(there)}.")
+            raise UserError(
+                f"The dataset {dataset.source} has no column {absent[0]!r}: its columns are {', '.join(there)}."
+            )
         wanted = dict.fromkeys((*named.values(), *dataset.metadata, *_columns_of(said, there)))
         return scanned.select(name for name in wanted if name in there).collect()
 
@@ -218,7 +220,7 @@ def _place(name: str, image: bytes | Path | None, label: str | None, said: str |
     if said and split is None:
         return Unusable("unknown split", said[:80])
     if label is None and split in ("train", "validation", "test"):
-        return Unusable("label missing", f"it is of the split {split}")
+        return Unusable("label missing", f"its split is {split}")
     unlabeled = label is None or split == "unlabeled"
     return Found(name, image, None if unlabeled else label, "unlabeled" if unlabeled else split, row)
 
@@ -230,7 +232,7 @@ def _texts(table: pl.DataFrame, column: str) -> list[str | None]:
     try:
         texts = table[column].cast(pl.String).str.strip_chars()
     except pl.exceptions.PolarsError:
-        raise UserError(f"The column {column!r} of the dataset holds {table[column].dtype}, not texts.") from None
+        raise UserError(f"The column {column!r} of the dataset has type {table[column].dtype}, not text.") from None
     return [text or None for text in texts]
 
 
@@ -244,7 +246,7 @@ def _images(column: pl.Series, dataset: DatasetSettings) -> tuple[list[bytes | P
         folder = dataset.source.parent
         return [folder / path if path else None for path in column], column.to_list()
     raise UserError(
-        f"The column {column.name!r} of {dataset.source} holds {column.dtype}: images are encoded bytes or paths."
+        f"The column {column.name!r} of {dataset.source} has type {column.dtype}: images are encoded bytes or paths."
     )
 
 
@@ -255,5 +257,7 @@ def _carried(column: pl.Series, dataset: DatasetSettings) -> pl.Series:
     if numbers is not None and numbers.null_count() == column.null_count() < len(column):
         return numbers.set(~numbers.is_finite(), None)
     if column.dtype.is_nested() or column.dtype == pl.Binary:
-        raise UserError(f"The column {column.name!r} of {dataset.source} holds {column.dtype}: no text or number.")
+        raise UserError(
+            f"The column {column.name!r} of {dataset.source} has type {column.dtype}, but metadata is text or numbers."
+        )
     return column.cast(pl.String)

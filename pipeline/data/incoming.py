@@ -53,7 +53,7 @@ def add_new_data(
     number = {name: i for i, name in enumerate(dataset.classes)}
     for name, label in incoming.labels.items():
         if label not in number:
-            raise UserError(f"{source}: {name} has the label {label[:40]!r}, which is none of {dataset.classes}.")
+            raise UserError(f"{source}: {name} has the label {label[:40]!r}, which is not one of {dataset.classes}.")
     side, known = dataset.images_NHWC.shape[1], Known.read(lake, dataset.dataset_id)
     images = _decode(incoming.images, side, display_side, known)
     codes = np.array([number[incoming.labels[n]] if n in incoming.labels else -1 for n in images], dtype=np.int64)

@@ -16,20 +16,20 @@ def check_place(path: Path) -> None:
         kind = path.stat().st_mode
     except FileNotFoundError:
         if not path.absolute().parent.is_dir():
-            raise UsageError(f"There is no folder {path.parent}: make it, or name another file.") from None
+            raise UsageError(f"There is no folder {path.parent}: create it, or name another file.") from None
         return
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror}): name another file.") from None
     if stat.S_ISDIR(kind):
         raise UsageError(f"{path} is a folder: name a file in it.")
     if not stat.S_ISREG(kind):
-        raise UsageError(f"{path} is no plain file: name another file.")
+        raise UsageError(f"{path} is not a regular file: name another file.")
 
 
 def check_free(path: Path, *, force: bool) -> None:
     """Raises `UsageError` if the file exists and `force` is not given, or if it is read-only."""
     if path.exists() and not force:
-        raise UsageError(f"{path} exists: name another file, or overwrite it with --force.")
+        raise UsageError(f"{path} already exists: name another file, or overwrite it with --force.")
     if path.exists() and not os.access(path, os.W_OK):
         raise UsageError(f"{path} cannot be written (it is read-only): name another file.")
 
@@ -49,7 +49,7 @@ def write_file(path: Path, content: bytes) -> None:
         write_whole(file, fill)
     except OSError as error:
         reason = find_reason(error, path.absolute().parent) or error.strerror
-        raise UserError(f"{path} cannot be written: {reason}. Mend that, or name another file.") from None
+        raise UserError(f"{path} cannot be written: {reason}. Fix this, or name another file.") from None
 
 
 def _umask() -> int:

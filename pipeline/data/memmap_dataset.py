@@ -57,7 +57,7 @@ def _map_images(run: Run, sample_id: NDArray[np.int64], file: Path, progress: Pr
         except OSError as error:
             raise UserError(
                 f"The images of {run.dataset_id} cannot be written to {file.parent} ({error.strerror or error}): "
-                "free space there, or name another folder."
+                "free some space there, or name another folder."
             ) from error
     return np.load(file, mmap_mode="r")
 
@@ -98,14 +98,14 @@ def _decode_block(ids: NDArray[np.int64], encoded: list[bytes], shape: tuple[int
             with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
                 images.append(np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            reason = "no PNG" if isinstance(error, UnidentifiedImageError) else error
+            reason = "not a PNG" if isinstance(error, UnidentifiedImageError) else error
             raise LakeError(f"The image of sample {number} in the lake is damaged ({reason}): restore it.") from None
         shape = shape or images[-1].shape
         if images[-1].shape != shape:
             (height, width), (high, wide) = images[-1].shape[:2], shape[:2]
             raise LakeError(
-                f"The image of sample {number} has {width} x {height} px, the first one {wide} x {high}: "
-                "images that are mapped are of one size."
+                f"The image of sample {number} has {width} x {height} px, but the first one has {wide} x {high}: "
+                "all mapped images must be the same size."
             )
     return np.stack(images)
 

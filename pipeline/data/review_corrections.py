@@ -69,7 +69,7 @@ def report_reviews(lake: Lake, dataset_id: str, progress: Progress) -> dict[str,
     wrong = int((verdicts == "wrong").sum())
     low, high = wilson_interval(wrong, len(verdicts))
     progress.say(
-        f"Reviews: of {len(verdicts):,} doubtful labels that people judged {wrong:,} were wrong "
+        f"Reviews: {wrong:,} of {len(verdicts):,} doubtful labels judged by people were wrong "
         f"({wrong / len(verdicts):.1%}, {low:.1%} to {high:.1%})."
     )
     return {"judged": len(verdicts), "wrong": wrong, "precision": wrong / len(verdicts)}

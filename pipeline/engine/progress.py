@@ -93,7 +93,7 @@ class Progress:
         if self._hours is not None and time.monotonic() - self._started > self._hours * 3600:
             raise RetryLater(
                 f"Stopped after {self._hours:g} hours (--max-hours): finished stages and the training so far are kept, "
-                "the next refresh goes on from there."
+                "and the next refresh continues from there."
             )
 
     def say(self, text: str) -> None:

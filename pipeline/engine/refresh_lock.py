@@ -53,15 +53,15 @@ def only_one(lake: Lake, progress: Progress) -> Iterator[None]:
         lock = FileLock(path, timeout=0)
         lock.acquire()
         if left := _read(holder):
-            progress.say(f"The lock of an earlier refresh ({left.describe()}) was left behind: taken over.")
+            progress.say(f"An earlier refresh ({left.describe()}) left its lock behind; it is taken over.")
         holder.write_text(Holder.this_process().model_dump_json(), encoding="utf-8")
     except Timeout:
         by = f" ({found.describe()})" if (found := _read(holder)) else ""
         raise RetryLater(f"Another refresh of {lake.root} is running{by}: try again when it has finished.") from None
     except OSError as error:
         raise LakeError(
-            f"The lake {lake.root} cannot be written ({error.strerror or error}): free space, fix its permissions or "
-            "name another folder with --lake."
+            f"The lake {lake.root} cannot be written to ({error.strerror or error}): free some space, fix its "
+            "permissions or name another folder with --lake."
         ) from None
     try:
         yield

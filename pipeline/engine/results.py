@@ -10,11 +10,11 @@ from pipeline.engine.stage_cache import Frames
 OF_EACH_SAMPLE = frozenset({"properties", *ScoredSamples.members()}) - {"embeddings"}
 """Tables with rows for the samples; not `embeddings`, as external predictions may lack them."""
 ADVICE = {
-    "score": "the model gives none for these images. Train with a lower learning_rate, or check the checkpoint and the "
-    "settings mean and std",
-    "properties": "look at these images, or leave them out",
+    "score": "the model returns none for these images. Train with a lower learning_rate, or check the checkpoint and "
+    "the settings mean and std",
+    "properties": "check these images, or leave them out",
 }
-OTHERWISE = "report it with what `latentlake doctor` says of the machine"
+OTHERWISE = "report this with the output of `latentlake doctor`"
 
 
 def check_result(stage: Stage, frames: Frames, *, samples: int) -> None:
@@ -22,16 +22,16 @@ def check_result(stage: Stage, frames: Frames, *, samples: int) -> None:
     for table, frame in frames.items():
         if table in OF_EACH_SAMPLE and frame.is_empty() and samples > 1:
             raise UserError(
-                f"The stage {stage.name} ({stage.title}) left no row in {table} for {samples:,} samples. "
+                f"The stage {stage.name} ({stage.title}) produced no rows in {table} for {samples:,} samples. "
                 "Nothing was published, and finished stages are kept."
             )
         for column in frame.columns:
             wrong = frame.filter(~_is_finite(frame[column]))
             if len(wrong):
-                first = f", first of sample {wrong['sample_id'][0]}" if "sample_id" in frame.columns else ""
+                first = f", the first for sample {wrong['sample_id'][0]}" if "sample_id" in frame.columns else ""
                 raise UserError(
-                    f"The stage {stage.name} ({stage.title}) ended in {len(wrong):,} of {len(frame):,} rows of "
-                    f"{table}.{column} without a finite number{first}: {ADVICE.get(stage.name, OTHERWISE)}. "
+                    f"After the stage {stage.name} ({stage.title}), {len(wrong):,} of {len(frame):,} rows of "
+                    f"{table}.{column} have no finite number{first}: {ADVICE.get(stage.name, OTHERWISE)}. "
                     "Nothing was published, and finished stages are kept."
                 )
 

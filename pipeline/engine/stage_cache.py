@@ -99,7 +99,7 @@ class Workspace:
             reason = find_reason(error, self._root) or error.strerror or error
             raise LakeError(
                 f"The stage {name} could not be written to {self._root} ({reason}). Finished stages "
-                "and what readers see are untouched: free space or fix the permissions, then refresh again."
+                "and published runs are untouched. Free some space or fix the permissions, then refresh again."
             ) from error
         return Finished(fingerprint, folder, frames, cost, value_key, fit_id)
 
@@ -111,9 +111,9 @@ class Workspace:
             cost = json.loads((folder / "cost.json").read_text(encoding="utf-8"))
             frames = {path.stem: pl.read_parquet(path, glob=False) for path in sorted(folder.glob("*.parquet"))}
         except (OSError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            self._progress.say(f"{name}: what was done before is damaged ({first_line(error)}), done again")
+            self._progress.say(f"{name}: the earlier result is damaged ({first_line(error)}) and is computed again")
             return None
-        self._progress.say(f"{name}: done before, reused")
+        self._progress.say(f"{name}: unchanged, earlier result reused")
         return frames, cost
 
     def _compute(self, name: str, folder: Path, compute: Callable[[Path], Frames]) -> tuple[Frames, dict[str, float]]:

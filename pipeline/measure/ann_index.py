@@ -32,7 +32,9 @@ def index_table(embedding_ND: NDArray[np.float32], settings: Settings, progress:
             unit_ND = to_unit(embedding_ND)
             parts = split(build_index(unit_ND, seed=settings.seed, threads=settings.threads, progress=progress))
         else:
-            progress.say("index: left out, similar samples are searched without; pip install '.[search]' for it")
+            progress.say(
+                "index: skipped, similar samples are found by exact search; to build it, pip install '.[search]'"
+            )
     return {"search_index": make_frame("search_index", [{"part": i, "data": part} for i, part in enumerate(parts)])}
 
 

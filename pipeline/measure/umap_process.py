@@ -62,8 +62,8 @@ def _check(code: int, said: str) -> None:
     if ended:
         by = f" ({signal.Signals(-code).name})" if code < 0 else ""
         raise UserError(
-            f"The process that fits the map was ended{by}, as happens where memory runs out: free some or take fewer "
-            "samples, then refresh again. Finished stages are kept."
+            f"The process that fits the map was killed{by}, most likely because memory ran out: free some memory or "
+            "use fewer samples, then refresh again. Finished stages are kept."
         )
     if code:
         raise RuntimeError(f"The process that fits the map failed:\n{said}")

@@ -116,8 +116,8 @@ def map_layers(model: Any) -> list[str]:
     spatial = [name for name in shapes if _has_cells(shapes[name])]
     if flat := [name for name in architecture.layers if name not in spatial]:
         raise UsageError(
-            f"loss_map_layers: the output of {flat[0]} in {architecture.name} is no grid of cells: name a layer "
-            "that puts out images x channels x height x width, or none to have them found."
+            f"loss_map_layers: the output of {flat[0]} in {architecture.name} is not a grid of cells: name a "
+            "layer whose output is images x channels x height x width, or none to have layers chosen automatically."
         )
     return spatial if architecture.layers else spatial[-LAYERS:]
 
@@ -135,11 +135,11 @@ def check(model: Any, sides: list[int]) -> None:
         except (RuntimeError, AssertionError, ValueError, TypeError, AttributeError, IndexError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise UsageError(
-                f"The model {name} cannot be shown images of {side} px ({reason}): choose other sizes in phases, "
+                f"The model {name} cannot process images of {side} px ({reason}): choose other sizes in phases, "
                 "or another model."
             ) from error
         if embedding.ndim != 2 or logits.ndim != 2:
-            raise UsageError(f"The model {name} is not features and one classifier on them: choose another model.")
+            raise UsageError(f"The model {name} is not made of features and one classifier: choose another model.")
     map_layers(model)
 
 
@@ -147,7 +147,7 @@ def _check_name(name: str) -> None:
     if timm.is_model(name):
         return
     near = get_close_matches(name, timm.list_models(), n=3, cutoff=0.3)
-    raise UsageError(f"model = {name}: timm has no model of that name; the closest are {', '.join(near) or 'none'}.")
+    raise UsageError(f"model = {name}: timm has no model with that name; the closest are {', '.join(near) or 'none'}.")
 
 
 def _create(architecture: Architecture, num_classes: int, **options: Any) -> Any:
@@ -175,7 +175,7 @@ def _published(architecture: Architecture, num_classes: int) -> Any:
     except Exception as error:  # the hub's client raises errors of its HTTP library as well as its own
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"timm's published weights of {architecture.name} cannot be fetched ({reason}): "
+            f"timm's published weights of {architecture.name} cannot be downloaded ({reason}): "
             "check the network, or refresh without --pretrained."
         ) from error
 

@@ -41,7 +41,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device(next(device for device, found in there.items() if found))
     if not there[name]:
         found = ", ".join(device for device, is_there in there.items() if is_there)
-        raise UserError(f"device = {name} is not on this machine: choose auto or one of {found}.")
+        raise UserError(f"device = {name} is not available on this machine: choose auto or one of {found}.")
     return torch.device(name)
 
 
@@ -109,7 +109,7 @@ def load_checkpoint(
             if facts[name] != wanted:
                 raise UserError(
                     f"The checkpoint {path} has {name} {facts[name]}, expected {wanted}: "
-                    "delete it and refresh again, or name the settings it was trained with."
+                    "delete it and refresh again, or use the settings it was trained with."
                 )
         model = create_model(len(classes), Architecture.of_facts(facts, layers))
         model.load_state_dict(load_file(path))

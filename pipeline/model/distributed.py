@@ -62,7 +62,7 @@ def joined(device: torch.device, *, batch_size: int) -> Iterator[World]:
         return
     if batch_size % size:
         raise UsageError(
-            f"batch_size = {batch_size} cannot be shared by {size} processes: choose a multiple of {size}."
+            f"batch_size = {batch_size} cannot be divided evenly among {size} processes: choose a multiple of {size}."
         )
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:

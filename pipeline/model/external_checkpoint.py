@@ -53,12 +53,12 @@ def find_file(settings: Settings) -> Path | None:
         raise UsageError(f"The checkpoint {path} does not exist: check the setting checkpoint.")
     if settings.folds:
         raise UsageError(
-            "folds trains models, a checkpoint is one that is trained: choose folds = 0, or no checkpoint."
+            "folds trains models, but a checkpoint is already trained: set folds = 0, or remove checkpoint."
         )
     if path.suffix.lower() in PICKLES and not settings.allow_pickle:
         raise UsageError(
             f"The checkpoint {path} is a pickle, which can hold more than weights: convert it to .safetensors, "
-            "or set allow_pickle = true if you trust where it comes from."
+            "or set allow_pickle = true if you trust its source."
         )
     return path
 
@@ -97,7 +97,7 @@ def load_brought(classes: list[str], settings: Settings) -> Any:
     said = brought.facts.get("architecture", settings.model)
     if said != settings.model:
         raise UserError(
-            f"The checkpoint {path} is of a {said}, the setting model says {settings.model}: set model = {said}."
+            f"The checkpoint {path} holds a {said}, but the setting model is {settings.model}: set model = {said}."
         )
     kept: Any = {name: tuple(brought.facts[name]) for name in ("mean", "std") if name in brought.facts}
     stem: Any = brought.facts.get("stem") or _stem(brought.weights)
@@ -118,11 +118,11 @@ def _read(path: Path) -> Brought:
     except pickle.UnpicklingError as error:
         raise UserError(
             f"The checkpoint {path} is refused: it is damaged or holds more than weights ({first_line(error)}). Save "
-            "its state_dict, best as .safetensors."
+            "its state_dict, preferably as .safetensors."
         ) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(
-            f"The checkpoint {path} cannot be read ({first_line(error)}): it is damaged or no file of weights."
+            f"The checkpoint {path} cannot be read ({first_line(error)}): it is damaged or not a file of weights."
         ) from error
 
 
@@ -135,7 +135,7 @@ def _weights_in(content: Any) -> dict[str, Tensor]:
         if isinstance(content, dict) and isinstance(content.get(name), dict):
             content = content[name]
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ValueError("no tensors by name")
+        raise ValueError("no named tensors")
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
@@ -145,8 +145,8 @@ def _named_classes(path: Path, brought: Brought, classes: list[str], settings: S
     if sorted(named) != sorted(classes):
         other = sorted(set(named) ^ set(classes)) or named
         raise UserError(
-            f"The checkpoint {path} has {len(named)} classes and the dataset {len(classes)}; they differ in "
-            f"{', '.join(other[:NAMED])}: name those of the dataset in the order of its outputs in checkpoint_classes."
+            f"The checkpoint {path} has {len(named)} classes and the dataset has {len(classes)}; they differ in "
+            f"{', '.join(other[:NAMED])}: list those of the dataset in checkpoint_classes, in the order of the outputs."
         )
     return list(named)
 
@@ -161,12 +161,12 @@ def _fill(path: Path, model: Any, weights: dict[str, Tensor]) -> None:
     """Load the weights; they must match the model exactly."""
     wanted, name = model.state_dict(), model.architecture.name
     missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
-    for names, what in ((missing, "lacks"), (foreign, "has more than the model:")):
+    for names, what in ((missing, "lacks"), (foreign, "has, in addition,")):
         if names:
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             raise UserError(
                 f"The checkpoint {path} does not fit {name}: it {what} {', '.join(names[:NAMED])}{more}. "
-                "Check the setting model, or whether it is a checkpoint of timm's."
+                "Check the setting model, and that this is a timm checkpoint."
             )
     for key, value in wanted.items():
         if value.shape != weights[key].shape:

@@ -55,7 +55,7 @@ def load_snapshot(path: Path, state: TrainingState, facts: dict[str, Any]) -> st
         return f"The interrupted training cannot be read ({error}): training starts again."
     if taken_under != facts:
         changed = sorted(key for key in facts if taken_under.get(key) != facts[key])
-        return f"The interrupted training had another {', '.join(changed)}: training starts again."
+        return f"The interrupted training used different {', '.join(changed)}: training starts again."
     state.model.load_state_dict(_below("model", tensors))
     optimizer_state: dict[int, dict[str, Tensor]] = {}
     for name, value in _below("optimizer", tensors).items():
@@ -67,7 +67,7 @@ def load_snapshot(path: Path, state: TrainingState, facts: dict[str, Any]) -> st
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     state.telemetry = [{k: int(v) if k in WHOLE_NUMBERS else v for k, v in row.items()} for row in rows]
     state.step = int(tensors["step"])
-    return f"Training goes on at step {state.step}."
+    return f"Training continues at step {state.step}."
 
 
 def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ def fit_schedule(settings: Settings, data: TrainingSet, progress: Progress) -> S
     if settings.minutes is None or settings.checkpoint:
         return settings
     if world_size() > 1:
-        raise UsageError("minutes is for one process: with torchrun, set phases.")
+        raise UsageError("minutes works in a single process only: with torchrun, set phases.")
     size, seconds = len(data.label_N), settings.minutes * 60
     recipes = {name: _recipe(name, settings.side) for name in RECIPES}
     schedules: dict[str, list[Phase]] = {name: recipe["phases"] for name, recipe in recipes.items()}
@@ -40,7 +40,9 @@ def fit_schedule(settings: Settings, data: TrainingSet, progress: Progress) -> S
     speed = _known_speed(settings, data, resolutions, progress)
     name = nearest(seconds, schedules, speed, size=size)
     phases = stretch(seconds, schedules[name], speed, size=size)
-    progress.say(f"{settings.minutes:g} minutes of training as in {name}: {in_words(phases, speed, size=size)}.")
+    progress.say(
+        f"Training for {settings.minutes:g} minutes on the schedule of {name}: {in_words(phases, speed, size=size)}."
+    )
     own = _recipe(settings.preset, settings.side)
     unsaid = {key: value for key, value in recipes[name].items() if getattr(settings, key) == own[key]}
     return settings.model_copy(update=unsaid | {"phases": phases})

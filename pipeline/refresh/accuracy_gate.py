@@ -15,8 +15,8 @@ class Refused(UserError):
 
     def __init__(self, run_id: str, reason: str) -> None:
         super().__init__(
-            f"The run {run_id} was not published: {reason} Readers see what they saw before; "
-            "the same command with --force publishes it all the same, and that is recorded."
+            f"The run {run_id} was not published: {reason} Readers still see the previous run; "
+            "the same command with --force publishes this one anyway, and the run records it."
         )
         self.run_id, self.reason = run_id, reason
 
@@ -35,7 +35,7 @@ def find_reason(accuracy: float | None, before: Run | None, settings: Settings) 
     if earlier - accuracy <= settings.max_accuracy_drop + ROUNDING:
         return None
     return (
-        f"the accuracy on test fell from {earlier:.1%} (run {before.run_id}) to {accuracy:.1%}, by more than "
+        f"the test accuracy fell from {earlier:.1%} (run {before.run_id}) to {accuracy:.1%}, which is more than "
         f"the {settings.max_accuracy_drop:.1%} that max_accuracy_drop allows."
     )
 

@@ -83,7 +83,7 @@ def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool,
     run_id = f"{started:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
     facts = run_facts(run_id, started, dataset, settings, fingerprint) | {"stages": _records(stages)}
     if not force and (same := _answered(lake, facts)):
-        progress.say(f"Nothing new: data, settings and code are those of {same}.")
+        progress.say(f"Nothing new: data, settings and code are the same as for {same}.")
         return Outcome(same, published=False)
     costs = {"data": data_cost, **{name: stage.cost for name, stage in stages.items()}}
     costs["write"] = stage_tables(lake, run_id, dataset, stages, settings, progress)

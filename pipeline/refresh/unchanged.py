@@ -44,7 +44,7 @@ def keep_answer(settings: Settings, request: str, run_id: str, progress: Progres
     try:
         _answer_file(settings).write_text(json.dumps({"request": request, "run_id": run_id}), encoding="utf-8")
     except OSError as error:
-        progress.say(f"That {run_id} answers this request was not kept ({error.strerror}): {error.filename}")
+        progress.say(f"Cannot record that {run_id} answers this request ({error.strerror}): {error.filename}")
 
 
 def _answer_file(settings: Settings) -> Path:

@@ -76,8 +76,8 @@ def _write_images(lake: Lake, dataset: Dataset) -> None:
         return
     if not dataset.pictured:
         raise UserError(
-            f"The dataset {dataset.name} has had images, and its source names none any more: "
-            "bring them back, or give the dataset another name."
+            f"The dataset {dataset.name} had images in earlier runs, but its source no longer has any: "
+            "restore them, or give the dataset another name."
         )
     there = lake.staged("images", dataset.dataset_id).select("sample_id").collect().to_series()
     lake.add_rows("images", _images_frame(dataset, ~np.isin(dataset.sample_id, there.to_numpy())))

@@ -174,7 +174,8 @@ class Stages:
         if previous and not previous.is_comparable:
             taken = "it has no model" if self._external else self._trainings.say_adopted()
             progress.say(
-                f"{previous.run.run_id} is of an earlier version of latentlake: {taken}; the rest is computed once."
+                f"{previous.run.run_id} was made by an earlier version of latentlake: {taken}; "
+                "the rest is computed again."
             )
 
     @property

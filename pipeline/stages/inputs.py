@@ -92,7 +92,7 @@ class StageInputs:
 
     def _read(self, stage: str) -> list[Finished]:
         if stage not in self.stage.reads:
-            raise KeyError(f"{self.stage.name} reads {stage} and does not say so in lake.contracts.stages")
+            raise KeyError(f"{self.stage.name} reads {stage} but does not declare it in lake.contracts.stages")
         return self.find(stage)
 
 

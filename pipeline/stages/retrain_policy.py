@@ -23,7 +23,9 @@ def keeps_model(previous: PreviousRun | None, settings: Settings, wanted: str, p
         return False
     if settings.retrain == "if-stale" and previous.model_age >= dt.timedelta(days=settings.stale_days):
         return False
-    progress.say(f"The model of {previous.run.run_id} stays (--retrain {settings.retrain}), though its inputs changed.")
+    progress.say(
+        f"The model of {previous.run.run_id} is kept (--retrain {settings.retrain}), although its inputs changed."
+    )
     return True
 
 

@@ -51,13 +51,14 @@ def check_splits(dataset: Dataset, settings: Settings) -> None:
     """
     for name in ("test",) if dataset.brought else ("validation", "test"):
         if not (dataset.label[dataset.rows(name)] >= 0).any():
-            raise UserError(f"{dataset.name} has no labelled image of the split {name} left: add some.")
+            raise UserError(f"{dataset.name} has no labelled image left in the split {name}: add some.")
     images, folds = len(dataset.rows("train")), settings.folds
     left = images - math.ceil(images / folds) if folds else images
     if left < FEWEST_IMAGES and not (settings.checkpoint or dataset.brought):
-        of_fold = f", of which folds = {folds} leaves a training {left}" if folds else ""
+        of_fold = f", of which folds = {folds} leaves {left} for a training" if folds else ""
         raise UserError(
-            f"The split train of {dataset.name} has too few images ({images:,}{of_fold}): {FEWEST_IMAGES} are needed."
+            f"The split train of {dataset.name} has too few images ({images:,}{of_fold}): "
+            f"at least {FEWEST_IMAGES} are needed."
         )
 
 
@@ -120,10 +121,10 @@ class Trainings:
     def say_adopted(self) -> str:
         """Describe which models of a run from an earlier version are taken over."""
         if not (self.adopts or self._keeps):
-            return "none of its models is taken over"
+            return "none of its models is reused"
         if self.settings.folds and not self.adopts_folds:
-            return "its model is taken over, those of the folds are not"
-        return "its models are taken over" if self.settings.folds else "its model is taken over"
+            return "its model is reused, those of the folds are not"
+        return "its models are reused" if self.settings.folds else "its model is reused"
 
     def _check(self) -> None:
         """Raises `UserError`, before anything is computed, if the settings name a model that cannot be used."""
