@@ -45,7 +45,7 @@ def parse(text: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
             tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise FilterError(
-            f"The expression {text[:60]!r} cannot be parsed. Write, for example, label == 'cat' and loss > 2."
+            f"The expression {text[:60]!r} cannot be read. Write, for example, label == 'cat' and loss > 2."
         ) from None
     expression = _read(tree.body, schema, depth=0)
     _check_types(expression, schema)

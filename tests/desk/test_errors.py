@@ -92,7 +92,7 @@ def test_what_ends_a_service_or_a_terminal_is_a_sentence_and_one_object(name: st
     heard = f"import os, signal; signal.signal(signal.{name}, signal.SIG_DFL)"  # nohup may have it ignored
     done = run(tmp_path, heard + planted, "refresh", "--json", "--set", "work_dir=work")
     assert done.returncode == code and done.stderr.count("\n") == 1
-    assert f"Interrupted by {name}: finished stages are kept, run the same command to go on." in done.stderr
+    assert f"Interrupted by {name}: finished stages are kept. Run the same command again to continue." in done.stderr
     said = json.loads(done.stdout)
     assert (said["status"], said["exit_code"]) == ("interrupted", code)
 
@@ -118,15 +118,15 @@ def test_wrong_usage_is_one_object_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (MemoryError(), "The memory of this machine is used up"),
+        (MemoryError(), "This machine has run out of memory"),
         (
             ImportError("libtorch_cuda.so: failed to map segment from shared object"),
-            "memory is used up or limited (see ulimit -v), or the packages lie on a disk that is mounted noexec",
+            "memory has run out or is limited (see ulimit -v), or the packages are on a disk mounted with noexec",
         ),
-        (OSError(12, "Cannot allocate memory"), "The memory of this machine is used up"),
+        (OSError(12, "Cannot allocate memory"), "This machine has run out of memory"),
         (
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
-            "The memory of this machine is used up",
+            "This machine has run out of memory",
         ),
         (BrokenProcessPool("terminated abruptly"), "A process of this command was killed"),
         (PermissionError(13, "Permission denied", "/x"), "no permission to write in /x"),
@@ -163,7 +163,7 @@ def test_a_query_that_is_wrong_is_not_told_as_a_damaged_lake(tiny_lake: str) -> 
 
 def test_a_disk_that_refuses_is_said_and_not_told_as_damage(tmp_path: Path) -> None:
     denied = PermissionError(13, "Permission denied", str(tmp_path / "runs"))
-    with pytest.raises(LakeError, match=r"no permission to read .*Mend that") as raised, reading(str(tmp_path)):
+    with pytest.raises(LakeError, match=r"no permission to read .*Fix this") as raised, reading(str(tmp_path)):
         raise denied
     assert "restore" not in str(raised.value)
     with pytest.raises(LakeError, match=r"cannot be written \(no permission to write in "), writing(str(tmp_path)):
@@ -252,4 +252,4 @@ def test_elsewhere_the_command_stops_before_anything_is_imported(tmp_path: Path)
 def test_an_installation_that_is_not_complete_is_a_sentence(tmp_path: Path) -> None:
     program = "import sys; sys.modules['polars'] = None\nfrom pipeline.start import main; main()"
     done = run(tmp_path, program, "runs")
-    assert done.returncode == 1 and "is not installed completely" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "is not fully installed" in done.stderr and "Traceback" not in done.stderr

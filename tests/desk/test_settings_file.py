@@ -38,7 +38,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 def test_a_command_uses_the_file_and_says_so_and_where_each_value_came_from(folder: Path) -> None:
     done = run(folder, "config", "--set", "neighbors=7", LATENTLAKE_THREADS="2")
-    assert done.returncode == 0 and "Settings of latentlake.toml." in done.stderr, done.stderr
+    assert done.returncode == 0 and "Using the settings in latentlake.toml." in done.stderr, done.stderr
     said = json.loads(done.stdout)
     assert (said["lake"], said["seed"], said["neighbors"], said["threads"]) == ("my lake", 3, 7, 2)
     names = ("seed", "neighbors", "threads", "samples", "folds")
@@ -111,12 +111,12 @@ def test_a_home_folder_is_found_from_every_source(folder: Path, name: str, monke
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
-        ("~nobody-here/x", "no home folder is known for ~nobody-here"),
-        ("C:\\photos", "this is a path of Windows"),
-        ("\\\\server\\photos", "this is a path of Windows"),
+        ("~nobody-here/x", "the home folder of ~nobody-here is not known"),
+        ("C:\\photos", "this is a Windows path"),
+        ("\\\\server\\photos", "this is a Windows path"),
         ("file://server/photos", "a path|address|file URL"),
-        ("", "a path is needed"),
-        ("http://host/x", "a path|http:// leads to no object store that is known; those are s3, s3a, gs, az, "),
+        ("", "a path must not be empty"),
+        ("http://host/x", "a path|http:// is not a known object store; the known ones are s3, s3a, gs, az, "),
     ],
 )
 @pytest.mark.parametrize("name", ["lake", "work_dir"])
@@ -128,23 +128,23 @@ def test_what_is_no_path_here_is_one_sentence(folder: Path, name: str, path: str
 
 @pytest.mark.parametrize("given", [5, None, b"x", ["x"], {"x": 1}, 1.5])
 def test_what_is_no_text_names_no_lake(folder: Path, given: object) -> None:
-    with pytest.raises(UsageError, match=r"^lake = .*: a path is text, and this is "):
+    with pytest.raises(UsageError, match=r"^lake = .*: a path must be text, but this is "):
         latentlake.open(given)  # type: ignore[arg-type]
     if given is not None:
-        with pytest.raises(UsageError, match=r"^Settings: lake = .*: a path is text, and this is "):
+        with pytest.raises(UsageError, match=r"^Settings: lake = .*: a path must be text, but this is "):
             load_settings(lake=given)
     if not isinstance(given, bytes | None):
         written = json.dumps(given).replace(":", " =")
         (folder / "latentlake.toml").write_text(f"lake = {written}\n")
         for ask in (default_root, load_settings, lambda: command("refresh", "x")):
-            with pytest.raises(UsageError, match=r"lake = .*: a path is text, and this is "):
+            with pytest.raises(UsageError, match=r"lake = .*: a path must be text, but this is "):
                 ask()
 
 
 @pytest.mark.parametrize("name", ["~", "~/x"])
 def test_an_empty_home_is_none(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "")
-    with pytest.raises(UsageError, match="no home folder is known for ~: write the whole path"):
+    with pytest.raises(UsageError, match="the home folder of ~ is not known: write the full path"):
         load_settings(lake=name)
     assert user_caches() is None
 
@@ -162,7 +162,7 @@ def test_packages_get_caches_in_the_work_folder_but_for_those_that_somebody_name
     ("make", "sentence"),
     [
         (Path.mkdir, "is a folder"),
-        (os.mkfifo, "is no file but a pipe or device, which can be read once"),
+        (os.mkfifo, "is a pipe or device, which can be read only once"),
         (lambda path: path.symlink_to("gone.toml"), r"does not exist \(a link to gone\.toml\)"),
         (lambda path: path.symlink_to(path), "cannot be read"),
     ],
@@ -171,7 +171,7 @@ def test_packages_get_caches_in_the_work_folder_but_for_those_that_somebody_name
 def test_what_has_the_name_of_the_file_and_is_none_is_refused(
     folder: Path, make: Callable[[Path], None], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, hint in (("latentlake.toml", "mend, rename or remove it"), ("other.toml", "name a TOML file")):
+    for name, hint in (("latentlake.toml", "fix, rename or remove it"), ("other.toml", "name a TOML file")):
         (folder / name).unlink(missing_ok=True)
         make(folder / name)
         for ask in (load_settings, latentlake.refresh):

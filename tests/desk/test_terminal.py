@@ -91,7 +91,7 @@ def test_a_refresh_needs_no_network(desk: Desk) -> None:
 
 def test_ctrl_c_says_how_to_go_on(desk: Desk) -> None:
     assert desk.interrupted.code == 130, desk.interrupted.lines[-20:]
-    said = "latentlake: Interrupted: finished stages are kept, run the same command to go on."
+    said = "latentlake: Interrupted: finished stages are kept. Run the same command again to continue."
     assert desk.interrupted.lines[-2:] == [said, ""]
     assert not any("Traceback" in line for line in desk.interrupted.lines)
 

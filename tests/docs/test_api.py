@@ -78,17 +78,17 @@ def test_settings_come_as_file_dict_and_keywords(
 @pytest.mark.parametrize(
     ("config", "values", "sentence"),
     [
-        (3, {}, "config is a int: expected the path of a settings file, or a dict as in one"),
+        (3, {}, "config is a int: expected the path or contents of a settings file"),
         (None, {"dataset": 4}, "dataset is a int: expected the path of a folder, CSV"),
         (None, {"dataset": ""}, "dataset is a str: expected the path"),
         (None, {"dataset": {"sourc": "x"}}, "dataset.sourc = 'x'"),
-        ({"sed": 1}, {}, "'sed' is no setting"),
-        ({4: 1}, {}, "4 is no setting"),
-        (None, {"config_file": "x"}, "'config_file' is no setting"),
+        ({"sed": 1}, {}, "'sed' is not a setting"),
+        ({4: 1}, {}, "4 is not a setting"),
+        (None, {"config_file": "x"}, "'config_file' is not a setting"),
         ({"seed": "one"}, {}, "seed = 'one': "),
         ("nowhere.toml", {}, "The settings file nowhere.toml does not exist"),
-        (load_settings(), {"seed": 1}, "seed has no effect beside a whole Settings"),
-        (load_settings(), {"dataset": "x"}, "dataset has no effect beside a whole Settings"),
+        (load_settings(), {"seed": 1}, "seed has no effect when config is a Settings object"),
+        (load_settings(), {"dataset": "x"}, "dataset has no effect when config is a Settings object"),
     ],
 )
 def test_what_cannot_be_right_is_one_sentence(config: object, values: dict[str, object], sentence: str) -> None:
@@ -111,7 +111,7 @@ def test_a_settings_file_that_nobody_named_is_said(
     folder: Path, found: Path | None, said: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refresh_here(tiny_settings(folder), drawn_dataset(), found=found)
-    assert ("Settings of latentlake.toml." in capsys.readouterr().err) == said
+    assert ("Using the settings in latentlake.toml." in capsys.readouterr().err) == said
 
 
 def test_a_run_and_a_lake_print_what_they_are(tiny_lake: str, empty_lake: str, lake_copy: Path) -> None:
@@ -141,7 +141,7 @@ def test_what_is_not_there_is_answered_with_what_is(tiny_lake: str, run_id: Any)
     for name in names:
         with pytest.raises(latentlake.UserError, match=r"A run has no table .*: its tables are samples, images, "):
             lake.run().scan(name)
-    with pytest.raises(latentlake.UserError, match="lake = 'foo://bar': foo:// leads to no object store"):
+    with pytest.raises(latentlake.UserError, match="lake = 'foo://bar': foo:// is not a known object store"):
         latentlake.open("foo://bar")
 
 

@@ -148,14 +148,14 @@ def test_the_same_seed_builds_the_same_bytes(built: bytes, exact: Index) -> None
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"junk" + b, lambda b: b""])
 def test_damaged_bytes_are_named_in_one_sentence(built: bytes, damage: Any) -> None:
     with pytest.raises(
-        LakeError, match=r"^The search index of the run is damaged .*: a refresh with --force publishes it anew\.$"
+        LakeError, match=r"^The search index of the run is damaged .*: refresh with --force to publish it again\.$"
     ):
         SearchIndex.read([damage(built)], (N, D))
 
 
 @pytest.mark.parametrize("shape", [(N + 1, D), (N, D + 1)])
 def test_an_index_of_other_vectors_is_refused(built: bytes, shape: tuple[int, int]) -> None:
-    with pytest.raises(LakeError, match="not of the run's embeddings"):
+    with pytest.raises(LakeError, match="does not match the run's embeddings"):
         SearchIndex.read([built], shape)
 
 

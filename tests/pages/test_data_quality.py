@@ -150,5 +150,5 @@ def test_verdicts_are_taken_back_the_latest_first(lake_copy: Path, open_page: Op
 
 def test_a_verdict_without_a_name_is_refused(lake_copy: Path, open_page: Open) -> None:
     app = click(open_page(str(lake_copy), "data_quality"), "verdict-fine")
-    assert "needs the name of who says so" in app.error[0].value
+    assert "needs the name of its reviewer" in app.error[0].value
     assert scan_reviews(Lake(lake_copy), "tiny-240-0").collect().is_empty()

@@ -106,16 +106,16 @@ def test_wrong_values_are_named_with_what_was_given(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("permutation = 200", "permutation = 200: there is no such setting; the nearest is permutations"),
-        ('[dataset]\nsorce = "x"', "dataset.sorce = 'x': there is no such setting; the nearest is dataset.source"),
+        ("permutation = 200", "permutation = 200: there is no such setting; the closest is permutations"),
+        ('[dataset]\nsorce = "x"', "dataset.sorce = 'x': there is no such setting; the closest is dataset.source"),
         ("[dataset]\nsize = 9", "dataset.source is missing"),
-        ('dataset = "photos"', "dataset = 'photos': expected it as in {source = \"photos\"}"),
-        ("mean = [0.5, 0.5]", "mean = [0.5, 0.5]: expected it as in [0.5, 0.5, 0.5]"),
-        ("phases = 5", "phases = 5: expected it as in [{resolution = 32, epochs = 5}]"),
+        ('dataset = "photos"', "dataset = 'photos': expected a value such as {source = \"photos\"}"),
+        ("mean = [0.5, 0.5]", "mean = [0.5, 0.5]: expected a value such as [0.5, 0.5, 0.5]"),
+        ("phases = 5", "phases = 5: expected a value such as [{resolution = 32, epochs = 5}]"),
         ("phases = [{resolution = 32}]", "phases.0.epochs is missing"),
         (
             "phases = [{resolution = 32, epochs = 1, epoch = 2}]",
-            "phases.0.epoch = 2: there is no such setting; the nea",
+            "phases.0.epoch = 2: there is no such setting; the clo",
         ),
         ("threads = 2_000", "threads = 2000: input should be less than or equal to 1024"),
         ('preset = "huge"', "preset = 'huge': input should be 'smoke', 'quick', 'standard' or 'full'"),
@@ -126,16 +126,20 @@ def test_what_is_wrong_is_said_once_in_words_of_the_file(text: str, sentence: st
     with pytest.raises(UsageError) as told:
         load_settings(file)
     assert str(told.value).startswith(f"Settings: {sentence}")
-    assert str(told.value).replace("; the nearest", "").count(";") == 0
+    assert str(told.value).replace("; the closest", "").count(";") == 0
 
 
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("PHASES", "x", "phases = 'x' (LATENTLAKE_PHASES): expected it as in [{resolution = 32, epochs = 5}]"),
-        ("PHASES", "[", "phases = '[' (LATENTLAKE_PHASES): expected it as in "),
-        ("DATASET__GROUPS", "a", "dataset.groups = 'a' (LATENTLAKE_DATASET__GROUPS): expected it as in {superclass = "),
-        ("DATASET__SORCE", "x", "dataset.sorce = 'x' (LATENTLAKE_DATASET__SORCE): there is no such setting; the neare"),
+        ("PHASES", "x", "phases = 'x' (LATENTLAKE_PHASES): expected a value such as [{resolution = 32, epochs = 5}]"),
+        ("PHASES", "[", "phases = '[' (LATENTLAKE_PHASES): expected a value such as "),
+        (
+            "DATASET__GROUPS",
+            "a",
+            "dataset.groups = 'a' (LATENTLAKE_DATASET__GROUPS): expected a value such as {superclass = ",
+        ),
+        ("DATASET__SORCE", "x", "dataset.sorce = 'x' (LATENTLAKE_DATASET__SORCE): there is no such setting; the close"),
         ("SEED", "x", "seed = 'x' (LATENTLAKE_SEED): input should be a valid integer"),
     ],
 )
@@ -159,7 +163,9 @@ def test_a_misspelt_variable_is_told_with_the_nearest_name(monkeypatch: pytest.M
     assert list(find_unknown_variables(Settings)) == []
     monkeypatch.setenv("LATENTLAKE_SEDE", "1")
     (said,) = find_unknown_variables(Settings)
-    assert "LATENTLAKE_SEDE is none of latentlake and changes nothing; the nearest is LATENTLAKE_SEED" in said
+    assert (
+        "LATENTLAKE_SEDE is not known to latentlake and has no effect; the closest setting is LATENTLAKE_SEED" in said
+    )
 
 
 def test_every_setting_is_described() -> None:
@@ -220,5 +226,5 @@ def test_set_takes_any_setting_and_those_of_a_section() -> None:
     found = load_settings(**read_flags(Settings, {"seed": 1, "lake": None}, texts))
     assert found.dataset is not None
     assert (found.dataset.size, found.mean, found.seed) == (48, (0.5, 0.5, 0.4), 1)
-    with pytest.raises(UsageError, match="--set permutation: there is no such setting; the nearest is permutations"):
+    with pytest.raises(UsageError, match="--set permutation: there is no such setting; the closest is permutations"):
         read_flags(Settings, {}, ["permutation=200"])

@@ -12,5 +12,5 @@ def test_the_highest_of_no_values_is_0(values: list[float], highest: float) -> N
 
 
 def test_a_text_is_no_number() -> None:
-    with pytest.raises(TypeError, match="'dog' is no number"):
+    with pytest.raises(TypeError, match="'dog' is not a number"):
         or_zero(pl.Series(["cat", "dog"]).max())

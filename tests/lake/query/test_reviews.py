@@ -105,7 +105,7 @@ def test_reviews_of_before_there_was_a_run_to_name_are_read_and_added_to(lake: L
     ("review", "message"),
     [
         (said(1, "nice"), "none of wrong, ambiguous"),
-        (said(1, "wrong"), "needs the right one"),
+        (said(1, "wrong"), "needs a correction"),
         (Review(DATA, 1, "fine", "  "), "needs the name"),
     ],
 )

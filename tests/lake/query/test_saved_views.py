@@ -85,7 +85,7 @@ def test_rows_are_only_ever_added(run: Run) -> None:
     ("view", "message"),
     [
         (View("  ", "Ada"), "needs a name"),
-        (View("cats", " "), "needs the name of who"),
+        (View("cats", " "), "needs the name of the person"),
         (View("cats", "Ada", filter="x" * (MAX_STATE + 1)), "too long"),
     ],
 )

@@ -59,7 +59,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         (errno.EACCES, "no permission to write in data/lake"),
         (errno.EROFS, "the disk of data/lake is mounted read-only"),
         (errno.ENOSPC, "no space left on the disk of data/lake"),
-        (errno.EDQUOT, "the quota of the disk of data/lake is used up"),
+        (errno.EDQUOT, "the disk quota for data/lake is used up"),
         (errno.EIO, "the disk of data/lake fails"),
         (errno.EMFILE, "too many files are open"),
         (errno.EINVAL, None),
@@ -109,7 +109,7 @@ def test_a_file_cut_short_is_named_before_polars_panics(
     file = files_of(lake_of_command, "predictions")[0]
     size = file.stat().st_size
     os.truncate(file, size - 1)
-    sentence = rf"predictions/.*{file.name} is cut short: {size - 1:,} of {size:,} bytes are there\): restore it from"
+    sentence = rf"predictions/.*{file.name} is truncated: it has {size - 1:,} of {size:,} bytes\): restore it from"
     with pytest.raises(LakeError, match=sentence):
         cli.status()
     assert "panicked" not in capfd.readouterr().err
@@ -117,7 +117,7 @@ def test_a_file_cut_short_is_named_before_polars_panics(
 
 def test_a_panic_of_polars_is_told_in_words(lake: Lake) -> None:
     with (
-        pytest.raises(LakeError, match=r"cannot be read \(a file is cut short or damaged\): restore"),
+        pytest.raises(LakeError, match=r"cannot be read \(a file is truncated or damaged\): restore"),
         reading(lake.root),
     ):
         raise pl.exceptions.PanicException("called `Result::unwrap()` on an `Err` value")
@@ -126,7 +126,7 @@ def test_a_panic_of_polars_is_told_in_words(lake: Lake) -> None:
 def test_status_says_of_a_damaged_file_that_the_lake_cannot_be_read(lake_of_command: Lake) -> None:
     file = files_of(lake_of_command, "predictions")[0]
     file.write_bytes(os.urandom(file.stat().st_size))
-    with pytest.raises(LakeError, match=r"cannot be read .*: restore it from a copy"):
+    with pytest.raises(LakeError, match=r"cannot be read .*: restore it from a backup"):
         cli.status()
 
 
@@ -135,7 +135,7 @@ def test_a_table_of_something_else_is_named_before_long_work(tmp_path: Path) -> 
     write_raw(Path(root, "runs"), pl.DataFrame({"a": [1]}))
     settings = load_settings(lake=root, work_dir=tmp_path / "work")
     for call in (Lake(root).runs, lambda: refresh(settings, Progress(quiet=True), dataset=drawn_dataset())):
-        with pytest.raises(LakeError, match=r"foreign/runs is no table of latentlake \(it lacks run_id and format_ver"):
+        with pytest.raises(LakeError, match=r"foreign/runs is not a latentlake table \(it lacks run_id and format_ver"):
             call()
     assert not (tmp_path / "work").exists()
 
@@ -154,13 +154,13 @@ def _loop(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "what"),
-    [(_file, "is a file"), (os.mkfifo, "is no folder"), (_dangling, "is a link that leads nowhere"), (_loop, "cannot")],
+    [(_file, "is a file"), (os.mkfifo, "is not a folder"), (_dangling, "is a broken link"), (_loop, "cannot")],
 )
 def test_what_is_no_folder_is_told_and_left_alone(tmp_path: Path, make: Callable[[Path], None], what: str) -> None:
     make(tmp_path / "thing")
     lake = Lake(tmp_path / "thing")
     for use in (lake.run, only_one(lake, Progress(quiet=True)).__enter__):
-        with pytest.raises(LakeError, match=f"thing {what}.*, and a lake is a folder: name another with --lake"):
+        with pytest.raises(LakeError, match=f"thing {what}.*: name another (one|folder) with --lake"):
             use()
     assert [path.name for path in tmp_path.iterdir()] == ["thing"]
 
@@ -168,11 +168,13 @@ def test_what_is_no_folder_is_told_and_left_alone(tmp_path: Path, make: Callable
 def test_half_a_copy_is_no_new_lake(lake: Lake) -> None:
     for file in files_of(lake, "runs", "_delta_log/*"):
         file.unlink()
-    with pytest.raises(LakeError, match=r"has tables and no published run: run `latentlake .*`, or restore runs from"):
+    with pytest.raises(
+        LakeError, match=r"has tables but no published run: run `latentlake .*`, or restore the runs from"
+    ):
         Lake(lake.root).run()
     shutil.rmtree(folder_of(lake, "runs"))
     folder_of(lake, "runs").write_text("")
-    with pytest.raises(LakeError, match=r"cannot be read \(runs is a file, and a table is a folder\): restore it"):
+    with pytest.raises(LakeError, match=r"cannot be read \(runs is a file, but a table must be a folder\): restore it"):
         Lake(lake.root).run()
 
 
@@ -207,7 +209,7 @@ def test_verify_names_the_table_whose_files_are_not_those_that_were_published(
     lake: Lake, table: str, damage: Callable[[Path], None]
 ) -> None:
     damage(files_of(lake, table)[0])
-    with pytest.raises(LakeError, match=f"is damaged: the files of {table} are not .*Restore the lake from a copy"):
+    with pytest.raises(LakeError, match=f"is damaged: the files of {table} differ .*Restore the lake from a backup"):
         Lake(lake.root).run().verify()
 
 
@@ -229,7 +231,7 @@ def test_a_damaged_staged_table_publishes_nothing(staged_lake: Lake) -> None:
 
 def test_a_lake_below_a_file_cannot_be_written_and_says_so(tmp_path: Path, tables: dict[str, pl.DataFrame]) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(LakeError, match=r"cannot be written .* published before is untouched"):
+    with pytest.raises(LakeError, match=r"cannot be written to .* Published runs are untouched"):
         Lake(tmp_path / "file" / "lake").stage("training", tables["training"])
 
 
@@ -256,7 +258,7 @@ def test_a_full_disk_leaves_the_previous_run_readable(
     before = contents(lake.run())
     ballast = small_disk / "ballast"
     _fill(ballast, leave=8_000)
-    with pytest.raises(LakeError, match=r"cannot be written .* free space or fix the permissions"):
+    with pytest.raises(LakeError, match=r"cannot be written to .* Free some space or fix the permissions"):
         stage_all(lake, tables)
     assert contents(Lake(lake.root).run()) == before
     ballast.unlink()
@@ -318,7 +320,7 @@ def test_refreshes_of_one_dataset_at_the_same_time_are_complete_or_told_to_try_a
 
 def _assert_unreadable(lake: Lake, table: str) -> None:
     fresh = Lake(lake.root)
-    with pytest.raises(LakeError, match=r"cannot be read .*: restore it from a copy"), reading(fresh.root):
+    with pytest.raises(LakeError, match=r"cannot be read .*: restore it from a backup"), reading(fresh.root):
         fresh.run().scan(table if table != "runs" else "samples").collect()
 
 

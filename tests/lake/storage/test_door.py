@@ -160,7 +160,7 @@ def test_a_temporary_folder_with_a_blank_in_its_name_is_passed_over(
 
 def test_a_lake_that_cannot_be_below_such_a_folder_says_so(tmp_path: Path, tables: dict[str, pl.DataFrame]) -> None:
     (tmp_path / "a b").write_text("not a folder")
-    with pytest.raises(LakeError, match=r"cannot be written .* published before is untouched"):
+    with pytest.raises(LakeError, match=r"cannot be written to .* Published runs are untouched"):
         Lake(tmp_path / "a b" / "lake").stage("training", tables["training"])
 
 
@@ -171,7 +171,7 @@ def test_a_full_disk_below_such_a_folder_is_told_in_words(built: str, tmp_path: 
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, allowed[1]))
     try:
-        with pytest.raises(LakeError, match=r"cannot be written .* free space or fix the permissions"):
+        with pytest.raises(LakeError, match=r"cannot be written to .* Free some space or fix the permissions"):
             lake._append_run(again)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, allowed)

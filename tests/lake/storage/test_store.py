@@ -162,12 +162,12 @@ def test_a_missing_column_is_named(lake: Lake, tables: dict[str, pl.DataFrame]) 
 
 @pytest.mark.parametrize("key", ["../other", "UPPER", "a b", "x' OR '1'='1", "", None])
 def test_a_run_id_that_is_not_plain_is_refused(lake: Lake, tables: dict[str, pl.DataFrame], key: str | None) -> None:
-    with pytest.raises(LakeError, match="expected rows of one run_id in lower case, digits and dashes"):
+    with pytest.raises(LakeError, match="expected rows with one run_id of lower-case letters, digits and dashes"):
         lake.stage("training", tables["training"].with_columns(run_id=pl.lit(key, dtype=pl.String)))
 
 
 def test_rows_of_two_runs_are_refused(lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
-    with pytest.raises(LakeError, match="expected rows of one run_id"):
+    with pytest.raises(LakeError, match="expected rows with one run_id"):
         lake.stage("training", tables["training"], key=FIRST)
 
 
@@ -183,7 +183,7 @@ def test_a_prediction_of_an_unknown_sample_publishes_nothing(
     staged_lake: Lake, tables: dict[str, pl.DataFrame]
 ) -> None:
     staged_lake.stage("samples", tables["samples"].filter(pl.col("sample_id") != 7))
-    _assert_refused(staged_lake, "1 scored samples are not in samples")
+    _assert_refused(staged_lake, "1 scored samples are missing from samples")
 
 
 @pytest.mark.parametrize("table", ["images", "properties"])
@@ -191,7 +191,7 @@ def test_a_scored_sample_without_its_image_or_properties_publishes_nothing(
     staged_lake: Lake, tables: dict[str, pl.DataFrame], table: str
 ) -> None:
     staged_lake.stage(table, tables[table].head(SAMPLES - 3))
-    _assert_refused(staged_lake, f"3 scored samples are not in {table}")
+    _assert_refused(staged_lake, f"3 scored samples are missing from {table}")
 
 
 @pytest.mark.parametrize("table", ["predictions", "embeddings", "projection", "clusters", "neighbors"])
@@ -199,7 +199,7 @@ def test_a_sample_one_stage_left_out_publishes_nothing(
     staged_lake: Lake, tables: dict[str, pl.DataFrame], table: str
 ) -> None:
     staged_lake.stage(table, tables[table].filter(pl.col("sample_id") != 7))
-    _assert_refused(staged_lake, "not every stage has measured the same samples")
+    _assert_refused(staged_lake, "the stages have measured different sets of samples")
 
 
 def test_a_sample_left_out_by_one_clustering_publishes_nothing(
@@ -207,18 +207,18 @@ def test_a_sample_left_out_by_one_clustering_publishes_nothing(
 ) -> None:
     left_out = (pl.col("sample_id") == 7) & (pl.col("method") == "hdbscan")
     staged_lake.stage("clusters", tables["clusters"].filter(~left_out))
-    _assert_refused(staged_lake, "not every stage has measured the same samples")
+    _assert_refused(staged_lake, "the stages have measured different sets of samples")
 
 
 def test_a_neighbor_that_is_not_a_sample_publishes_nothing(staged_lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
     strange = tables["neighbors"].with_columns(neighbor_id=pl.lit(10**6))
     staged_lake.stage("neighbors", strange)
-    _assert_refused(staged_lake, "rows of neighbors have a neighbor_id that is not a sample")
+    _assert_refused(staged_lake, "rows of neighbors have a neighbor_id that belongs to no sample")
 
 
 def test_dynamics_of_an_unknown_sample_publish_nothing(staged_lake: Lake, tables: dict[str, pl.DataFrame]) -> None:
     staged_lake.stage("dynamics", tables["dynamics"].with_columns(pl.col("sample_id") + 10_000))
-    _assert_refused(staged_lake, "rows of dynamics have a sample_id that is not a sample")
+    _assert_refused(staged_lake, "rows of dynamics have a sample_id that belongs to no sample")
 
 
 def test_a_table_never_staged_publishes_nothing(tmp_path: Path, tables: dict[str, pl.DataFrame]) -> None:
@@ -284,7 +284,7 @@ def test_an_empty_lake_says_how_to_fill_it(empty_lake: str) -> None:
 def test_a_lake_of_a_newer_format_is_not_misread(lake: Lake) -> None:
     newer = lake.runs().with_columns(run_id=pl.lit("newer"), format_version=pl.lit(FORMAT_VERSION + 1))
     write_raw(folder_of(lake, "runs"), newer, mode="append")
-    with pytest.raises(LakeError, match=f"runs of format {FORMAT_VERSION + 1}; .* Install the newer latentlake"):
+    with pytest.raises(LakeError, match=f"runs in format {FORMAT_VERSION + 1}, .* Install a newer version"):
         lake.run(FIRST)
 
 

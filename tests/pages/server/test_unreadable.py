@@ -61,7 +61,7 @@ def test_a_missing_table_is_reported_in_a_sentence(lake_copy: Path, open_page: O
 def test_a_lake_of_a_newer_format_says_which_and_what_to_do(lake_copy: Path, open_page: Open) -> None:
     newer = read_raw(lake_copy / "runs").with_columns(format_version=pl.lit(FORMAT_VERSION + 1))
     write_raw(lake_copy / "runs", newer, mode="overwrite")
-    _expect_a_sentence(open_page(str(lake_copy)), f"has runs of format {FORMAT_VERSION + 1}")
+    _expect_a_sentence(open_page(str(lake_copy)), f"has runs in format {FORMAT_VERSION + 1}")
 
 
 @pytest.mark.parametrize("serve", [serve_thumbnail, serve_original])

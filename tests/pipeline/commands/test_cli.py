@@ -42,7 +42,7 @@ def test_config_prints_every_setting_as_json() -> None:
         (["refresh", "--set", "seed=-1"], 2, "seed = '-1'"),
         (["status", "--config", "nowhere.toml"], 2, "nowhere.toml does not exist"),
         (["serve", "--secrets", "nowhere.toml"], 2, "secrets file nowhere.toml does not exist"),
-        (["serve", "--base-path", "a b"], 2, "--base-path a b cannot be used: it is a path such as /lake"),
+        (["serve", "--base-path", "a b"], 2, "--base-path a b is not valid: give a path such as /lake"),
         (["refresh", "--no-such-flag"], 2, "No such option"),
         (["serve", "--port", "99999"], 2, "less than or equal to 65535"),
         (["refresh", "--data-dir", "/nowhere"], 1, "/nowhere is not a folder"),
@@ -108,18 +108,19 @@ def test_doctor_finds_a_disk_without_room_and_that_images_come_from_one_place_on
     places = {"lake": lake, "work folder": work, "cache": cache}
     found = [*diagnose(settings)]
     assert [check.said for check in found if check.good is False] == [
-        f"the {name} {folder} can be written, 1 GiB free (2 needed)" for name, folder in places.items()
+        f"the {name} {folder} is writable, 1 GiB free (2 GiB needed)" for name, folder in places.items()
     ]
-    assert "CIFAR-10 is fetched at the first refresh, from the official download alone, as there is no npm" in [
-        check.said for check in found if check.good is None
-    ]
+    assert (
+        "CIFAR-10 is downloaded at the first refresh, from the official download only, because npm is not installed"
+        in [check.said for check in found if check.good is None]
+    )
 
 
 @pytest.mark.parametrize(("name", "good"), [("there", True), ("gone", False)])
 def test_doctor_looks_for_cifar_10_in_the_folder_that_is_named(tmp_path: Path, name: str, good: bool) -> None:
     (tmp_path / "there").mkdir()
     found = {check.said: check.good for check in diagnose(load_settings(data_dir=tmp_path / name, work_dir=tmp_path))}
-    assert found[f"the folder {tmp_path / name} with CIFAR-10 {'is there' if good else 'is missing'}"] is good
+    assert found[f"the CIFAR-10 folder {tmp_path / name} {'exists' if good else 'does not exist'}"] is good
 
 
 @pytest.mark.parametrize(("holds", "code"), [([True, None], 0), ([False, None], 1)])
@@ -147,7 +148,7 @@ def test_verify_names_a_table_whose_rows_are_not_those_that_were_published(lake_
     write_raw(lake_copy / "runs", wrong, mode="overwrite")
     result = latentlake("verify", "--lake", str(lake_copy))
     assert result.returncode == 1
-    assert "is damaged: samples has 240 rows, it was published with 241" in result.stderr
+    assert "is damaged: samples has 240 rows but was published with 241" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -157,7 +158,7 @@ def test_verify_fails_where_one_byte_is_not_as_it_was_published(lake_copy: Path)
     file.write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
     result = latentlake("verify", "--lake", str(lake_copy))
     assert result.returncode == 1
-    assert "is damaged: the files of findings are not those that were published. Restore" in result.stderr
+    assert "is damaged: the files of findings differ from those that were published. Restore" in result.stderr
 
 
 def test_verify_says_that_a_run_without_a_model_cannot_be_proven(tiny_lake: str) -> None:
@@ -221,7 +222,7 @@ def test_files_that_are_named_may_be_below_home_and_must_be_on_this_machine(tmp_
     written = latentlake("init", "~/my.toml", HOME=str(tmp_path))
     assert written.returncode == 0 and (tmp_path / "my.toml").exists(), written.stderr
     refused = latentlake("init", "s3://bucket/my.toml")
-    assert refused.returncode == 2 and "this is an address" in refused.stderr
+    assert refused.returncode == 2 and "this is a URL" in refused.stderr
 
 
 def test_init_writes_a_file_that_loads_and_overwrites_none(tmp_path: Path) -> None:
@@ -241,6 +242,6 @@ def test_init_writes_a_file_that_loads_and_overwrites_none(tmp_path: Path) -> No
 def test_doctor_looks_for_the_images_that_the_settings_name(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     path.write_text(f'lake = "{tmp_path}/lake"\n[dataset]\nsource = "{tmp_path}/photos"\n')
-    assert f"no  the dataset {tmp_path}/photos is missing" in latentlake("doctor", "--config", str(path)).stdout
+    assert f"no  the dataset {tmp_path}/photos does not exist" in latentlake("doctor", "--config", str(path)).stdout
     (tmp_path / "photos").mkdir()
-    assert f"ok  the dataset {tmp_path}/photos is there" in latentlake("doctor", "--config", str(path)).stdout
+    assert f"ok  the dataset {tmp_path}/photos exists" in latentlake("doctor", "--config", str(path)).stdout

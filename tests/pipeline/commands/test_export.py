@@ -65,14 +65,14 @@ def test_a_chart_is_written_as_svg_and_as_png(chart: str, tiny_lake: str, tmp_pa
 @pytest.mark.parametrize(
     ("name", "condition", "sentence"),
     [
-        ("report.pdf", None, "report.pdf ends in none of .html, .svg, .png, .csv, .parquet"),
+        ("report.pdf", None, "report.pdf must end in one of .html, .svg, .png, .csv, .parquet"),
         ("losses.svg", None, "There is no chart losses: the charts are map and confusion"),
-        ("report.html", "loss > 2", "--filter chooses rows, and report.html has none"),
+        ("report.html", "loss > 2", "--filter selects rows, but report.html has none"),
         ("rows.csv", "los > 2", "There is no column 'los'"),
         ("rows.csv", "import os", "The expression 'import os' cannot be read"),
         ("nowhere/report.html", None, "There is no folder"),
         (f"{'a' * 300}.csv", None, "File name too long): name another file"),
-        (".csv", "loss > 2", ".csv is an ending without a name: write one before it."),
+        (".csv", "loss > 2", ".csv is an extension without a file name: put a name before it."),
     ],
 )
 def test_what_cannot_be_written_is_said_and_nothing_is_written(
@@ -117,7 +117,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(
     if before:
         file.write_text(before)
     monkeypatch.setattr(Path, "write_bytes", fill_disk)
-    with pytest.raises(UserError, match=r"named\.html cannot be written: no space left on the disk of .*Mend that"):
+    with pytest.raises(UserError, match=r"named\.html cannot be written: no space left on the disk of .*Fix this"):
         write(file, tiny_lake, force=before is not None)
     assert [path.read_text() for path in tmp_path.iterdir()] == ([before] if before else [])
 
@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(
 @pytest.mark.parametrize("write", [write_report, write_settings])
 def test_what_is_no_plain_file_is_not_overwritten(write: Callable[..., None], tiny_lake: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.html")
-    with pytest.raises(UserError, match=r"pipe\.html is no plain file: name another"):
+    with pytest.raises(UserError, match=r"pipe\.html is not a regular file: name another"):
         write(tmp_path / "pipe.html", tiny_lake, force=True)
 
 
@@ -144,7 +144,7 @@ def test_a_file_has_the_permissions_of_other_new_files_or_of_the_one_it_replaces
 
 def test_a_filter_that_no_sample_fits_is_said(tiny_lake: str, tmp_path: Path) -> None:
     written = export(Lake(tiny_lake).run(), tmp_path / "none.csv", condition="loss > 1000")
-    assert f"0 samples of run {RUN_ID}, as none fits the filter loss > 1000, " in written.to_sentence()
+    assert f"0 samples of run {RUN_ID}, because none matches the filter loss > 1000, " in written.to_sentence()
 
 
 def test_the_command_says_in_one_line_what_is_wrong(tiny_lake: str, empty_lake: str, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_rows_that_say_nothing_usable_are_refused_with_the_reason() -> None:
         1: ("prediction missing", ""),
         2: ("unusable prediction", "2 numbers, others have 3"),
         3: ("unusable prediction", "a number is not finite"),
-        4: ("unusable prediction", "no probabilities: one is below 0"),
+        4: ("unusable prediction", "not probabilities: one is below 0"),
         5: ("unusable prediction", "no probabilities: they add up to 0.9"),
         6: ("unusable prediction", "a number is not finite"),
         7: ("unusable embedding", "1 numbers, others have 2"),
@@ -127,11 +127,11 @@ def test_classes_are_those_named_or_the_labels(table: pl.DataFrame, tmp_path: Pa
     assert load(brought_settings(tmp_path, table)).classes == CLASSES
     renamed = [CLASSES[i] for i in (3, 1, 0, 2)]
     assert load(brought_settings(tmp_path, table, classes=renamed)).classes == renamed
-    with pytest.raises(UserError, match=r"4 numbers a row, but 2 classes are named: name them all"):
+    with pytest.raises(UserError, match=r"4 numbers per row, but 2 classes are named: list all classes"):
         load(brought_settings(tmp_path, table, classes=["disc", "ring"]))
-    with pytest.raises(UserError, match=r"4 numbers a row, but 3 classes are among the labels"):
+    with pytest.raises(UserError, match=r"4 numbers per row, but 3 classes are among the labels"):
         load(brought_settings(tmp_path, table.filter(pl.col("label") != "bar")))
-    with pytest.raises(UserError, match=r"The label 'bar' of .* is none of the classes"):
+    with pytest.raises(UserError, match=r"The label 'bar' of .* is not a class of the predictions"):
         load(brought_settings(tmp_path, table, classes=["Bar", "disc", "ring", "square"]))
 
 
@@ -322,5 +322,5 @@ def test_a_dataset_that_loses_its_images_is_refused_in_a_sentence(
     table: pl.DataFrame, tmp_path: Path, copied: Callable[[str], Run]
 ) -> None:
     copied("images too")
-    with pytest.raises(UserError, match="Said has had images, and its source names none any more"):
+    with pytest.raises(UserError, match="Said had images in earlier runs, but its source no longer has any"):
         refreshed(tmp_path, table.drop("embedding", "image"))

@@ -185,7 +185,7 @@ def test_a_thousand_classes_are_a_dataset_and_one_more_is_not(tmp_path: Path) ->
     dataset = load(settings)
     assert len(dataset.classes) == 1000
     assert set(dataset.label[dataset.rows("train")]) == set(range(1000))
-    with pytest.raises(UserError, match="has images of 1,001 classes: 2 to 1,000 are needed"):
+    with pytest.raises(UserError, match="is 1,001: 2 to 1,000 are needed"):
         load(own_settings(tmp_path, tmp_path / "1001.parquet", dataset={"size": 8}))
 
 
@@ -354,13 +354,13 @@ def test_classes_that_a_grouping_does_not_name_are_other(folder: Path, tmp_path:
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        ({"groups": {"form": {"round": ["disk"]}}}, r"\[dataset\.groups\.form\] names 'disk', which is no class"),
-        ({"groups": {"loss": {"round": ["disc"]}}}, "'loss' is the name of another column"),
-        ({"label_column": "kind"}, "has no column 'kind', only name, image, label"),
+        ({"groups": {"form": {"round": ["disk"]}}}, r"\[dataset\.groups\.form\] names 'disk', which is not a class"),
+        ({"groups": {"loss": {"round": ["disc"]}}}, "'loss' is already a column"),
+        ({"label_column": "kind"}, "has no column 'kind': its columns are name, image, label"),
         ({"split_column": "part"}, "has no column 'part'"),
         ({"metadata": ["iso"]}, "has no column 'iso'"),
-        ({"metadata": ["label"]}, "'label' is the name of another column of the samples"),
-        ({"label_column": "image"}, "holds Binary, not texts"),
+        ({"metadata": ["label"]}, "'label' is already a column of the samples"),
+        ({"label_column": "image"}, "has type Binary, not text"),
         ({"image_column": "row"}, "images are encoded bytes or paths"),
     ],
 )
@@ -375,16 +375,16 @@ def test_what_does_not_fit_is_one_sentence(
 @pytest.mark.parametrize(
     ("column", "said"),
     [
-        (pl.lit(None, pl.String).alias("label"), r"'label missing', as of .*png \(it is of the split test\)"),
-        (pl.lit("1").alias("split"), r"'unknown split', as of .*png \(1\)"),
-        (pl.lit("same.png").alias("name"), r"'duplicate name', as of same\.png \(2\)"),
+        (pl.lit(None, pl.String).alias("label"), r"'label missing', as for .*png \(its split is test\)"),
+        (pl.lit("1").alias("split"), r"'unknown split', as for .*png \(1\)"),
+        (pl.lit("same.png").alias("name"), r"'duplicate name', as for same\.png \(2\)"),
     ],
 )
 def test_of_rows_that_cannot_be_used_the_commonest_reason_is_told(
     column: pl.Expr, said: str, files: dict[str, tuple[bytes, str]], tmp_path: Path
 ) -> None:
     to_table(files).with_columns(split=pl.lit("test")).with_columns(column).write_parquet(tmp_path / "a.parquet")
-    with pytest.raises(UserError, match=rf"that cannot be used: .* Of \d+ the reason is {said}: mend those"):
+    with pytest.raises(UserError, match=rf"that cannot be used: .* reason \(\d+ of them\) is {said}\. Fix these"):
         load(own_settings(tmp_path, tmp_path / "a.parquet"))
 
 
@@ -392,22 +392,22 @@ def test_too_few_images_or_classes_are_refused(tmp_path: Path) -> None:
     few = write_folder(tmp_path / "few", draw_files(99))
     (few / "notes.txt").write_text("no image")
     sentence = (
-        r"has 99 images, and 1 that cannot be used: at least 100 are needed\. Of 1 the reason is 'not an image', as of "
-        r"notes\.txt \(none of .*\): mend those, or add others\."
+        r"has 99 usable images, and 1 that cannot be used: at least 100 are needed\. "
+        r"The most common reason \(1 of them\) is 'not an image', as for notes\.txt \(not one of .*\)\. Fix these images, or add others\."
     )
     with pytest.raises(UserError, match=sentence):
         load(own_settings(tmp_path, few))
     (few / "notes.txt").unlink()
-    with pytest.raises(UserError, match="has 99 images: at least 100 are needed"):
+    with pytest.raises(UserError, match="has 99 usable images: at least 100 are needed"):
         load(own_settings(tmp_path, few))
     one = write_folder(tmp_path / "one", draw_files(100, classes=["disc"]))
-    with pytest.raises(UserError, match=r"has images of 1 classes \('disc'\): 2 to 1,000 are needed"):
+    with pytest.raises(UserError, match=r"is 1 \('disc'\): 2 to 1,000 are needed"):
         load(own_settings(tmp_path, one))
     none = write_folder(tmp_path / "none", draw_files(100), below="unlabeled")
-    with pytest.raises(UserError, match="has images of 0 classes"):
+    with pytest.raises(UserError, match=r"number of classes in the dataset .* is 0"):
         load(own_settings(tmp_path, none))
     test = write_folder(tmp_path / "test", draw_files(100), below="test")
-    with pytest.raises(UserError, match="has no labelled image for the split train"):
+    with pytest.raises(UserError, match="has no labelled image in the split train"):
         load(own_settings(tmp_path, test))
 
 

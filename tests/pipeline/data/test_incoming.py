@@ -132,7 +132,7 @@ def test_an_empty_folder_changes_nothing(tmp_path: Path, lake: Lake) -> None:
     ("name", "data", "message"),
     [
         ("bad.png", b"no image", r"The new image bad\.png cannot be read"),
-        ("labels.csv", b"name,label\na.png,unicorn\n", r"a\.png has the label 'unicorn', which is none of"),
+        ("labels.csv", b"name,label\na.png,unicorn\n", r"a\.png has the label 'unicorn', which is not one of"),
         ("labels.csv", b"file,class\n", r"labels\.csv cannot be read .* needs the columns name, label"),
         ("labels.csv", b"", r"labels\.csv cannot be read"),
     ],

@@ -92,18 +92,18 @@ def test_images_of_samples_that_are_gone_are_left_out(dataset: Dataset, tmp_path
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (with_png(50, b"no picture"), r"^The image of sample 50 in the lake is damaged \(no PNG\): restore it\.$"),
+        (with_png(50, b"no picture"), r"^The image of sample 50 in the lake is damaged \(not a PNG\): restore it\.$"),
         (
             lambda images: with_png(50, images["png"][50][:200])(images),
             r"^The image of sample 50 in the lake is damaged \(.*\): restore it\.$",
         ),
         (
             with_png(50, encode_png(np.zeros((16, 24, 3), np.uint8))),
-            r"^The image of sample 50 has 24 x 16 px, the first one 32 x 32: images that are mapped are of one size\.$",
+            r"^The image of sample 50 has 24 x 16 px, but the first one has 32 x 32: all mapped images must",
         ),
         (lambda images: images.filter(pl.col("sample_id") != 50), r"has no image of sample 50: refresh again\.$"),
     ],
-    ids=["no PNG", "cut short", "another size", "missing"],
+    ids=["not a PNG", "cut short", "another size", "missing"],
 )
 def test_an_image_that_cannot_be_mapped_is_named_and_nothing_is_left(
     change: Change, sentence: str, dataset: Dataset, tmp_path: Path
@@ -122,7 +122,9 @@ def test_a_full_disk_gets_one_sentence_and_the_next_try_succeeds(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_fallocate", full)
-        with pytest.raises(UserError, match=r"cannot be written to .* \(No space left on device\): free space there"):
+        with pytest.raises(
+            UserError, match=r"cannot be written to .* \(No space left on device\): free some space there"
+        ):
             load_mapped_dataset(run, tmp_path, QUIET)
     assert list(tmp_path.iterdir()) == []
     assert np.array_equal(load_mapped_dataset(run, tmp_path, QUIET).images_NHWC, dataset.images_NHWC)

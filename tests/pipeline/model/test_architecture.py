@@ -210,8 +210,8 @@ def test_layers_can_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "sides", "sentence"),
     [
-        ("resnet81", {}, [32], r"model = resnet81: timm has no model of that name; the closest are .*resnet\d+"),
-        ("test_vit", {}, [24, 32], r"test_vit cannot be shown images of 24 px \(.*divisible.*\): choose other sizes"),
+        ("resnet81", {}, [32], r"model = resnet81: timm has no model with that name; the closest are .*resnet\d+"),
+        ("test_vit", {}, [24, 32], r"test_vit cannot process images of 24 px \(.*divisible.*\): choose other sizes"),
         ("deit_tiny_distilled_patch16_224", {}, [32], "has more than one classifier: choose another model"),
         (
             "test_resnet",
@@ -219,7 +219,7 @@ def test_layers_can_be_named(tmp_path: Path) -> None:
             [32],
             r"test_resnet has no layer layer5: try layer\d, layer\d, layer\d",
         ),
-        ("test_resnet", {"layers": ("fc",)}, [32], "the output of fc in test_resnet is no grid of cells"),
+        ("test_resnet", {"layers": ("fc",)}, [32], "the output of fc in test_resnet is not a grid of cells"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(name: str, options: dict[str, Any], sides: list[int], sentence: str) -> None:

@@ -100,7 +100,9 @@ def test_a_device_that_is_not_there_is_named() -> None:
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type in ("cpu", "cuda", "mps")
     absent = "cuda" if not torch.cuda.is_available() else "mps"
-    with pytest.raises(UserError, match=rf"device = {absent} is not on this machine: choose auto or one of .*cpu"):
+    with pytest.raises(
+        UserError, match=rf"device = {absent} is not available on this machine: choose auto or one of .*cpu"
+    ):
         choose_device(absent)
 
 
@@ -110,6 +112,6 @@ def test_published_weights_that_cannot_be_fetched_are_a_sentence(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    sentence = r"timm's published weights of resnet18 cannot be fetched \(.*\): .* refresh without --pretrained"
+    sentence = r"timm's published weights of resnet18 cannot be downloaded \(.*\): .* refresh without --pretrained"
     with pytest.raises(UserError, match=sentence):
         create_model(10, pretrained=True)

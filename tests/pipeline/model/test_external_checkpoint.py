@@ -95,7 +95,7 @@ def test_a_pickle_that_holds_more_than_weights_is_refused_and_does_nothing(tmp_p
 def test_a_file_that_is_no_pickle_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "own.pt"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"own\.pt cannot be read \(.+\): it is damaged or no file of weights\.$"):
+    with pytest.raises(UserError, match=r"own\.pt cannot be read \(.+\): it is damaged or not a file of weights\.$"):
         load_brought(CLASSES, settings_for(path, allow_pickle=True))
 
 
@@ -131,10 +131,10 @@ def of_five_classes(file: Path, weights: dict[str, torch.Tensor]) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (damaged, "cannot be read .*: it is damaged or no file of weights"),
-        (not_weights, "cannot be read .*: it is damaged or no file of weights"),
+        (damaged, "cannot be read .*: it is damaged or not a file of weights"),
+        (not_weights, "cannot be read .*: it is damaged or not a file of weights"),
         (lacking, r"does not fit test_resnet: it lacks layer4\.0\..* and \d+ more"),
-        (having_more, r"does not fit test_resnet: it has more than the model: neck\.weight"),
+        (having_more, r"does not fit test_resnet: it has, in addition, neck\.weight"),
         (of_five_classes, r"does not fit test_resnet: fc\.bias is 5, expected 4|fc\.weight is 5 x 96, expected 4 x 96"),
     ],
 )
@@ -157,7 +157,7 @@ def test_weights_that_do_not_fit_are_one_sentence(
         ),
         ({"checkpoint_classes": ["bar", "disc", "ring", "cube"]}, UserError, "they differ in cube, square: name those"),
         ({"model": "test_convnext"}, UserError, "does not fit test_convnext: it lacks .*Check the setting model"),
-        ({"folds": 2}, UsageError, "choose folds = 0, or no checkpoint"),
+        ({"folds": 2}, UsageError, "set folds = 0, or remove checkpoint"),
     ],
 )
 def test_settings_that_contradict_the_file_are_one_sentence(
@@ -171,7 +171,7 @@ def test_a_checkpoint_of_ours_of_another_model_is_named(model: Any, tmp_path: Pa
     path = tmp_path / "ours.safetensors"
     save_checkpoint(model, path, {"classes": CLASSES})
     with pytest.raises(
-        UserError, match="is of a test_resnet, the setting model says resnet18: set model = test_resnet"
+        UserError, match="holds a test_resnet, but the setting model is resnet18: set model = test_resnet"
     ):
         load_brought(CLASSES, settings_for(path, model="resnet18"))
 

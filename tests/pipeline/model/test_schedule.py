@@ -113,5 +113,5 @@ def test_without_minutes_nothing_is_planned_and_minutes_are_for_one_process(
     settings = tiny_settings(tmp_path)
     assert fit_schedule(settings, data, Progress(quiet=True)) is settings
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="minutes is for one process"):
+    with pytest.raises(UsageError, match="minutes works in a single process only"):
         fit_schedule(tiny_settings(tmp_path, minutes=2), data, Progress(quiet=True))

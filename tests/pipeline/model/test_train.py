@@ -121,7 +121,7 @@ def test_a_training_interrupted_under_other_packages_starts_again(
     with pytest.raises(KeyboardInterrupt):
         fit(data, tmp_path)
     said = said_when_resumed(data, tmp_path, capsys, facts={"packages": {"torch": "2"}})
-    assert "The interrupted training had another packages: training starts again" in said
+    assert "The interrupted training used different packages: training starts again" in said
 
 
 def test_a_damaged_snapshot_starts_again(data: TrainingSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,7 +205,9 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     with (
-        pytest.raises(UsageError, match="batch_size = 32 cannot be shared by 3 processes: choose a multiple of 3"),
+        pytest.raises(
+            UsageError, match="batch_size = 32 cannot be divided evenly among 3 processes: choose a multiple of 3"
+        ),
         joined(CPU, batch_size=32),
     ):
         pass

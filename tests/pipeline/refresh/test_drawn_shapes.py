@@ -60,10 +60,10 @@ def test_images_of_any_shape_to_train_on(pictures: Pictures) -> None:
     ("left", "folds", "said"),
     [
         ({"train": 1}, 0, r"has too few images \(1\): 2 are needed"),
-        ({"train": 2}, 2, r"\(2, of which folds = 2 leaves a training 1\): 2 are"),
+        ({"train": 2}, 2, r"\(2, of which folds = 2 leaves 1 for a training\): at least 2 are"),
         ({"train": 0}, 5, r"The split train of Drawn shapes has too few images \(0"),
-        ({"validation": 0}, 0, "no labelled image of the split validation left"),
-        ({"test": 0}, 0, "no labelled image of the split test left"),
+        ({"validation": 0}, 0, "no labelled image left in the split validation"),
+        ({"test": 0}, 0, "no labelled image left in the split test"),
     ],
 )
 def test_too_little_of_a_split_is_refused_before_training(

@@ -149,7 +149,7 @@ def coordinates(values: list[float | None]) -> pl.DataFrame:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_is_not_finite_ends_the_stage(value: float) -> None:
     frame = coordinates([1, value, value, 2])
-    said = r"stage projection \(Projection .*\) ended in 2 of 4 rows of projection\.x .*, first of sample 1: report it"
+    said = r"stage projection \(Projection .*\), 2 of 4 rows of projection\.x .*, the first for sample 1: report this"
     with pytest.raises(UserError, match=said):
         check_result(BY_NAME["projection"], {"projection": frame}, samples=4)
 
@@ -167,7 +167,7 @@ def test_what_is_missing_by_design_passes() -> None:
 
 
 def test_samples_that_nobody_measured_end_the_stage() -> None:
-    with pytest.raises(UserError, match=r"stage projection .* left no row in projection for 12 samples"):
+    with pytest.raises(UserError, match=r"stage projection .* produced no rows in projection for 12 samples"):
         check_result(BY_NAME["projection"], {"projection": coordinates([])}, samples=12)
 
 
@@ -184,7 +184,7 @@ def test_a_model_that_gives_no_numbers_is_said_by_the_stage_that_meets_it(
     monkeypatch.setattr(score, "embeddings_frame", broken)
     with pytest.raises(
         UserError,
-        match=r"stage score .* rows of embeddings\.embedding without a .*, first of sample \d+: the model gives none",
+        match=r"stage score .* rows of embeddings\.embedding have no .*, the first for sample \d+: the model returns",
     ):
         refresh(tiny_settings(folder, scored_train=60), QUIET, dataset=drawn_dataset())
     assert len(Lake(folder / "lake").runs()) == 1
@@ -248,8 +248,8 @@ def test_the_model_of_an_earlier_version_is_taken_over_once(earlier: Path, no_tr
     before = Lake(earlier / "lake").run()
     outcome, said = refreshed(earlier)
     assert outcome.published
-    taken = "its model is taken over; the rest is computed once."
-    assert said == [f"{before.run_id} is of an earlier version of latentlake: {taken}"]
+    taken = "its model is reused; the rest is computed again."
+    assert said == [f"{before.run_id} was made by an earlier version of latentlake: {taken}"]
     now = Lake(earlier / "lake").run()
     first, second = (run.scan("predictions").drop("run_id").sort("sample_id").collect() for run in (before, now))
     assert first.equals(second)
@@ -288,7 +288,7 @@ def test_models_of_folds_are_taken_over_only_where_every_sample_is_in_its_fold(
     assert trained == ([120, 120] if moved else []), "models of half of the training samples"
     (said,) = [text for text in heard.said if "earlier version" in text]
     assert ("those of the folds are not" in said) == moved
-    assert ("its models are taken over" in said) == (not moved)
+    assert ("its models are reused" in said) == (not moved)
 
 
 def test_the_map_of_an_earlier_version_is_what_the_next_one_starts_from(
@@ -318,7 +318,7 @@ def test_a_model_that_is_kept_though_its_data_changed_is_said_to_be(earlier: Pat
     label[data.rows("train")[0]] = (label[data.rows("train")[0]] + 1) % len(data.classes)
     open_stages(tiny_settings(earlier, retrain="never"), heard, dataset=replace(data, label=label)).find("train")
     (said,) = [text for text in heard.said if "earlier version" in text]
-    assert "its model is taken over" in said
+    assert "its model is reused" in said
 
 
 @pytest.mark.parametrize(
