@@ -166,7 +166,7 @@ def test_a_disk_that_refuses_is_said_and_not_told_as_damage(tmp_path: Path) -> N
     with pytest.raises(LakeError, match=r"no permission to read .*Fix this") as raised, reading(str(tmp_path)):
         raise denied
     assert "restore" not in str(raised.value)
-    with pytest.raises(LakeError, match=r"cannot be written \(no permission to write in "), writing(str(tmp_path)):
+    with pytest.raises(LakeError, match=r"cannot be written to \(no permission to write in "), writing(str(tmp_path)):
         raise denied
     with pytest.raises(LakeError, match=r"\(no space left on the disk of "), writing(str(tmp_path)):
         raise OSError("Generic LocalFileSystem error: No space left on device (os error 28)")

@@ -88,7 +88,9 @@ def test_what_cannot_be_written_is_said_and_nothing_is_written(
 def test_a_file_that_is_there_is_kept_unless_it_is_forced(tiny_lake: str, tmp_path: Path) -> None:
     file, run = tmp_path / "report.html", Lake(tiny_lake).run()
     file.write_text("mine")
-    with pytest.raises(UserError, match=r"report\.html exists: name another file, or overwrite it with --force"):
+    with pytest.raises(
+        UserError, match=r"report\.html already exists: name another file, or overwrite it with --force"
+    ):
         export(run, file)
     assert file.read_text() == "mine"
     export(run, file, force=True)

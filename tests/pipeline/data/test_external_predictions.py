@@ -116,7 +116,7 @@ def test_a_probability_of_zero_costs_a_finite_loss() -> None:
 
 @pytest.mark.parametrize("column", [pl.Series(["0.5"]), pl.Series([0.5]), pl.Series([["a"]])])
 def test_a_column_that_holds_no_lists_of_numbers_is_named(column: pl.Series) -> None:
-    with pytest.raises(UserError, match=r"The column 'probabilities' of said\.parquet holds .* lists of numbers"):
+    with pytest.raises(UserError, match=r"The column 'probabilities' of said\.parquet has type .* lists of numbers"):
         read_predictions(pl.DataFrame({"probabilities": column}), OWN)
 
 

@@ -393,7 +393,8 @@ def test_too_few_images_or_classes_are_refused(tmp_path: Path) -> None:
     (few / "notes.txt").write_text("no image")
     sentence = (
         r"has 99 usable images, and 1 that cannot be used: at least 100 are needed\. "
-        r"The most common reason \(1 of them\) is 'not an image', as for notes\.txt \(not one of .*\)\. Fix these images, or add others\."
+        r"The most common reason \(1 of them\) is 'not an image', as for notes\.txt \(not one of .*\)\. "
+        r"Fix these images, or add others\."
     )
     with pytest.raises(UserError, match=sentence):
         load(own_settings(tmp_path, few))
