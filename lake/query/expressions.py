@@ -58,7 +58,7 @@ def _check_types(expression: pl.Expr, schema: Mapping[str, pl.DataType]) -> None
     except pl.exceptions.PolarsError:
         raise FilterError(
             "The expression combines values of incompatible types: text goes in quotes, numbers do not."
-        ) from (None)
+        ) from None
     if found.schema["kept"] != pl.Boolean:
         raise FilterError("The expression is not a condition: compare something, as in loss > 2.")
 

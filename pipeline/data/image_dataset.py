@@ -221,7 +221,9 @@ def _check_names(own: DatasetSettings, listing: Listing) -> None:
     names = [*own.groups, *listing.columns]
     clashes = [name for name in names if name in reserved_columns() or names.count(name) > 1]
     if len(listing.columns) < len(own.metadata):
-        raise UserError(f"Two columns in metadata = {own.metadata} differ only in spaces or punctuation: rename one.")
+        raise UserError(
+            f"Two columns in metadata = {own.metadata} share a name apart from spaces and punctuation: rename one."
+        )
     if clashes:
         raise UserError(f"[dataset]: {clashes[0]!r} is already a column of the samples: choose another name.")
 

@@ -10,8 +10,8 @@ from pipeline.engine.stage_cache import Frames
 OF_EACH_SAMPLE = frozenset({"properties", *ScoredSamples.members()}) - {"embeddings"}
 """Tables with rows for the samples; not `embeddings`, as external predictions may lack them."""
 ADVICE = {
-    "score": "the model returns none for these images. Train with a lower learning_rate, or check the checkpoint and "
-    "the settings mean and std",
+    "score": "the model's output for these images is not finite. Train with a lower learning_rate, or check the "
+    "checkpoint and the settings mean and std",
     "properties": "check these images, or leave them out",
 }
 OTHERWISE = "report this with the output of `latentlake doctor`"
@@ -31,7 +31,7 @@ def check_result(stage: Stage, frames: Frames, *, samples: int) -> None:
                 first = f", the first for sample {wrong['sample_id'][0]}" if "sample_id" in frame.columns else ""
                 raise UserError(
                     f"After the stage {stage.name} ({stage.title}), {len(wrong):,} of {len(frame):,} rows of "
-                    f"{table}.{column} have no finite number{first}: {ADVICE.get(stage.name, OTHERWISE)}. "
+                    f"{table}.{column} are not finite{first}: {ADVICE.get(stage.name, OTHERWISE)}. "
                     "Nothing was published, and finished stages are kept."
                 )
 

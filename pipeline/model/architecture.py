@@ -139,7 +139,9 @@ def check(model: Any, sides: list[int]) -> None:
                 "or another model."
             ) from error
         if embedding.ndim != 2 or logits.ndim != 2:
-            raise UsageError(f"The model {name} is not made of features and one classifier: choose another model.")
+            raise UsageError(
+                f"The model {name} does not consist of features and a single classifier: choose another model."
+            )
     map_layers(model)
 
 

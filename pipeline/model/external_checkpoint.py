@@ -161,7 +161,7 @@ def _fill(path: Path, model: Any, weights: dict[str, Tensor]) -> None:
     """Load the weights; they must match the model exactly."""
     wanted, name = model.state_dict(), model.architecture.name
     missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
-    for names, what in ((missing, "lacks"), (foreign, "has, in addition,")):
+    for names, what in ((missing, "lacks"), (foreign, "also has")):
         if names:
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             raise UserError(

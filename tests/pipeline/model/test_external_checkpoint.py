@@ -134,7 +134,7 @@ def of_five_classes(file: Path, weights: dict[str, torch.Tensor]) -> None:
         (damaged, "cannot be read .*: it is damaged or not a file of weights"),
         (not_weights, "cannot be read .*: it is damaged or not a file of weights"),
         (lacking, r"does not fit test_resnet: it lacks layer4\.0\..* and \d+ more"),
-        (having_more, r"does not fit test_resnet: it has, in addition, neck\.weight"),
+        (having_more, r"does not fit test_resnet: it also has neck\.weight"),
         (of_five_classes, r"does not fit test_resnet: fc\.bias is 5, expected 4|fc\.weight is 5 x 96, expected 4 x 96"),
     ],
 )

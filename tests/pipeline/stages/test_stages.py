@@ -184,7 +184,7 @@ def test_a_model_that_gives_no_numbers_is_said_by_the_stage_that_meets_it(
     monkeypatch.setattr(score, "embeddings_frame", broken)
     with pytest.raises(
         UserError,
-        match=r"stage score .* rows of embeddings\.embedding have no .*, the first for sample \d+: the model returns",
+        match=r"stage score .* rows of embeddings\.embedding are not finite, the first for sample \d+: the model",
     ):
         refresh(tiny_settings(folder, scored_train=60), QUIET, dataset=drawn_dataset())
     assert len(Lake(folder / "lake").runs()) == 1
