@@ -24,7 +24,7 @@ work_dir = "data/work"      # finished stages, so that an interrupted refresh ca
 #                           # and unlabeled; images outside any class folder have no label. Or a table: .csv, .parquet
 #                           # or Delta.
 # name = "My photos"        # identifies the dataset, wherever it is stored
-# size = 32                 # side in pixels of the square that every image becomes; doubling it takes 4 x as long to train
+# size = 32                 # side in pixels of the square each image becomes; doubling it takes 4 x as long to train
 # display_side = 512        # maximum length in pixels of the longer side of the picture kept for display; 0 keeps none
 
 # For a table:
