@@ -24,7 +24,7 @@ from pipeline.data.decode import Unusable, decode_all
 from pipeline.data.display_images import Original, by_sample
 from pipeline.data.external_predictions import Read, name_classes, read_predictions
 from pipeline.data.image_tables import Found, Listing, list_images
-from pipeline.data.sample_ids import Known
+from pipeline.data.sample_ids import KnownSamples
 from pipeline.data.splits import assign_missing_splits
 from pipeline.engine.progress import Progress
 from pipeline.settings import DatasetSettings, Settings
@@ -52,17 +52,17 @@ def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progre
     listing = list_images(own)
     _check_names(own, listing)
     said = _read_predictions(listing, own)
-    known = Known.read(lake, _dataset_id(own, settings))
+    known = KnownSamples.read(lake, _dataset_id(own, settings))
     images = _decode(listing, own, settings, known, progress)
     classes = _find_classes(images, said, own)
-    number = {name: i for i, name in enumerate(classes)}
-    label = np.array([-1 if one.label is None else number[one.label] for one in images.found], dtype=np.int64)
+    class_index = {name: i for i, name in enumerate(classes)}
+    label = np.array([-1 if one.label is None else class_index[one.label] for one in images.found], dtype=np.int64)
     keys = [
         (one.name, hash_pixels(image, one.name)) for one, image in zip(images.found, images.images_NHWC, strict=True)
     ]
     split = _split(label, images.found, [known.split.get(key) for key in keys], own, settings.split_seed)
-    rows = _choose(label, split, np.array([key in known.number for key in keys]), settings)
-    sample_id = known.number_of([keys[i] for i in rows])
+    rows = _choose(label, split, np.array([key in known.sample_id for key in keys]), settings)
+    sample_id = known.assign_ids([keys[i] for i in rows])
     order, sample_id = rows[np.argsort(sample_id)], np.sort(sample_id)
     counts = f"{len(order):,} of {len(keys):,} images of {len(classes):,} classes"
     progress.say(f"{_name(own)}: {counts}; {len(images.refused):,} files could not be used.")
@@ -94,7 +94,9 @@ def _read_predictions(listing: Listing, own: DatasetSettings) -> Read | None:
     return said
 
 
-def _decode(listing: Listing, own: DatasetSettings, settings: Settings, known: Known, progress: Progress) -> _Images:
+def _decode(
+    listing: Listing, own: DatasetSettings, settings: Settings, known: KnownSamples, progress: Progress
+) -> _Images:
     """Decode every image of the listing; of images with the same name, the first is used."""
     named = {one.name: one for one in reversed(listing.found)}
     unique = [one for one in listing.found if named[one.name] is one]
@@ -111,7 +113,7 @@ def _decode(listing: Listing, own: DatasetSettings, settings: Settings, known: K
             pictures,
             own.size,
             display_side=own.display_side,
-            is_new=lambda i, pixels: (unique[i].name, hash_pixels(pixels, unique[i].name)) not in known.number,
+            is_new=lambda i, pixels: (unique[i].name, hash_pixels(pixels, unique[i].name)) not in known.sample_id,
             threads=settings.threads,
             done=task.advance,
         )

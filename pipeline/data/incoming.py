@@ -20,7 +20,7 @@ from lake.storage.store import Lake
 from pipeline.data.dataset import Dataset, hash_pixels
 from pipeline.data.decode import Decoded, Unusable, decode_all
 from pipeline.data.display_images import by_sample
-from pipeline.data.sample_ids import Key, Known
+from pipeline.data.sample_ids import Key, KnownSamples
 from pipeline.engine.progress import Progress
 from pipeline.settings import DISPLAY_SIDE
 
@@ -50,19 +50,19 @@ def add_new_data(
     Raises `UserError` naming the file that cannot be read or the label that is not a class.
     """
     incoming = read_incoming(source)
-    number = {name: i for i, name in enumerate(dataset.classes)}
+    class_index = {name: i for i, name in enumerate(dataset.classes)}
     for name, label in incoming.labels.items():
-        if label not in number:
+        if label not in class_index:
             raise UserError(f"{source}: {name} has the label {label[:40]!r}, which is not one of {dataset.classes}.")
-    side, known = dataset.images_NHWC.shape[1], Known.read(lake, dataset.dataset_id)
+    side, known = dataset.images_NHWC.shape[1], KnownSamples.read(lake, dataset.dataset_id)
     images = _decode(incoming.images, side, display_side, known)
-    codes = np.array([number[incoming.labels[n]] if n in incoming.labels else -1 for n in images], dtype=np.int64)
-    ids = known.number_of(
+    codes = np.array([class_index[incoming.labels[n]] if n in incoming.labels else -1 for n in images], dtype=np.int64)
+    ids = known.assign_ids(
         [_key(name, image.pixels) for name, image in images.items()], after=int(dataset.sample_id.max())
     )
     if len(images):
         progress.say(f"New data: {len(images):,} images, {int((codes >= 0).sum()):,} with a label, from {source}.")
-    labelled = _label_withheld(dataset, incoming.labels, number)
+    labelled = _label_withheld(dataset, incoming.labels, class_index)
     order = np.argsort(np.concatenate([labelled.sample_id, ids]))
     came = np.array([image.pixels for image in images.values()], np.uint8).reshape(-1, side, side, 3)
     split = np.where(codes >= 0, "test", "unlabeled")
@@ -96,9 +96,9 @@ def read_incoming(source: Path) -> Incoming:
     return Incoming({name: image for name, image, _ in rows.iter_rows() if image is not None}, labels)
 
 
-def _label_withheld(dataset: Dataset, labels: dict[str, str], number: dict[str, int]) -> Dataset:
+def _label_withheld(dataset: Dataset, labels: dict[str, str], class_index: dict[str, int]) -> Dataset:
     """The dataset with labels that arrived for its unlabeled samples, which become test samples."""
-    arrived = {name: number[label] for name, label in labels.items()}
+    arrived = {name: class_index[label] for name, label in labels.items()}
     rows = [i for i, name in enumerate(dataset.source_name) if name in arrived and dataset.split[i] == "unlabeled"]
     label, split = dataset.label.copy(), dataset.split.copy()
     label[rows] = [arrived[dataset.source_name[i]] for i in rows]
@@ -106,14 +106,14 @@ def _label_withheld(dataset: Dataset, labels: dict[str, str], number: dict[str, 
     return replace(dataset, label=label, split=split)
 
 
-def _decode(files: dict[str, bytes], side: int, display_side: int, known: Known) -> dict[str, Decoded]:
+def _decode(files: dict[str, bytes], side: int, display_side: int, known: KnownSamples) -> dict[str, Decoded]:
     """Decode each image, in the order of names; see `pipeline.data.decode`."""
     names = sorted(files)
     found = decode_all(
         [files[name] for name in names],
         side,
         display_side=display_side,
-        is_new=lambda i, pixels: _key(names[i], pixels) not in known.number,
+        is_new=lambda i, pixels: _key(names[i], pixels) not in known.sample_id,
         threads=1,
         done=lambda: None,
     )

@@ -18,42 +18,42 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownSamples:
     """The samples of a dataset known to the lake."""
 
-    number: dict[Key, int]
+    sample_id: dict[Key, int]
     split: dict[Key, str]
-    last: int
+    highest_id: int
     """The highest id ever assigned; -1 if none was."""
 
     @classmethod
-    def read(cls, lake: Lake, dataset_id: str) -> "Known":
+    def read(cls, lake: Lake, dataset_id: str) -> "KnownSamples":
         """Read the samples from the newest version of the tables, including those left out by reviews.
 
         Ids of samples that are gone are not reused. The table `images` keeps every image that ever existed; for samples
         without images, the highest id is taken from published runs and reviews.
         """
-        number: dict[Key, int] = {}
+        ids: dict[Key, int] = {}
         split: dict[Key, str] = {}
         for table in ("quarantine", "samples"):
             if lake.has(table, dataset_id):
                 columns = ("source_name", "sha256", "sample_id", "split")
                 rows = lake.staged(table, dataset_id).select(columns).drop_nulls("sample_id")
                 for name, sha, sample_id, part in rows.collect().iter_rows():
-                    number[name, sha], split[name, sha] = sample_id, part
-        return cls(number, split, max([*number.values(), *_given(lake, dataset_id)], default=-1))
+                    ids[name, sha], split[name, sha] = sample_id, part
+        return cls(ids, split, max([*ids.values(), *_assigned_ids(lake, dataset_id)], default=-1))
 
-    def number_of(self, keys: Iterable[Key], *, after: int = -1) -> NDArray[np.int64]:
+    def assign_ids(self, keys: Iterable[Key], *, after: int = -1) -> NDArray[np.int64]:
         """The id of each sample: its known id, or the next unused one above `after`."""
-        last, found = max(self.last, after), []
+        highest, ids = max(self.highest_id, after), []
         for key in keys:
-            number = self.number.get(key)
-            last += number is None
-            found.append(last if number is None else number)
-        return np.array(found, dtype=np.int64)
+            sample_id = self.sample_id.get(key)
+            highest += sample_id is None
+            ids.append(highest if sample_id is None else sample_id)
+        return np.array(ids, dtype=np.int64)
 
 
-def _given(lake: Lake, dataset_id: str) -> list[int]:
+def _assigned_ids(lake: Lake, dataset_id: str) -> list[int]:
     """Assigned ids, including the highest id of samples that are gone."""
     if lake.has("images", dataset_id):
         tables = [lake.staged("images", dataset_id)]
@@ -62,4 +62,4 @@ def _given(lake: Lake, dataset_id: str) -> list[int]:
         tables = [Run(lake, facts).scan("samples") for facts in runs.iter_rows(named=True)]
         tables.append(scan_reviews(lake, dataset_id))
     highest = pl.collect_all(table.select(pl.max("sample_id")) for table in tables)
-    return [number for frame in highest if (number := frame.item()) is not None]
+    return [sample_id for frame in highest if (sample_id := frame.item()) is not None]

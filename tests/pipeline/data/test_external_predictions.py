@@ -20,7 +20,7 @@ from lake.query.reviews import Review, add_reviews
 from lake.storage.store import Lake, Run
 from pages.ui.session.navigation import ENTRIES
 from pipeline.data.external_predictions import LEAST, read_predictions
-from pipeline.data.sample_ids import Known
+from pipeline.data.sample_ids import KnownSamples
 from pipeline.engine.progress import Progress
 from pipeline.refresh.refresh import open_stages, refresh
 from pipeline.settings import DatasetSettings, load_settings
@@ -307,7 +307,7 @@ def test_the_number_of_a_sample_that_is_gone_is_not_given_again(
     assert len(new) and new.min() == len(plain)
     said = Review(first.dataset_id, 900, "fine", "Ada", run_id=first.run_id)
     add_reviews(first.lake, [said])
-    assert Known.read(first.lake, first.dataset_id).last == 900
+    assert KnownSamples.read(first.lake, first.dataset_id).highest_id == 900
 
 
 def test_reviews_are_honoured(table: pl.DataFrame, tmp_path: Path, copied: Callable[[str], Run]) -> None:
