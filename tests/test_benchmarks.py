@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from benchmarks import bench
 from benchmarks.lake import similar
 from benchmarks.pages import interactions, load, opening, table
-from benchmarks.pipeline import external_predictions as brought
+from benchmarks.pipeline import external_predictions as external
 from benchmarks.pipeline import stages, streaming
 from benchmarks.pipeline.train import flops_of_an_image, orthogonalization_flops, seconds_to
 from tests.support.lakes.synthetic import build_synthetic_lake
@@ -154,15 +154,15 @@ def test_the_bench_measures_this_code_against_another_and_keeps_the_figures(
 
 
 @pytest.mark.long
-def test_the_benchmark_of_brought_predictions_publishes_a_run(capsys: pytest.CaptureFixture[str]) -> None:
-    brought.main(samples=1000, classes=3, features=0, rounds=1)
+def test_the_benchmark_of_external_predictions_publishes_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    external.main(samples=1000, classes=3, features=0, rounds=1)
     printed = capsys.readouterr().out
     assert "published after" in printed and "findings" in printed
     assert "ratio of medians" in printed
 
 
 def test_half_of_the_first_class_is_drawn_as_the_second() -> None:
-    drawn = brought.draw_predictions(4000, 5, 8)
+    drawn = external.draw_predictions(4000, 5, 8)
     first = drawn.filter(label="class 0")
     taken = (first["probabilities"].list.arg_max() == 1).mean()
     assert taken == pytest.approx(0.5, abs=0.07)

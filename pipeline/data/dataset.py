@@ -24,17 +24,17 @@ HELD_OUT = ("validation", "test", "unlabeled")
 
 
 @dataclass(frozen=True)
-class Brought:
+class ExternalPredictions:
     """External predictions, by ascending `sample_id` [N]: K logits and D features; D is 0 without embeddings."""
 
     sample_id: NDArray[np.int64]
     logits_NK: NDArray[np.float32]
     embedding_ND: NDArray[np.float32]
 
-    def at(self, sample_id: NDArray[np.int64]) -> "Brought":
+    def at(self, sample_id: NDArray[np.int64]) -> "ExternalPredictions":
         """The predictions of some of the samples."""
         rows = np.searchsorted(self.sample_id, sample_id)
-        return Brought(sample_id, self.logits_NK[rows], self.embedding_ND[rows])
+        return ExternalPredictions(sample_id, self.logits_NK[rows], self.embedding_ND[rows])
 
     def content(self) -> str:
         """Hash of all arrays."""
@@ -64,7 +64,7 @@ class Dataset:
 
     metadata: dict[str, pl.Series] = field(default_factory=dict)
     """Metadata columns of the source: text, or numbers as Float64; row i belongs to sample i."""
-    brought: Brought | None = None
+    external: ExternalPredictions | None = None
     """External predictions, used instead of our own model; may cover further samples."""
 
     originals: dict[int, Original] = field(default_factory=dict)

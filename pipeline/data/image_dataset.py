@@ -19,7 +19,7 @@ from lake.contracts.tables import make_frame
 from lake.errors import UserError
 from lake.query.queries import reserved_columns
 from lake.storage.store import Lake
-from pipeline.data.dataset import Brought, Dataset, hash_pixels, stratified
+from pipeline.data.dataset import Dataset, ExternalPredictions, hash_pixels, stratified
 from pipeline.data.decode import Unusable, decode_all
 from pipeline.data.display_images import Original, by_sample
 from pipeline.data.external_predictions import Read, name_classes, read_predictions
@@ -79,7 +79,7 @@ def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progre
         source_name=[keys[i][0] for i in order],
         quarantine=_quarantine(images),
         metadata={name: column.gather(carried) for name, column in listing.columns.items()},
-        brought=Brought(sample_id, said.logits_NK[carried], said.embedding_ND[carried]) if said else None,
+        external=ExternalPredictions(sample_id, said.logits_NK[carried], said.embedding_ND[carried]) if said else None,
         originals=by_sample(sample_id, [images.originals[i] for i in order]),
     ).with_hashes([keys[i][1] for i in order])
 

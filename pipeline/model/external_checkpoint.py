@@ -34,7 +34,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Brought:
+class Checkpoint:
     """Weights by name, and the facts stored in the file if it is one of our checkpoints."""
 
     weights: dict[str, Tensor]
@@ -72,7 +72,7 @@ def hash_file(path: Path) -> str:
 def keep_model(folder: Path, dataset: Dataset, settings: Settings) -> Frames:
     """Store the external model in the folder; `training` and `dynamics` are empty, as the training was not observed.
 
-    Raises the errors of `load_brought`.
+    Raises the errors of `load_external_model`.
     """
     facts = {
         "classes": dataset.classes,
@@ -81,40 +81,40 @@ def keep_model(folder: Path, dataset: Dataset, settings: Settings) -> Frames:
         "packages": package_versions(),
     }
     if this_rank() == 0:
-        save_checkpoint(load_brought(dataset.classes, settings), folder / CHECKPOINT, facts)
+        save_checkpoint(load_external_model(dataset.classes, settings), folder / CHECKPOINT, facts)
     return {name: make_frame(name, []) for name in ("training", "dynamics")}
 
 
-def load_brought(classes: list[str], settings: Settings) -> Any:
+def load_external_model(classes: list[str], settings: Settings) -> Any:
     """The model of the external checkpoint, with its outputs reordered to match `classes`.
 
     Raises `UserError` if the file is damaged or does not fit the model or the classes.
     """
     path = find_file(settings)
     assert path is not None
-    brought = _read(path)
-    named = _named_classes(path, brought, classes, settings)
-    said = brought.facts.get("architecture", settings.model)
+    checkpoint = _read(path)
+    named = _named_classes(path, checkpoint, classes, settings)
+    said = checkpoint.facts.get("architecture", settings.model)
     if said != settings.model:
         raise UserError(
             f"The checkpoint {path} holds a {said}, but the setting model is {settings.model}: set model = {said}."
         )
-    kept: Any = {name: tuple(brought.facts[name]) for name in ("mean", "std") if name in brought.facts}
-    stem: Any = brought.facts.get("stem") or _stem(brought.weights)
+    kept: Any = {name: tuple(checkpoint.facts[name]) for name in ("mean", "std") if name in checkpoint.facts}
+    stem: Any = checkpoint.facts.get("stem") or _stem(checkpoint.weights)
     model = create_model(len(classes), replace(architecture_of(settings), stem=stem, **kept))
     check(model, [settings.resolution])
-    _fill(path, model, brought.weights)
+    _fill(path, model, checkpoint.weights)
     _reorder(model.get_classifier(), [named.index(name) for name in classes])
     return model.eval()
 
 
-def _read(path: Path) -> Brought:
+def _read(path: Path) -> Checkpoint:
     try:
         if path.suffix.lower() in PICKLES:
-            return Brought(_weights_in(torch.load(path, map_location="cpu", weights_only=True)))
+            return Checkpoint(_weights_in(torch.load(path, map_location="cpu", weights_only=True)))
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-        return Brought(_weights_in(load_file(path)), facts)
+        return Checkpoint(_weights_in(load_file(path)), facts)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"The checkpoint {path} is refused: it is damaged or holds more than weights ({first_line(error)}). Save "
@@ -139,9 +139,9 @@ def _weights_in(content: Any) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
-def _named_classes(path: Path, brought: Brought, classes: list[str], settings: Settings) -> list[str]:
+def _named_classes(path: Path, checkpoint: Checkpoint, classes: list[str], settings: Settings) -> list[str]:
     """The class of each output: from the settings, the file, or the dataset in order."""
-    named = settings.checkpoint_classes or brought.facts.get("classes") or classes
+    named = settings.checkpoint_classes or checkpoint.facts.get("classes") or classes
     if sorted(named) != sorted(classes):
         other = sorted(set(named) ^ set(classes)) or named
         raise UserError(

@@ -67,7 +67,7 @@ def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | No
     dataset = _load(lake, settings, progress, dataset)
     previous = find_previous_run(lake, dataset.dataset_id)
     check_splits(dataset, settings)
-    if not dataset.brought:
+    if not dataset.external:
         settings = fit_schedule(settings, training_set(dataset, dataset.rows("train")), progress)
     return Stages(dataset, settings, progress, previous)
 

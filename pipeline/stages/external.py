@@ -13,17 +13,17 @@ from pipeline.stages.inputs import StageInputs
 def score_tables(inputs: StageInputs, _: Frames | None) -> Frames:
     """The tables `predictions` and `embeddings` (empty if there are none), and headline figures."""
     dataset = inputs.dataset
-    assert dataset.brought is not None
-    brought = dataset.brought.at(dataset.sample_id)
+    assert dataset.external is not None
+    external = dataset.external.at(dataset.sample_id)
     count = len(dataset)
     scores = score.Scores(
         rows=np.arange(count),
-        embedding_ND=brought.embedding_ND,
-        logits_NK=brought.logits_NK,
+        embedding_ND=external.embedding_ND,
+        logits_NK=external.logits_NK,
         temperature_N=np.ones(count),
         fold_N=np.zeros(count, np.int64),
     )
-    located = brought.embedding_ND.shape[1] > 0
+    located = external.embedding_ND.shape[1] > 0
     return {
         "predictions": score.predictions_frame(scores, dataset),
         "embeddings": score.embeddings_frame(scores, dataset) if located else make_frame("embeddings", []),

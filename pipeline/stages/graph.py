@@ -137,7 +137,7 @@ FACTS: dict[str, Callable[["Stages"], str]] = {
     "dataset.scored": lambda stages: hash_facts(stages.rows.tolist()),
     "dataset.labelled": lambda stages: stages.dataset.content("train", "validation", "test"),
     "dataset.carried": lambda stages: json.dumps(stages.dataset.besides()),
-    "dataset.predictions": lambda stages: stages.dataset.brought.content() if stages.dataset.brought else "",
+    "dataset.predictions": lambda stages: stages.dataset.external.content() if stages.dataset.external else "",
     "score.temperature": lambda stages: repr(stages["score"].frames["headline"].filter(name="temperature")["value"][0]),
     "search_index.faiss": lambda _: str(faiss_is_installed()),
     "search_index.proposes": lambda stages: (
@@ -161,7 +161,7 @@ class Stages:
         self, dataset: Dataset, settings: Settings, progress: Progress, previous: PreviousRun | None = None
     ) -> None:
         self.dataset, self._progress, self._previous = dataset, progress, previous
-        self._external = dataset.brought is not None
+        self._external = dataset.external is not None
         self.rows = np.arange(len(dataset)) if self._external else choose_scored(dataset, settings)
         self._work = Workspace(settings.work_dir, settings, progress, stores=distributed.this_rank() == 0)
         self._computations = EXTERNAL if self._external else COMPUTATIONS
@@ -181,10 +181,10 @@ class Stages:
     @property
     def lacks(self) -> set[Need]:
         """The needs that this dataset and run cannot meet."""
-        brought = self.dataset.brought
+        external = self.dataset.external
         lacking: dict[Need, bool] = {
-            "model": brought is not None,
-            "embeddings": brought is not None and not brought.embedding_ND.shape[1],
+            "model": external is not None,
+            "embeddings": external is not None and not external.embedding_ND.shape[1],
             "images": not self.dataset.pictured,
         }
         return {need for need, lacks in lacking.items() if lacks}

@@ -49,12 +49,12 @@ def check_splits(dataset: Dataset, settings: Settings) -> None:
     Test samples measure accuracy and validation samples fit the temperature; with fewer than two training images,
     batches cannot be normalised.
     """
-    for name in ("test",) if dataset.brought else ("validation", "test"):
+    for name in ("test",) if dataset.external else ("validation", "test"):
         if not (dataset.label[dataset.rows(name)] >= 0).any():
             raise UserError(f"{dataset.name} has no labelled image left in the split {name}: add some.")
     images, folds = len(dataset.rows("train")), settings.folds
     left = images - math.ceil(images / folds) if folds else images
-    if left < FEWEST_IMAGES and not (settings.checkpoint or dataset.brought):
+    if left < FEWEST_IMAGES and not (settings.checkpoint or dataset.external):
         of_fold = f", of which folds = {folds} leaves {left} for a training" if folds else ""
         raise UserError(
             f"The split train of {dataset.name} has too few images ({images:,}{of_fold}): "
@@ -130,7 +130,7 @@ class Trainings:
         """Raises `UserError`, before anything is computed, if the settings name a model that cannot be used."""
         classes, settings = self._dataset.classes, self.settings
         if external_checkpoint.find_file(settings):
-            external_checkpoint.load_brought(classes, settings)
+            external_checkpoint.load_external_model(classes, settings)
         elif settings.model != classifier.DEFAULT.name or settings.loss_map_layers:
             created = classifier.create_model(len(classes), architecture.architecture_of(settings))
             architecture.check(created, sorted({phase.resolution for phase in settings.phases}))

@@ -13,7 +13,7 @@ import pytest
 from numba.core.caching import UserProvidedCacheLocator
 
 from lake.storage.store import Lake
-from tests.support.data.brought import brought_table
+from tests.support.data.external import external_table
 from tests.support.data.own_data import QUICK
 from tests.support.processes.python import VARIABLES
 
@@ -70,7 +70,7 @@ def desk() -> Iterator[Path]:
             or as_nobody("-c", "import numpy", folder=folder).returncode
         ):
             pytest.skip("only root becomes another user who may read all files, with setpriv of util-linux")
-        brought_table(120).drop("image").write_parquet(folder / "said.parquet")
+        external_table(120).drop("image").write_parquet(folder / "said.parquet")
         (folder / "said.toml").write_text(SETTINGS)
         copy_compiled(folder / "work" / "cache" / "numba")
         for path in (folder, *folder.rglob("*")):

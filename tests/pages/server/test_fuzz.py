@@ -268,7 +268,7 @@ def test_no_page_fails_under_any_parameters(tiny_lake: str, monkeypatch: pytest.
 
 
 @pytest.mark.long
-def test_no_page_of_brought_predictions_fails_under_any_parameters(
+def test_no_page_of_external_predictions_fails_under_any_parameters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LATENTLAKE_LAKE", str(build_bare_lake(str(tmp_path), images=False, embeddings=False).root))

@@ -24,8 +24,8 @@ from pipeline.data.sample_ids import KnownSamples
 from pipeline.engine.progress import Progress
 from pipeline.refresh.refresh import open_stages, refresh
 from pipeline.settings import DatasetSettings, load_settings
-from tests.support.data.brought import DISC, RING, brought_settings, brought_table
 from tests.support.data.drawn import CLASSES
+from tests.support.data.external import DISC, RING, external_settings, external_table
 from tests.support.data.own_data import load
 from tests.support.lakes.tiny_data import lists
 from tests.support.servers.apps import NAMES, Open, answer, failures
@@ -42,7 +42,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def table() -> pl.DataFrame:
-    return brought_table()
+    return external_table()
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -57,7 +57,7 @@ def folders(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Ca
     @cache
     def refreshed_once(kind: str) -> Path:
         root = tmp_path_factory.mktemp("brought")
-        assert refresh(brought_settings(root, table.drop(KINDS[kind])), QUIET).published
+        assert refresh(external_settings(root, table.drop(KINDS[kind])), QUIET).published
         return root
 
     return refreshed_once
@@ -124,15 +124,15 @@ def test_a_column_that_holds_no_lists_of_numbers_is_named(column: pl.Series) -> 
 
 
 def test_classes_are_those_named_or_the_labels(table: pl.DataFrame, tmp_path: Path) -> None:
-    assert load(brought_settings(tmp_path, table)).classes == CLASSES
+    assert load(external_settings(tmp_path, table)).classes == CLASSES
     renamed = [CLASSES[i] for i in (3, 1, 0, 2)]
-    assert load(brought_settings(tmp_path, table, classes=renamed)).classes == renamed
+    assert load(external_settings(tmp_path, table, classes=renamed)).classes == renamed
     with pytest.raises(UserError, match=r"4 numbers per row, but 2 classes are named: list all classes"):
-        load(brought_settings(tmp_path, table, classes=["disc", "ring"]))
+        load(external_settings(tmp_path, table, classes=["disc", "ring"]))
     with pytest.raises(UserError, match=r"4 numbers per row, but 3 classes are among the labels"):
-        load(brought_settings(tmp_path, table.filter(pl.col("label") != "bar")))
+        load(external_settings(tmp_path, table.filter(pl.col("label") != "bar")))
     with pytest.raises(UserError, match=r"The label 'bar' of .* is not a class of the predictions"):
-        load(brought_settings(tmp_path, table, classes=["Bar", "disc", "ring", "square"]))
+        load(external_settings(tmp_path, table, classes=["Bar", "disc", "ring", "square"]))
 
 
 def test_a_row_without_a_split_is_a_test_sample_and_one_without_a_label_unlabeled(
@@ -143,7 +143,7 @@ def test_a_row_without_a_split_is_a_test_sample_and_one_without_a_label_unlabele
         split=pl.when(first).then(None).otherwise("split"),
         label=pl.when(pl.int_range(len(table)) == 0).then(None).otherwise("label"),
     )
-    dataset = load(brought_settings(tmp_path, changed))
+    dataset = load(external_settings(tmp_path, changed))
     assert dataset.split.tolist() == ["unlabeled", *["test"] * 6, *table["split"][7:]]
     assert not dataset.pictured and len(set(dataset.sha256)) == len(dataset)
 
@@ -154,11 +154,11 @@ def test_what_cannot_be_used_is_in_quarantine_and_counts_add_up(table: pl.DataFr
         probabilities=pl.when(bad).then(pl.lit([0.5], pl.List(pl.Float32))).otherwise("probabilities"),
         image=pl.when(pl.int_range(len(table)) == 1).then(pl.lit(b"no image")).otherwise("image"),
     )
-    dataset = load(brought_settings(tmp_path, changed))
+    dataset = load(external_settings(tmp_path, changed))
     reasons = dataset.quarantine["reason"].value_counts().sort("count").rows()
     assert reasons == [("not an image", 1), ("unusable prediction", 12)]
     assert len(dataset) + len(dataset.quarantine) == len(table)
-    assert dataset.brought is not None and len(dataset.brought.logits_NK) == len(dataset)
+    assert dataset.external is not None and len(dataset.external.logits_NK) == len(dataset)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_column_that_is_missing_is_named(
 ) -> None:
     kept = table.drop(changes.pop("drop", []))
     with pytest.raises(UserError, match=said):
-        load(brought_settings(tmp_path, kept, **changes))
+        load(external_settings(tmp_path, kept, **changes))
 
 
 @pytest.mark.parametrize("other", [{"checkpoint": "a.safetensors"}, {"new_data": "folder"}])
@@ -198,7 +198,7 @@ def test_the_run_has_what_was_brought_and_no_more(lake: Lake, kind: str) -> None
 
 
 def test_each_stage_can_be_asked_for_by_itself(kind: str, table: pl.DataFrame, lake: Lake) -> None:
-    settings = brought_settings(Path(lake.root).parent, table.drop(KINDS[kind]))
+    settings = external_settings(Path(lake.root).parent, table.drop(KINDS[kind]))
     dataset = load(settings)
     published = {row["name"]: row["fingerprint"] for row in lake.run().facts["stages"]}
     for name in (stage.name for stage in STAGES if stage.name != "folds"):
@@ -209,8 +209,8 @@ def test_each_stage_can_be_asked_for_by_itself(kind: str, table: pl.DataFrame, l
 def test_predictions_are_taken_as_they_are(lake: Lake, table: pl.DataFrame) -> None:
     run = lake.run()
     found = run.scan("samples").select("sample_id", name="source_name").join(run.scan("predictions"), on="sample_id")
-    rows = found.collect().join(table, on="name", suffix="_brought")
-    p, said = (np.stack(rows[name].to_list()) for name in ("probabilities", "probabilities_brought"))
+    rows = found.collect().join(table, on="name", suffix="_external")
+    p, said = (np.stack(rows[name].to_list()) for name in ("probabilities", "probabilities_external"))
     assert len(rows) == len(table) and p == pytest.approx(said, abs=1e-6)
     own = np.array([row[CLASSES.index(label)] for row, label in zip(said, rows["label"], strict=True)])
     assert rows["loss"].to_numpy() == pytest.approx(-np.log(own), abs=1e-5)
@@ -254,16 +254,16 @@ def test_predictions_without_any_pattern_make_no_finding(tmp_path: Path) -> None
     p = rng.dirichlet(np.ones(4), 1200)
     label = [CLASSES[i] for i in rng.integers(0, 4, 1200)]
     null = pl.DataFrame({"label": label, "light": rng.choice(["day", "night"], 1200), "probabilities": lists(p)})
-    refresh(brought_settings(tmp_path, null), QUIET)
+    refresh(external_settings(tmp_path, null), QUIET)
     assert not Lake(tmp_path / "lake").run().has("findings")
 
 
 def test_labels_flipped_on_purpose_are_found_by_the_model_alone(tmp_path: Path) -> None:
-    table = brought_table(confused=0).drop("image", "embedding").with_columns(split=pl.lit("test"))
+    table = external_table(confused=0).drop("image", "embedding").with_columns(split=pl.lit("test"))
     flipped = pl.int_range(len(table)) % 20 == 0
     other = {name: CLASSES[(i + 1) % 4] for i, name in enumerate(CLASSES)}
     wrong = table.with_columns(label=pl.when(flipped).then(pl.col("label").replace(other)).otherwise("label"))
-    refresh(brought_settings(tmp_path, wrong), QUIET)
+    refresh(external_settings(tmp_path, wrong), QUIET)
     run = Lake(tmp_path / "lake").run()
     issues = run.scan("label_issues").filter(kind="label")
     listed = issues.join(run.scan("samples"), on="sample_id").sort("rank").collect()
@@ -275,7 +275,7 @@ def test_labels_flipped_on_purpose_are_found_by_the_model_alone(tmp_path: Path) 
 
 
 def refreshed(root: Path, table: pl.DataFrame, **changes: Any) -> tuple[Run, bool]:
-    done = refresh(brought_settings(root, table).model_copy(update=changes), QUIET)
+    done = refresh(external_settings(root, table).model_copy(update=changes), QUIET)
     return Lake(root / "lake").run(), done.published
 
 

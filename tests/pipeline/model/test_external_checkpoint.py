@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from lake.errors import UsageError, UserError
 from pipeline.model.architecture import Architecture, architecture_of
 from pipeline.model.classifier import create_model, forward, save_checkpoint
-from pipeline.model.external_checkpoint import find_file, hash_file, load_brought
+from pipeline.model.external_checkpoint import find_file, hash_file, load_external_model
 from pipeline.settings import Settings
 from tests.support.data.drawn import CLASSES, tiny_settings
 
@@ -45,21 +45,21 @@ def logits(model: Any) -> torch.Tensor:
         return forward(model, IMAGES)[1]
 
 
-def test_a_brought_model_says_what_it_said(file: Path, model: Any) -> None:
-    assert torch.equal(logits(load_brought(CLASSES, settings_for(file))), logits(model))
+def test_an_external_model_says_what_it_said(file: Path, model: Any) -> None:
+    assert torch.equal(logits(load_external_model(CLASSES, settings_for(file))), logits(model))
 
 
 def test_outputs_are_put_into_the_order_of_the_datasets_classes(file: Path, model: Any) -> None:
     order = ["square", "bar", "ring", "disc"]
-    brought = load_brought(CLASSES, settings_for(file, checkpoint_classes=order))
+    loaded = load_external_model(CLASSES, settings_for(file, checkpoint_classes=order))
     expected = logits(model)[:, [order.index(name) for name in CLASSES]]
-    assert torch.allclose(logits(brought), expected, atol=1e-6)
+    assert torch.allclose(logits(loaded), expected, atol=1e-6)
 
 
 def test_a_checkpoint_of_ours_says_its_classes_itself(model: Any, tmp_path: Path) -> None:
     path = tmp_path / "ours.safetensors"
     save_checkpoint(model, path, {"classes": CLASSES[::-1]})
-    assert torch.allclose(logits(load_brought(CLASSES, settings_for(path))), logits(model).flip(1), atol=1e-6)
+    assert torch.allclose(logits(load_external_model(CLASSES, settings_for(path))), logits(model).flip(1), atol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin"])
@@ -69,8 +69,8 @@ def test_a_pickle_is_read_only_where_it_is_allowed(
     path = tmp_path / f"own{suffix}"
     torch.save({"epoch": 3, "state_dict": {f"module.{name}": value for name, value in weights.items()}}, path)
     with pytest.raises(UsageError, match=r"is a pickle.*convert it to .safetensors, or set allow_pickle = true"):
-        load_brought(CLASSES, settings_for(path))
-    assert torch.equal(logits(load_brought(CLASSES, settings_for(path, allow_pickle=True))), logits(model))
+        load_external_model(CLASSES, settings_for(path))
+    assert torch.equal(logits(load_external_model(CLASSES, settings_for(path, allow_pickle=True))), logits(model))
 
 
 class Leaves:
@@ -87,7 +87,7 @@ def test_a_pickle_that_holds_more_than_weights_is_refused_and_does_nothing(tmp_p
     path, folder = tmp_path / "own.pt", tmp_path / "left"
     torch.save({"state_dict": Leaves(folder)}, path)
     with pytest.raises(UserError, match=r"is refused: it is damaged or holds more than weights"):
-        load_brought(CLASSES, settings_for(path, allow_pickle=True))
+        load_external_model(CLASSES, settings_for(path, allow_pickle=True))
     assert not folder.exists()
 
 
@@ -96,7 +96,7 @@ def test_a_file_that_is_no_pickle_is_one_sentence(tmp_path: Path, content: bytes
     path = tmp_path / "own.pt"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"own\.pt cannot be read \(.+\): it is damaged or not a file of weights\.$"):
-        load_brought(CLASSES, settings_for(path, allow_pickle=True))
+        load_external_model(CLASSES, settings_for(path, allow_pickle=True))
 
 
 def test_the_stem_is_that_of_the_weights(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_the_stem_is_that_of_the_weights(tmp_path: Path) -> None:
     stock = create_model(4, Architecture("resnet18", stem="stock")).eval()
     path = tmp_path / "stock.safetensors"
     save_file({name: value.contiguous() for name, value in stock.state_dict().items()}, path)
-    brought = load_brought(CLASSES, settings_for(path, model="resnet18"))
-    assert torch.equal(logits(brought), logits(stock)) and brought.architecture.facts()["stem"] == "stock"
+    loaded = load_external_model(CLASSES, settings_for(path, model="resnet18"))
+    assert torch.equal(logits(loaded), logits(stock)) and loaded.architecture.facts()["stem"] == "stock"
 
 
 def damaged(file: Path, weights: dict[str, torch.Tensor]) -> None:
@@ -143,7 +143,7 @@ def test_weights_that_do_not_fit_are_one_sentence(
 ) -> None:
     change(file, weights)
     with pytest.raises(UserError, match=sentence) as caught:
-        load_brought(CLASSES, settings_for(file))
+        load_external_model(CLASSES, settings_for(file))
     assert "\n" not in str(caught.value)
 
 
@@ -164,7 +164,7 @@ def test_settings_that_contradict_the_file_are_one_sentence(
     file: Path, changes: dict[str, object], kind: type[Exception], sentence: str
 ) -> None:
     with pytest.raises(kind, match=sentence):
-        load_brought(CLASSES, settings_for(file, **changes))
+        load_external_model(CLASSES, settings_for(file, **changes))
 
 
 def test_a_checkpoint_of_ours_of_another_model_is_named(model: Any, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_checkpoint_of_ours_of_another_model_is_named(model: Any, tmp_path: Pa
     with pytest.raises(
         UserError, match="holds a test_resnet, but the setting model is resnet18: set model = test_resnet"
     ):
-        load_brought(CLASSES, settings_for(path, model="resnet18"))
+        load_external_model(CLASSES, settings_for(path, model="resnet18"))
 
 
 def test_a_file_that_is_not_there_is_named_and_none_is_asked_for_without_the_setting(tmp_path: Path) -> None:
@@ -192,6 +192,6 @@ def test_a_checkpoint_of_ours_says_how_images_are_shown_to_it(tmp_path: Path) ->
     torch.manual_seed(0)
     path, mean = tmp_path / "ours.safetensors", (0.5, 0.4, 0.3)
     save_checkpoint(create_model(4, Architecture("test_resnet", mean=mean)), path, {"classes": CLASSES})
-    assert load_brought(CLASSES, settings_for(path)).architecture.mean == mean
+    assert load_external_model(CLASSES, settings_for(path)).architecture.mean == mean
     other = settings_for(path, checkpoint=None, mean=mean)
     assert architecture_of(other).mean == mean

@@ -48,11 +48,11 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = create_model(4, Architecture("test_vit"))
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "own.safetensors")
-    refresh(brought_settings(folder), QUIET, dataset=drawn_dataset())
+    refresh(external_settings(folder), QUIET, dataset=drawn_dataset())
     return folder
 
 
-def brought_settings(folder: Path, **changes: object) -> Settings:
+def external_settings(folder: Path, **changes: object) -> Settings:
     own = {"model": "test_vit", "checkpoint": folder / "own.safetensors", "checkpoint_classes": CLASSES[::-1]}
     return tiny_settings(folder, **own | changes)
 
@@ -91,12 +91,12 @@ def test_every_page_reads_it(open_page: Open, convnext: str, name: str) -> None:
         assert "64-d" in shown(app)
 
 
-def test_a_brought_model_scores_as_it_is_and_is_not_trained(transformer: Path) -> None:
+def test_an_external_model_scores_as_it_is_and_is_not_trained(transformer: Path) -> None:
     run = Lake(transformer / "lake").run()
     counted = rows(run)
     assert counted["training"] == counted["dynamics"] == 0
     assert counted["predictions"] == 400 and counted["models"] == 1
-    model = external_checkpoint.load_brought(CLASSES, brought_settings(transformer))
+    model = external_checkpoint.load_external_model(CLASSES, external_settings(transformer))
     dataset = drawn_dataset()
     scored = Scorer(model, 32)({"sample_id": dataset.sample_id, "images_NHWC": dataset.images_NHWC})
     stored = run.scan("predictions").sort("sample_id").collect()["logits"].explode().to_numpy().reshape(-1, 4)
@@ -140,8 +140,8 @@ def test_the_report_of_either_is_written(convnext: str, transformer: Path) -> No
 
 def test_the_same_checkpoint_is_nothing_new_and_another_one_is(transformer: Path) -> None:
     before = Lake(transformer / "lake").runs()
-    assert not refresh(brought_settings(transformer), QUIET, dataset=drawn_dataset()).published
+    assert not refresh(external_settings(transformer), QUIET, dataset=drawn_dataset()).published
     assert Lake(transformer / "lake").runs().equals(before)
     assert json.loads(before["config"][0])["checkpoint"].endswith("own.safetensors")
-    orders = [brought_settings(transformer, checkpoint_classes=order) for order in (CLASSES, CLASSES[::-1])]
+    orders = [external_settings(transformer, checkpoint_classes=order) for order in (CLASSES, CLASSES[::-1])]
     assert len({Stages(drawn_dataset(), settings, QUIET)["train"].fingerprint for settings in orders}) == 2

@@ -27,8 +27,8 @@ from pipeline.refresh.accuracy_gate import Refused, find_reason
 from pipeline.refresh.refresh import _publish, refresh
 from pipeline.refresh.unchanged import find_answer
 from pipeline.settings import Settings
-from tests.support.data.brought import brought_settings, brought_table
 from tests.support.data.drawn import drawn_dataset, tiny_settings
+from tests.support.data.external import external_settings, external_table
 from tests.support.lakes.raw_tables import folder_of, read_raw, write_raw
 from tests.support.lakes.tiny_lake import build_tiny_lake, publish_tiny_run
 from tests.support.lakes.two_runs import FIRST, SECOND, facts_of, run_ids
@@ -183,8 +183,8 @@ def test_a_fall_beyond_the_limit_is_refused_and_nothing_else(
 
 def say(folder: Path, *, worse: bool, force: bool = False) -> str:
     """A refresh of what another model says, which takes three of four discs for rings where it is worse."""
-    table = brought_table(confused=0.75 if worse else 0).drop("image", "embedding")
-    return refresh(brought_settings(folder, table), QUIET, force=force).run_id
+    table = external_table(confused=0.75 if worse else 0).drop("image", "embedding")
+    return refresh(external_settings(folder, table), QUIET, force=force).run_id
 
 
 def train(folder: Path, *, worse: bool, force: bool = False) -> str:

@@ -37,7 +37,7 @@ TRAININGS_DRAWN = int(os.environ.get("LATENTLAKE_TEST_TRAININGS", "1"))
 @example(Shape((5,) * 43, split="one class in test", said="guessed", embedded="huge", strangers=3))
 @example(Shape((50, 13, 50, 5), split="one class in test", embedded="equal in a class", strangers=3, seed=2110))
 @example(Shape((20,) * 6, embedded="constant", said="certain", names="odd", carried="constant"))
-def test_brought_predictions_of_any_shape(shape: Shape) -> None:
+def test_external_predictions_of_any_shape(shape: Shape) -> None:
     table = draw_table(shape)
     with TemporaryDirectory() as folder:
         if published(settings_of(shape, Path(folder), table)):

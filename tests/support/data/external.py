@@ -15,7 +15,7 @@ COUNT = 480
 RING, DISC = CLASSES.index("ring"), CLASSES.index("disc")
 
 
-def brought_table(count: int = COUNT, *, confused: float = 0.75, seed: int = 0) -> pl.DataFrame:
+def external_table(count: int = COUNT, *, confused: float = 0.75, seed: int = 0) -> pl.DataFrame:
     """name, label, split, light, image, probabilities and embedding [8]; `confused` of the discs look like rings."""
     rng = np.random.default_rng(seed)
     files = draw_files(count, seed=seed)
@@ -39,7 +39,7 @@ def brought_table(count: int = COUNT, *, confused: float = 0.75, seed: int = 0) 
     )
 
 
-def brought_settings(root: Path, table: pl.DataFrame, **predictions: Any) -> Settings:
+def external_settings(root: Path, table: pl.DataFrame, **predictions: Any) -> Settings:
     """Write the table as parquet; returns settings for it, with the lake beside it."""
     table.write_parquet(root / "said.parquet")
     own = {"source": root / "said.parquet", "name": "Said", "predictions": predictions}
