@@ -269,7 +269,7 @@ def test_a_hostile_name_and_note_of_a_view_are_shown_as_text(lake_copy: Path, op
 
 
 @pytest.mark.parametrize(
-    ("name", "person", "message"), [("", "Ada", "needs a name"), ("x", "", "the name of its reviewer")]
+    ("name", "person", "message"), [("", "Ada", "needs a name"), ("x", "", "the name of the person")]
 )
 def test_a_view_without_a_name_or_a_person_is_refused(
     name: str, person: str, message: str, lake_copy: Path, open_page: Open

@@ -148,7 +148,7 @@ def test_an_empty_value_is_neither_like_a_value_nor_unlike_it(text: str, kept: l
         (".where", "0 values, the wrong number for where"),
         (".where.purity%3E1", "There is no column 'purity'"),
         (";".join(["label.is.cat"] * (MAX_CLAUSES + 1)), f"more than {MAX_CLAUSES} filters"),
-        ("label.is." + ",".join(["cat"] * (MAX_VALUES + 1)), f"More than {MAX_VALUES} values"),
+        ("label.is." + ",".join(["cat"] * (MAX_VALUES + 1)), f"more than {MAX_VALUES} values"),
     ],
 )
 def test_a_filter_the_run_cannot_answer_says_why(text: str, sentence: str) -> None:

@@ -104,7 +104,7 @@ def test_reviews_of_before_there_was_a_run_to_name_are_read_and_added_to(lake: L
 @pytest.mark.parametrize(
     ("review", "message"),
     [
-        (said(1, "nice"), "none of wrong, ambiguous"),
+        (said(1, "nice"), "use one of wrong, ambiguous"),
         (said(1, "wrong"), "needs a correction"),
         (Review(DATA, 1, "fine", "  "), "needs the name"),
     ],

@@ -60,7 +60,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         (errno.EROFS, "the disk of data/lake is mounted read-only"),
         (errno.ENOSPC, "no space left on the disk of data/lake"),
         (errno.EDQUOT, "the disk quota for data/lake is used up"),
-        (errno.EIO, "the disk of data/lake fails"),
+        (errno.EIO, "the disk of data/lake reports an I/O error"),
         (errno.EMFILE, "too many files are open"),
         (errno.EINVAL, None),
     ],
@@ -84,7 +84,7 @@ def test_a_lake_far_away_that_is_not_reached_is_not_called_damaged(told: str) ->
     for root, is_far in {"s3://bucket/lake": True, "data/lake": False}.items():
         sentence = explain_read(DeltaError(told), root)
         assert sentence is not None
-        assert sentence.startswith(f"The lake {root} cannot be reached ({told}): check its address") == is_far
+        assert sentence.startswith(f"The lake {root} cannot be reached ({told}): check address") == is_far
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.95])

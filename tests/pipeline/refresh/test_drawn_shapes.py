@@ -59,7 +59,7 @@ def test_images_of_any_shape_to_train_on(pictures: Pictures) -> None:
 @pytest.mark.parametrize(
     ("left", "folds", "said"),
     [
-        ({"train": 1}, 0, r"has too few images \(1\): 2 are needed"),
+        ({"train": 1}, 0, r"has too few images \(1\): at least 2 are needed"),
         ({"train": 2}, 2, r"\(2, of which folds = 2 leaves 1 for a training\): at least 2 are"),
         ({"train": 0}, 5, r"The split train of Drawn shapes has too few images \(0"),
         ({"validation": 0}, 0, "no labelled image left in the split validation"),
