@@ -92,7 +92,7 @@ def test_rows_that_say_nothing_usable_are_refused_with_the_reason() -> None:
         2: ("unusable prediction", "2 numbers, others have 3"),
         3: ("unusable prediction", "a number is not finite"),
         4: ("unusable prediction", "not probabilities: one is below 0"),
-        5: ("unusable prediction", "no probabilities: they add up to 0.9"),
+        5: ("unusable prediction", "not probabilities: they add up to 0.9"),
         6: ("unusable prediction", "a number is not finite"),
         7: ("unusable embedding", "1 numbers, others have 2"),
     }
@@ -164,9 +164,9 @@ def test_what_cannot_be_used_is_in_quarantine_and_counts_add_up(table: pl.DataFr
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"drop": ["probabilities"]}, "has no column 'probabilities', only name, label"),
-        ({"drop": ["label"]}, "has no column 'label', only name"),
-        ({"embedding_column": "features"}, "has no column 'features', only name"),
+        ({"drop": ["probabilities"]}, "has no column 'probabilities': its columns are name, label"),
+        ({"drop": ["label"]}, "has no column 'label': its columns are name"),
+        ({"embedding_column": "features"}, "has no column 'features': its columns are name"),
     ],
 )
 def test_a_column_that_is_missing_is_named(

@@ -153,9 +153,9 @@ def test_weights_that_do_not_fit_are_one_sentence(
         (
             {"checkpoint_classes": ["bar", "disc", "ring"]},
             UserError,
-            "has 3 classes and the dataset 4; .* square: name",
+            "has 3 classes and the dataset has 4; .* square: list",
         ),
-        ({"checkpoint_classes": ["bar", "disc", "ring", "cube"]}, UserError, "they differ in cube, square: name those"),
+        ({"checkpoint_classes": ["bar", "disc", "ring", "cube"]}, UserError, "they differ in cube, square: list those"),
         ({"model": "test_convnext"}, UserError, "does not fit test_convnext: it lacks .*Check the setting model"),
         ({"folds": 2}, UsageError, "set folds = 0, or remove checkpoint"),
     ],
