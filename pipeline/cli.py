@@ -344,7 +344,7 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Settings:
     if file := find_file(config_file):
         os.environ[CONFIG] = str(file.absolute())
         if config_file is None:
-            log_setup.say(f"Settings of {file}.")
+            log_setup.say(f"Settings from {file}.")
     return settings
 
 

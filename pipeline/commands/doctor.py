@@ -108,6 +108,7 @@ def _existing(path: Path) -> Path:
 
 def _find_runs(settings: Settings) -> Check:
     try:
-        return Check(True, f"the lake {settings.lake} has {len(Lake(settings.lake).runs())} published runs")
+        count = len(Lake(settings.lake).runs())
+        return Check(True, f"the lake {settings.lake} has {count} published run{'s' * (count != 1)}")
     except UserError as error:
         return Check(False, str(error))

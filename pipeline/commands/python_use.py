@@ -47,7 +47,7 @@ def refresh_here(settings: Settings, dataset: Dataset | None, *, found: Path | N
     with _log_on_stderr(settings), _own_torch():
         progress = Progress(bars=settings.log == "text")
         if found:
-            progress.say(f"Settings of {found}.")
+            progress.say(f"Settings from {found}.")
         return refresh(settings, progress, dataset=dataset).run_id
 
 

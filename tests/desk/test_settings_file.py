@@ -38,7 +38,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 def test_a_command_uses_the_file_and_says_so_and_where_each_value_came_from(folder: Path) -> None:
     done = run(folder, "config", "--set", "neighbors=7", LATENTLAKE_THREADS="2")
-    assert done.returncode == 0 and "Settings of latentlake.toml." in done.stderr, done.stderr
+    assert done.returncode == 0 and "Settings from latentlake.toml." in done.stderr, done.stderr
     said = json.loads(done.stdout)
     assert (said["lake"], said["seed"], said["neighbors"], said["threads"]) == ("my lake", 3, 7, 2)
     names = ("seed", "neighbors", "threads", "samples", "folds")

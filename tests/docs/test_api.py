@@ -111,7 +111,7 @@ def test_a_settings_file_that_nobody_named_is_said(
     folder: Path, found: Path | None, said: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refresh_here(tiny_settings(folder), drawn_dataset(), found=found)
-    assert ("Settings of latentlake.toml." in capsys.readouterr().err) == said
+    assert ("Settings from latentlake.toml." in capsys.readouterr().err) == said
 
 
 def test_a_run_and_a_lake_print_what_they_are(tiny_lake: str, empty_lake: str, lake_copy: Path) -> None:

@@ -201,7 +201,7 @@ def test_the_command_says_the_same_as_the_page(changed_lake: str, both: pl.DataF
     result = latentlake("compare", EARLIER, LATER, "--lake", changed_lake, COLUMNS="200")
     assert result.returncode == 0, result.stderr
     said = " ".join(result.stdout.split())
-    assert f"run {LATER} against {EARLIER}" in said
+    assert f"run {LATER} compared with {EARLIER}" in said
     assert f"of {len(both)} samples that neither run was trained on {len(fixed(both))} were fixed and 3" in said
     assert "findings gone 1: cat → dog" in said
     assert "Both runs are of the same data" in said

@@ -95,7 +95,7 @@ def test_an_empty_lake_says_what_to_do(empty_lake: str) -> None:
 def test_doctor_finds_this_machine_fit(tiny_lake: str) -> None:
     result = latentlake("doctor", "--lake", tiny_lake)
     assert result.returncode == 0, result.stdout
-    assert "has 1 published runs" in result.stdout
+    assert "has 1 published run" in result.stdout
 
 
 def test_doctor_finds_a_disk_without_room_and_that_images_come_from_one_place_only(
