@@ -16,7 +16,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --maxprocesses 4
 DAGSTER = $(VENV)-dagster
 SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: demo refresh app test test-all test-since test-wheel test-dagster ray check bench docs house pictures install
+.PHONY: demo refresh app test test-all test-since test-wheel test-dagster ray check bench docs house install
 
 demo: refresh app
 
@@ -55,10 +55,6 @@ docs: install
 # Every module with what it is for, and the graph of packages.
 house: install
 	$(BIN)/python -m tests.support.suite.house
-
-# The pictures of docs/pages.md, taken of a published lake.
-pictures: install
-	$(BIN)/python -m tests.support.suite.pictures $(if $(LAKE),--lake $(LAKE))
 
 bench: install
 	$(BIN)/python -m benchmarks.bench $(BENCH)
