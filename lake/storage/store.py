@@ -16,7 +16,6 @@ from deltalake import (
     DeltaTable,
     PostCommitHookProperties,
     Transaction,
-    WriterProperties,
 )
 from deltalake.exceptions import TableNotFoundError
 
@@ -26,7 +25,7 @@ from lake.errors import BrokenContract, LakeError
 from lake.storage.damage import reading, writing
 from lake.storage.door import open_table, plain_path, vacuum_table, write_table
 from lake.storage.files import compute_digest, list_files
-from lake.storage.partitions import image_rows_per_group, only_key
+from lake.storage.partitions import only_key, writer_properties
 from lake.storage.places import command
 from lake.storage.places import default_root as default_root
 from lake.storage.roots import check_columns, check_files, check_folder
@@ -119,9 +118,7 @@ class Lake:
                 partition_by=key_column(name),
                 configuration=None if table else KEEP_LOG,
                 storage_options=self.options,
-                writer_properties=WriterProperties(
-                    compression="ZSTD", max_row_group_size=image_rows_per_group(frame) if name == "images" else None
-                ),
+                writer_properties=writer_properties(name, frame),
                 **how,
             )
 

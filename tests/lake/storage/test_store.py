@@ -1,6 +1,7 @@
 """The publish protocol: what readers see before, during and after a publish."""
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Self
 
@@ -27,6 +28,16 @@ def test_a_reader_sees_every_table_of_a_published_run(lake: Lake) -> None:
     assert {name for name, rows in counts.items() if not rows} == EMPTY
     assert run.facts["format_version"] == FORMAT_VERSION
     assert run.facts["published_at"].tzinfo is not None
+
+
+def test_a_model_is_stored_once(empty_lake: str) -> None:
+    """Statistics of a column of bytes would store its only value as minimum and maximum too."""
+    weights, lake = os.urandom(300_000), Lake(empty_lake)
+    row = {"run_id": FIRST, "fold": 0, "resolution": 32, "temperature": 1.0, "weights": weights}
+    lake.stage("models", pl.DataFrame([row]))
+    (file,) = folder_of(lake, "models").rglob("*.parquet")
+    assert len(weights) <= file.stat().st_size < 1.1 * len(weights)
+    assert lake.staged("models", FIRST).collect()["weights"].item() == weights
 
 
 def test_what_was_staged_is_read_back_unchanged(lake: Lake) -> None:
