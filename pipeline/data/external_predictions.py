@@ -11,8 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lake.errors import UserError
+from pipeline.config.dataset import DatasetSettings
 from pipeline.data.decode import Unusable
-from pipeline.settings import DatasetSettings
 
 LEAST = 1e-12
 """Lower bound for probabilities, so that every loss is finite: at most 27.6 nats."""

@@ -19,6 +19,7 @@ from lake.contracts.tables import make_frame
 from lake.errors import UserError
 from lake.query.queries import reserved_columns
 from lake.storage.store import Lake
+from pipeline.config.dataset import DatasetSettings
 from pipeline.data.dataset import Dataset, ExternalPredictions, hash_pixels, stratified
 from pipeline.data.decode import Unusable, decode_all
 from pipeline.data.display_images import Original, by_sample
@@ -27,7 +28,7 @@ from pipeline.data.image_tables import Found, Listing, list_images
 from pipeline.data.sample_ids import KnownSamples
 from pipeline.data.splits import assign_missing_splits
 from pipeline.engine.progress import Progress
-from pipeline.settings import DatasetSettings, Settings
+from pipeline.settings import Settings
 
 MIN_IMAGES, MIN_CLASSES, MAX_CLASSES = 100, 2, 1000
 OTHER = "other"

@@ -16,8 +16,8 @@ from deltalake.exceptions import DeltaError
 
 from lake.errors import UserError
 from lake.storage.door import open_table
+from pipeline.config.dataset import DatasetSettings, PredictionSettings
 from pipeline.data.decode import Unusable
-from pipeline.settings import DatasetSettings, PredictionSettings
 
 SPLIT_NAMES = {
     "train": "train",

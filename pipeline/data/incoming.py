@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from lake.errors import UserError, first_line
 from lake.storage.store import Lake
+from pipeline.config.dataset import DISPLAY_SIDE
 from pipeline.data.dataset import Dataset, hash_pixels
 from pipeline.data.decode import Decoded, Unusable, decode_all
 from pipeline.data.display_images import by_sample
 from pipeline.data.sample_ids import Key, KnownSamples
 from pipeline.engine.progress import Progress
-from pipeline.settings import DISPLAY_SIDE
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 LABELS = "labels.csv"

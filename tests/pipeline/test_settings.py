@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from lake.errors import UsageError
 from pages.ui.session.access import Access
 from pipeline.commands.init import TEMPLATE
+from pipeline.config.dataset import DatasetSettings, PredictionSettings
 from pipeline.config.written import ELSEWHERE, find_unknown_variables, read_flags
 from pipeline.data.origins import find_origins
-from pipeline.settings import PRESETS, DatasetSettings, Phase, PredictionSettings, Settings, load_settings
+from pipeline.settings import PRESETS, Phase, Settings, load_settings
 from tests.support.suite import recipes
 
 MOVED = "what is moved on purpose is moved in tests/support/suite/recipes.py too"

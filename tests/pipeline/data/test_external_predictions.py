@@ -19,11 +19,12 @@ from lake.query import queries
 from lake.query.reviews import Review, add_reviews
 from lake.storage.store import Lake, Run
 from pages.ui.session.navigation import ENTRIES
+from pipeline.config.dataset import DatasetSettings
 from pipeline.data.external_predictions import LEAST, read_predictions
 from pipeline.data.sample_ids import KnownSamples
 from pipeline.engine.progress import Progress
 from pipeline.refresh.refresh import open_stages, refresh
-from pipeline.settings import DatasetSettings, load_settings
+from pipeline.settings import load_settings
 from tests.support.data.drawn import CLASSES
 from tests.support.data.external import DISC, RING, external_settings, external_table
 from tests.support.data.own_data import load

@@ -14,7 +14,8 @@ from pydantic_core import PydanticUndefined
 
 from lake.contracts.tables import describe_tables
 from pages.text.words import GLOSSARY
-from pipeline.settings import DatasetSettings, Phase, PredictionSettings, Settings
+from pipeline.config.dataset import DatasetSettings, PredictionSettings
+from pipeline.settings import Phase, Settings
 from tests.support.paths import REPOSITORY
 from tests.support.suite import house
 
