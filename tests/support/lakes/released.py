@@ -13,25 +13,16 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-from PIL import Image
-
-from tests.support.data.drawn import CLASSES, draw_shape
+from tests.support.data.own_data import QUICK, draw_files, write_folder
 from tests.support.paths import REPOSITORY
 
 RELEASES = REPOSITORY / "tests" / "releases"
 PHOTOS = 160
-SETTINGS = """\
-preset = "smoke"
+SETTINGS = (
+    QUICK
+    + """\
 model = "test_resnet"
 phases = [{ resolution = 32, epochs = 6 }]
-batch_size = 48
-ns_steps = 1
-pca_dims = 10
-kmeans_clusters = 4
-hdbscan_min_cluster_size = 10
-permutations = 500
-neighbors = 15
 lake = "lake"
 work_dir = "work"
 
@@ -40,16 +31,12 @@ source = "photos"
 name = "Drawn shapes"
 groups = { superclass = { angular = ["bar", "square"], round = ["disc", "ring"] } }
 """
+)
 
 
 def write_sources(folder: Path) -> None:
     """Write the photos, in a subfolder for each class, and the settings file into an existing folder."""
-    rng = np.random.default_rng(0)
-    for i in range(PHOTOS):
-        name = CLASSES[i % len(CLASSES)]
-        file = folder / "photos" / name / f"{i:03d}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw_shape(name, int(rng.integers(60, 220)), rng)).save(file)
+    write_folder(folder, draw_files(PHOTOS), below="photos")
     (folder / "latentlake.toml").write_text(SETTINGS)
 
 
