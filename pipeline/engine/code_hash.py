@@ -1,8 +1,9 @@
 """Hash of the code that a stage runs: its function and every definition of this project that the function reaches.
 
-The hash is computed from syntax trees without comments, docstrings, formatting, error messages, and the names and
-locations of modules and definitions. A stage is therefore recomputed after an edit anywhere below it, but not when code
-is moved, renamed or documented better.
+The hash is computed from syntax trees without comments, docstrings, formatting, error messages and reported lines, the
+names and locations of modules and definitions, and the names of local variables. A stage is therefore recomputed after
+an edit anywhere below it, but not when code is moved, renamed or documented better. Names of parameters, fields and
+methods count, because callers, tables and files may use them as text.
 
 A definition is a function, class or constant of a module; it reaches whatever its names resolve to. A class contributes
 its fields and special methods, plus those other methods whose name is accessed as an attribute in reached code:
@@ -14,8 +15,8 @@ import ast
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib.abc import InspectLoader
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 from lake import errors
 from lake.contracts.tables import make_frame
 from pipeline.engine import consoles, log_setup, progress
+from pipeline.engine.scopes import Comprehension, Function, Import, Scope, bindings, parameters_of
 
 OURS = ("lake", "pipeline")
 INERT = frozenset(
@@ -35,10 +37,11 @@ INERT = frozenset(
 """Code without effect on values: progress, logs and error messages, and the function that applies table contracts."""
 SETTINGS_BASES = ("pydantic.BaseModel", "pydantic_settings.BaseSettings")
 """A settings class contributes no fields: each stage names the settings that its values depend on."""
+REPORTS = ("say", "task")
+"""Methods of `Progress`: their first argument is only shown."""
 CALLED_BY_NAME_ONLY = ("typing.Protocol", "typing.Generic", *SETTINGS_BASES)
 UNREAD = ("ctx", "kind", "type_comment", "type_ignores")
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+BindsByText = ast.ExceptHandler | ast.MatchAs | ast.MatchStar | ast.MatchMapping
 Read = Callable[[str], str | None]
 
 
@@ -65,15 +68,6 @@ class External:
 
 
 Target = Definition | Module | External
-
-
-@dataclass
-class Scope:
-    """The names that a function, class or module binds itself, including those it imports."""
-
-    names: set[str] = field(default_factory=set)
-    imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    """Name -> module and name within it; the latter is None if the module itself is imported."""
 
 
 def hash_code(function: Callable[..., object]) -> str:
@@ -117,12 +111,12 @@ class _Source:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         body = ast.parse(text).body
-        self.scope = _bindings(body)
+        self.scope = bindings(body)
         self.definitions: dict[str, list[ast.stmt]] = {}
         self.effects: list[ast.stmt] = []
         """Statements that bind nothing and run when the module is imported."""
         for statement in body:
-            bound = _bindings([statement])
+            bound = bindings([statement])
             for binding in sorted(bound.names):
                 self.definitions.setdefault(binding, []).append(statement)
             if not (bound.names or bound.imports or _is_text(statement)):
@@ -264,7 +258,7 @@ class _Reader:
 
     def dump(self, node: Any) -> Any:
         if isinstance(node, list):
-            return [self.dump(part) for part in node if not _is_text(part) and not isinstance(part, _Import)]
+            return [self.dump(part) for part in node if not _is_text(part) and not isinstance(part, Import)]
         if isinstance(node, ast.Constant):
             return ["Constant", repr(node.value)]
         if isinstance(node, ast.Name | ast.Attribute):
@@ -274,9 +268,9 @@ class _Reader:
         if isinstance(node, ast.Assert):
             return ["Assert", self.dump(node.test)]
         if isinstance(node, Function):
-            return self._function(node, node.name)
+            return self._function(node, self._name(node.name))
         if isinstance(node, ast.Lambda):
-            return ["Lambda", *self._within(_of_arguments(node.args), node.args, node.body)]
+            return ["Lambda", *self._within(parameters_of(node.args), node.args, node.body)]
         if isinstance(node, Comprehension):
             return self._comprehension(node)
         return self._fields(node) if isinstance(node, ast.AST) else node
@@ -297,9 +291,18 @@ class _Reader:
         if target is not None:
             return self._closure.refer(target)
         if isinstance(node, ast.Name):
-            return ["Name", node.id]
+            return self._name(node.id)
         self._closure.mention(node.attr)
         return ["Attribute", self.dump(node.value), node.attr]
+
+    def _name(self, name: str) -> Any:
+        """A name that is not of a module: a local variable by its scope and number, a parameter or builtin as it is."""
+        for depth, scope in reversed([*enumerate(self._scopes)]):
+            if name in scope.names:
+                if name in scope.parameters:
+                    break
+                return ["Local", depth, scope.numbers.setdefault(name, len(scope.numbers))]
+        return ["Name", name]
 
     def _lookup(self, name: str) -> Target | None:
         for scope in reversed(self._scopes):
@@ -309,15 +312,16 @@ class _Reader:
                 return None
         return self._sources.resolve(self._module, name)
 
-    def _function(self, node: Function, name: str) -> Any:
+    def _function(self, node: Function, name: Any) -> Any:
         outside = [node.decorator_list, node.returns, node.args]
-        scope = _bindings(node.body)
-        scope.names |= _of_arguments(node.args).names
+        scope = bindings(node.body)
+        scope.parameters = parameters_of(node.args).parameters
+        scope.names |= scope.parameters
         return [type(node).__name__, name, *map(self.dump, outside), *self._within(scope, node.body)]
 
     def _comprehension(self, node: Comprehension) -> Any:
         first = self.dump(node.generators[0].iter)
-        scope = _bindings([generator.target for generator in node.generators])
+        scope = bindings([generator.target for generator in node.generators])
         parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         inner = [[g.target, g.ifs, *([] if g is node.generators[0] else [g.iter])] for g in node.generators]
         return [type(node).__name__, first, *self._within(scope, *parts, *inner)]
@@ -334,60 +338,15 @@ class _Reader:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
             for text in (part.value for part in node.args if isinstance(part, ast.Constant)):
                 self._closure.mention(str(text))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in REPORTS:
+            given["args"] = node.args[1:]
+        if isinstance(node, BindsByText):
+            given |= {name: self._name(given[name]) for name in ("name", "rest") if name in given}
         return [type(node).__name__, *([name, self.dump(value)] for name, value in given.items())]
 
 
 def _is_ours(module: str) -> bool:
     return module.split(".")[0] in OURS
-
-
-_Import = ast.Import | ast.ImportFrom
-_Nested = Function | ast.ClassDef
-
-
-def _bindings(nodes: Iterable[ast.AST]) -> Scope:
-    """The names bound in the scope of the nodes, excluding the inner scopes of functions, classes and lambdas."""
-    scope, lifted = Scope(), set()
-    for node in _in_scope(nodes):
-        if isinstance(node, _Import):
-            scope.imports |= dict(_imports(node))
-        elif isinstance(node, _Nested):
-            scope.names.add(node.name)
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            scope.names.add(node.id)
-        elif isinstance(node, ast.Global | ast.Nonlocal):
-            lifted |= set(node.names)
-        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-            scope.names.add(node.name)
-        elif isinstance(node, ast.MatchMapping) and node.rest:
-            scope.names.add(node.rest)
-    scope.names -= lifted
-    return scope
-
-
-def _in_scope(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    for node in nodes:
-        yield node
-        if isinstance(node, Comprehension):
-            yield from (part.target for part in ast.walk(node) if isinstance(part, ast.NamedExpr))
-        elif not isinstance(node, _Nested | ast.Lambda):
-            yield from _in_scope(ast.iter_child_nodes(node))
-
-
-def _imports(node: _Import) -> Iterator[tuple[str, tuple[str, str | None]]]:
-    """Each name that an import binds, with its module and the name in that module."""
-    for alias in node.names:
-        if isinstance(node, ast.ImportFrom):
-            yield alias.asname or alias.name, (node.module or "", alias.name)
-        elif alias.asname:
-            yield alias.asname, (alias.name, None)
-        else:
-            top = alias.name.split(".")[0]
-            yield top, (top, None)
-
-
-def _of_arguments(arguments: ast.arguments) -> Scope:
-    return Scope({node.arg for node in ast.walk(arguments) if isinstance(node, ast.arg)})
 
 
 def _is_text(node: object) -> bool:

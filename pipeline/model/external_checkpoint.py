@@ -161,13 +161,10 @@ def _fill(path: Path, model: Any, weights: dict[str, Tensor]) -> None:
     """Load the weights; they must match the model exactly."""
     wanted, name = model.state_dict(), model.architecture.name
     missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
-    for names, what in ((missing, "lacks"), (foreign, "also has")):
-        if names:
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            raise UserError(
-                f"The checkpoint {path} does not fit {name}: it {what} {', '.join(names[:NAMED])}{more}. "
-                "Check the setting model, and that this is a timm checkpoint."
-            )
+    if missing:
+        raise _misfit(path, name, "lacks", missing)
+    if foreign:
+        raise _misfit(path, name, "also has", foreign)
     for key, value in wanted.items():
         if value.shape != weights[key].shape:
             raise UserError(
@@ -175,6 +172,14 @@ def _fill(path: Path, model: Any, weights: dict[str, Tensor]) -> None:
                 "Check model, the number of classes and the last size in phases."
             )
     model.load_state_dict(weights)
+
+
+def _misfit(path: Path, model: str, what: str, names: list[str]) -> UserError:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return UserError(
+        f"The checkpoint {path} does not fit {model}: it {what} {', '.join(names[:NAMED])}{more}. "
+        "Check the setting model, and that this is a timm checkpoint."
+    )
 
 
 def _size(tensor: Tensor) -> str:

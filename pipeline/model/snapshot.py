@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pipeline.engine.progress import Progress
 from pipeline.model.training_dynamics import Dynamics
 
 WHOLE_NUMBERS = ("step", "resolution")
@@ -40,22 +41,24 @@ def save_snapshot(path: Path, state: TrainingState, facts: dict[str, Any]) -> No
     partial.replace(path)
 
 
-def load_snapshot(path: Path, state: TrainingState, facts: dict[str, Any]) -> str:
-    """Restore `state` from the snapshot; returns a message, empty if there is no snapshot.
+def load_snapshot(path: Path, state: TrainingState, facts: dict[str, Any], progress: Progress) -> None:
+    """Restore `state` from the snapshot, if there is one, and report it.
 
     A snapshot that is damaged or was taken under other facts is ignored: training starts again.
     """
     if not path.exists():
-        return ""
+        return
     try:
         with safe_open(path, framework="pt") as file:
             taken_under = json.loads(file.metadata()["facts"])
         tensors = load_file(path)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        return f"The interrupted training cannot be read ({error}): training starts again."
+        progress.say(f"The interrupted training cannot be read ({error}): training starts again.")
+        return
     if taken_under != facts:
         changed = sorted(key for key in facts if taken_under.get(key) != facts[key])
-        return f"The interrupted training used different {', '.join(changed)}: training starts again."
+        progress.say(f"The interrupted training used different {', '.join(changed)}: training starts again.")
+        return
     state.model.load_state_dict(_below("model", tensors))
     optimizer_state: dict[int, dict[str, Tensor]] = {}
     for name, value in _below("optimizer", tensors).items():
@@ -67,7 +70,7 @@ def load_snapshot(path: Path, state: TrainingState, facts: dict[str, Any]) -> st
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     state.telemetry = [{k: int(v) if k in WHOLE_NUMBERS else v for k, v in row.items()} for row in rows]
     state.step = int(tensors["step"])
-    return f"Training continues at step {state.step}."
+    progress.say(f"Training continues at step {state.step}.")
 
 
 def _prefixed(prefix: str, values: dict[str, Any]) -> dict[str, Tensor]:

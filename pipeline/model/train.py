@@ -91,8 +91,7 @@ def train(
     with joined(device, batch_size=settings.batch_size) as world:
         torch.set_num_threads(max(1, settings.threads // world.size))
         state = start(data, settings, device)
-        if said := load_snapshot(snapshot, state, facts):
-            progress.say(said)
+        load_snapshot(snapshot, state, facts, progress)
         trainer = Trainer(data, settings, state, world, device)
         work = [batch.work for batch in trainer.batches]
         with progress.task("train", len(work), done=state.step, work=work) as task:

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -139,6 +140,7 @@ def test_an_edit_anywhere_below_changes_the_hash(module: str, old: str, new: str
             "return finish(np.stack(parts), TOLERANCE)",
             "return (\n  finish(np.stack(parts), TOLERANCE))",
         ),
+        ("pipeline.stage", 'say("measuring")', 'say(f"measuring {len(data)} rows")'),
         ("pipeline.stage", "No data: ", "There are no data: "),
         ("pipeline.stage", "there is none", "there is nothing"),
         ("pipeline.stage", "return deep.unreached()", "return 5"),
@@ -197,6 +199,59 @@ def test_a_definition_that_is_cut_in_two_files_leaves_the_hash() -> None:
         "pipeline.half": head,
     }
     assert hashed(modules) == hashed(PLANTED)
+
+
+BODY = """
+def measure(table, limit):
+    first = table.first(limit=limit)
+    def scale(rows):
+        largest = max(rows)
+        return [row / largest for row in rows]
+    for number, part in enumerate(scale(first)):
+        try:
+            first = part - number
+        except ValueError as error:
+            print(error)
+        match part:
+            case [head, *rest]:
+                print(head, rest)
+            case {"key": _, **others}:
+                print(others)
+    return first
+"""
+
+
+def hashed_body(text: str) -> str:
+    return hashed({"pipeline": "", "pipeline.stage": text})
+
+
+@pytest.mark.parametrize(
+    "name", ["first", "scale", "largest", "row", "number", "part", "error", "head", "rest", "others"]
+)
+def test_the_name_of_a_local_variable_leaves_the_hash(name: str) -> None:
+    another = re.sub(rf"(?<!\.)\b{name}\b", "renamed", BODY)
+    assert another != BODY
+    assert hashed_body(another) == hashed_body(BODY)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("part - number", "number - part"),
+        ("part - number", "first - number"),
+        ("row / largest for", "largest / row for"),
+        ("print(head, rest)", "print(rest, head)"),
+        ("print(error)", "print(part)"),
+        ("print(others)", "print(head)"),
+        ("table.first(", "table.last("),
+        ("(limit=limit)", "(most=limit)"),
+        ("def measure(table, limit)", "def measure(limit, table)"),
+        ("return first", "return number"),
+    ],
+)
+def test_another_variable_another_field_or_another_keyword_changes_the_hash(old: str, new: str) -> None:
+    assert BODY.count(old) == 1
+    assert hashed_body(BODY.replace(old, new)) != hashed_body(BODY)
 
 
 LOCAL = "from pipeline.names import {name}\n\ndef measure(table):\n    {body}\n"

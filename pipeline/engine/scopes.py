@@ -1,0 +1,70 @@
+"""The names that a function, class or module binds, read from its syntax tree."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+Import = ast.Import | ast.ImportFrom
+_Nested = Function | ast.ClassDef
+
+
+@dataclass
+class Scope:
+    """The names that a function, class or module binds itself, including those it imports."""
+
+    names: set[str] = field(default_factory=set)
+    parameters: set[str] = field(default_factory=set)
+    """Those names that callers may write."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """The other names in the order in which they are read."""
+    imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """Name -> module and name within it; the latter is None if the module itself is imported."""
+
+
+def bindings(nodes: Iterable[ast.AST]) -> Scope:
+    """The names bound in the scope of the nodes, excluding the inner scopes of functions, classes and lambdas."""
+    scope, lifted = Scope(), set()
+    for node in _in_scope(nodes):
+        if isinstance(node, Import):
+            scope.imports |= dict(_imports(node))
+        elif isinstance(node, _Nested):
+            scope.names.add(node.name)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            scope.names.add(node.id)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            lifted |= set(node.names)
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            scope.names.add(node.name)
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            scope.names.add(node.rest)
+    scope.names -= lifted
+    return scope
+
+
+def _in_scope(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    for node in nodes:
+        yield node
+        if isinstance(node, Comprehension):
+            yield from (part.target for part in ast.walk(node) if isinstance(part, ast.NamedExpr))
+        elif not isinstance(node, _Nested | ast.Lambda):
+            yield from _in_scope(ast.iter_child_nodes(node))
+
+
+def _imports(node: Import) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    """Each name that an import binds, with its module and the name in that module."""
+    for alias in node.names:
+        if isinstance(node, ast.ImportFrom):
+            yield alias.asname or alias.name, (node.module or "", alias.name)
+        elif alias.asname:
+            yield alias.asname, (alias.name, None)
+        else:
+            top = alias.name.split(".")[0]
+            yield top, (top, None)
+
+
+def parameters_of(arguments: ast.arguments) -> Scope:
+    """The names that the parameters of a function bind."""
+    names = {node.arg for node in ast.walk(arguments) if isinstance(node, ast.arg)}
+    return Scope(set(names), names)
