@@ -30,8 +30,8 @@ from pipeline.commands import failures, outcome, platforms
 from pipeline.commands import init as init_file
 from pipeline.commands import refresh as refresh_command
 from pipeline.commands import serve as serve_command
+from pipeline.commands.origins import find_origins
 from pipeline.config.written import find_unknown_variables, read_flags
-from pipeline.data.origins import find_origins
 from pipeline.engine import log_setup
 from pipeline.engine.consoles import open_console
 from pipeline.engine.progress import Progress

@@ -16,7 +16,7 @@ from lake.query.filters import Clause, Filters
 from lake.storage.damage import reading
 from lake.storage.rows_to_bytes import KINDS, to_bytes
 from lake.storage.store import Run
-from pipeline.data.listing import check_free, check_place, write_file
+from pipeline.commands.output_file import check_free, check_place, write_file
 
 REPORT, PICTURES = (".html",), (".svg", ".png")
 ROWS = tuple(f".{kind}" for kind in KINDS)

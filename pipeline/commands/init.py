@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lake.storage.places import SETTINGS
-from pipeline.data.listing import check_free, check_place, write_file
+from pipeline.commands.output_file import check_free, check_place, write_file
 
 DEFAULT = SETTINGS
 TEMPLATE = """\

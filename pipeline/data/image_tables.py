@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 from deltalake.exceptions import DeltaError
 
-from lake.errors import UserError
+from lake.errors import UserError, first_line
 from lake.storage.door import open_table
 from pipeline.config.dataset import DatasetSettings, PredictionSettings
 from pipeline.data.decode import Unusable
@@ -169,8 +169,7 @@ def _reading(source: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, DeltaError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise UserError(f"The dataset {source} cannot be read ({first}): check the file.") from None
+        raise UserError(f"The dataset {source} cannot be read ({first_line(error)}): check the file.") from None
 
 
 def _list_table(dataset: DatasetSettings) -> Listing:

@@ -13,7 +13,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from lake.errors import UsageError, UserError
+from lake.errors import UsageError, UserError, first_line
 from pipeline.settings import Settings
 
 MEAN = (0.4914, 0.4822, 0.4465)
@@ -133,10 +133,9 @@ def check(model: Any, sides: list[int]) -> None:
                 embedding = model.forward_head(model.forward_features(_blank(model, side)), pre_logits=True)
                 logits = classifier(embedding)
         except (RuntimeError, AssertionError, ValueError, TypeError, AttributeError, IndexError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise UsageError(
-                f"The model {name} cannot process images of {side} px ({reason}): choose other sizes in phases, "
-                "or another model."
+                f"The model {name} cannot process images of {side} px ({first_line(error)}): "
+                "choose other sizes in phases, or another model."
             ) from error
         if embedding.ndim != 2 or logits.ndim != 2:
             raise UsageError(
@@ -175,9 +174,8 @@ def _published(architecture: Architecture, num_classes: int) -> Any:
     except UsageError:
         raise
     except Exception as error:  # the hub's client raises errors of its HTTP library as well as its own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"timm's published weights of {architecture.name} cannot be downloaded ({reason}): "
+            f"timm's published weights of {architecture.name} cannot be downloaded ({first_line(error)}): "
             "check the network, or refresh without --pretrained."
         ) from error
 

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from lake.errors import UsageError
 from pages.ui.session.access import Access
 from pipeline.commands.init import TEMPLATE
+from pipeline.commands.origins import find_origins
 from pipeline.config.dataset import DatasetSettings, PredictionSettings
 from pipeline.config.written import ELSEWHERE, find_unknown_variables, read_flags
-from pipeline.data.origins import find_origins
 from pipeline.settings import PRESETS, Phase, Settings, load_settings
 from tests.support.suite import recipes
 
