@@ -56,8 +56,8 @@ ConfigFile = Annotated[
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Any other setting, as name=value; repeatable.")]
 
 
-def _say_version(asked: bool) -> None:
-    if asked:
+def _say_version(requested: bool) -> None:
+    if requested:
         typer.echo(failures.find_version())
         raise typer.Exit
 
@@ -87,8 +87,8 @@ def init(
 ) -> None:
     """Write a commented settings file: where the data are, your own instead of CIFAR-10, and how to train."""
     init_file.write_settings(path, force=force)
-    named = "" if path == init_file.DEFAULT else f" --config {shlex.quote(str(path))}"
-    typer.echo(f"Wrote {path}: name your images in it, then `latentlake refresh{named}`.")
+    option = "" if path == init_file.DEFAULT else f" --config {shlex.quote(str(path))}"
+    typer.echo(f"Wrote {path}: name your images in it, then `latentlake refresh{option}`.")
 
 
 @app.command()
@@ -134,13 +134,13 @@ def refresh(
     }
     settings = _settings(config, override, preset=preset, lake=lake, data_dir=data_dir, **training)
     _need_training_packages("refresh")
-    asked = refresh_command.Asked(force=force, if_stale=if_stale, max_hours=max_hours)
+    refresh_options = refresh_command.Asked(force=force, if_stale=if_stale, max_hours=max_hours)
     if int(os.environ.get("RANK", "0")) > 0:
         from pipeline.refresh.refresh import help_refresh
 
         help_refresh(settings, Progress(quiet=True))
         return
-    summary = refresh_command.run(settings, asked)
+    summary = refresh_command.run(settings, refresh_options)
     try:
         typer.echo(refresh_command.to_json(summary) if as_json else summary["run_id"])
     except Unprinted as error:  # a run that is published is published
@@ -164,8 +164,8 @@ def serve(
 ) -> None:
     """Serve the pages of a lake in the browser."""
     root = _settings(config, None, lake=lake).lake
-    asked = serve_command.Asked(root, host, port, base_path=base_path, read_only=read_only, secrets=secrets)
-    serve_command.become_server(asked)
+    server_options = serve_command.Asked(root, host, port, base_path=base_path, read_only=read_only, secrets=secrets)
+    serve_command.become_server(server_options)
 
 
 @app.command()
@@ -180,8 +180,8 @@ def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     console = open_console()
     console.print(f"run        {run.run_id} ({run.facts['preset']}, {run.facts['dataset_name']})", highlight=False)
     console.print(f"published  {run.facts['published_at']:%Y-%m-%d %H:%M} UTC, {say_age(age)} ago", highlight=False)
-    tested = f"{hits / n:.1%} right of {n:,}, mean loss {loss:.3f} nats" if n else "no labelled samples"
-    console.print(f"test       {tested}", highlight=False)
+    test_text = f"{hits / n:.1%} right of {n:,}, mean loss {loss:.3f} nats" if n else "no labelled samples"
+    console.print(f"test       {test_text}", highlight=False)
     console.print(f"samples    {rows['predictions']:,} scored of {rows['samples']:,}", highlight=False)
     console.print(f"findings   {rows['findings']}", highlight=False)
 
@@ -189,8 +189,8 @@ def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
 @app.command()
 def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     """List all published runs, newest first."""
-    read = Lake(_settings(config, None, lake=lake).lake)
-    found = read.runs()
+    store = Lake(_settings(config, None, lake=lake).lake)
+    frame = store.runs()
     table = Table(
         Column("run", no_wrap=True),
         Column("published (UTC)", no_wrap=True),
@@ -200,10 +200,10 @@ def runs(lake: LakeRoot = None, config: ConfigFile = None) -> None:
         box=None,
         header_style="bold",
     )
-    for run in found.iter_rows(named=True):
+    for run in frame.iter_rows(named=True):
         published = f"{run['published_at']:%Y-%m-%d %H:%M}"
         table.add_row(run["run_id"], published, run["preset"], run["dataset_name"], str(run["checks"]))
-    open_console().print(table if len(found) else escape(read.tell_empty()), soft_wrap=not len(found))
+    open_console().print(table if len(frame) else escape(store.tell_empty()), soft_wrap=not len(frame))
 
 
 @app.command()
@@ -217,8 +217,8 @@ def compare(
     """Show what run B fixed and broke since run A, and what changed in losses, map, groups, findings, data and cost."""
     from pipeline.commands.compare import print_summary, summarise
 
-    found = Lake(_settings(config, None, lake=lake).lake)
-    summary = summarise(found.run(b), found.run(a))
+    store = Lake(_settings(config, None, lake=lake).lake)
+    summary = summarise(store.run(b), store.run(a))
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
     else:
@@ -246,8 +246,8 @@ def export(
     """Write a run to a file: its report as one HTML page, its samples as rows, or the chart map or confusion."""
     from pipeline.commands.export import export as write
 
-    found = Lake(_settings(config, None, lake=lake).lake).run(run)
-    typer.echo(write(found, path, condition=condition, force=force).to_sentence())
+    published_run = Lake(_settings(config, None, lake=lake).lake).run(run)
+    typer.echo(write(published_run, path, condition=condition, force=force).to_sentence())
 
 
 @app.command()
@@ -261,14 +261,16 @@ def verify(
     ] = False,
 ) -> None:
     """Check a published run again: files, contracts, keys, row counts; exits with 1 if a check fails."""
-    found = Lake(_settings(config, None, lake=lake).lake).run(run)
-    open_console().print(f"run {found.run_id}: {found.verify()} checks of files, contracts, keys and row counts passed")
+    published_run = Lake(_settings(config, None, lake=lake).lake).run(run)
+    open_console().print(
+        f"run {published_run.run_id}: {published_run.verify()} checks of files, contracts, keys and row counts passed"
+    )
     if not maps and not planted:
         return
     _need_training_packages("verify --maps and --planted")
-    from pipeline.checks.run import MAPS, PLANTED, prove_again
+    from pipeline.checks.run import MAPS, PLANTED, check_again
 
-    proofs = prove_again(found, Progress(), (MAPS if maps else ()) + (PLANTED if planted else ()))
+    proofs = check_again(published_run, Progress(), (MAPS if maps else ()) + (PLANTED if planted else ()))
     table = Table("", "what was measured", "n", "figure", "95 %", "bar", box=None, header_style="bold")
     for row in proofs.iter_rows(named=True):
         mark = {True: "[green]holds[/]", False: "[red]missed[/]", None: "too few"}[row["holds"]]
@@ -312,7 +314,7 @@ def doctor(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     checks = list(diagnosis.diagnose(settings))
     for check in checks:
         mark = {True: "[green]ok[/]", False: "[red]no[/]", None: "[dim]--[/]"}[check.good]
-        open_console().print(f"{mark}  {escape(check.said)}", highlight=False, soft_wrap=True)
+        open_console().print(f"{mark}  {escape(check.message)}", highlight=False, soft_wrap=True)
     raise SystemExit(1 if any(check.good is False for check in checks) else 0)
 
 
@@ -335,12 +337,12 @@ def _settings(config_file: Path | None, overrides: list[str] | None, **flags: An
 
 
 def _load(config_file: Path | None, flags: dict[str, Any]) -> Settings:
-    """The settings; a file that was found and not named is told, and all that this process starts is told of it."""
+    """Load the settings; a file that --config does not name is reported, and child processes use it too."""
     settings = load_settings(config_file, **flags)
     log_setup.configure(settings.log)
     outcome.REPORTS[:] = [settings.work_dir]
-    for said in find_unknown_variables(Settings):
-        log_setup.say(said)
+    for warning in find_unknown_variables(Settings):
+        log_setup.say(warning)
     if file := find_file(config_file):
         os.environ[CONFIG] = str(file.absolute())
         if config_file is None:

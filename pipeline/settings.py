@@ -42,9 +42,9 @@ MOST_THREADS = 1024
 
 def count_threads() -> int:
     """As many as OMP_NUM_THREADS says, which other numeric libraries read too, else one for each CPU it is bound to."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if asked.isdecimal() and int(asked):
-        return min(int(asked), MOST_THREADS)
+    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if threads.isdecimal() and int(threads):
+        return min(int(threads), MOST_THREADS)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -260,9 +260,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _has_one_model(self) -> "Settings":
-        given = [name for name in ("checkpoint", "new_data") if getattr(self, name)]
-        if self.predictions and given:
-            raise ValueError(f"{given[0]} is for a model that is run here, and [dataset.predictions] are of another")
+        conflicting = [name for name in ("checkpoint", "new_data") if getattr(self, name)]
+        if self.predictions and conflicting:
+            raise ValueError(
+                f"{conflicting[0]} is for a model that is run here, and [dataset.predictions] are of another"
+            )
         return self
 
     @property
@@ -280,22 +282,26 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert issubclass(settings_cls, Settings)
-        named = (init_settings, Environment(settings_cls), InitSettingsSource(settings_cls, settings_cls.file_values))
-        return (*named, _PresetSource(settings_cls, named))
+        stronger = (
+            init_settings,
+            Environment(settings_cls),
+            InitSettingsSource(settings_cls, settings_cls.file_values),
+        )
+        return (*stronger, _PresetSource(settings_cls, stronger))
 
 
 class _PresetSource(PydanticBaseSettingsSource):
     """The values of whichever preset the stronger sources name."""
 
-    def __init__(self, settings_cls: type[BaseSettings], named: tuple[PydanticBaseSettingsSource, ...]) -> None:
+    def __init__(self, settings_cls: type[BaseSettings], stronger: tuple[PydanticBaseSettingsSource, ...]) -> None:
         super().__init__(settings_cls)
-        self._named = named
+        self._stronger = stronger
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        presets = [source()["preset"] for source in self._named if "preset" in source()]
+        presets = [source()["preset"] for source in self._stronger if "preset" in source()]
         default = self.settings_cls.model_fields["preset"].default
         return PRESETS.get((presets or [default])[0], PRESETS[default])
 
@@ -310,14 +316,16 @@ def load_settings(config: Path | Mapping[str, Any] | None = None, **flags: Any) 
     class _Settings(Settings):
         file_values = _read(config)
 
-    given = {name: value for name, value in flags.items() if value is not None}
+    values = {name: value for name, value in flags.items() if value is not None}
     try:
-        found = _Settings(**given)
+        settings = _Settings(**values)
     except ValidationError as error:
-        raise UsageError(f"Settings: {describe(Settings, error, given)}. `latentlake config` lists them all.") from None
-    if found.phases == preset_phases(found.preset, PRESET_SIDE):
-        found.phases = preset_phases(found.preset, found.side)
-    return Settings.model_construct(**dict(found))
+        raise UsageError(
+            f"Settings: {describe(Settings, error, values)}. `latentlake config` lists them all."
+        ) from None
+    if settings.phases == preset_phases(settings.preset, PRESET_SIDE):
+        settings.phases = preset_phases(settings.preset, settings.side)
+    return Settings.model_construct(**dict(settings))
 
 
 def _read(config: Path | Mapping[str, Any] | None) -> dict[str, Any]:

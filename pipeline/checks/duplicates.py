@@ -54,20 +54,20 @@ CHANGES: dict[str, tuple[Callable[[Images], Images], str, float]] = {
 """By name: the change, its description, and the share that must be found."""
 
 
-def prove_duplicates(
+def check_duplicates(
     scorer: Scorer,
     images_NHWC: Images,
     embedding_ND: NDArray[np.float32],
     split: NDArray[np.str_],
-    known: pl.DataFrame,
+    known_pairs: pl.DataFrame,
     *,
     seed: int,
     progress: Progress,
 ) -> pl.DataFrame:
     """Rows of the table `proofs` without the column run_id; empty if there are no training images.
 
-    Row i of each array belongs to sample i. `known` lists the copies among the rows: sample_id and duplicate_id as row
-    numbers.
+    Row i of each array belongs to sample i. `known_pairs` lists the copies among the rows:
+    sample_id and duplicate_id as row numbers.
     """
     rng = np.random.default_rng([seed, 13])
     trained = np.flatnonzero(split == "train")
@@ -76,7 +76,7 @@ def prove_duplicates(
     origin = np.sort(rng.choice(trained, min(PLANTED, len(trained)), replace=False))
     changed = np.concatenate([[change(image) for image in images_NHWC[origin]] for change, _, _ in CHANGES.values()])
     places = np.arange(len(images_NHWC), len(images_NHWC) + len(changed))
-    found = find_duplicates(
+    duplicates = find_duplicates(
         np.arange(len(images_NHWC) + len(changed)),
         np.concatenate([images_NHWC, changed]),
         np.concatenate([split, np.full(len(changed), "test")]),
@@ -84,25 +84,25 @@ def prove_duplicates(
         progress,
         rows=places,
     )
-    copies = found.filter(pl.col("tier").is_in(COPIES), pl.col("sample_id") >= len(images_NHWC))
+    copies = duplicates.filter(pl.col("tier").is_in(COPIES), pl.col("sample_id") >= len(images_NHWC))
     pairs = copies.select("sample_id", "duplicate_id")
-    named = {row - len(images_NHWC): other for row, other in pairs.iter_rows()}
-    twins = set(known.select("sample_id", "duplicate_id").iter_rows())
-    origins = {row: int(origin[row % len(origin)]) for row in named}
-    right = {row for row, other in named.items() if other == origins[row] or (other, origins[row]) in twins}
+    match_of = {row - len(images_NHWC): match for row, match in pairs.iter_rows()}
+    twins = set(known_pairs.select("sample_id", "duplicate_id").iter_rows())
+    origins = {row: int(origin[row % len(origin)]) for row in match_of}
+    right = {row for row, match in match_of.items() if match == origins[row] or (match, origins[row]) in twins}
     rows: list[Row] = []
-    for i, (name, (_, said, bar)) in enumerate(CHANGES.items()):
+    for i, (name, (_, description, bar)) in enumerate(CHANGES.items()):
         hits = sum(i * len(origin) <= row < (i + 1) * len(origin) for row in right)
-        claim = f"{said} of training images among the test images: share that is found"
+        claim = f"{description} of training images among the test images: share that is found"
         rows.append(share(f"recall, {name}", claim, hits, len(origin), bar))
     claim = "Pairs named of such images: share that is right"
-    rows.append(share("precision", claim, len(right), len(named), 0.9))
+    rows.append(share("precision", claim, len(right), len(match_of), 0.9))
     return make_frame("proofs", [{"subject": SUBJECT, **row} for row in rows])
 
 
 def _embed(scorer: Scorer, images_NHWC: Images) -> NDArray[np.float32]:
-    parts = [images_NHWC[start : start + BATCH] for start in range(0, len(images_NHWC), BATCH)]
-    return np.concatenate([scorer({"sample_id": np.zeros(1), "images_NHWC": part})["embedding"] for part in parts])
+    batches = [images_NHWC[start : start + BATCH] for start in range(0, len(images_NHWC), BATCH)]
+    return np.concatenate([scorer({"sample_id": np.zeros(1), "images_NHWC": batch})["embedding"] for batch in batches])
 
 
 def _nearest(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
 from lake.contracts.tables import make_frame
-from pipeline.checks.row import Row, proof
+from pipeline.checks.row import Row, check_row
 from pipeline.findings.label_issues import Evidence
 
 SUBJECT = "label issues"
@@ -18,7 +18,7 @@ BARS = {"uniform": (0.95, 0.5), "pair": (0.85, 0.3)}
 """Required AUROC and precision of the short list, by how labels are flipped."""
 
 
-def prove_label_issues(evidence: Evidence, classes: list[str], *, seed: int) -> pl.DataFrame:
+def check_label_issues(evidence: Evidence, classes: list[str], *, seed: int) -> pl.DataFrame:
     """Rows of the table `proofs` without the column run_id: 5 % of the labels flipped, 20 times.
 
     Flips between two classes are skipped if no two classes are confused.
@@ -26,25 +26,27 @@ def prove_label_issues(evidence: Evidence, classes: list[str], *, seed: int) -> 
     pair = _most_confused(evidence)
     ways = {"uniform": (f"{SHARE:.0%} of labels flipped to any other", np.arange(len(evidence.label)))}
     if pair:
-        said = f"{SHARE:.0%} of {classes[pair[0]]} and {classes[pair[1]]} flipped to each other"
-        ways["pair"] = (said, np.flatnonzero(np.isin(evidence.label, pair)))
+        description = f"{SHARE:.0%} of {classes[pair[0]]} and {classes[pair[1]]} flipped to each other"
+        ways["pair"] = (description, np.flatnonzero(np.isin(evidence.label, pair)))
     rows: list[Row] = []
-    for way, (said, population) in ways.items():
+    for way, (description, population) in ways.items():
         count = round(SHARE * len(population))
         if count == 0:
             continue
-        measured = np.array(
+        measurements = np.array(
             [
                 _measure(evidence, population, count, pair if way == "pair" else None, [seed, 12, i])
                 for i in range(PLANTINGS)
             ]
         )
-        auroc, precision, recall = measured.T
+        auroc, precision, recall = measurements.T
         bars = BARS[way]
         rows += [
-            _row(f"AUROC, {way}", f"{said}: flipped labels score above others (AUROC)", count, auroc, bars[0]),
-            _row(f"precision, {way}", f"{said}: of the first {SHORT_LIST} of the list", count, precision, bars[1]),
-            _row(f"recall, {way}", f"{said}: share of them in the list", count, recall, 0.5),
+            _row(f"AUROC, {way}", f"{description}: flipped labels score above others (AUROC)", count, auroc, bars[0]),
+            _row(
+                f"precision, {way}", f"{description}: of the first {SHORT_LIST} of the list", count, precision, bars[1]
+            ),
+            _row(f"recall, {way}", f"{description}: share of them in the list", count, recall, 0.5),
         ]
     return make_frame("proofs", [{"subject": SUBJECT, **row} for row in rows])
 
@@ -79,13 +81,13 @@ def _measure(
     rows = rng.choice(population, count, replace=False)
     flipped = np.zeros(len(evidence.label), bool)
     flipped[rows] = True
-    again = evidence.relabelled(flip(evidence.label, rows, evidence.p_NK.shape[1], pair, rng))
-    found = again.candidates()
+    flipped_evidence = evidence.relabelled(flip(evidence.label, rows, evidence.p_NK.shape[1], pair, rng))
+    candidates = flipped_evidence.candidates()
     short = min(SHORT_LIST, count)
     return (
-        area_under_curve(again.score[population], flipped[population]),
-        float(flipped[found[:short]].sum() / short),
-        float(flipped[found].sum() / count),
+        area_under_curve(flipped_evidence.score[population], flipped[population]),
+        float(flipped[candidates[:short]].sum() / short),
+        float(flipped[candidates].sum() / count),
     )
 
 
@@ -102,4 +104,4 @@ def _most_confused(evidence: Evidence) -> tuple[int, int] | None:
 def _row(name: str, claim: str, n: int, values: NDArray[np.float64], bar: float) -> Row:
     """The mean over the plantings, and their central 95 % range."""
     low, high = np.quantile(values, [0.025, 0.975])
-    return proof(name, claim, n, values.mean(), "at least", bar, float(low), float(high))
+    return check_row(name, claim, n, values.mean(), "at least", bar, float(low), float(high))

@@ -23,7 +23,7 @@ from lake.contracts.tables import make_frame
 from lake.query.loss_maps import FLOOR_NATS, quarter_effect
 from lake.query.queries import Tables
 from lake.statistics import bootstrap_mean_interval
-from pipeline.checks.row import Row, proof, share
+from pipeline.checks.row import Row, check_row, share
 from pipeline.engine.progress import Progress
 from pipeline.loss_maps.hirescam import ExplainedModel, Explainer, LossTarget
 from pipeline.loss_maps.occlusion import Checker, blur, cover
@@ -66,8 +66,8 @@ class Subject:
     @cached_property
     def grids(self) -> dict[str, str]:
         """The grid of each layer's maps, in words."""
-        one = self.part(np.arange(1)).maps
-        return {layer: f"{one[layer].shape[1]} x {one[layer].shape[2]} cells" for layer in self.layers}
+        maps = self.part(np.arange(1)).maps
+        return {layer: f"{maps[layer].shape[1]} x {maps[layer].shape[2]} cells" for layer in self.layers}
 
     def part(self, rows: NDArray[np.int64]) -> "Subject":
         """The same model on a subset of the samples."""
@@ -83,25 +83,25 @@ class Subject:
         batch = {"sample_id": self.samples["sample_id"].to_numpy(), "images_NHWC": self.images_NHWC}
         return explainer(batch | {"target": self.label})
 
-    def shown(self) -> Tensor:
+    def model_input(self) -> Tensor:
         """The images as the model sees them [N, 3, H, W]."""
         model: Any = self.stored.model
         return normalize(resize(torch.from_numpy(self.images_NHWC), self.stored.resolution), model.architecture)
 
 
-def prove(subject: Subject, loss_maps: pl.LazyFrame, *, seed: int, progress: Progress) -> pl.DataFrame:
+def check_maps(subject: Subject, loss_maps: pl.LazyFrame, *, seed: int, progress: Progress) -> pl.DataFrame:
     """The table `proofs` without the column run_id; empty for a model without layers to explain.
 
     Only the rows of `loss_maps` for the subject's samples whose target is the label are used.
     """
     if not subject.layers:
         return make_frame("proofs", [])
-    chosen = subject.part(_half_of_them_wrong(subject, seed))
-    measured = (_exact, _occlusion, _random_network)
+    subset = subject.part(_half_of_them_wrong(subject, seed))
+    checks = (_exact, _occlusion, _random_network)
     rows: list[Row] = []
-    with progress.task("proofs of the loss maps", len(measured) + 2) as task:
-        for measure in measured:
-            rows += measure(chosen, seed)
+    with progress.task("checks of the loss maps", len(checks) + 2) as task:
+        for check in checks:
+            rows += check(subset, seed)
             task.advance()
         rows += _deletion(subject, loss_maps)
         task.advance()
@@ -110,7 +110,7 @@ def prove(subject: Subject, loss_maps: pl.LazyFrame, *, seed: int, progress: Pro
     return make_frame("proofs", [{"subject": SUBJECT, **row} for row in rows])
 
 
-def prove_run(
+def check_run(
     run: Tables,
     stored: StoredModel,
     classes: list[str],
@@ -123,46 +123,48 @@ def prove_run(
     labels = run.scan("samples").filter(split="test").select("sample_id", "label")
     test = run.scan("predictions").join(labels, on="sample_id").sort("sample_id").collect()
     subject = Subject(stored, classes, test, images_of(test["sample_id"].to_numpy()))
-    return prove(subject, run.scan("loss_maps").collect().lazy(), seed=seed, progress=progress)
+    return check_maps(subject, run.scan("loss_maps").collect().lazy(), seed=seed, progress=progress)
 
 
 def _half_of_them_wrong(subject: Subject, seed: int) -> NDArray[np.int64]:
     """200 rows, half of them misclassified if there are enough."""
     rng, correct = np.random.default_rng([seed, 8]), subject.samples["correct"].to_numpy()
-    wrong, right = (rng.permutation(np.flatnonzero(part)) for part in (~correct, correct))
+    wrong, right = (rng.permutation(np.flatnonzero(mask)) for mask in (~correct, correct))
     few = wrong[: max(SAMPLES // 2, SAMPLES - len(right))]
     return np.sort(np.concatenate([few, right[: SAMPLES - len(few)]]))
 
 
 def _exact(subject: Subject, seed: int) -> Iterator[Row]:  # noqa: ARG001
     """The closed form at the last layer if any, finite differences at each layer, and byte-identical repetition."""
-    maps, again = subject.maps, subject.explain(subject.explainer)
+    maps, repeated_maps = subject.maps, subject.explain(subject.explainer)
     n, coarse = len(subject.samples), subject.layers[-1]
-    seen, logits = _activations(subject)
-    expected = _closed_form(subject, seen[coarse], logits)
+    activations, logits = _activations(subject)
+    expected = _closed_form(subject, activations[coarse], logits)
     if expected is not None:
         scale = np.abs(expected).max((1, 2), keepdims=True).clip(FLOOR_NATS)
         error = float((np.abs(maps[coarse] - expected) / scale).max(initial=0))
         claim = f"{subject.grids[coarse]}: largest relative difference to the closed form"
-        yield proof("closed form", claim, n, error, "at most", 1e-4)
+        yield check_row("closed form", claim, n, error, "at most", 1e-4)
     for layer in subject.layers:
-        slope, cell = _finite_difference(subject, layer, seen[layer], maps[layer])
+        slope, cell = _finite_difference(subject, layer, activations[layer], maps[layer])
         large = np.abs(cell) >= MEASURABLE
         error = float((np.abs(slope - cell)[large] / np.abs(cell)[large]).max(initial=0))
         claim = f"{subject.grids[layer]}: largest relative difference to the loss's measured slope"
-        yield proof(f"finite difference, {layer}", claim, int(large.sum()), error, "at most", 0.05)
-    equal = float(all(maps[layer].tobytes() == again[layer].tobytes() for layer in subject.layers))
-    yield proof("same bytes", "Computed twice: every map is the same to the byte (1 is yes)", n, equal, "at least", 1)
+        yield check_row(f"finite difference, {layer}", claim, int(large.sum()), error, "at most", 0.05)
+    equal = float(all(maps[layer].tobytes() == repeated_maps[layer].tobytes() for layer in subject.layers))
+    yield check_row(
+        "same bytes", "Computed twice: every map is the same to the byte (1 is yes)", n, equal, "at least", 1
+    )
 
 
 def _activations(subject: Subject) -> tuple[dict[str, Tensor], Tensor]:
     """Outputs of each explained layer [N, C, H, W], and the logits [N, K]."""
-    seen: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     explained = ExplainedModel(subject.stored.model, subject.layers)
     for layer, output in zip(subject.layers, explained.outputs, strict=True):
-        output.register_forward_hook(lambda _m, _i, out, layer=layer: seen.update({layer: out}))
-    logits = explained(subject.shown()).detach()
-    return {layer: activations.detach() for layer, activations in seen.items()}, logits
+        output.register_forward_hook(lambda _m, _i, out, layer=layer: outputs.update({layer: out}))
+    logits = explained(subject.model_input()).detach()
+    return {layer: activations.detach() for layer, activations in outputs.items()}, logits
 
 
 def _closed_form(subject: Subject, activations_NCHW: Tensor, logits_NK: Tensor) -> NDArray[np.float64] | None:
@@ -192,14 +194,14 @@ def _finite_difference(
     model: Any = subject.stored.model
     width, place = maps_NHW.shape[2], np.abs(maps_NHW).reshape(len(maps_NHW), -1).argmax(1)
     at = (torch.arange(len(place)), slice(None), torch.from_numpy(place // width), torch.from_numpy(place % width))
-    losses, kept = [], {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    losses, weights = [], {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.double()
     for factor in (1 + STEP, 1 - STEP):
         scaled = activations_NCHW.double().clone()
         scaled[at] *= factor
         logits, target = _logits_from(subject, layer, scaled), torch.from_numpy(subject.label)
         losses.append(functional.cross_entropy(logits / subject.stored.temperature, target, reduction="none").numpy())
-    model.float().load_state_dict(kept)
+    model.float().load_state_dict(weights)
     cell = np.take_along_axis(maps_NHW.reshape(len(place), -1), place[:, None], 1)[:, 0]
     return (losses[0] - losses[1]) / (2 * STEP), cell.astype(np.float64)
 
@@ -210,7 +212,7 @@ def _logits_from(subject: Subject, layer: str, activations_NCHW: Tensor) -> Tens
     hook = model.get_submodule(layer).register_forward_hook(lambda *_: activations_NCHW)
     try:
         with torch.no_grad():
-            logits: Tensor = model(subject.part(np.arange(1)).shown().double())
+            logits: Tensor = model(subject.part(np.arange(1)).model_input().double())
     finally:
         hook.remove()
     return logits
@@ -222,22 +224,22 @@ def _occlusion(subject: Subject, seed: int) -> Iterator[Row]:
     grid = maps[subject.layers[-1]].shape[1:]
     effect = occlusion_effects(subject, *grid)
     rng = np.random.default_rng([seed, 9])
-    others = {"a random map": rng.random(effect.shape), "a map of edges": _pool(_edges(subject.images_NHWC), *grid)}
-    chance = {name: rank_correlations(effect, other).mean() for name, other in others.items()}
+    references = {"a random map": rng.random(effect.shape), "a map of edges": _pool(_edges(subject.images_NHWC), *grid)}
+    chance = {name: rank_correlations(effect, reference).mean() for name, reference in references.items()}
     for layer in subject.layers:
         pooled = _pool(maps[layer].astype(np.float64), *grid)
         rho = rank_correlations(effect, pooled)
         claim = (
             f"{subject.grids[layer]}: mean rank correlation with what blurring each of {effect[0].size} patches does"
         )
-        yield proof(f"occlusion, {layer}", claim, n, rho.mean(), "at least", 0.40, *bootstrap_mean_interval(rho))
+        yield check_row(f"occlusion, {layer}", claim, n, rho.mean(), "at least", 0.40, *bootstrap_mean_interval(rho))
         for name, mean in chance.items():
             claim = f"{subject.grids[layer]}: by how much that is above {name}"
-            yield proof(f"occlusion over {name}, {layer}", claim, n, rho.mean() - mean, "at least", 0.2)
+            yield check_row(f"occlusion over {name}, {layer}", claim, n, rho.mean() - mean, "at least", 0.2)
         agree = _sign_agreement(effect, pooled)
         claim = f"{subject.grids[layer]}: same sign as the quarter of those effects that is largest, share"
         by_image = agree.mean(1)
-        yield proof(
+        yield check_row(
             f"occlusion sign, {layer}", claim, n, agree.mean(), "at least", 0.70, *bootstrap_mean_interval(by_image)
         )
 
@@ -245,12 +247,12 @@ def _occlusion(subject: Subject, seed: int) -> Iterator[Row]:
 def occlusion_effects(subject: Subject, height: int, width: int) -> NDArray[np.float64]:
     """Decrease of the loss in nats with each patch of a grid blurred [N, H, W]; positive if it raised the loss."""
     checker = Checker(Scorer(subject.stored.model, subject.stored.resolution), subject.stored.temperature, seed=0)
-    whole, blurred = checker.measure(subject.images_NHWC, subject.label), blur(subject.images_NHWC)
-    effect = np.empty((len(whole), height, width))
+    loss, blurred = checker.measure(subject.images_NHWC, subject.label), blur(subject.images_NHWC)
+    effect = np.empty((len(loss), height, width))
     for row, column in np.ndindex(height, width):
-        cells = np.zeros((len(whole), height, width), bool)
+        cells = np.zeros((len(loss), height, width), bool)
         cells[:, row, column] = True
-        effect[:, row, column] = whole - checker.measure(cover(subject.images_NHWC, blurred, cells), subject.label)
+        effect[:, row, column] = loss - checker.measure(cover(subject.images_NHWC, blurred, cells), subject.label)
     return effect
 
 
@@ -287,13 +289,13 @@ def _random_network(subject: Subject, seed: int) -> Iterator[Row]:
     model: Any = subject.stored.model
     untrained: nn.Module = create_model(len(subject.classes), model.architecture).eval()
     maps = subject.maps
-    other = subject.explain(Explainer(untrained, subject.stored.resolution, subject.stored.temperature))
+    random_maps = subject.explain(Explainer(untrained, subject.stored.resolution, subject.stored.temperature))
     for layer in subject.layers:
-        rho = rank_correlations(maps[layer], other[layer])
+        rho = rank_correlations(maps[layer], random_maps[layer])
         low, high = bootstrap_mean_interval(rho)
         claim = f"{subject.grids[layer]}: mean rank correlation, either sign, with maps of an untrained network"
         ends = (low, high) if rho.mean() >= 0 else (-high, -low)
-        yield proof(f"random network, {layer}", claim, len(rho), abs(rho.mean()), "at most", 0.3, *ends)
+        yield check_row(f"random network, {layer}", claim, len(rho), abs(rho.mean()), "at most", 0.3, *ends)
 
 
 def _deletion(subject: Subject, loss_maps: pl.LazyFrame) -> Iterator[Row]:
@@ -312,18 +314,20 @@ def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
     pairs = [_sure_rows(subject, name, seed) for name in (own, other)]
     model: Any = subject.stored.model
     n = 0 if model.architecture.has_fixed_size else min(map(len, pairs))  # a mosaic is twice as wide
-    left = np.random.default_rng([seed, 11]).random(n) < 0.5
-    halves = [subject.part(rows[:n]).shown() for rows in pairs]
-    beside = [torch.cat((a, b) if own_first else (b, a), 2) for a, b, own_first in zip(*halves, left, strict=True)]
+    own_on_left = np.random.default_rng([seed, 11]).random(n) < 0.5
+    halves = [subject.part(rows[:n]).model_input() for rows in pairs]
+    mosaics = [
+        torch.cat((a, b) if own_first else (b, a), 2) for a, b, own_first in zip(*halves, own_on_left, strict=True)
+    ]
     target = LossTarget(subject.classes.index(own), subject.stored.temperature)
     maps = (
-        subject.explainer.explain(torch.stack(beside), [target] * n)
+        subject.explainer.explain(torch.stack(mosaics), [target] * n)
         if n
         else dict.fromkeys(subject.layers, np.zeros((0, 1, 2)))
     )
     for layer, values in maps.items():
-        blue, red = (_share_on_left(part) for part in ((-values).clip(min=0), values.clip(min=0)))
-        in_place = np.where(left, (blue >= HALF) & (1 - red >= HALF), (1 - blue >= HALF) & (red >= HALF))
+        blue, red = (_share_on_left(strength) for strength in ((-values).clip(min=0), values.clip(min=0)))
+        in_place = np.where(own_on_left, (blue >= HALF) & (1 - red >= HALF), (1 - blue >= HALF) & (red >= HALF))
         claim = (
             f"{subject.grids[layer]}: mosaics of {own} and {other}, labelled {own}, with blue and red in their halves"
         )
@@ -332,8 +336,8 @@ def _mosaics(subject: Subject, seed: int) -> Iterator[Row]:
 
 def _most_confused(subject: Subject) -> tuple[str, str]:
     """The most frequent pair of label and wrong prediction; the first two classes if there are no errors."""
-    counted = subject.samples.filter(~pl.col("correct")).group_by("label", "predicted").len()
-    ordered = counted.sort("len", "label", "predicted", descending=[True, False, False]).select("label", "predicted")
+    counts = subject.samples.filter(~pl.col("correct")).group_by("label", "predicted").len()
+    ordered = counts.sort("len", "label", "predicted", descending=[True, False, False]).select("label", "predicted")
     label, predicted = [*ordered.rows(), (subject.classes[0], subject.classes[1])][0]
     return label, predicted
 
@@ -345,5 +349,5 @@ def _sure_rows(subject: Subject, name: str, seed: int) -> NDArray[np.int64]:
 
 
 def _share_on_left(values_NHW: Maps) -> NDArray[np.float64]:
-    left = values_NHW[:, :, : values_NHW.shape[2] // 2].sum((1, 2), dtype=np.float64)
-    return np.asarray(left / values_NHW.sum((1, 2), dtype=np.float64).clip(1e-12))
+    left_sum = values_NHW[:, :, : values_NHW.shape[2] // 2].sum((1, 2), dtype=np.float64)
+    return np.asarray(left_sum / values_NHW.sum((1, 2), dtype=np.float64).clip(1e-12))

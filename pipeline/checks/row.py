@@ -6,7 +6,7 @@ ENOUGH = 20
 Row = dict[str, object]
 
 
-def proof(
+def check_row(
     name: str,
     claim: str,
     n: int,
@@ -27,4 +27,4 @@ def proof(
 
 def share(name: str, claim: str, hits: int, n: int, bar: float) -> Row:
     """A share that must meet the bar, with its Wilson interval."""
-    return proof(name, claim, n, hits / max(1, n), "at least", bar, *wilson_interval(hits, n))
+    return check_row(name, claim, n, hits / max(1, n), "at least", bar, *wilson_interval(hits, n))

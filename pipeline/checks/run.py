@@ -1,6 +1,6 @@
 """Run the checks of a run: its loss maps against independent computations, its lists on planted faults.
 
-`prove` works on the tables of a run that is about to be published, `prove_again` on a published one.
+`check_methods` works on the tables of a run that is about to be published, `check_again` on a published one.
 """
 
 import io
@@ -36,7 +36,7 @@ ImagesOf = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 """Returns the pixels of samples [N, H, W, 3], given ascending ids."""
 
 
-def prove(
+def check_methods(
     run: Tables,
     stored: StoredModel,
     classes: list[str],
@@ -52,18 +52,18 @@ def prove(
     torch.set_num_threads(threads)
 
     def maps() -> pl.DataFrame:
-        return loss_map_checks.prove_run(run, stored, classes, images_of, seed=seed, progress=progress)
+        return loss_map_checks.check_run(run, stored, classes, images_of, seed=seed, progress=progress)
 
     def label_issues() -> pl.DataFrame:
         evidence = gather_evidence(run, run.scan("neighbors").collect(), classes)
-        return label_issue_checks.prove_label_issues(evidence, classes, seed=seed)
+        return label_issue_checks.check_label_issues(evidence, classes, seed=seed)
 
     def duplicates() -> pl.DataFrame:
         splits = run.scan("samples").select("sample_id", "split")
         rows = run.scan("embeddings").join(splits, on="sample_id").sort("sample_id").collect()
         ids = rows["sample_id"].to_numpy()
         twins = run.scan("duplicates").select("sample_id", "duplicate_id").collect()
-        return duplicate_checks.prove_duplicates(
+        return duplicate_checks.check_duplicates(
             Scorer(stored.model, stored.resolution),
             images_of(ids),
             rows["embedding"].explode().to_numpy().reshape(len(rows), -1),
@@ -73,29 +73,29 @@ def prove(
             progress=progress,
         )
 
-    ways = {
+    checks = {
         loss_map_checks.SUBJECT: maps,
         label_issue_checks.SUBJECT: label_issues,
         duplicate_checks.SUBJECT: duplicates,
     }
-    return pl.concat([ways[subject]() for subject in subjects])
+    return pl.concat([checks[subject]() for subject in subjects])
 
 
-def prove_again(run: Run, progress: Progress, subjects: tuple[str, ...]) -> pl.DataFrame:
+def check_again(run: Run, progress: Progress, subjects: tuple[str, ...]) -> pl.DataFrame:
     """The checks of a published run, computed now with the model and the images of the lake.
 
     Raises `UserError` if the run has no model.
     """
 
     def images_of(sample_id: NDArray[np.int64]) -> NDArray[np.uint8]:
-        wanted = pl.DataFrame({"sample_id": sample_id}).lazy()
+        ids = pl.DataFrame({"sample_id": sample_id}).lazy()
         images = run.scan("images").select("sample_id", "png")
-        found = images.join(wanted, on="sample_id").sort("sample_id").collect()["png"]
-        return np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in found])
+        pngs = images.join(ids, on="sample_id").sort("sample_id").collect()["png"]
+        return np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in pngs])
 
     with reading(run.lake.root):
         config, stored = json.loads(run.facts["config"]), load_model(run)
-        return prove(
+        return check_methods(
             run,
             stored,
             run.classes,

@@ -28,13 +28,13 @@ def summarise(now: Run, before: Run) -> Summary:
     """The whole comparison as JSON-serialisable values; for runs of different data, only the comparison of the data."""
     head: Summary = {"run": now.run_id, "before": before.run_id, "same_data": now.dataset_id == before.dataset_id}
     drifts = {"between_runs": drift.run_drift(now, before), "between_splits": drift.split_drift(now)}
-    said = {name: _of_drift(found) for name, found in drifts.items()}
+    drift_summary = {name: _of_drift(result) for name, result in drifts.items()}
     if now.dataset_id != before.dataset_id:
-        return head | {"sentence": compare.say_other_data(now, before), "drift": said}
+        return head | {"sentence": compare.say_other_data(now, before), "drift": drift_summary}
     samples, earlier = (queries.scan_samples(run).collect().lazy() for run in (now, before))
     pairs = compare.scan_pairs(samples, earlier).collect()
     if pairs.is_empty():
-        return head | {"sentence": compare.NOTHING_SHARED, "drift": said}
+        return head | {"sentence": compare.NOTHING_SHARED, "drift": drift_summary}
     clustered = _have(now, before, "clusters")
     matched = cluster_matches.same_clusters(samples, earlier)
     findings, earlier_findings = (run.scan("findings").collect() for run in (now, before))
@@ -42,10 +42,10 @@ def summarise(now: Run, before: Run) -> Summary:
         **_of_samples(pairs, METHODS if now.has("clusters") else []),
         "figures": compare.figures(now, before, pairs).to_dicts(),
         "matrix": queries.confusion_difference(samples, earlier).collect().to_dicts(),
-        **({"map": _of_map(samples, earlier)} if _have(now, before, "projection") else {}),
+        **({"map": _of_projection(samples, earlier)} if _have(now, before, "projection") else {}),
         "clusters": {method: _of_clusters(samples, earlier, method) for method in METHODS if clustered},
         "findings": compare.finding_changes(findings, earlier_findings, matched).to_dicts(),
-        "drift": said,
+        "drift": drift_summary,
         "stages": compare.stage_times(now, before).to_dicts(),
     }
 
@@ -58,8 +58,8 @@ def print_summary(summary: Summary) -> None:
     if "figures" in summary:
         console.print(_figures(summary["figures"]))
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for what, text in _lines(summary):
-        table.add_row(what, escape(text))
+    for aspect, text in _lines(summary):
+        table.add_row(aspect, escape(text))
     console.print(table, highlight=False)
 
 
@@ -72,19 +72,19 @@ def _of_samples(pairs: pl.DataFrame, methods: list[str]) -> Summary:
     changes = compare.count_changes(pairs)
     low, high = changes.interval
     by = {"classes": "label"} | {f"{METHOD_NAMES[m]} groups": queries.cluster_column(m) for m in methods}
-    losses = {what: compare.loss_changes(pairs, column) for what, column in by.items()}
+    losses = {grouping: compare.loss_changes(pairs, column) for grouping, column in by.items()}
     counts = {"n": changes.n, "fixed": changes.fixed, "broken": changes.broken, "wrong": changes.wrong}
     return {
         "sentence": changes.sentence(),
         "samples": counts | {"difference": changes.difference, "low": low, "high": high, "p": changes.p},
         "losses": {
-            what: {"sentence": compare.say_loss_changes(found, what), "rows": found.to_dicts()}
-            for what, found in losses.items()
+            grouping: {"sentence": compare.say_loss_changes(rows, grouping), "rows": rows.to_dicts()}
+            for grouping, rows in losses.items()
         },
     }
 
 
-def _of_map(now: pl.LazyFrame, before: pl.LazyFrame) -> Summary:
+def _of_projection(now: pl.LazyFrame, before: pl.LazyFrame) -> Summary:
     alignment, moves = projection_drift.measure_moves(now, before)
     classes = projection_drift.class_moves(moves, alignment.radius)
     most = moves.sort("moved", "sample_id", descending=[True, False]).head(MOVED_SAMPLES)
@@ -96,16 +96,16 @@ def _of_map(now: pl.LazyFrame, before: pl.LazyFrame) -> Summary:
 
 
 def _of_clusters(now: pl.LazyFrame, before: pl.LazyFrame, method: str) -> Summary:
-    found = cluster_matches.match_clusters(now, before, method)
-    counts = cluster_matches.count_events(found)
-    return {"sentence": cluster_matches.say_matches(found), "counts": counts, "rows": found.to_dicts()}
+    matches = cluster_matches.match_clusters(now, before, method)
+    counts = cluster_matches.count_events(matches)
+    return {"sentence": cluster_matches.say_matches(matches), "counts": counts, "rows": matches.to_dicts()}
 
 
-def _of_drift(found: Drift | str) -> Summary:
-    if isinstance(found, str):
-        return {"sentences": [found]}
-    return {"sentences": found.sentences()} | {
-        name: frame.to_dicts() for name, frame in {"properties": found.properties, "spaces": found.spaces}.items()
+def _of_drift(result: Drift | str) -> Summary:
+    if isinstance(result, str):
+        return {"sentences": [result]}
+    return {"sentences": result.sentences()} | {
+        name: frame.to_dicts() for name, frame in {"properties": result.properties, "spaces": result.spaces}.items()
     }
 
 
@@ -120,18 +120,18 @@ def _figures(rows: list[Summary]) -> Table:
 
 def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     """One sentence for each aspect besides the samples."""
-    for what, found in summary.get("losses", {}).items():
-        yield f"loss of {what}", found["sentence"]
+    for grouping, changes in summary.get("losses", {}).items():
+        yield f"loss of {grouping}", changes["sentence"]
     if "map" in summary:
         yield "map", summary["map"]["sentence"]
-    for method, found in summary.get("clusters", {}).items():
-        yield f"{METHOD_NAMES[method]} groups", found["sentence"]
+    for method, matches in summary.get("clusters", {}).items():
+        yield f"{METHOD_NAMES[method]} groups", matches["sentence"]
     if "findings" in summary:
         for change in ("new", "gone"):
             names = [row["name"] for row in summary["findings"] if row["change"] == change]
             more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
             yield f"findings {change}", f"{len(names)}: {'; '.join(names[:LISTED])}{more}" if names else "none"
-    for what, found in summary["drift"].items():
-        yield f"drift {what.replace('_', ' ')}", " ".join(found["sentences"])
+    for kind, drifts in summary["drift"].items():
+        yield f"drift {kind.replace('_', ' ')}", " ".join(drifts["sentences"])
     if "stages" in summary:
         yield "seconds per stage", compare.say_stage_times(pl.DataFrame(summary["stages"]))

@@ -30,16 +30,16 @@ class Check:
     """The result of a check; `good` is None if it concerns an optional feature."""
 
     good: bool | None
-    said: str
+    message: str
 
 
 def diagnose(settings: Settings) -> Iterator[Check]:
     """Run every check: machine, packages, settings, data, folders, lake."""
     problem = platforms.find_problem()
-    here = f"{platform.system()}, python {platform.python_version()} ({platforms.NEEDED})"
-    yield Check(problem is None, problem or here)
+    machine = f"{platform.system()}, python {platform.python_version()} ({platforms.NEEDED})"
+    yield Check(problem is None, problem or machine)
     yield from map(_find_package, NEEDED)
-    yield from (_find_option(package, what) for package, what in OPTIONAL.items())
+    yield from (_find_option(package, description) for package, description in OPTIONAL.items())
     file = find_file()
     yield Check(True, f"settings from {file}" if file else "no settings file: presets and defaults apply")
     yield _find_data(settings)
@@ -48,28 +48,28 @@ def diagnose(settings: Settings) -> Iterator[Check]:
 
 
 def _find_package(package: str) -> Check:
-    found = _is_there(package)
-    return Check(found, package if found else f"{package} is missing: pip install '.[train]'")
+    is_installed = _is_installed(package)
+    return Check(is_installed, package if is_installed else f"{package} is missing: pip install '.[train]'")
 
 
-def _find_option(package: str, what: str) -> Check:
-    extra, _, use = what.partition(": ")
-    if _is_there(package):
+def _find_option(package: str, description: str) -> Check:
+    extra, _, use = description.partition(": ")
+    if _is_installed(package):
         return Check(True, f"{package}, for {use}")
     return Check(None, f"{package} is not installed: needed only for {use} (pip install '.[{extra}]')")
 
 
-def _is_there(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
 def _find_data(settings: Settings) -> Check:
     if settings.dataset:
-        found = settings.dataset.source.exists()
-        return Check(found, f"the dataset {settings.dataset.source} {'exists' if found else 'does not exist'}")
+        exists = settings.dataset.source.exists()
+        return Check(exists, f"the dataset {settings.dataset.source} {'exists' if exists else 'does not exist'}")
     if settings.data_dir:
-        found = settings.data_dir.exists()
-        return Check(found, f"the CIFAR-10 folder {settings.data_dir} {'exists' if found else 'does not exist'}")
+        exists = settings.data_dir.exists()
+        return Check(exists, f"the CIFAR-10 folder {settings.data_dir} {'exists' if exists else 'does not exist'}")
     cached = all((settings.cache_dir / "cifar10" / f"data_batch_{i}.bin").exists() for i in range(1, 6))
     if cached:
         return Check(True, "CIFAR-10 is cached")
@@ -88,13 +88,15 @@ def _find_places(settings: Settings) -> Iterator[Check]:
 
 
 def _find_room(name: str, folder: Path) -> Check:
-    there = _existing(folder)
-    free = shutil.disk_usage(there).free / 2**30
+    existing_folder = _existing(folder)
+    free = shutil.disk_usage(existing_folder).free / 2**30
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing_folder):
             pass
     except OSError as error:
-        return Check(False, f"the {name} {folder} cannot be written to: {find_reason(error, there) or error.strerror}")
+        return Check(
+            False, f"the {name} {folder} cannot be written to: {find_reason(error, existing_folder) or error.strerror}"
+        )
     room = f"{free:.0f} GiB free ({GIB_NEEDED} GiB needed)"
     return Check(free > GIB_NEEDED, f"the {name} {folder} is writable, {room}")
 

@@ -23,19 +23,19 @@ ROWS = tuple(f".{kind}" for kind in KINDS)
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportedFile:
     """The file that was written, and its content in words."""
 
     path: Path
-    what: str
+    description: str
     size: int
 
     def to_sentence(self) -> str:
         """Path, content and size of the file as a sentence."""
-        return f"{self.path}: {self.what}, {max(1, round(self.size / 1000)):,} kB"
+        return f"{self.path}: {self.description}, {max(1, round(self.size / 1000)):,} kB"
 
 
-def export(run: Run, path: Path | None, *, condition: str | None = None, force: bool = False) -> Written:
+def export(run: Run, path: Path | None, *, condition: str | None = None, force: bool = False) -> ExportedFile:
     """Write the format given by the suffix of the path; without a path, the report under its default name.
 
     `condition` is an expression of `lake.query.expressions` that filters the rows. Raises `UserError` and writes
@@ -43,11 +43,11 @@ def export(run: Run, path: Path | None, *, condition: str | None = None, force: 
     """
     path = _default_path(run) if path is None else path
     check_place(path)
-    make, what = _find_writer(run, path, condition)
+    make, description = _find_writer(run, path, condition)
     check_free(path, force=force)
     content = make()
     write_file(path, content)
-    return Written(path, what, len(content))
+    return ExportedFile(path, description, len(content))
 
 
 def _default_path(run: Run) -> Path:

@@ -29,20 +29,20 @@ IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 def explain(error: BaseException, folders: Iterable[Path]) -> UserError:
     """Turn any error into one for people; unexpected ones are written to a file in the first writable folder."""
     if isinstance(error, MemoryError) or (isinstance(error, NO_MEMORY_IN) and NO_MEMORY.search(str(error))):
-        return UserError(f"This machine has run out of memory{_said(error)}: {LESS}")
+        return UserError(f"This machine has run out of memory{_quote(error)}: {LESS}")
     if isinstance(error, ImportError) and NOT_MAPPED in str(error):
         return UserError(
-            f"A package could not be loaded{_said(error)}: memory has run out or is limited (see ulimit -v), "
+            f"A package could not be loaded{_quote(error)}: memory has run out or is limited (see ulimit -v), "
             "or the packages are on a disk mounted with noexec. Fix this, then run the command again."
         )
     if isinstance(error, BrokenProcessPool):
         return UserError(f"A process of this command was killed, most likely because memory ran out: {LESS}")
     if isinstance(error, OSError) and (reason := find_reason(error, os.fsdecode(error.filename or "the system"))):
         return UserError(f"The command could not continue: {reason}. Fix this, then run it again.")
-    kept = keep(error, folders)
-    where = f"with the file {kept}, which records" if kept else "with the output of --debug, which shows"
+    report = keep(error, folders)
+    where = f"with the file {report}, which records" if report else "with the output of --debug, which shows"
     return Unforeseen(
-        f"latentlake failed with an unexpected error ({type(error).__name__}{_said(error)}). No run is "
+        f"latentlake failed with an unexpected error ({type(error).__name__}{_quote(error)}). No run is "
         f"left half-published. Please report it {where} how it happened."
     )
 
@@ -85,6 +85,6 @@ def _redact(text: str) -> str:
     return IN_URL.sub("***", text)
 
 
-def _said(error: BaseException) -> str:
+def _quote(error: BaseException) -> str:
     line = (_redact(str(error)).strip().splitlines() or [""])[0][:200]
     return f": {line}" if line else ""

@@ -23,9 +23,9 @@ def read_arguments(config: Any, dataset: Any, values: dict[str, Any]) -> tuple[S
     Raises `UsageError` naming the invalid argument.
     """
     if isinstance(config, Settings):
-        return _whole(config, dataset, values)
-    given = config if isinstance(config, Mapping) else {}
-    if unknown := [name for name in (*given, *values) if name not in Settings.model_fields]:
+        return _check_settings_object(config, dataset, values)
+    config_values = config if isinstance(config, Mapping) else {}
+    if unknown := [name for name in (*config_values, *values) if name not in Settings.model_fields]:
         raise UsageError(f"{unknown[0]!r} is not a setting: `latentlake config` lists all settings.")
     section = {} if dataset is None or isinstance(dataset, Dataset) else {"dataset": _section(dataset)}
     settings = load_settings(_file_or_values(config), **{**values, **section})
@@ -76,7 +76,7 @@ def _own_torch() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _whole(settings: Settings, dataset: Any, values: dict[str, Any]) -> tuple[Settings, Dataset | None]:
+def _check_settings_object(settings: Settings, dataset: Any, values: dict[str, Any]) -> tuple[Settings, Dataset | None]:
     if values:
         raise UsageError(
             f"{min(values)} has no effect when config is a Settings object: pass it to load_settings instead."

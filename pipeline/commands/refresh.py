@@ -27,7 +27,7 @@ class Asked:
     max_hours: float | None = None
 
 
-def run(settings: Settings, asked: Asked) -> dict[str, object]:
+def run(settings: Settings, options: Asked) -> dict[str, object]:
     """Refresh if it is due and anything is new; returns the summary.
 
     Raises `UserError` with advice, and `RetryLater` if it is not due, another refresh is running, or time is up.
@@ -35,20 +35,20 @@ def run(settings: Settings, asked: Asked) -> dict[str, object]:
     started = time.monotonic()
     caches.settle(settings.work_dir)
     lake = Lake(settings.lake)
-    if asked.if_stale:
-        _wait_until_stale(lake, parse_duration(asked.if_stale))
+    if options.if_stale:
+        _wait_until_stale(lake, parse_duration(options.if_stale))
     with _uncollected():
         from pipeline.refresh.unchanged import find_answer  # needs the extra `train`
 
-    progress = Progress(hours=asked.max_hours, bars=settings.log == "text")
-    same = None if asked.force else find_answer(settings, lake)
+    progress = Progress(hours=options.max_hours, bars=settings.log == "text")
+    same = None if options.force else find_answer(settings, lake)
     if same:
         progress.say(f"Nothing new: data, settings and code are the same as for {same}.")
         return summarize(lake, same, published=False, seconds=time.monotonic() - started)
     with _uncollected():
         from pipeline.refresh.refresh import refresh  # takes seconds to import
 
-    outcome = refresh(settings, progress, force=asked.force)
+    outcome = refresh(settings, progress, force=options.force)
     return summarize(lake, outcome.run_id, published=outcome.published, seconds=time.monotonic() - started)
 
 
@@ -91,10 +91,10 @@ def to_json(summary: dict[str, object]) -> str:
 
 def parse_duration(text: str) -> dt.timedelta:
     """ "90m", "24h" or "7d"; raises `UsageError` for anything else."""
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([mhd])", text.strip())
-    if not found:
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([mhd])", text.strip())
+    if not match:
         raise UsageError(f"--if-stale {text[:40]!r}: expected minutes, hours or days such as 90m, 24h or 7d.")
-    return dt.timedelta(seconds=float(found[1]) * UNITS[found[2]])
+    return dt.timedelta(seconds=float(match[1]) * UNITS[match[2]])
 
 
 def _wait_until_stale(lake: Lake, limit: dt.timedelta) -> None:

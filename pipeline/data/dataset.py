@@ -38,8 +38,8 @@ class ExternalPredictions:
 
     def content(self) -> str:
         """Hash of all arrays."""
-        parts = (self.sample_id, self.logits_NK, self.embedding_ND)
-        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()[:16]
+        arrays = (self.sample_id, self.logits_NK, self.embedding_ND)
+        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Dataset:
     name: str
     classes: list[str]
     groups: dict[str, dict[str, str]]
-    """Group name -> class -> value, for example superclass -> ship -> vehicle."""
+    """Grouping -> class -> value, for example superclass -> ship -> vehicle."""
     sample_id: NDArray[np.int64]
     images_NHWC: NDArray[np.uint8]
     """Height and width are 0 for external predictions without images."""
@@ -94,11 +94,11 @@ class Dataset:
 
     def with_hashes(self, sha256: list[str]) -> "Dataset":
         """The same dataset with known hashes, so that its images need not be read to compute them."""
-        known = replace(self)
-        known.__dict__["sha256"] = (
+        dataset = replace(self)
+        dataset.__dict__["sha256"] = (
             sha256  # where `cached_property` stores it; a dataset derived by `replace` computes its own
         )
-        return known
+        return dataset
 
     def content(self, *splits: str) -> str:
         """Hash of everything known about the samples of some splits, or of all splits; equal hashes mean equal data."""
@@ -119,7 +119,7 @@ class Dataset:
         """The `samples` table: one row per sample, with null label and groups if the label is withheld."""
         names = [self.classes[i] if i >= 0 else None for i in self.label]
         groups = [
-            [{"name": group, "value": values[name] if name else None} for group, values in self.groups.items()]
+            [{"name": grouping, "value": values[name] if name else None} for grouping, values in self.groups.items()]
             for name in names
         ]
         return pl.DataFrame(
@@ -205,8 +205,8 @@ def choose_samples(
         return rows
     rng = np.random.default_rng(seed)
     shares = {"train": 0.5, "validation": 0.1, "test": 0.35, "unlabeled": 0.05}
-    chosen = [stratified(rows[split == name], label, round(limit * share), rng) for name, share in shares.items()]
-    return np.sort(np.concatenate(chosen))
+    selections = [stratified(rows[split == name], label, round(limit * share), rng) for name, share in shares.items()]
+    return np.sort(np.concatenate(selections))
 
 
 def stratified(

@@ -60,8 +60,8 @@ class Decoded:
 def decode(data: bytes, side: int) -> Pixels | Unusable:
     """The pixels [side, side, 3] of an encoded image."""
     with _without_warnings():
-        found = _decode(data, side, None)
-    return found.pixels if isinstance(found, Decoded) else found
+        result = _decode(data, side, None)
+    return result.pixels if isinstance(result, Decoded) else result
 
 
 def decode_all(
@@ -81,15 +81,15 @@ def decode_all(
 
     def decode_one(number: int, source: bytes | Path) -> Decoded | Unusable:
         data = source if isinstance(source, bytes) else read_file(source)
-        wanted = _Wanted(display_side, lambda pixels: is_new(number, pixels)) if display_side else None
-        return data if isinstance(data, Unusable) else _decode(data, side, wanted)
+        policy = _DisplayPolicy(display_side, lambda pixels: is_new(number, pixels)) if display_side else None
+        return data if isinstance(data, Unusable) else _decode(data, side, policy)
 
     pool = ThreadPoolExecutor(threads)
     try:
         with _without_warnings():
-            for found in pool.map(decode_one, range(len(sources)), sources):
+            for result in pool.map(decode_one, range(len(sources)), sources):
                 done()
-                yield found
+                yield result
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -97,11 +97,11 @@ def decode_all(
 def read_file(path: Path) -> bytes | Unusable:
     """The bytes of a file."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe might never end
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe might never end
             return Unusable("not a file")
-        if found.st_size > MAX_BYTES:
-            return Unusable("too many bytes", f"{found.st_size:,} bytes, at most {MAX_BYTES:,} are read")
+        if status.st_size > MAX_BYTES:
+            return Unusable("too many bytes", f"{status.st_size:,} bytes, at most {MAX_BYTES:,} are read")
         return path.read_bytes()
     except OSError as error:
         return Unusable(ON_DISK.get(error.errno or 0, "unreadable file"), error.strerror or "")
@@ -110,14 +110,14 @@ def read_file(path: Path) -> bytes | Unusable:
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """Selects the images of which a picture is kept, by their squares, and its size."""
+class _DisplayPolicy:
+    """Which images keep a picture for display, judged by their squares, and the size of that picture."""
 
     display_side: int
-    of: Callable[[Pixels], bool]
+    applies_to: Callable[[Pixels], bool]
 
 
-def _decode(data: bytes, side: int, wanted: _Wanted | None) -> Decoded | Unusable:
+def _decode(data: bytes, side: int, policy: _DisplayPolicy | None) -> Decoded | Unusable:
     if not data:
         return Unusable("zero bytes")
     try:
@@ -129,9 +129,9 @@ def _decode(data: bytes, side: int, wanted: _Wanted | None) -> Decoded | Unusabl
             whole, size = _read(image, (DRAFT * side, DRAFT * side))
         square = _cut(whole).resize((side, side), Image.Resampling.BICUBIC)
         pixels = np.array(square, np.uint8)
-        if wanted is None or size == (side, side) or not wanted.of(pixels):
+        if policy is None or size == (side, side) or not policy.applies_to(pixels):
             return Decoded(pixels)
-        return Decoded(pixels, Original(*size, _picture(data, whole, size, wanted.display_side)))
+        return Decoded(pixels, Original(*size, _picture(data, whole, size, policy.display_side)))
     except UnidentifiedImageError:
         return Unusable("not an image", f"not one of {', '.join(FORMATS)}")
     except Image.DecompressionBombError:
@@ -152,11 +152,11 @@ def _read(image: Image.Image, at_least: Size) -> tuple[Image.Image, Size]:
 
 def _picture(data: bytes, whole: Image.Image, size: Size, display_side: int) -> bytes:
     """The picture for display; a JPEG that was scaled down too far is decoded again."""
-    shown = fit(size, display_side)
-    if whole.width < shown[0] or whole.height < shown[1]:
+    display_size = fit(size, display_side)
+    if whole.width < display_size[0] or whole.height < display_size[1]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            whole, _ = _read(image, shown if image.size == size else shown[::-1])
-    return encode_picture(whole, shown)
+            whole, _ = _read(image, display_size if image.size == size else display_size[::-1])
+    return encode_picture(whole, display_size)
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:

@@ -46,4 +46,4 @@ def encode_picture(image: Image.Image, size: Size) -> bytes:
 
 def by_sample(sample_id: NDArray[np.int64], originals: Sequence[Original | None]) -> dict[int, Original]:
     """Sample id -> original, for those that are not None."""
-    return {number: one for number, one in zip(sample_id.tolist(), originals, strict=True) if one}
+    return {number: original for number, original in zip(sample_id.tolist(), originals, strict=True) if original}

@@ -21,7 +21,7 @@ SUM_WITHIN = 1e-2
 
 
 @dataclass(frozen=True)
-class Read:
+class TablePredictions:
     """The logits and embeddings of a table, and the reason for each row that is unusable."""
 
     logits_NK: NDArray[np.float32]
@@ -29,23 +29,23 @@ class Read:
     refused: dict[int, Unusable]
 
 
-def read_predictions(table: pl.DataFrame, own: DatasetSettings) -> Read:
+def read_predictions(table: pl.DataFrame, own: DatasetSettings) -> TablePredictions:
     """The logits [N, K] and embeddings [N, D] from the columns named by `own.predictions`.
 
     D is 0 without an embedding column. The values of refused rows are meaningless. Raises `UserError` if a column does
     not hold lists of numbers.
     """
-    said = own.predictions
-    assert said is not None
-    numbers_NK, refused = _read_lists(table[said.column], own, "prediction")
-    if not said.logits:
+    settings = own.predictions
+    assert settings is not None
+    numbers_NK, refused = _read_lists(table[settings.column], own, "prediction")
+    if not settings.logits:
         refused |= _refuse_improbable(numbers_NK, refused)
         numbers_NK = np.log(np.maximum(numbers_NK, LEAST))
     embedding_ND = np.empty((len(table), 0), np.float32)
-    if said.embedding_column in table.columns:
-        embedding_ND, without = _read_lists(table[said.embedding_column], own, "embedding")
+    if settings.embedding_column in table.columns:
+        embedding_ND, without = _read_lists(table[settings.embedding_column], own, "embedding")
         refused = without | refused
-    return Read(numbers_NK, embedding_ND, refused)
+    return TablePredictions(numbers_NK, embedding_ND, refused)
 
 
 def name_classes(classes: int, labels: list[str], own: DatasetSettings) -> list[str]:
@@ -53,24 +53,24 @@ def name_classes(classes: int, labels: list[str], own: DatasetSettings) -> list[
 
     Raises `UserError` if their number differs from the width of the predictions, or if a label is not among them.
     """
-    said = own.predictions
-    assert said is not None
-    named = said.classes or labels
-    if len(named) != classes or len(set(named)) != len(named):
-        whose = "are named" if said.classes else "are among the labels"
+    settings = own.predictions
+    assert settings is not None
+    names = settings.classes or labels
+    if len(names) != classes or len(set(names)) != len(names):
+        whose = "are named" if settings.classes else "are among the labels"
         raise UserError(
-            f"The predictions of {own.source} have {classes:,} numbers per row, but {len(set(named)):,} classes "
+            f"The predictions of {own.source} have {classes:,} numbers per row, but {len(set(names)):,} classes "
             f"{whose}: list all classes, in the order of the numbers, in classes of [dataset.predictions]."
         )
-    if strangers := set(labels) - set(named):
+    if strangers := set(labels) - set(names):
         raise UserError(
             f"The label {min(strangers)!r} of {own.source} is not a class of the predictions: "
             "add it at its position in classes of [dataset.predictions], or correct the label."
         )
-    return named
+    return names
 
 
-def _read_lists(column: pl.Series, own: DatasetSettings, what: str) -> tuple[NDArray[np.float32], dict[int, Unusable]]:
+def _read_lists(column: pl.Series, own: DatasetSettings, kind: str) -> tuple[NDArray[np.float32], dict[int, Unusable]]:
     """The lists of a column as a matrix of the most common width, and the rows that do not fit."""
     if not isinstance(column.dtype, pl.List | pl.Array) or not column.dtype.inner.is_numeric():
         raise UserError(
@@ -80,22 +80,22 @@ def _read_lists(column: pl.Series, own: DatasetSettings, what: str) -> tuple[NDA
     lists = column.cast(pl.List(pl.Float32))
     length = lists.list.len()
     width = max(length.drop_nulls().mode(), default=0)
-    whole = (
+    usable = (
         (length == width) & (lists.list.eval(pl.element().is_finite().fill_null(value=False)).list.all())
     ).fill_null(value=False)
-    rows = np.flatnonzero(whole.to_numpy())
+    rows = np.flatnonzero(usable.to_numpy())
     matrix = np.zeros((len(column), width), np.float32)
     if width:
         matrix[rows] = lists.gather(rows).explode().to_numpy().reshape(len(rows), width)
     wrong = np.setdiff1d(np.arange(len(column)), rows)
-    return matrix, {int(row): _refuse(length[int(row)], width, what) for row in wrong}
+    return matrix, {int(row): _refuse(length[int(row)], width, kind) for row in wrong}
 
 
-def _refuse(length: int | None, width: int, what: str) -> Unusable:
+def _refuse(length: int | None, width: int, kind: str) -> Unusable:
     if length is None:
-        return Unusable(f"{what} missing")
+        return Unusable(f"{kind} missing")
     detail = f"{length:,} numbers, others have {width:,}" if length != width else "a number is not finite"
-    return Unusable(f"unusable {what}", detail)
+    return Unusable(f"unusable {kind}", detail)
 
 
 def _refuse_improbable(numbers_NK: NDArray[np.float32], refused: dict[int, Unusable]) -> dict[int, Unusable]:

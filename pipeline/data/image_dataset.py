@@ -23,7 +23,7 @@ from pipeline.config.dataset import DatasetSettings
 from pipeline.data.dataset import Dataset, ExternalPredictions, hash_pixels, stratified
 from pipeline.data.decode import Unusable, decode_all
 from pipeline.data.display_images import Original, by_sample
-from pipeline.data.external_predictions import Read, name_classes, read_predictions
+from pipeline.data.external_predictions import TablePredictions, name_classes, read_predictions
 from pipeline.data.image_tables import Found, Listing, list_images
 from pipeline.data.sample_ids import KnownSamples
 from pipeline.data.splits import assign_missing_splits
@@ -39,7 +39,7 @@ OTHER = "other"
 class _Images:
     """The usable images, and name and reason of each unusable one."""
 
-    found: list[Found]
+    entries: list[Found]
     images_NHWC: NDArray[np.uint8]
     originals: list[Original | None]
     refused: list[tuple[str, Unusable]]
@@ -52,113 +52,129 @@ def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progre
     """
     listing = list_images(own)
     _check_names(own, listing)
-    said = _read_predictions(listing, own)
-    known = KnownSamples.read(lake, _dataset_id(own, settings))
-    images = _decode(listing, own, settings, known, progress)
-    classes = _find_classes(images, said, own)
+    predictions = _read_predictions(listing, own)
+    known_samples = KnownSamples.read(lake, _dataset_id(own, settings))
+    images = _decode(listing, own, settings, known_samples, progress)
+    classes = _find_classes(images, predictions, own)
     class_index = {name: i for i, name in enumerate(classes)}
-    label = np.array([-1 if one.label is None else class_index[one.label] for one in images.found], dtype=np.int64)
+    label = np.array(
+        [-1 if entry.label is None else class_index[entry.label] for entry in images.entries], dtype=np.int64
+    )
     keys = [
-        (one.name, hash_pixels(image, one.name)) for one, image in zip(images.found, images.images_NHWC, strict=True)
+        (entry.name, hash_pixels(image, entry.name))
+        for entry, image in zip(images.entries, images.images_NHWC, strict=True)
     ]
-    split = _split(label, images.found, [known.split.get(key) for key in keys], own, settings.split_seed)
-    rows = _choose(label, split, np.array([key in known.sample_id for key in keys]), settings)
-    sample_id = known.assign_ids([keys[i] for i in rows])
+    split = _split(label, images.entries, [known_samples.split.get(key) for key in keys], own, settings.split_seed)
+    rows = _choose(label, split, np.array([key in known_samples.sample_id for key in keys]), settings)
+    sample_id = known_samples.assign_ids([keys[i] for i in rows])
     order, sample_id = rows[np.argsort(sample_id)], np.sort(sample_id)
     counts = f"{len(order):,} of {len(keys):,} images of {len(classes):,} classes"
     progress.say(f"{_name(own)}: {counts}; {len(images.refused):,} files could not be used.")
-    carried = [images.found[i].row for i in order]
+    source_rows = [images.entries[i].row for i in order]
     return Dataset(
         dataset_id=_dataset_id(own, settings),
         name=_name(own),
         classes=classes,
-        groups=_group(own, classes),
+        groups=_groupings(own, classes),
         sample_id=sample_id,
         images_NHWC=images.images_NHWC[order],
         label=label[order],
         split=split[order],
         source_name=[keys[i][0] for i in order],
         quarantine=_quarantine(images),
-        metadata={name: column.gather(carried) for name, column in listing.columns.items()},
-        external=ExternalPredictions(sample_id, said.logits_NK[carried], said.embedding_ND[carried]) if said else None,
+        metadata={name: column.gather(source_rows) for name, column in listing.columns.items()},
+        external=ExternalPredictions(
+            sample_id, predictions.logits_NK[source_rows], predictions.embedding_ND[source_rows]
+        )
+        if predictions
+        else None,
         originals=by_sample(sample_id, [images.originals[i] for i in order]),
     ).with_hashes([keys[i][1] for i in order])
 
 
-def _read_predictions(listing: Listing, own: DatasetSettings) -> Read | None:
+def _read_predictions(listing: Listing, own: DatasetSettings) -> TablePredictions | None:
     """The predictions of all rows; entries of `listing` without usable ones are refused. None if not configured."""
     if own.predictions is None:
         return None
-    said = read_predictions(listing.table, own)
-    listing.refused += [(one.name, said.refused[one.row]) for one in listing.found if one.row in said.refused]
-    listing.found = [one for one in listing.found if one.row not in said.refused]
-    return said
+    predictions = read_predictions(listing.table, own)
+    listing.refused += [
+        (entry.name, predictions.refused[entry.row]) for entry in listing.found if entry.row in predictions.refused
+    ]
+    listing.found = [entry for entry in listing.found if entry.row not in predictions.refused]
+    return predictions
 
 
 def _decode(
-    listing: Listing, own: DatasetSettings, settings: Settings, known: KnownSamples, progress: Progress
+    listing: Listing, own: DatasetSettings, settings: Settings, known_samples: KnownSamples, progress: Progress
 ) -> _Images:
     """Decode every image of the listing; of images with the same name, the first is used."""
-    named = {one.name: one for one in reversed(listing.found)}
-    unique = [one for one in listing.found if named[one.name] is one]
-    refused = [(one.name, Unusable("duplicate name")) for one in listing.found if named[one.name] is not one]
-    pictures = [one.image for one in unique if one.image is not None]
+    first_of_name = {entry.name: entry for entry in reversed(listing.found)}
+    unique = [entry for entry in listing.found if first_of_name[entry.name] is entry]
+    refused = [
+        (entry.name, Unusable("duplicate name")) for entry in listing.found if first_of_name[entry.name] is not entry
+    ]
+    pictures = [entry.image for entry in unique if entry.image is not None]
     if not pictures:
-        nothing, refused = np.empty((len(unique), 0, 0, 3), np.uint8), _rename([*listing.refused, *refused], set(named))
-        return _Images(unique, nothing, [None] * len(unique), refused)
+        no_pixels, refused = (
+            np.empty((len(unique), 0, 0, 3), np.uint8),
+            _rename([*listing.refused, *refused], set(first_of_name)),
+        )
+        return _Images(unique, no_pixels, [None] * len(unique), refused)
     images_NHWC = np.empty((len(unique), own.size, own.size, 3), np.uint8)
-    kept: list[Found] = []
+    usable: list[Found] = []
     originals: list[Original | None] = []
     with progress.task("images", len(unique)) as task:
         decoded = decode_all(
             pictures,
             own.size,
             display_side=own.display_side,
-            is_new=lambda i, pixels: (unique[i].name, hash_pixels(pixels, unique[i].name)) not in known.sample_id,
+            is_new=lambda i, pixels: (
+                (unique[i].name, hash_pixels(pixels, unique[i].name)) not in known_samples.sample_id
+            ),
             threads=settings.threads,
             done=task.advance,
         )
-        for one, image in zip(unique, decoded, strict=True):
+        for entry, image in zip(unique, decoded, strict=True):
             if isinstance(image, Unusable):
-                refused.append((one.name, image))
+                refused.append((entry.name, image))
             else:
-                images_NHWC[len(kept)] = image.pixels
-                kept.append(one)
+                images_NHWC[len(usable)] = image.pixels
+                usable.append(entry)
                 originals.append(image.original)
-    names = {one.name for one in kept}
-    return _Images(kept, images_NHWC[: len(kept)], originals, _rename([*listing.refused, *refused], names))
+    names = {entry.name for entry in usable}
+    return _Images(usable, images_NHWC[: len(usable)], originals, _rename([*listing.refused, *refused], names))
 
 
-def _rename(refused: list[tuple[str, Unusable]], taken: set[str]) -> list[tuple[str, Unusable]]:
-    """The refused entries with unique names that are not in `taken`."""
-    named = []
-    times = Counter(taken)
+def _rename(refused: list[tuple[str, Unusable]], used_names: set[str]) -> list[tuple[str, Unusable]]:
+    """The refused entries with unique names that are not in `used_names`."""
+    renamed = []
+    times = Counter(used_names)
     for name, why in refused:
-        own = name
-        while own in taken:
+        unique_name = name
+        while unique_name in used_names:
             times[name] += 1
-            own = f"{name} ({times[name]})"
-        taken.add(own)
-        named.append((own, why))
-    return named
+            unique_name = f"{name} ({times[name]})"
+        used_names.add(unique_name)
+        renamed.append((unique_name, why))
+    return renamed
 
 
-def _find_classes(images: _Images, said: Read | None, own: DatasetSettings) -> list[str]:
+def _find_classes(images: _Images, predictions: TablePredictions | None, own: DatasetSettings) -> list[str]:
     """The classes of the external predictions, otherwise the sorted labels.
 
     Raises `UserError` if there are too few or too many classes, or too few images.
     """
-    if len(images.found) < MIN_IMAGES:
-        count = f"The dataset {own.source} has {len(images.found):,} usable images"
+    if len(images.entries) < MIN_IMAGES:
+        count = f"The dataset {own.source} has {len(images.entries):,} usable images"
         if not images.refused:
             raise UserError(f"{count}: at least {MIN_IMAGES} are needed.")
         raise UserError(
             f"{count}, and {len(images.refused):,} that cannot be used: at least {MIN_IMAGES} are needed. "
             f"{_tell_commonest(images.refused)}. Fix these images, or add others."
         )
-    classes = sorted({one.label for one in images.found if one.label is not None})
-    if said:
-        classes = name_classes(said.logits_NK.shape[1], classes, own)
+    classes = sorted({entry.label for entry in images.entries if entry.label is not None})
+    if predictions:
+        classes = name_classes(predictions.logits_NK.shape[1], classes, own)
     if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
         only = f" ({classes[0]!r})" if len(classes) == 1 else ""
         raise UserError(
@@ -178,7 +194,7 @@ def _tell_commonest(refused: list[tuple[str, Unusable]]) -> str:
 
 
 def _choose(
-    label: NDArray[np.int64], split: NDArray[np.str_], known_N: NDArray[np.bool_], settings: Settings
+    label: NDArray[np.int64], split: NDArray[np.str_], is_known_N: NDArray[np.bool_], settings: Settings
 ) -> NDArray[np.int64]:
     """Row indices to keep, ascending: all, or `samples` of them. Known samples are always kept.
 
@@ -186,10 +202,10 @@ def _choose(
     """
     if settings.samples is None:
         return np.arange(len(label))
-    old, new = np.flatnonzero(known_N), np.flatnonzero(~known_N)
+    old, new = np.flatnonzero(is_known_N), np.flatnonzero(~is_known_N)
     room = max(0, settings.samples - len(old))
-    parts = np.unique(split, return_inverse=True)[1] * (label.max() + 2) + label
-    return np.sort(np.concatenate([old, stratified(new, parts, room, np.random.default_rng(settings.split_seed))]))
+    strata = np.unique(split, return_inverse=True)[1] * (label.max() + 2) + label
+    return np.sort(np.concatenate([old, stratified(new, strata, room, np.random.default_rng(settings.split_seed))]))
 
 
 def _quarantine(images: _Images) -> pl.DataFrame:
@@ -198,16 +214,23 @@ def _quarantine(images: _Images) -> pl.DataFrame:
 
 
 def _split(
-    label: NDArray[np.int64], found: list[Found], known: list[str | None], own: DatasetSettings, seed: int
+    label: NDArray[np.int64], entries: list[Found], known_splits: list[str | None], own: DatasetSettings, seed: int
 ) -> NDArray[np.str_]:
     """The split of each image. Raises `UserError` if a required split has no labelled image.
 
     With external predictions, the splits named by the source are used as they are: we do not decide what was trained
     on.
     """
-    named, needed = [one.split for one in found], ("test",) if own.predictions else ("train", "validation", "test")
+    source_splits, needed = (
+        [entry.split for entry in entries],
+        ("test",) if own.predictions else ("train", "validation", "test"),
+    )
     shares = {"test_share": own.test_share, "validation_share": own.validation_share}
-    split = np.array(named) if own.predictions else assign_missing_splits(label, named, known, **shares, seed=seed)
+    split = (
+        np.array(source_splits)
+        if own.predictions
+        else assign_missing_splits(label, source_splits, known_splits, **shares, seed=seed)
+    )
     advice = "assign some to this split, or change test_share and validation_share in [dataset]"
     if own.predictions:
         advice = "assign some to this split, or leave their split empty"
@@ -231,15 +254,15 @@ def _check_names(own: DatasetSettings, listing: Listing) -> None:
         raise UserError(f"[dataset]: {clashes[0]!r} is already a column of the samples: choose another name.")
 
 
-def _group(own: DatasetSettings, classes: list[str]) -> dict[str, dict[str, str]]:
+def _groupings(own: DatasetSettings, classes: list[str]) -> dict[str, dict[str, str]]:
     """Grouping -> class -> value. Raises `UserError` if a grouping names an unknown class."""
-    groups = {}
+    groupings = {}
     for name, values in own.groups.items():
-        named = {label: value for value, labels in values.items() for label in labels}
-        if strangers := named.keys() - set(classes):
+        value_of = {label: value for value, labels in values.items() for label in labels}
+        if strangers := value_of.keys() - set(classes):
             raise UserError(f"[dataset.groups.{name}] names {min(strangers)!r}, which is not a class of {own.source}.")
-        groups[name] = {label: named.get(label, OTHER) for label in classes}
-    return groups
+        groupings[name] = {label: value_of.get(label, OTHER) for label in classes}
+    return groupings
 
 
 def _name(own: DatasetSettings) -> str:

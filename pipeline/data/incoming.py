@@ -54,23 +54,23 @@ def add_new_data(
     for name, label in incoming.labels.items():
         if label not in class_index:
             raise UserError(f"{source}: {name} has the label {label[:40]!r}, which is not one of {dataset.classes}.")
-    side, known = dataset.images_NHWC.shape[1], KnownSamples.read(lake, dataset.dataset_id)
-    images = _decode(incoming.images, side, display_side, known)
+    side, known_samples = dataset.images_NHWC.shape[1], KnownSamples.read(lake, dataset.dataset_id)
+    images = _decode(incoming.images, side, display_side, known_samples)
     codes = np.array([class_index[incoming.labels[n]] if n in incoming.labels else -1 for n in images], dtype=np.int64)
-    ids = known.assign_ids(
+    ids = known_samples.assign_ids(
         [_key(name, image.pixels) for name, image in images.items()], after=int(dataset.sample_id.max())
     )
     if len(images):
         progress.say(f"New data: {len(images):,} images, {int((codes >= 0).sum()):,} with a label, from {source}.")
     labelled = _label_withheld(dataset, incoming.labels, class_index)
     order = np.argsort(np.concatenate([labelled.sample_id, ids]))
-    came = np.array([image.pixels for image in images.values()], np.uint8).reshape(-1, side, side, 3)
+    new_NHWC = np.array([image.pixels for image in images.values()], np.uint8).reshape(-1, side, side, 3)
     split = np.where(codes >= 0, "test", "unlabeled")
     names = [*labelled.source_name, *images]
     return replace(
         labelled,
         sample_id=np.concatenate([labelled.sample_id, ids])[order],
-        images_NHWC=np.concatenate([labelled.images_NHWC, came])[order],
+        images_NHWC=np.concatenate([labelled.images_NHWC, new_NHWC])[order],
         label=np.concatenate([labelled.label, codes])[order],
         split=np.concatenate([labelled.split, split])[order],
         source_name=[names[i] for i in order],
@@ -106,24 +106,24 @@ def _label_withheld(dataset: Dataset, labels: dict[str, str], class_index: dict[
     return replace(dataset, label=label, split=split)
 
 
-def _decode(files: dict[str, bytes], side: int, display_side: int, known: KnownSamples) -> dict[str, Decoded]:
+def _decode(files: dict[str, bytes], side: int, display_side: int, known_samples: KnownSamples) -> dict[str, Decoded]:
     """Decode each image, in the order of names; see `pipeline.data.decode`."""
     names = sorted(files)
-    found = decode_all(
+    decoded = decode_all(
         [files[name] for name in names],
         side,
         display_side=display_side,
-        is_new=lambda i, pixels: _key(names[i], pixels) not in known.sample_id,
+        is_new=lambda i, pixels: _key(names[i], pixels) not in known_samples.sample_id,
         threads=1,
         done=lambda: None,
     )
-    return {name: _usable(name, image) for name, image in zip(names, found, strict=True)}
+    return {name: _usable(name, image) for name, image in zip(names, decoded, strict=True)}
 
 
-def _usable(name: str, found: Decoded | Unusable) -> Decoded:
-    if isinstance(found, Unusable):
-        raise UserError(f"The new image {name} cannot be read ({found.reason}): replace or remove it.")
-    return found
+def _usable(name: str, result: Decoded | Unusable) -> Decoded:
+    if isinstance(result, Unusable):
+        raise UserError(f"The new image {name} cannot be read ({result.reason}): replace or remove it.")
+    return result
 
 
 def _key(name: str, image_HWC: NDArray[np.uint8]) -> Key:

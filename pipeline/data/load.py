@@ -31,7 +31,7 @@ def list_source(settings: Settings) -> list[list[str | int]]:
 
 def _facts(path: Path) -> list[str | int]:
     try:
-        found = path.stat()
-        return [str(path), found.st_size, found.st_mtime_ns]
+        status = path.stat()
+        return [str(path), status.st_size, status.st_mtime_ns]
     except (OSError, ValueError):
         return [str(path), "unreadable"]

@@ -42,7 +42,7 @@ def load_mapped_dataset(run: Run, folder: Path, progress: Progress) -> Dataset:
         classes=run.classes,
         groups=run.groups,
         sample_id=sample_id,
-        images_NHWC=_map_images(run, sample_id, folder / f"images-{_name(sample_id, sha256)}.npy", progress),
+        images_NHWC=_memmap_images(run, sample_id, folder / f"images-{_name(sample_id, sha256)}.npy", progress),
         label=samples["label"].replace_strict(number, return_dtype=pl.Int64).fill_null(-1).to_numpy(),
         split=samples["split"].to_numpy().astype(np.str_),
         source_name=samples["source_name"].to_list(),
@@ -50,7 +50,7 @@ def load_mapped_dataset(run: Run, folder: Path, progress: Progress) -> Dataset:
     ).with_hashes(sha256)
 
 
-def _map_images(run: Run, sample_id: NDArray[np.int64], file: Path, progress: Progress) -> NDArray[np.uint8]:
+def _memmap_images(run: Run, sample_id: NDArray[np.int64], file: Path, progress: Progress) -> NDArray[np.uint8]:
     if not file.exists():
         try:
             write_whole(file, partial(_write, run, sample_id, progress))
@@ -84,10 +84,10 @@ def _scan_blocks(run: Run, sample_id: NDArray[np.int64]) -> Iterator[tuple[NDArr
     """Ids and PNGs in batches of rows; images of samples that are gone are skipped."""
     with reading(run.lake.root):
         rows = run.scan("images").select("sample_id", "png")
-        for part in rows.collect_batches(chunk_size=ROWS_AT_ONCE):
-            there = part.filter(pl.Series(np.isin(part["sample_id"].to_numpy(), sample_id)))
-            if len(there):
-                yield there["sample_id"].to_numpy(), there["png"].to_list()
+        for batch in rows.collect_batches(chunk_size=ROWS_AT_ONCE):
+            present = batch.filter(pl.Series(np.isin(batch["sample_id"].to_numpy(), sample_id)))
+            if len(present):
+                yield present["sample_id"].to_numpy(), present["png"].to_list()
 
 
 def _decode_block(ids: NDArray[np.int64], encoded: list[bytes], shape: tuple[int, ...] | None) -> NDArray[np.uint8]:

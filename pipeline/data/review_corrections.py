@@ -32,26 +32,26 @@ def apply_verdicts(dataset: Dataset, verdicts: pl.DataFrame) -> Corrected:
 
     Verdicts on unknown samples, or with an unknown class, are ignored.
     """
-    known = verdicts.filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
-    wrong = known.filter(pl.col("verdict") == "wrong", pl.col("label").is_in(dataset.classes))
+    applicable = verdicts.filter(pl.col("sample_id").is_in(dataset.sample_id.tolist()))
+    wrong = applicable.filter(pl.col("verdict") == "wrong", pl.col("label").is_in(dataset.classes))
     rows = np.searchsorted(dataset.sample_id, wrong["sample_id"].to_numpy())
     label = dataset.label.copy()
     label[rows] = [dataset.classes.index(name) for name in wrong["label"]]
-    out = known.filter(pl.col("verdict").is_in(LEFT_OUT))["sample_id"].to_numpy()
-    kept = ~np.isin(dataset.sample_id, out)
-    left_out = dataset.frame.filter(pl.Series(~kept)).select("source_name", "sample_id", "split", "sha256")
+    excluded_id = applicable.filter(pl.col("verdict").is_in(LEFT_OUT))["sample_id"].to_numpy()
+    is_kept = ~np.isin(dataset.sample_id, excluded_id)
+    left_out = dataset.frame.filter(pl.Series(~is_kept)).select("source_name", "sample_id", "split", "sha256")
     refused = left_out.with_columns(reason=pl.lit(REASON), detail=pl.lit("")).select(dataset.quarantine.columns)
     corrected = replace(
         dataset,
-        sample_id=dataset.sample_id[kept],
-        images_NHWC=dataset.images_NHWC[kept],
-        label=label[kept],
-        split=dataset.split[kept],
-        source_name=[name for name, keep in zip(dataset.source_name, kept, strict=True) if keep],
-        metadata={name: column.filter(pl.Series(kept)) for name, column in dataset.metadata.items()},
+        sample_id=dataset.sample_id[is_kept],
+        images_NHWC=dataset.images_NHWC[is_kept],
+        label=label[is_kept],
+        split=dataset.split[is_kept],
+        source_name=[name for name, keep in zip(dataset.source_name, is_kept, strict=True) if keep],
+        metadata={name: column.filter(pl.Series(is_kept)) for name, column in dataset.metadata.items()},
         quarantine=pl.concat([dataset.quarantine, refused]),
     )
-    return Corrected(corrected, relabelled=len(rows), left_out=len(out))
+    return Corrected(corrected, relabelled=len(rows), left_out=len(excluded_id))
 
 
 def honour_reviews(lake: Lake, dataset: Dataset, progress: Progress) -> Dataset:

@@ -39,8 +39,8 @@ class KnownSamples:
             if lake.has(table, dataset_id):
                 columns = ("source_name", "sha256", "sample_id", "split")
                 rows = lake.staged(table, dataset_id).select(columns).drop_nulls("sample_id")
-                for name, sha, sample_id, part in rows.collect().iter_rows():
-                    ids[name, sha], split[name, sha] = sample_id, part
+                for name, sha, sample_id, split_name in rows.collect().iter_rows():
+                    ids[name, sha], split[name, sha] = sample_id, split_name
         return cls(ids, split, max([*ids.values(), *_assigned_ids(lake, dataset_id)], default=-1))
 
     def assign_ids(self, keys: Iterable[Key], *, after: int = -1) -> NDArray[np.int64]:

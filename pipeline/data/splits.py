@@ -13,8 +13,8 @@ Names = list[str | None]
 
 def assign_missing_splits(
     label: NDArray[np.int64],
-    named: Names,
-    known: Names,
+    source_splits: Names,
+    known_splits: Names,
     *,
     test_share: float,
     validation_share: float,
@@ -26,23 +26,23 @@ def assign_missing_splits(
     images is assigned to it, stratified by class. At least one image per class stays in training.
     """
     rng = np.random.default_rng(seed)
-    split = np.array([name or "train" for name in named]).astype("<U10")
+    split = np.array([name or "train" for name in source_splits]).astype("<U10")
     split[label < 0] = "unlabeled"
     shares = {"test": test_share, "validation": validation_share}
-    drawn = {name: share for name, share in shares.items() if not (split == name).any()}
+    missing_shares = {name: share for name, share in shares.items() if not (split == name).any()}
     pool = split == "train"
-    settled = pool & np.isin(np.array([name or "" for name in known]), ["train", *drawn])
-    split[settled] = np.array(known, dtype=object)[settled]
+    settled = pool & np.isin(np.array([name or "" for name in known_splits]), ["train", *missing_shares])
+    split[settled] = np.array(known_splits, dtype=object)[settled]
     fresh = np.flatnonzero(pool & ~settled)
-    free = fresh[~np.isin(fresh, _kept_for_training(label, fresh, np.flatnonzero(settled & (split == "train")), rng))]
-    for name, share in drawn.items():
+    free = fresh[~np.isin(fresh, _choose_for_training(label, fresh, np.flatnonzero(settled & (split == "train")), rng))]
+    for name, share in missing_shares.items():
         count = round(share * int(pool.sum())) - int((split[pool] == name).sum())
         split[stratified(free, label, max(count, 0), rng)] = name
         free = free[split[free] == "train"]
     return split
 
 
-def _kept_for_training(
+def _choose_for_training(
     label: NDArray[np.int64], fresh: NDArray[np.int64], trained: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """One new image of every class that has no training image yet."""

@@ -43,19 +43,19 @@ def map_batches(
 
     Raises `UsageError` if the settings ask for Ray and it is not installed.
     """
-    parts = []
-    mapper = _with_ray if settings.executor == "ray" and count else _here  # Ray drops blocks without rows
+    results = []
+    mapper = _with_ray if settings.executor == "ray" and count else _in_process  # Ray drops blocks without rows
     mapped = mapper(make, arguments, batches, settings.threads)
     with progress.task(name, count) as task:
-        for part in mapped:
-            parts.append(part)
-            task.advance(_rows(part))
-    joined = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+        for result in mapped:
+            results.append(result)
+            task.advance(_rows(result))
+    joined = {column: np.concatenate([result[column] for result in results]) for column in results[0]}
     assert _rows(joined) == count
     return joined
 
 
-def _here(
+def _in_process(
     make: Callable[..., Mapper], arguments: tuple[Any, ...], batches: Iterable[Batch], threads: int
 ) -> Iterator[Batch]:
     torch.set_num_threads(threads)
@@ -94,10 +94,10 @@ class _Worker:
 
     def __init__(self, make: Callable[..., Mapper], arguments: tuple[Any, ...], threads: int) -> None:
         torch.set_num_threads(threads)
-        self._map = make(*arguments)
+        self._mapper = make(*arguments)
 
     def __call__(self, batch: Batch) -> Batch:
-        return self._map(batch)
+        return self._mapper(batch)
 
 
 def _rows(batch: Batch) -> int:

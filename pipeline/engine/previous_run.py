@@ -70,8 +70,8 @@ class PreviousRun:
 
     def fitted_samples(self, stage: str, fit_id: str) -> int:
         """Number of samples in the oldest remaining run that has this fit of the stage."""
-        named = (pl.element().struct.field("name") == stage) & (pl.element().struct.field("fit") == fit_id)
-        runs = self._recorded().filter(pl.col("stages").list.eval(named).list.any()).sort("published_at")
+        has_fit = (pl.element().struct.field("name") == stage) & (pl.element().struct.field("fit") == fit_id)
+        runs = self._recorded_runs().filter(pl.col("stages").list.eval(has_fit).list.any()).sort("published_at")
         return {table["name"]: table["rows"] for table in runs["tables"][0]}["predictions"]
 
     def restore_training(self, stage: str, folder: Path) -> Frames:
@@ -103,7 +103,7 @@ class PreviousRun:
             rows = self.run.scan("predictions").drop_nulls("fold").select("sample_id", "fold").collect()
         return dict(rows.iter_rows())
 
-    def trained_as_asked(self, record: Record) -> "PreviousRun | None":
+    def find_training_run(self, record: Record) -> "PreviousRun | None":
         """The oldest remaining run with the model of this training and `retrain = "always"`; None if there is none.
 
         Only with that setting is it certain that the model was trained on the run's own data and settings.
@@ -123,10 +123,10 @@ class PreviousRun:
 
     def _runs_with(self, record: Record) -> pl.DataFrame:
         """The remaining runs that recorded a stage with this fingerprint, oldest first."""
-        named = pl.element().struct.field("fingerprint") == record.fingerprint
-        return self._recorded().filter(pl.col("stages").list.eval(named).list.any()).sort("published_at")
+        has_fingerprint = pl.element().struct.field("fingerprint") == record.fingerprint
+        return self._recorded_runs().filter(pl.col("stages").list.eval(has_fingerprint).list.any()).sort("published_at")
 
-    def _recorded(self) -> pl.DataFrame:
+    def _recorded_runs(self) -> pl.DataFrame:
         return self.run.lake.runs().drop_nulls("stages")
 
 
@@ -135,8 +135,8 @@ def find_previous_run(lake: Lake, dataset_id: str) -> PreviousRun | None:
 
     None if there is none, if it has no recorded stages, or if its model is missing from the lake.
     """
-    found = lake.runs().filter(dataset_id=dataset_id)
-    if found.is_empty() or found["stages"][0] is None:
+    runs = lake.runs().filter(dataset_id=dataset_id)
+    if runs.is_empty() or runs["stages"][0] is None:
         return None
-    previous = PreviousRun(lake.run(found["run_id"][0]))
+    previous = PreviousRun(lake.run(runs["run_id"][0]))
     return None if previous.record("train") and not previous.run.has("models") else previous

@@ -53,22 +53,25 @@ class Task:
         self._check()
         self.done += count
         if self._bar is not None and self._bar_id is not None:
-            left = f"{self._left()} left" if self._left() else ""
-            self._bar.update(self._bar_id, completed=self.done, left=left, note=note)
+            time_left = f"{self._time_left()} left" if self._time_left() else ""
+            self._bar.update(self._bar_id, completed=self.done, left=time_left, note=note)
             return
         now = time.monotonic()
         if not self._quiet and now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            _log(self.name, done=self.done, total=self.total, left=self._left(), note=note)
+            _log(self.name, done=self.done, total=self.total, left=self._time_left(), note=note)
 
     def seconds_left(self) -> float | None:
         """Estimated seconds until the last step, from the speed of this process; None before it has finished a step."""
-        before, last = self._work_before, len(self._work_before) - 1
+        work_before, last = self._work_before, len(self._work_before) - 1
         done = min(self.done, last)
-        spent, left = before[done] - before[min(self._first, last)], before[last] - before[done]
-        return (time.monotonic() - self._started) * left / spent if spent > 0 else None
+        spent, work_left = (
+            work_before[done] - work_before[min(self._first, last)],
+            work_before[last] - work_before[done],
+        )
+        return (time.monotonic() - self._started) * work_left / spent if spent > 0 else None
 
-    def _left(self) -> str:
+    def _time_left(self) -> str:
         seconds = self.seconds_left()
         return "" if seconds is None else f"{seconds:.0f} s"
 

@@ -47,16 +47,16 @@ def only_one(lake: Lake, progress: Progress) -> Iterator[None]:
         return
     check_folder(lake.root)
     path = Path(lake.root) / "refresh.lock"
-    holder = path.with_name("refresh.holder.json")
+    holder_file = path.with_name("refresh.holder.json")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, timeout=0)
         lock.acquire()
-        if left := _read(holder):
-            progress.say(f"An earlier refresh ({left.describe()}) left its lock behind; it is taken over.")
-        holder.write_text(Holder.this_process().model_dump_json(), encoding="utf-8")
+        if previous := _read_holder(holder_file):
+            progress.say(f"An earlier refresh ({previous.describe()}) left its lock behind; it is taken over.")
+        holder_file.write_text(Holder.this_process().model_dump_json(), encoding="utf-8")
     except Timeout:
-        by = f" ({found.describe()})" if (found := _read(holder)) else ""
+        by = f" ({current.describe()})" if (current := _read_holder(holder_file)) else ""
         raise RetryLater(f"Another refresh of {lake.root} is running{by}: try again when it has finished.") from None
     except OSError as error:
         raise LakeError(
@@ -67,7 +67,7 @@ def only_one(lake: Lake, progress: Progress) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):  # a file left behind is taken over
-            holder.unlink(missing_ok=True)
+            holder_file.unlink(missing_ok=True)
         lock.release()
 
 
@@ -79,9 +79,9 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _read(holder: Path) -> Holder | None:
+def _read_holder(holder_file: Path) -> Holder | None:
     """The holder recorded in the file; None if the file is missing or incomplete."""
     try:
-        return Holder.model_validate_json(holder.read_text(encoding="utf-8"))
+        return Holder.model_validate_json(holder_file.read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return None

@@ -75,8 +75,8 @@ class Workspace:
         facts: Sequence[str],
     ) -> str:
         """Hash of everything a stage is computed from, prefixed with the key rule."""
-        chosen = {key: self._settings.model_dump(mode="json")[key] for key in settings}
-        return KEY_RULE + hash_facts([name, chosen, [hash_code(function) for function in code], list(facts)])
+        values = {key: self._settings.model_dump(mode="json")[key] for key in settings}
+        return KEY_RULE + hash_facts([name, values, [hash_code(function) for function in code], list(facts)])
 
     def find(
         self, name: str, fingerprint: str, compute: Callable[[Path], Frames], *, value_key: str = "", fit_id: str = ""
@@ -86,8 +86,8 @@ class Workspace:
         Raises `LakeError` if the result cannot be written.
         """
         folder = self._root / f"{name}-{fingerprint}"
-        if left := self._read(name, folder):
-            frames, cost = left
+        if cached := self._read(name, folder):
+            frames, cost = cached
             return Finished(fingerprint, folder, frames, cost | {"reused": 1.0}, value_key, fit_id)
         if not self._stores:
             return Finished(fingerprint, folder, compute(_partial(folder)), {}, value_key, fit_id)

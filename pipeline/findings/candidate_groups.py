@@ -45,47 +45,47 @@ class Group:
 def model_free_groups(samples: pl.DataFrame, *, at_least: int) -> list[Group]:
     """Groups that need no model: the classes, and the slices of all images and of each class by image property."""
     rows = samples.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
-    found = [*_classes(rows), *_slices(rows, {}, "Images")]
+    groups = [*_classes(rows), *_slices(rows, {}, "Images")]
     for label in rows["label"].unique().sort().to_list():
-        found += _slices(rows.filter(pl.col("label") == label), {"label": label}, f"{label.capitalize()} images")
-    return [group for group in found if len(group.rows) >= at_least]
+        groups += _slices(rows.filter(pl.col("label") == label), {"label": label}, f"{label.capitalize()} images")
+    return [group for group in groups if len(group.rows) >= at_least]
 
 
-def all_groups(samples: pl.DataFrame, *, at_least: int, carried: Sequence[str] = ()) -> list[Group]:
+def all_groups(samples: pl.DataFrame, *, at_least: int, source_columns: Sequence[str] = ()) -> list[Group]:
     """Every group of labelled samples with at least `at_least` members.
 
-    `samples` is the result of `lake.query.queries.scan_samples`; `carried` lists its columns that were carried along
-    from the source.
+    `samples` is the result of `lake.query.queries.scan_samples`; `source_columns` lists its columns that come from the
+    source.
     """
     rows = samples.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     labels = rows["label"].unique().sort().to_list()
-    found = [*cluster_groups(rows), *_confusions(rows), *_of_source(rows, carried, {}, "Images")]
+    groups = [*cluster_groups(rows), *_confusions(rows), *_of_source(rows, source_columns, {}, "Images")]
     for label in labels:
         of_class = rows.filter(pl.col("label") == label)
-        found += _in_clusters(of_class, label)
-        found += _of_source(of_class, carried, {"label": label}, f"{label.capitalize()} images")
-    return [*model_free_groups(samples, at_least=at_least), *(g for g in found if len(g.rows) >= at_least)]
+        groups += _in_clusters(of_class, label)
+        groups += _of_source(of_class, source_columns, {"label": label}, f"{label.capitalize()} images")
+    return [*model_free_groups(samples, at_least=at_least), *(g for g in groups if len(g.rows) >= at_least)]
 
 
 def cluster_groups(rows: pl.DataFrame) -> Iterator[Group]:
     """Every cluster of every method; `rows` must have a column `row`."""
     for method in METHODS:
         column = cluster_column(method)
-        for number, part in _parts(rows, column):
-            yield Group("cluster", f"{METHOD_NAMES[method]} group {number}", part, {column: number})
+        for number, members in _members_by_value(rows, column):
+            yield Group("cluster", f"{METHOD_NAMES[method]} group {number}", members, {column: number})
 
 
 def _classes(rows: pl.DataFrame) -> Iterator[Group]:
-    for label, part in _parts(rows, "label"):
-        yield Group("class", f"{label} images", part, {"label": label})
+    for label, members in _members_by_value(rows, "label"):
+        yield Group("class", f"{label} images", members, {"label": label})
 
 
 def _confusions(rows: pl.DataFrame) -> Iterator[Group]:
-    for label, _ in _parts(rows, "label"):
+    for label, _ in _members_by_value(rows, "label"):
         wrong = rows.filter(pl.col("label") == label, pl.col("predicted") != label)
-        for predicted, part in _parts(wrong, "predicted"):
+        for predicted, members in _members_by_value(wrong, "predicted"):
             where: dict[str, str | int] = {"label": label, "predicted": predicted}
-            yield Group("confusion", f"{label} images called {predicted}", part, where)
+            yield Group("confusion", f"{label} images called {predicted}", members, where)
 
 
 def _in_clusters(rows: pl.DataFrame, label: str) -> Iterator[Group]:
@@ -98,50 +98,50 @@ def _slices(rows: pl.DataFrame, where: dict[str, str | int], subject: str) -> It
     for column, words in WORDS.items():
         yield from _ends(rows, column, words, where, subject)
     for hue, (low, high) in HUES.items():
-        part = rows.filter(pl.col("object_hue").is_between(low, high, closed="left")).select("row", "object_hue")
-        if len(part):
-            hues = part["object_hue"].to_numpy()
+        of_hue = rows.filter(pl.col("object_hue").is_between(low, high, closed="left")).select("row", "object_hue")
+        if len(of_hue):
+            hues = of_hue["object_hue"].to_numpy()
             ends = (float(hues.min()), float(hues.max()))
-            yield Group("slice", f"{subject} with {hue} objects", part["row"].to_numpy(), where, {"object_hue": ends})
+            yield Group("slice", f"{subject} with {hue} objects", of_hue["row"].to_numpy(), where, {"object_hue": ends})
 
 
 def _of_source(
-    rows: pl.DataFrame, carried: Sequence[str], where: dict[str, str | int], subject: str
+    rows: pl.DataFrame, source_columns: Sequence[str], where: dict[str, str | int], subject: str
 ) -> Iterator[Group]:
     """Slices by source column: the ends of numbers, and each value of texts."""
-    for column in carried:
+    for column in source_columns:
         words = column.replace("_", " ")
         if rows.schema[column].is_float():
             yield from _ends(rows, column, (f"low {words}", f"high {words}"), where, subject)
         elif rows[column].n_unique() <= GROUPS_AT_MOST:
-            for value, part in _parts(rows, column):
-                yield Group("slice", f"{subject} with {words} {value}", part, {**where, column: value})
+            for value, members in _members_by_value(rows, column):
+                yield Group("slice", f"{subject} with {words} {value}", members, {**where, column: value})
 
 
 def _ends(
     rows: pl.DataFrame, column: str, words: Sequence[str], where: dict[str, str | int], subject: str
 ) -> Iterator[Group]:
-    known = rows.select("row", column).drop_nulls()
-    index, values = known["row"].to_numpy(), known[column].to_numpy()
+    column_rows = rows.select("row", column).drop_nulls()
+    index, values = column_rows["row"].to_numpy(), column_rows[column].to_numpy()
     for (share, i), (low, high) in _tails(np.sort(values)).items():
         inside = (values >= low) & (values <= high)
-        bound = f"{'up to' if i == 0 else 'from'} {(high, low)[i]:.3g}"
-        name = f"{subject} with {words[i]} (the {share:.0%} {('lowest', 'highest')[i]}, {bound})"
+        limit = f"{'up to' if i == 0 else 'from'} {(high, low)[i]:.3g}"
+        name = f"{subject} with {words[i]} (the {share:.0%} {('lowest', 'highest')[i]}, {limit})"
         yield Group("slice", name, index[inside], where, {column: (float(low), float(high))})
 
 
 def _tails(ordered: NDArray[np.float64]) -> dict[tuple[float, int], tuple[float, float]]:
     """Bounds of each share at the lower (0) and the upper end (1); only the first if ties make bounds equal."""
-    found: dict[tuple[float, int], tuple[float, float]] = {}
+    tails: dict[tuple[float, int], tuple[float, float]] = {}
     for share in ENDS if len(ordered) else ():
         count = max(1, round(share * len(ordered)))
         for i, bounds in enumerate(((ordered[0], ordered[count - 1]), (ordered[-count], ordered[-1]))):
-            if bounds not in found.values():
-                found[share, i] = bounds
-    return found
+            if bounds not in tails.values():
+                tails[share, i] = bounds
+    return tails
 
 
-def _parts(rows: pl.DataFrame, column: str) -> Iterator[tuple[str | int, NDArray[np.int64]]]:
+def _members_by_value(rows: pl.DataFrame, column: str) -> Iterator[tuple[str | int, NDArray[np.int64]]]:
     """Each value of a column with its rows, ordered by value."""
-    for value, part in rows.drop_nulls(column).group_by(column, maintain_order=True).agg("row").sort(column).rows():
-        yield value, np.array(part, dtype=np.int64)
+    for value, members in rows.drop_nulls(column).group_by(column, maintain_order=True).agg("row").sort(column).rows():
+        yield value, np.array(members, dtype=np.int64)

@@ -49,9 +49,9 @@ def find_in_data(
     with progress.task("data findings", 4) as task:
         rows = list(_copies(samples))
         tested: list[Tested] = []
-        for found in (_doubtful(samples), _gaps(samples, embedding_ND, settings), _rare(samples, settings)):
+        for tests in (_doubtful(samples), _gaps(samples, embedding_ND, settings), _rare(samples, settings)):
             task.advance()
-            tested += found
+            tested += tests
         adjusted = benjamini_hochberg(np.array([p for p, _ in tested]))
         for (p, to_row), q in zip(tested, adjusted, strict=True):
             if q < settings.false_discovery_rate:
@@ -97,8 +97,8 @@ def _doubtful(samples: pl.DataFrame) -> Iterator[Tested]:
     if doubted.is_empty():
         return
     half = pl.Series(split_in_half(held_out["sample_id"].to_numpy()))
-    first, again = (_contradicted_p(*_contradictions(held_out.filter(part))) for part in (half, ~half))
-    yield first, lambda: _doubted_row(held_out, doubted) | {"confirmed": again < CONFIRMED_BELOW}
+    first, second = (_contradicted_p(*_contradictions(held_out.filter(mask))) for mask in (half, ~half))
+    yield first, lambda: _doubted_row(held_out, doubted) | {"confirmed": second < CONFIRMED_BELOW}
 
 
 def _doubted_row(held_out: pl.DataFrame, doubted: pl.DataFrame) -> Row:
@@ -115,9 +115,9 @@ def _doubted_row(held_out: pl.DataFrame, doubted: pl.DataFrame) -> Row:
     ) | _lift_over(expected, wrong, chi2.ppf(0.025, 2 * wrong) / 2, chi2.ppf(0.975, 2 * wrong + 2) / 2)
 
 
-def _lift_over(expected: float, *counted: float) -> Row:
+def _lift_over(expected: float, *counts: float) -> Row:
     """A count and the ends of its interval, divided by the expected count; empty if that is zero."""
-    return _lift(*(count / expected for count in counted)) if expected > NOTHING else {}
+    return _lift(*(count / expected for count in counts)) if expected > NOTHING else {}
 
 
 def _contradicted_p(wrong: int, expected: float) -> float:
@@ -147,19 +147,19 @@ def _gaps(samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Se
     for a, b, space in pairs:
         if not spaces[space].shape[1]:
             continue
-        told = [_tell_apart(spaces[space], split == a, split == b, part, settings.seed) for part in (half, ~half)]
-        if all(n >= 2 * settings.min_group_size for _, n in told):
-            first, again = (float(binom.sf(hits - 1, n, 0.5)) for hits, n in told)
-            confirmed: Row = {"confirmed": again < CONFIRMED_BELOW}
-            yield first, partial(_gap_row, samples, a, b, space, *told[0], confirmed)
+        outcomes = [_tell_apart(spaces[space], split == a, split == b, mask, settings.seed) for mask in (half, ~half)]
+        if all(n >= 2 * settings.min_group_size for _, n in outcomes):
+            first, second = (float(binom.sf(hits - 1, n, 0.5)) for hits, n in outcomes)
+            confirmed: Row = {"confirmed": second < CONFIRMED_BELOW}
+            yield first, partial(_gap_row, samples, a, b, space, *outcomes[0], confirmed)
 
 
 def _scaled_properties(samples: pl.DataFrame) -> NDArray[np.float32]:
     """Image properties scaled to mean 0 and standard deviation 1 [N, P]; P is 0 if there are no images."""
-    measured = samples.select(*WORDS)
-    if measured.to_series(0).null_count():
+    properties = samples.select(*WORDS)
+    if properties.to_series(0).null_count():
         return np.empty((len(samples), 0), np.float32)
-    return StandardScaler().fit_transform(measured.to_numpy()).astype(np.float32)
+    return StandardScaler().fit_transform(properties.to_numpy()).astype(np.float32)
 
 
 def _gap_row(samples: pl.DataFrame, a: str, b: str, space: str, hits: int, n: int, confirmed: Row) -> Row:
@@ -180,18 +180,18 @@ def _gap_row(samples: pl.DataFrame, a: str, b: str, space: str, hits: int, n: in
     )
 
 
-def _tell_apart(points_ND: NDArray[np.float32], a: Mask, b: Mask, part: Mask, seed: int) -> tuple[int, int]:
+def _tell_apart(points_ND: NDArray[np.float32], a: Mask, b: Mask, half: Mask, seed: int) -> tuple[int, int]:
     """Number of correct out-of-fold predictions of the side, and number of samples n, equally many from each side."""
     rng = np.random.default_rng(seed)
-    sides = [np.flatnonzero(side & part) for side in (a, b)]
+    sides = [np.flatnonzero(side & half) for side in (a, b)]
     size = min(GAP_SAMPLES // 2, *(len(side) for side in sides))
     if size < FOLDS:
         return 0, 0
     rows = np.concatenate([rng.choice(side, size, replace=False) for side in sides])
     side = np.repeat([0, 1], size)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    said = cross_val_predict(RidgeClassifier(), to_common_scale(points_ND[rows]), side, cv=folds)
-    return int((said == side).sum()), 2 * size
+    predicted = cross_val_predict(RidgeClassifier(), to_common_scale(points_ND[rows]), side, cv=folds)
+    return int((predicted == side).sum()), 2 * size
 
 
 def _rare(samples: pl.DataFrame, settings: Settings) -> Iterator[Tested]:
@@ -200,45 +200,45 @@ def _rare(samples: pl.DataFrame, settings: Settings) -> Iterator[Tested]:
     Only groups defined without a model: in latent space, samples the model was trained on lie elsewhere than unseen
     ones.
     """
-    known = samples.filter(pl.col("label").is_not_null())
-    trained = (known["split"] == "train").to_numpy()
-    half = split_in_half(known["sample_id"].to_numpy())
-    groups = model_free_groups(known, at_least=settings.min_group_size)
+    labelled = samples.filter(pl.col("label").is_not_null())
+    trained = (labelled["split"] == "train").to_numpy()
+    half = split_in_half(labelled["sample_id"].to_numpy())
+    groups = model_free_groups(labelled, at_least=settings.min_group_size)
     if trained.all() or not trained.any() or not groups:
         return
     for group in groups:
-        first, again = (_rarer_p(group, trained, part) for part in (half, ~half))
-        confirmed: Row = {"confirmed": again < CONFIRMED_BELOW}
-        yield first, partial(_rare_row, known, group, trained, confirmed)
+        first, second = (_rarer_p(group, trained, mask) for mask in (half, ~half))
+        confirmed: Row = {"confirmed": second < CONFIRMED_BELOW}
+        yield first, partial(_rare_row, labelled, group, trained, confirmed)
 
 
-def _rare_row(known: pl.DataFrame, group: Group, trained: Mask, confirmed: Row) -> Row:
-    inside, name = np.zeros(len(known), bool), f"{group.name[:1].upper()}{group.name[1:]}"
+def _rare_row(labelled: pl.DataFrame, group: Group, trained: Mask, confirmed: Row) -> Row:
+    inside, name = np.zeros(len(labelled), bool), f"{group.name[:1].upper()}{group.name[1:]}"
     inside[group.rows] = True
-    there, here = int((inside & trained).sum()), int((inside & ~trained).sum())
+    n_train, n_held_out = int((inside & trained).sum()), int((inside & ~trained).sum())
     scale = trained.sum() / (~trained).sum()
-    ratio = here * scale / max(there, 0.5)
-    spread = math.exp(Z95 * math.sqrt(1 / max(here, 0.5) + 1 / max(there, 0.5)))
+    ratio = n_held_out * scale / max(n_train, 0.5)
+    spread = math.exp(Z95 * math.sqrt(1 / max(n_held_out, 0.5) + 1 / max(n_train, 0.5)))
     return (
         _row(
             "under-represented",
             f"{name}, rare in training",
-            f"{name}: {here:,} of the {int((~trained).sum()):,} held-out images but only {there:,} of the "
+            f"{name}: {n_held_out:,} of the {int((~trained).sum()):,} held-out images but only {n_train:,} of the "
             f"{int(trained.sum()):,} training images that were scored.",
-            known.filter(pl.Series(inside & ~trained)),
-            known.filter(pl.Series(~trained)),
+            labelled.filter(pl.Series(inside & ~trained)),
+            labelled.filter(pl.Series(~trained)),
             Filters(clauses=(*group.filters.clauses, *_held_out(group))),
-            f"Add about {two_digits(here * scale - there):,} such images to the training data.",
+            f"Add about {two_digits(n_held_out * scale - n_train):,} such images to the training data.",
         )
         | _lift(ratio, ratio / spread, ratio * spread)
         | confirmed
     )
 
 
-def _rarer_p(group: Group, trained: Mask, part: Mask) -> float:
-    """p-value for so few of the group's samples in `part` being training samples."""
-    rows = group.rows[part[group.rows]]
-    return float(hypergeom.cdf(trained[rows].sum(), part.sum(), (trained & part).sum(), len(rows)))
+def _rarer_p(group: Group, trained: Mask, half: Mask) -> float:
+    """p-value for so few of the group's samples in `half` being training samples."""
+    rows = group.rows[half[group.rows]]
+    return float(hypergeom.cdf(trained[rows].sum(), half.sum(), (trained & half).sum(), len(rows)))
 
 
 def _held_out(group: Group) -> tuple[Clause, ...]:

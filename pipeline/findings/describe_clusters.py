@@ -24,17 +24,17 @@ def summarize(
     samples: pl.DataFrame, clusters: pl.DataFrame, stability: pl.DataFrame, settings: Settings, progress: Progress
 ) -> pl.DataFrame:
     """The table `cluster_summaries` without the column run_id; `samples` is from `lake.query.queries.scan_samples`."""
-    parts = []
+    tables = []
     with progress.task("clusters", 1 + len(METHODS)) as task:
         losses = _compare_losses(samples, settings)
         task.advance()
         for method in METHODS:
             members = clusters.filter(pl.col("method") == method).select("sample_id", "distance")
             joined = samples.join(members, on="sample_id", maintain_order="left")
-            found = _summarize_method(joined, method, losses[method], settings)
-            parts.append(found.drop("stability").join(stability, on=["method", "cluster"], how="left"))
+            summary = _summarize_method(joined, method, losses[method], settings)
+            tables.append(summary.drop("stability").join(stability, on=["method", "cluster"], how="left"))
             task.advance()
-    return pl.concat(parts).select(make_frame("cluster_summaries", []).columns)
+    return pl.concat(tables).select(make_frame("cluster_summaries", []).columns)
 
 
 def describe_sets(samples: pl.DataFrame, number: NDArray[np.int64], settings: Settings) -> list[str]:
@@ -43,15 +43,15 @@ def describe_sets(samples: pl.DataFrame, number: NDArray[np.int64], settings: Se
     A clause that also holds against other samples of the same classes ends with "even for its classes".
     """
     sets = [number == i for i in range(number.max() + 1)]
-    said = notable(measure(samples, sets), rate=settings.false_discovery_rate)
+    differences = notable(measure(samples, sets), rate=settings.false_discovery_rate)
     labelled = samples["label"].is_not_null().to_numpy()
     matched = measure(samples.filter(pl.Series(labelled)), [inside[labelled] for inside in sets], within="label")
     even = set(notable(matched, rate=settings.false_discovery_rate).select("set", "property").iter_rows())
     clauses: list[list[str]] = [[] for _ in sets]
-    for place, row in zip(said["set"], rows_of(said, Difference), strict=True):
+    for place, row in zip(differences["set"], rows_of(differences, Difference), strict=True):
         also = " even for its classes" if (place, row["property"]) in even else ""
         clauses[place].append(to_clause(row) + also)
-    return [", ".join(found) or NOTHING for found in clauses]
+    return [", ".join(of_set) or NOTHING for of_set in clauses]
 
 
 def _compare_losses(samples: pl.DataFrame, settings: Settings) -> dict[str, list[Row]]:
@@ -67,18 +67,18 @@ def _compare_losses(samples: pl.DataFrame, settings: Settings) -> dict[str, list
         rows[method] = [np.flatnonzero(number == i) for i in range(1 + _numbers(samples, method).max())]
     p = raised_p(
         loss,
-        to_matrix([part for parts in rows.values() for part in parts], len(loss)),
+        to_matrix([members for clusters in rows.values() for members in clusters], len(loss)),
         permutations=settings.permutations,
         seed=settings.seed,
         threads=settings.threads,
     )
-    ends = np.cumsum([len(parts) for parts in rows.values()])
-    found = {}
-    for (method, parts), tested in zip(rows.items(), np.split(p, ends[:-1]), strict=True):
-        enough = np.array([len(part) >= settings.min_group_size for part in parts], dtype=bool)
-        tested[enough] = benjamini_hochberg(tested[enough])
-        found[method] = [_loss_facts(loss, *group) for group in zip(parts, tested, enough, strict=True)]
-    return found
+    ends = np.cumsum([len(clusters) for clusters in rows.values()])
+    facts = {}
+    for (method, clusters), p_values in zip(rows.items(), np.split(p, ends[:-1]), strict=True):
+        enough = np.array([len(members) >= settings.min_group_size for members in clusters], dtype=bool)
+        p_values[enough] = benjamini_hochberg(p_values[enough])
+        facts[method] = [_loss_facts(loss, *arguments) for arguments in zip(clusters, p_values, enough, strict=True)]
+    return facts
 
 
 def _loss_facts(loss: NDArray[np.float64], rows: NDArray[np.int64], adjusted_p: float, enough: bool) -> Row:
@@ -98,11 +98,11 @@ def _loss_facts(loss: NDArray[np.float64], rows: NDArray[np.int64], adjusted_p: 
 def _summarize_method(samples: pl.DataFrame, method: str, losses: list[Row], settings: Settings) -> pl.DataFrame:
     number = _numbers(samples, method)
     descriptions = describe_sets(samples, number, settings)
-    found = []
-    for i, (description, compared) in enumerate(zip(descriptions, losses, strict=True)):
+    rows = []
+    for i, (description, loss_facts) in enumerate(zip(descriptions, losses, strict=True)):
         inside = samples.filter(pl.Series(number == i))
         mix = inside.drop_nulls("label")["label"].value_counts(sort=True, name="n")
-        found.append(
+        rows.append(
             {
                 "method": method,
                 "cluster": i,
@@ -110,10 +110,10 @@ def _summarize_method(samples: pl.DataFrame, method: str, losses: list[Row], set
                 "class_mix": mix.cast({"n": pl.Int64}).to_dicts(),
                 "description": description,
                 "medoids": inside.sort("distance", "sample_id")["sample_id"].head(MEDOIDS).to_list(),
-                **compared,
+                **loss_facts,
             }
         )
-    return make_frame("cluster_summaries", found)
+    return make_frame("cluster_summaries", rows)
 
 
 def _numbers(samples: pl.DataFrame, method: str) -> NDArray[np.int64]:

@@ -50,8 +50,8 @@ def _at_most(column: str, quantile: float) -> pl.Expr:
 
 def _surroundings(samples: pl.DataFrame, neighbors: pl.DataFrame) -> pl.DataFrame:
     """For each sample, the shares of its label and prediction among its neighbours, and the highest similarity."""
-    known = samples.select("sample_id", "label")
-    near = neighbors.join(known.rename({"sample_id": "neighbor_id", "label": "near_label"}), on="neighbor_id")
+    labels = samples.select("sample_id", "label")
+    near = neighbors.join(labels.rename({"sample_id": "neighbor_id", "label": "near_label"}), on="neighbor_id")
     near = near.join(samples.select("sample_id", "label", "predicted"), on="sample_id")
     return near.group_by("sample_id").agg(
         (pl.col("near_label") == pl.col("label")).mean().alias("label_share"),

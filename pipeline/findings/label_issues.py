@@ -34,22 +34,22 @@ class Evidence:
     p_NK: Matrix
     """Calibrated probabilities from a model that never saw the sample."""
     near_NR: NDArray[np.int64]
-    """Rows of `given` for the neighbours of each sample; -1 for none."""
-    given: Classes
+    """Rows of `neighbor_label` for the neighbours of each sample; -1 for none."""
+    neighbor_label: Classes
     """Label of every sample that can be a neighbour, -1 if withheld; the rows `own` are the samples themselves."""
     own: NDArray[np.int64]
 
     def relabelled(self, label: Classes) -> "Evidence":
         """The same samples with other labels."""
-        given = self.given.copy()
-        given[self.own] = label
-        return replace(self, label=label, given=given)
+        neighbor_label = self.neighbor_label.copy()
+        neighbor_label[self.own] = label
+        return replace(self, label=label, neighbor_label=neighbor_label)
 
     @cached_property
     def vote_NK(self) -> Matrix:  # noqa: N802
         """Share of each class among the labelled neighbours; 0 if there are none."""
-        known = np.where(self.near_NR >= 0, self.given[self.near_NR], -1)
-        votes = np.stack([(known == k).sum(1) for k in range(self.p_NK.shape[1])], axis=1)
+        labels_NR = np.where(self.near_NR >= 0, self.neighbor_label[self.near_NR], -1)
+        votes = np.stack([(labels_NR == k).sum(1) for k in range(self.p_NK.shape[1])], axis=1)
         return np.asarray(votes / votes.sum(1, keepdims=True).clip(1))
 
     @cached_property
@@ -71,17 +71,17 @@ class Evidence:
         return _at(self.score_NK, self.label)
 
     @cached_property
-    def said(self) -> Classes:
+    def confident_class(self) -> Classes:
         """The class whose probability reaches its threshold [N], the most probable of several; -1 for none."""
         own = _at(self.p_NK, self.label)
-        given = [own[self.label == k] for k in range(self.p_NK.shape[1])]
-        threshold_K = np.array([part.mean() if len(part) else np.inf for part in given])
+        by_class = [own[self.label == k] for k in range(self.p_NK.shape[1])]
+        threshold_K = np.array([values.mean() if len(values) else np.inf for values in by_class])
         reached = np.where(self.p_NK >= threshold_K, self.p_NK, -1.0)
         return np.where(reached.max(1) >= 0, reached.argmax(1), -1)
 
     def candidates(self) -> NDArray[np.int64]:
         """Rows whose label is likely wrong, most doubtful first."""
-        rows = np.flatnonzero((self.said >= 0) & (self.said != self.label) & (self.score > 0))
+        rows = np.flatnonzero((self.confident_class >= 0) & (self.confident_class != self.label) & (self.score > 0))
         return rows[np.argsort(-self.score[rows], kind="stable")]
 
     def expected_precision(self, rows: NDArray[np.int64]) -> Matrix:
@@ -91,7 +91,9 @@ class Evidence:
         these are contradictions without a wrong label.
         """
         classes = np.arange(self.p_NK.shape[1])
-        contradicts = (self.said[:, None] >= 0) & (self.said[:, None] != classes) & (self.score_NK > 0)
+        contradicts = (
+            (self.confident_class[:, None] >= 0) & (self.confident_class[:, None] != classes) & (self.score_NK > 0)
+        )
         by_chance = _weight_above(self.score_NK[contradicts], self.p_NK[contradicts], self.score[rows])
         return np.asarray((1 - by_chance / np.arange(1, len(rows) + 1)).clip(0, 1))
 
@@ -105,17 +107,17 @@ def gather_evidence(run: Tables, neighbors: pl.DataFrame, classes: list[str]) ->
     labels = run.scan("samples").select("sample_id", "label")
     scored = run.scan("predictions").select("sample_id", "probabilities", "out_of_sample").join(labels, on="sample_id")
     everything = scored.sort("sample_id").collect()
-    given = everything["label"].replace_strict(number, default=-1, return_dtype=pl.Int64).to_numpy()
-    own = np.flatnonzero(everything["out_of_sample"].to_numpy() & (given >= 0))
+    label = everything["label"].replace_strict(number, default=-1, return_dtype=pl.Int64).to_numpy()
+    own = np.flatnonzero(everything["out_of_sample"].to_numpy() & (label >= 0))
     ids = everything["sample_id"].to_numpy()
     wide = neighbors.sort("sample_id", "rank").group_by("sample_id", maintain_order=True).agg("neighbor_id")
     near = pl.DataFrame({"sample_id": ids[own]}).join(wide, on="sample_id", how="left", maintain_order="left")
     return Evidence(
         sample_id=ids[own],
-        label=given[own],
+        label=label[own],
         p_NK=np.array(everything["probabilities"].to_list(), dtype=float)[own],
         near_NR=_rows_of(near["neighbor_id"], ids),
-        given=given,
+        neighbor_label=label,
         own=own,
     )
 
@@ -123,11 +125,11 @@ def gather_evidence(run: Tables, neighbors: pl.DataFrame, classes: list[str]) ->
 def find_label_issues(evidence: Evidence, dynamics: pl.DataFrame, classes: list[str]) -> pl.DataFrame:
     """The table `label_issues` without the column run_id."""
     wrong = evidence.candidates()
-    listed = _rows(evidence, "label", wrong, evidence.said[wrong], classes)
-    listed = listed.with_columns(expected_precision=pl.Series(evidence.expected_precision(wrong), dtype=pl.Float64))
-    found = pl.concat([listed, _ambiguous(evidence, wrong, classes)], how="diagonal")
-    known = found.join(dynamics.select("sample_id", "aum"), on="sample_id", how="left", maintain_order="left")
-    return known.select(make_frame("label_issues", []).columns)
+    doubtful = _rows(evidence, "label", wrong, evidence.confident_class[wrong], classes)
+    doubtful = doubtful.with_columns(expected_precision=pl.Series(evidence.expected_precision(wrong), dtype=pl.Float64))
+    issues = pl.concat([doubtful, _ambiguous(evidence, wrong, classes)], how="diagonal")
+    with_dynamics = issues.join(dynamics.select("sample_id", "aum"), on="sample_id", how="left", maintain_order="left")
+    return with_dynamics.select(make_frame("label_issues", []).columns)
 
 
 def _ambiguous(evidence: Evidence, wrong: NDArray[np.int64], classes: list[str]) -> pl.DataFrame:

@@ -36,20 +36,22 @@ def raised_p(
     members_GN, value = members_GN[:, order], value[order]
     blocks = np.split(value, np.flatnonzero(np.diff(stratum[order])) + 1)
     observed = members_GN @ value - 1e-9
-    left = np.arange(len(observed))  # groups still being tested; hits, members_GN and observed have a row for each
+    remaining = np.arange(len(observed))  # groups still being tested; hits, members_GN and observed have a row for each
     hits, p = np.zeros(len(observed), np.int64), np.ones(len(observed))
     with ThreadPoolExecutor(threads) as pool:
         for starts in _waves(permutations, threads):
-            if not len(left):
+            if not len(remaining):
                 break
             draw = partial(_draw_hits, blocks=blocks, members_GN=members_GN, observed=observed, seed=seed)
             sizes = [min(BATCH, permutations - start) for start in starts]
-            counted = hits[:, None] + np.hstack(list(pool.map(draw, starts, sizes))).cumsum(1)
-            hits = counted[:, -1]
+            cumulative_hits = hits[:, None] + np.hstack(list(pool.map(draw, starts, sizes))).cumsum(1)
+            hits = cumulative_hits[:, -1]
             enough = hits >= ENOUGH
-            p[left[enough]] = ENOUGH / (starts[0] + 1 + (counted[enough] >= ENOUGH).argmax(1))
-            left, hits, members_GN, observed = (kept[~enough] for kept in (left, hits, members_GN, observed))
-    p[left] = (1 + hits) / (1 + permutations)
+            p[remaining[enough]] = ENOUGH / (starts[0] + 1 + (cumulative_hits[enough] >= ENOUGH).argmax(1))
+            remaining, hits, members_GN, observed = (
+                values[~enough] for values in (remaining, hits, members_GN, observed)
+            )
+    p[remaining] = (1 + hits) / (1 + permutations)
     return p
 
 

@@ -41,7 +41,7 @@ class Population:
     samples: pl.DataFrame
     groups: list[Group]
     value: str
-    given: str
+    class_column: str
     """The column with the class of a sample: its label, or its prediction if unlabeled."""
     filters: Filters
 
@@ -52,7 +52,7 @@ class Population:
 
 
 @dataclass(frozen=True)
-class Found:
+class RaisedGroup:
     """A group with a raised loss, and its p-value on the half on which it was found."""
 
     population: Population
@@ -65,17 +65,22 @@ class Found:
 
 
 def find(
-    samples: pl.DataFrame, density: Density, settings: Settings, progress: Progress, *, carried: Sequence[str] = ()
+    samples: pl.DataFrame,
+    density: Density,
+    settings: Settings,
+    progress: Progress,
+    *,
+    source_columns: Sequence[str] = (),
 ) -> pl.DataFrame:
     """The table `findings` without the column run_id, ranked: not covered by another, then confirmed, then most severe.
 
-    `samples` is the result of `lake.query.queries.scan_samples`; `carried` lists its columns that were carried along
-    from the source.
+    `samples` is the result of `lake.query.queries.scan_samples`; `source_columns` lists its columns that come from the
+    source.
     """
-    found = search(populations(samples, settings, carried), settings, progress)
-    rows = [to_row(f.group, f.population.samples, f.population.value, density) | _tests(f) for f in found]
-    order = sorted(range(len(rows)), key=lambda i: (not found[i].confirmed, -float(rows[i]["severity"])))  # type: ignore[arg-type]
-    covered = _covered([found[i] for i in order])
+    findings = search(populations(samples, settings, source_columns), settings, progress)
+    rows = [to_row(f.group, f.population.samples, f.population.value, density) | _tests(f) for f in findings]
+    order = sorted(range(len(rows)), key=lambda i: (not findings[i].confirmed, -float(rows[i]["severity"])))  # type: ignore[arg-type]
+    covered = _covered([findings[i] for i in order])
     places = sorted(range(len(order)), key=lambda place: covered[place] is not None)  # uncovered findings first
     rank = {place: number for number, place in enumerate(places, 1)}
     ranked = [
@@ -85,28 +90,28 @@ def find(
     return make_frame("findings", ranked)
 
 
-def populations(samples: pl.DataFrame, settings: Settings, carried: Sequence[str] = ()) -> list[Population]:
+def populations(samples: pl.DataFrame, settings: Settings, source_columns: Sequence[str] = ()) -> list[Population]:
     """The held-out samples and the unlabeled samples, each only if it has groups."""
-    return [p for p in (labelled(samples, settings, carried), _unlabeled(samples, settings)) if p.groups]
+    return [p for p in (labelled(samples, settings, source_columns), _unlabeled(samples, settings)) if p.groups]
 
 
-def search(searched: list[Population], settings: Settings, progress: Progress) -> list[Found]:
+def search(searched: list[Population], settings: Settings, progress: Progress) -> list[RaisedGroup]:
     """The groups with a raised loss on the first half, in no particular order."""
     with progress.task("findings", 2 * len(searched)) as task:
         p: list[NDArray[np.float64]] = []
         for population in searched:
             p.append(_p(population, population.groups, population.halves()[0], settings))
             task.advance()
-        tested = [~np.isnan(part) for part in p]
-        adjusted = benjamini_hochberg(np.concatenate([*(part[t] for part, t in zip(p, tested, strict=True)), []]))
-        found, start = [], 0
-        for population, part, t in zip(searched, p, tested, strict=True):
-            q = np.ones(len(part))
+        tested = [~np.isnan(values) for values in p]
+        adjusted = benjamini_hochberg(np.concatenate([*(values[t] for values, t in zip(p, tested, strict=True)), []]))
+        findings, start = [], 0
+        for population, values, t in zip(searched, p, tested, strict=True):
+            q = np.ones(len(values))
             q[t] = adjusted[start : start + t.sum()]
             start += int(t.sum())
-            found += _confirm(population, part, q, settings)
+            findings += _confirm(population, values, q, settings)
             task.advance()
-    return found
+    return findings
 
 
 def split_in_half(sample_id: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -114,10 +119,10 @@ def split_in_half(sample_id: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.array([hashlib.blake2b(str(i).encode(), digest_size=1).digest()[0] < 128 for i in sample_id])
 
 
-def labelled(samples: pl.DataFrame, settings: Settings, carried: Sequence[str] = ()) -> Population:
+def labelled(samples: pl.DataFrame, settings: Settings, source_columns: Sequence[str] = ()) -> Population:
     """The held-out samples, and all of their groups that are large enough to be tested."""
     held_out = samples.filter(HELD_OUT)
-    groups = all_groups(held_out, at_least=settings.min_group_size, carried=carried)
+    groups = all_groups(held_out, at_least=settings.min_group_size, source_columns=source_columns)
     filters = Filters.of(out_of_sample="true").with_clause(Clause(column="label", op="present"))
     return Population(held_out, groups, "loss", "label", filters)
 
@@ -135,30 +140,35 @@ def _unlabeled(samples: pl.DataFrame, settings: Settings) -> Population:
 
 
 def _p(
-    population: Population, groups: list[Group], chosen: NDArray[np.bool_], settings: Settings
+    population: Population, groups: list[Group], sample_mask: NDArray[np.bool_], settings: Settings
 ) -> NDArray[np.float64]:
     """p-value of each group among the chosen samples; NaN if these contain too few of its samples."""
     kinds = np.array([group.kind for group in groups])
-    members = to_matrix([group.rows for group in groups], len(chosen))[:, chosen]
-    p = _raised(population, members, chosen, settings)
+    members = to_matrix([group.rows for group in groups], len(sample_mask))[:, sample_mask]
+    p = _raised(population, members, sample_mask, settings)
     slices = np.flatnonzero(kinds == "slice")
     if len(slices):
-        p[slices] = np.maximum(p[slices], _raised(population, members[slices], chosen, settings, matched=True))
+        p[slices] = np.maximum(p[slices], _raised(population, members[slices], sample_mask, settings, matched=True))
     for i in np.flatnonzero(kinds == "confusion"):
-        p[i] = max(p[i], _more_than_even_p(groups[i], population.samples.filter(pl.Series(chosen))))
+        p[i] = max(p[i], _more_than_even_p(groups[i], population.samples.filter(pl.Series(sample_mask))))
     return np.where(members.sum(1) >= settings.min_group_size, p, np.nan)
 
 
 def _raised(
-    population: Population, members: csr_array, chosen: NDArray[np.bool_], settings: Settings, *, matched: bool = False
+    population: Population,
+    members: csr_array,
+    sample_mask: NDArray[np.bool_],
+    settings: Settings,
+    *,
+    matched: bool = False,
 ) -> NDArray[np.float64]:
-    given = population.samples[population.given].rank("dense").cast(pl.Int64).to_numpy()
+    class_rank = population.samples[population.class_column].rank("dense").cast(pl.Int64).to_numpy()
     return raised_p(
-        population.samples[population.value].to_numpy()[chosen],
+        population.samples[population.value].to_numpy()[sample_mask],
         members,
         permutations=settings.permutations,
         seed=settings.seed,
-        within=given[chosen] if matched else None,
+        within=class_rank[sample_mask] if matched else None,
         threads=settings.threads,
     )
 
@@ -167,61 +177,63 @@ def _more_than_even_p(group: Group, samples: pl.DataFrame) -> float:
     """Binomial p-value of the errors of a class falling on this prediction no more often than on each other class."""
     classes = set(samples["label"]) | set(samples["predicted"])
     wrong = samples.filter(pl.col("label") == group.where["label"], ~pl.col("correct"))
-    here = len(wrong.filter(pl.col("predicted") == group.where["predicted"]))
-    return float(binom.sf(here - 1, len(wrong), 1 / max(1, len(classes) - 1)))
+    observed = len(wrong.filter(pl.col("predicted") == group.where["predicted"]))
+    return float(binom.sf(observed - 1, len(wrong), 1 / max(1, len(classes) - 1)))
 
 
 def _confirm(
     population: Population, p: NDArray[np.float64], adjusted: NDArray[np.float64], settings: Settings
-) -> list[Found]:
+) -> list[RaisedGroup]:
     """The groups found, tested on the other half and against other samples of their classes."""
-    chosen = adjusted < settings.false_discovery_rate
-    groups = list(compress(population.groups, chosen))
+    significant = adjusted < settings.false_discovery_rate
+    groups = list(compress(population.groups, significant))
     if not groups:
         return []
     fewer = settings.model_copy(update={"permutations": min(settings.permutations, CONFIRMING)})
-    again = _p(population, groups, population.halves()[1], fewer)
+    confirming_p = _p(population, groups, population.halves()[1], fewer)
     everywhere = np.ones(len(population.samples), bool)
     members = to_matrix([group.rows for group in groups], len(everywhere))
     matched = _raised(population, members, everywhere, fewer, matched=True)
     return [
-        Found(population, group, float(a), float(b), float(c), None if np.isnan(d) else bool(d < CONFIRMED_BELOW))
-        for group, a, b, c, d in zip(groups, p[chosen], adjusted[chosen], matched, again, strict=True)
+        RaisedGroup(population, group, float(a), float(b), float(c), None if np.isnan(d) else bool(d < CONFIRMED_BELOW))
+        for group, a, b, c, d in zip(groups, p[significant], adjusted[significant], matched, confirming_p, strict=True)
     ]
 
 
 def filter_of(group: Group, population: Population) -> str:
     """The filter that reproduces the group among all samples, as in the address of a page."""
-    return Filters(clauses=_one_a_column((*group.filters.clauses, *population.filters.clauses))).to_text()
+    return Filters(clauses=_first_of_each_column((*group.filters.clauses, *population.filters.clauses))).to_text()
 
 
-def _tests(found: Found) -> dict[str, object]:
+def _tests(finding: RaisedGroup) -> dict[str, object]:
     return {
-        "p": found.p,
-        "adjusted_p": found.adjusted_p,
-        "class_matched_p": None if found.group.kind == "class" else found.matched_p,
-        "confirmed": found.confirmed,
-        "filter": filter_of(found.group, found.population),
+        "p": finding.p,
+        "adjusted_p": finding.adjusted_p,
+        "class_matched_p": None if finding.group.kind == "class" else finding.matched_p,
+        "confirmed": finding.confirmed,
+        "filter": filter_of(finding.group, finding.population),
     }
 
 
-def _one_a_column(clauses: tuple[Clause, ...]) -> tuple[Clause, ...]:
+def _first_of_each_column(clauses: tuple[Clause, ...]) -> tuple[Clause, ...]:
     """The clauses, keeping only the first one on each column."""
     first = {clause.column: clause for clause in reversed(clauses)}
     return tuple(clause for clause in clauses if first[clause.column] is clause)
 
 
-def _covered(found: list[Found]) -> list[int | None]:
+def _covered(findings: list[RaisedGroup]) -> list[int | None]:
     """For each finding, the index of a worse one about the same samples; None if it stands for itself."""
-    members = [set(f.population.samples["sample_id"].gather(f.group.rows).to_list()) for f in found]
+    members = [set(f.population.samples["sample_id"].gather(f.group.rows).to_list()) for f in findings]
     covered: list[int | None] = []
-    for i, finding in enumerate(found):
+    for i, finding in enumerate(findings):
         standing = [j for j in range(i) if covered[j] is None]
-        covered.append(next((j for j in standing if _says_the_same(finding, members[i], found[j], members[j])), None))
+        covered.append(
+            next((j for j in standing if _says_the_same(finding, members[i], findings[j], members[j])), None)
+        )
     return covered
 
 
-def _says_the_same(finding: Found, members: set[int], worse: Found, its_members: set[int]) -> bool:
+def _says_the_same(finding: RaisedGroup, members: set[int], worse: RaisedGroup, its_members: set[int]) -> bool:
     shared = len(members & its_members)
     no_harder = finding.group.kind == worse.group.kind or finding.matched_p >= CONFIRMED_BELOW
     return shared >= SAME * len(members | its_members) or (no_harder and shared >= WITHIN * len(members))

@@ -53,12 +53,12 @@ class Density:
         """
         slots = members.select("sample_id", "label").drop_nulls().join(self.near, on="sample_id")
         own = pl.col("near_label") == pl.col("label")
-        counted = slots.group_by("label").agg(
+        counts = slots.group_by("label").agg(
             own.sum().cast(pl.Int64).alias("own"),
             (~own).sum().cast(pl.Int64).alias("other"),
             pl.col("neighbor_id").filter(own).n_unique().alias("images"),
         )
-        missing = counted.filter(pl.col("other") > pl.col("own"), pl.col("own") > 0).with_columns(
+        missing = counts.filter(pl.col("other") > pl.col("own"), pl.col("own") > 0).with_columns(
             (self.scale * pl.col("images") * (pl.col("other") / pl.col("own") - 1)).alias("more")
         )
         if missing.is_empty():
@@ -72,7 +72,7 @@ class Density:
         }
 
 
-class _Counted(More):
+class _Counts(More):
     """Counts for a group: its errors, confusions and the reasons for its high losses, if it has labels."""
 
     errors: int | None
@@ -80,7 +80,7 @@ class _Counted(More):
     reasons: list[ReasonCount]
 
 
-class Facts(_Counted):
+class Facts(_Counts):
     """The numbers of a finding about a group, except for its tests."""
 
     kind: str
@@ -112,7 +112,7 @@ def to_row(group: Group, samples: pl.DataFrame, value: str, density: Density) ->
         "lift_low": low,
         "lift_high": high,
         "severity": float((number[group.rows] - number.mean()).sum()),
-        "splits": rows_of(_counted(inside, "split"), SplitCount),
+        "splits": rows_of(_count_values(inside, "split"), SplitCount),
         "example_ids": inside.sort(value, "sample_id", descending=[True, False])["sample_id"].head(EXAMPLES).to_list(),
         **(_unlabeled(inside) if group.kind == "unlabeled" else _labelled(inside, density)),
     }
@@ -136,28 +136,28 @@ def lift_interval(
     return float(inside.mean() / overall), float(low / overall), float(high / overall)
 
 
-def _labelled(inside: pl.DataFrame, density: Density) -> _Counted:
+def _labelled(inside: pl.DataFrame, density: Density) -> _Counts:
     wrong = inside.filter(~pl.col("correct"))
     high = inside.filter(pl.col("loss") > HIGH_LOSS)
     return {
         "errors": len(wrong),
-        "confusion": rows_of(_counted(wrong, "label", "predicted"), ConfusionCount),
-        "reasons": rows_of(_counted(high.drop_nulls("reason"), "reason"), ReasonCount),
+        "confusion": rows_of(_count_values(wrong, "label", "predicted"), ConfusionCount),
+        "reasons": rows_of(_count_values(high.drop_nulls("reason"), "reason"), ReasonCount),
         **density.more_images(high),
     }
 
 
-def _unlabeled(inside: pl.DataFrame) -> _Counted:
+def _unlabeled(inside: pl.DataFrame) -> _Counts:
     """How many members, highest first, hold half of the group's expected loss: those to label first."""
-    held = inside["expected_loss"].sort(descending=True).to_numpy().cumsum()
-    enough = int((held < held[-1] * MOSTLY).sum()) + 1
+    cumulative = inside["expected_loss"].sort(descending=True).to_numpy().cumsum()
+    enough = int((cumulative < cumulative[-1] * MOSTLY).sum()) + 1
     return {**NO_MORE, "errors": None, "confusion": [], "reasons": [], "more_images": enough}
 
 
-def _counted(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
+def _count_values(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
     """Frequency of each combination of values, the most frequent first."""
-    counted = frame.group_by(columns).agg(pl.len().cast(pl.Int64).alias("n"))
-    return counted.sort("n", *columns, descending=[True, *(False for _ in columns)])
+    counts = frame.group_by(columns).agg(pl.len().cast(pl.Int64).alias("n"))
+    return counts.sort("n", *columns, descending=[True, *(False for _ in columns)])
 
 
 def _name(group: Group, inside: pl.DataFrame) -> str:
@@ -168,8 +168,8 @@ def _name(group: Group, inside: pl.DataFrame) -> str:
 
 
 def _mix(group: Group, inside: pl.DataFrame) -> str:
-    given = "label" if group.kind == "cluster" else "predicted"
-    most = _counted(inside, given).head(2)
+    column = "label" if group.kind == "cluster" else "predicted"
+    most = _count_values(inside, column).head(2)
     return " and ".join(f"{value} ({n / len(inside):.0%})" for value, n in most.iter_rows())
 
 

@@ -42,9 +42,9 @@ def sort_into_families(maps: Maps, wrong: NDArray[np.int64], *, seed: int) -> pl
     points = to_unit(flat)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct maps than families
-        found = KMeans(FAMILIES, n_init=4, random_state=seed).fit(points)
-    there, family = np.unique(found.labels_, return_inverse=True)
-    centres = to_unit(found.cluster_centers_[there])
+        kmeans = KMeans(FAMILIES, n_init=4, random_state=seed).fit(points)
+    nonempty, family = np.unique(kmeans.labels_, return_inverse=True)
+    centres = to_unit(kmeans.cluster_centers_[nonempty])
     errors = np.bincount(family, np.isin(sample_id, wrong)) / np.bincount(family)
     rank = np.argsort(np.argsort(-errors, kind="stable"))
     return pl.DataFrame(

@@ -99,8 +99,8 @@ class ExplainedModel(nn.Module):
         explained = self.outputs[number]
 
         def hook(_module: nn.Module, _input: Any, output: Tensor) -> Tensor:
-            passed: Tensor = explained(begin(output) if number == 0 else output)
-            return passed.clone()
+            explained_output: Tensor = explained(begin(output) if number == 0 else output)
+            return explained_output.clone()
 
         return hook
 
@@ -144,7 +144,7 @@ def choose_maps(dataset: Dataset, predictions: pl.DataFrame) -> pl.DataFrame:
     """
     rows = np.searchsorted(dataset.sample_id, predictions["sample_id"].to_numpy())
     number = {name: i for i, name in enumerate(dataset.classes)}
-    known = predictions.select(
+    samples = predictions.select(
         "sample_id",
         "temperature",
         "probabilities",
@@ -155,35 +155,35 @@ def choose_maps(dataset: Dataset, predictions: pl.DataFrame) -> pl.DataFrame:
         pl.col("fold").fill_null(0),
         pl.col("correct").fill_null(value=True),
     )
-    given = known.filter(pl.col("held_out") | ~pl.col("correct")).with_columns(
+    for_label = samples.filter(pl.col("held_out") | ~pl.col("correct")).with_columns(
         target=pl.when(pl.col("label") >= 0).then("label").otherwise("predicted")
     )
-    said = known.filter(~pl.col("correct")).with_columns(target="predicted")
+    for_prediction = samples.filter(~pl.col("correct")).with_columns(target="predicted")
     loss = -pl.col("probabilities").list.get(pl.col("target")).cast(pl.Float64).log()
-    chosen = pl.concat([given, said]).with_columns(loss=loss.clip(0, 100))
+    chosen = pl.concat([for_label, for_prediction]).with_columns(loss=loss.clip(0, 100))
     return chosen.select("sample_id", "row", "target", "loss", "fold", "temperature").sort("sample_id", "target")
 
 
 def extend_loss_maps(
-    known: pl.DataFrame | None,
+    known_maps: pl.DataFrame | None,
     models: dict[int, nn.Module],
     dataset: Dataset,
     chosen: pl.DataFrame,
     settings: Settings,
     progress: Progress,
 ) -> pl.DataFrame:
-    """The table `loss_maps` without the column run_id, reusing the maps in `known`, which are of the same models."""
-    if known is None:
+    """The table `loss_maps` without the column run_id, reusing `known_maps`, which are of the same models."""
+    if known_maps is None:
         return compute_loss_maps(models, dataset, chosen, settings, progress)
     key = ["sample_id", "target"]
-    named = chosen.with_columns(pl.col("target").replace_strict(dict(enumerate(dataset.classes))), number="target")
-    there = known.join(named, on=key, how="semi")
-    missing = named.join(there, on=key, how="anti", maintain_order="left")
+    requested = chosen.with_columns(pl.col("target").replace_strict(dict(enumerate(dataset.classes))), number="target")
+    reused = known_maps.join(requested, on=key, how="semi")
+    missing = requested.join(reused, on=key, how="anti", maintain_order="left")
     if missing.is_empty():
-        return there
-    again = missing.with_columns(target="number").drop("number")
-    computed = compute_loss_maps(models, dataset, again, settings, progress)
-    return pl.concat([there, computed], how="diagonal").sort("sample_id", "layer", "target")
+        return reused
+    to_compute = missing.with_columns(target="number").drop("number")
+    computed = compute_loss_maps(models, dataset, to_compute, settings, progress)
+    return pl.concat([reused, computed], how="diagonal").sort("sample_id", "layer", "target")
 
 
 def compute_loss_maps(
@@ -194,22 +194,22 @@ def compute_loss_maps(
     `models` contains the models by fold, 0 for the main model; `chosen` comes from `choose_maps`. Models without layers
     to explain have no rows.
     """
-    parts: list[pl.DataFrame] = []
+    frames: list[pl.DataFrame] = []
     layers = map_layers(next(iter(models.values()))) if models else []
     if not layers:
         return make_frame("loss_maps", [])
-    for (fold, temperature), part in chosen.group_by("fold", "temperature", maintain_order=True):
-        given = (models[fold], settings.resolution, temperature, settings.seed)
-        found = _map_images(given, dataset, part, settings, progress)
-        names = part.select("sample_id", pl.col("target").replace_strict(dict(enumerate(dataset.classes))), "loss")
-        parts += [_layer_frame(layer, names, found) for layer in layers]
-    return pl.concat(parts)
+    for (fold, temperature), subset in chosen.group_by("fold", "temperature", maintain_order=True):
+        arguments = (models[fold], settings.resolution, temperature, settings.seed)
+        maps = _explain_images(arguments, dataset, subset, settings, progress)
+        names = subset.select("sample_id", pl.col("target").replace_strict(dict(enumerate(dataset.classes))), "loss")
+        frames += [_layer_frame(layer, names, maps) for layer in layers]
+    return pl.concat(frames)
 
 
-def _map_images(
-    given: tuple[Any, ...], dataset: Dataset, chosen: pl.DataFrame, settings: Settings, progress: Progress
+def _explain_images(
+    arguments: tuple[Any, ...], dataset: Dataset, chosen: pl.DataFrame, settings: Settings, progress: Progress
 ) -> Batch:
-    """The output of `CheckedExplainer` with the arguments `given` for the chosen maps, concatenated."""
+    """The output of `CheckedExplainer` with the given arguments for the chosen maps, concatenated."""
     columns = {name: chosen[name].to_numpy() for name in ("sample_id", "row", "target")}
 
     def images(part: slice) -> Batch:
@@ -218,7 +218,7 @@ def _map_images(
 
     batches = cut(images, len(chosen), settings.score_batch_size)
     return map_batches(
-        "loss maps", CheckedExplainer, given, batches, count=len(chosen), settings=settings, progress=progress
+        "loss maps", CheckedExplainer, arguments, batches, count=len(chosen), settings=settings, progress=progress
     )
 
 
@@ -237,8 +237,8 @@ class CheckedExplainer:
         return maps
 
 
-def _layer_frame(layer: str, names: pl.DataFrame, found: Batch) -> pl.DataFrame:
-    maps_NHW = found[layer]
+def _layer_frame(layer: str, names: pl.DataFrame, maps: Batch) -> pl.DataFrame:
+    maps_NHW = maps[layer]
     count, height, width = maps_NHW.shape
     columns = {
         "layer": pl.repeat(layer, count, eager=True),
@@ -249,7 +249,7 @@ def _layer_frame(layer: str, names: pl.DataFrame, found: Batch) -> pl.DataFrame:
     }
     losses = {
         name.removeprefix(f"{layer}/"): pl.Series(values).fill_nan(None)
-        for name, values in found.items()
+        for name, values in maps.items()
         if name.startswith(f"{layer}/")
     }
     return names.with_columns(**{name: pl.Series(name, column) for name, column in {**columns, **losses}.items()})

@@ -41,16 +41,16 @@ class Checker:
     ) -> dict[str, NDArray[np.float64]]:
         """`loss_without_red`, `loss_without_blue` and `loss_without_other` [N] in nats; NaN below the floor."""
         red, rng = reddest_quarter(maps_NHW), np.random.default_rng([self._seed, 6])
-        parts = {"red": red, "blue": reddest_quarter(-maps_NHW), "other": move(red, rng)}
-        found = {f"loss_without_{name}": np.full(len(maps_NHW), np.nan) for name in parts}
+        regions = {"red": red, "blue": reddest_quarter(-maps_NHW), "other": move(red, rng)}
+        losses = {f"loss_without_{name}": np.full(len(maps_NHW), np.nan) for name in regions}
         rows = np.flatnonzero(np.abs(maps_NHW).max((1, 2)) >= FLOOR_NATS)
         if len(rows):
             blurred = blur(images_NHWC[rows])
-            for name, cells in parts.items():
+            for name, cells in regions.items():
                 covered = cover(images_NHWC[rows], blurred, cells[rows])
                 against = None if behind is None else behind[rows]
-                found[f"loss_without_{name}"][rows] = self.measure(covered, target[rows], against)
-        return found
+                losses[f"loss_without_{name}"][rows] = self.measure(covered, target[rows], against)
+        return losses
 
     def measure(self, images_NHWC: Images, target: Classes, behind: Classes | None = None) -> NDArray[np.float64]:
         """Loss of the target [N] in nats, as in scoring, or its margin over the class `behind`."""

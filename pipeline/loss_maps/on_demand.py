@@ -54,13 +54,13 @@ class OnDemand:
     def explain(self, image_HWC: NDArray[np.uint8], target: int, behind: int | None = None) -> Explained:
         """Maps and checks at every layer of the target's loss or, if `behind` is a class, of its margin over it."""
         images, targets = image_HWC[None], np.array([target])
-        others = None if behind is None else np.array([behind])
+        behind_classes = None if behind is None else np.array([behind])
         batch: Batch = {"sample_id": np.zeros(1), "images_NHWC": images, "target": targets}
         layers = self._explainer.layers
         with self._lock:
-            maps = self._explainer(batch if others is None else batch | {"behind": others})
+            maps = self._explainer(batch if behind_classes is None else batch | {"behind": behind_classes})
             checker = Checker(self._scorer, self._temperature, seed=0)
-            value = float(checker.measure(images, targets, others)[0])
-            checked = {layer: checker(images, maps[layer], targets, others) for layer in layers}
-        checks = {layer: {name: float(v[0]) for name, v in found.items()} for layer, found in checked.items()}
+            value = float(checker.measure(images, targets, behind_classes)[0])
+            checked = {layer: checker(images, maps[layer], targets, behind_classes) for layer in layers}
+        checks = {layer: {name: float(v[0]) for name, v in values.items()} for layer, values in checked.items()}
         return Explained(value, {layer: maps[layer][0] for layer in layers}, checks)

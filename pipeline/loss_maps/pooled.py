@@ -45,22 +45,22 @@ def pool_maps(run: Tables, settings: Settings) -> pl.DataFrame:
         for group in groups:
             inside = maps.of_samples(group.members)
             rest = maps.of_samples(np.setdiff1d(group.population, group.members))
-            here, there = inside.border_share(), rest.border_share()
-            if np.isfinite([here.value, there.value]).all():
-                rows.append(_row(group, layer, inside, here, there))
-                p.append(here.differs_p(there))
+            inside_share, rest_share = inside.border_share(), rest.border_share()
+            if np.isfinite([inside_share.value, rest_share.value]).all():
+                rows.append(_row(group, layer, inside, inside_share, rest_share))
+                p.append(inside_share.differs_p(rest_share))
     adjusted = benjamini_hochberg(np.array(p))
     return make_frame("pooled_maps", [r | {"adjusted_p": float(q)} for r, q in zip(rows, adjusted, strict=True)])
 
 
-def _groups(population: Population, found: set[str]) -> Iterator[Pooled]:
-    """The slices whose filter is in `found`, and all other groups."""
+def _groups(population: Population, finding_filters: set[str]) -> Iterator[Pooled]:
+    """The slices whose filter is in `finding_filters`, and all other groups."""
     ids = population.samples["sample_id"].to_numpy()
     everything = Group("all", "held-out", np.arange(len(ids)), {})
     classes = {group.where["label"]: group for group in population.groups if group.kind == "class"}
     for group in population.groups:
         text = filter_of(group, population)
-        if group.kind == "slice" and text not in found:
+        if group.kind == "slice" and text not in finding_filters:
             continue
         of_class = group.kind != "class" and "label" in group.where
         wider = classes[group.where["label"]] if of_class else everything
@@ -74,25 +74,25 @@ def _groups(population: Population, found: set[str]) -> Iterator[Pooled]:
         )
 
 
-def _row(group: Pooled, layer: str, inside: Maps, here: Ratio, there: Ratio) -> dict[str, object]:
+def _row(group: Pooled, layer: str, inside: Maps, inside_share: Ratio, rest_share: Ratio) -> dict[str, object]:
     height, width = inside.values_NHW.shape[1:]
-    ends, other_ends = here.interval, there.interval
+    ends, rest_ends = inside_share.interval, rest_share.interval
     return {
         "filter": group.filter,
         "layer": layer,
         "name": group.name,
-        "n": here.n,
+        "n": inside_share.n,
         "height": height,
         "width": width,
         "values": inside.values_NHW.mean(0).ravel().tolist(),
         "border_area": float(border_of(height, width).mean()),
-        "border_share": here.value,
+        "border_share": inside_share.value,
         "border_low": ends[0],
         "border_high": ends[1],
         "others": group.others,
         "others_filter": group.others_filter,
-        "others_n": there.n,
-        "others_share": there.value,
-        "others_low": other_ends[0],
-        "others_high": other_ends[1],
+        "others_n": rest_share.n,
+        "others_share": rest_share.value,
+        "others_low": rest_ends[0],
+        "others_high": rest_ends[1],
     }

@@ -24,36 +24,36 @@ def project_like(
     """UMAP coordinates [N, 2], aligned with an earlier map (sample_id, x, y) if enough samples are in both."""
     if earlier is None:
         return project(components_NP, settings)
-    here = pl.DataFrame({"sample_id": sample_id}).join(
+    joined = pl.DataFrame({"sample_id": sample_id}).join(
         earlier.select("sample_id", "x", "y"), on="sample_id", how="left", maintain_order="left"
     )
-    shared = here["x"].is_not_null().to_numpy()
+    shared = joined["x"].is_not_null().to_numpy()
     if shared.sum() < FEWEST_SHARED:
         return project(components_NP, settings)
-    before = here.select("x", "y").to_numpy().astype(np.float32)
-    start = _start(before, shared, components_NP)
-    return align(project(components_NP, settings, start=start), before, shared)
+    earlier_N2 = joined.select("x", "y").to_numpy().astype(np.float32)
+    start = _start(earlier_N2, shared, components_NP)
+    return align(project(components_NP, settings, start=start), earlier_N2, shared)
 
 
 def align(
-    position_N2: NDArray[np.float32], before_N2: NDArray[np.float32], shared_N: NDArray[np.bool_]
+    position_N2: NDArray[np.float32], earlier_N2: NDArray[np.float32], shared_N: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """The map rotated, reflected, scaled and shifted to fit the earlier positions of the shared samples."""
-    own, target = position_N2[shared_N].astype(np.float64), before_N2[shared_N].astype(np.float64)
-    here, there = own.mean(0), target.mean(0)
-    rotation, scale = orthogonal_procrustes(own - here, target - there)
-    factor = scale / ((own - here) ** 2).sum()
-    return np.asarray((position_N2 - here) @ rotation * factor + there, dtype=np.float32)
+    own, target = position_N2[shared_N].astype(np.float64), earlier_N2[shared_N].astype(np.float64)
+    own_mean, target_mean = own.mean(0), target.mean(0)
+    rotation, scale = orthogonal_procrustes(own - own_mean, target - target_mean)
+    factor = scale / ((own - own_mean) ** 2).sum()
+    return np.asarray((position_N2 - own_mean) @ rotation * factor + target_mean, dtype=np.float32)
 
 
 def _start(
-    before_N2: NDArray[np.float32], shared_N: NDArray[np.bool_], components_NP: NDArray[np.float32]
+    earlier_N2: NDArray[np.float32], shared_N: NDArray[np.bool_], components_NP: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Initial positions: the earlier position of a sample, or the mean over the nearest samples that have one."""
-    start = before_N2.copy()
+    start = earlier_N2.copy()
     unit = to_unit(components_NP)
-    known = np.flatnonzero(shared_N)
+    shared_rows = np.flatnonzero(shared_N)
     for row in np.flatnonzero(~shared_N):
-        nearest = np.argpartition(-(unit[known] @ unit[row]), NEAREST_START)[:NEAREST_START]
-        start[row] = before_N2[known[nearest]].mean(0)
+        nearest = np.argpartition(-(unit[shared_rows] @ unit[row]), NEAREST_START)[:NEAREST_START]
+        start[row] = earlier_N2[shared_rows[nearest]].mean(0)
     return start

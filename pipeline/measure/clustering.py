@@ -67,8 +67,8 @@ def fit(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer clusters found than requested
-        found = model.fit_predict(points_NP)
-    return np.unique(found, return_inverse=True)[1].astype(np.int64), np.ones(len(points_NP))
+        cluster = model.fit_predict(points_NP)
+    return np.unique(cluster, return_inverse=True)[1].astype(np.int64), np.ones(len(points_NP))
 
 
 def _differing(points_NP: NDArray[np.float32], enough: int) -> int:
@@ -90,7 +90,7 @@ def clusters_frame(
     sample_id: NDArray[np.int64], points_NP: NDArray[np.float32], clusterings: list[Clustering]
 ) -> pl.DataFrame:
     """The table `clusters` without the column run_id; noise is null."""
-    parts = [
+    frames = [
         pl.DataFrame(
             {
                 "method": pl.repeat(clustering.method, len(sample_id), eager=True),
@@ -102,7 +102,7 @@ def clusters_frame(
         )
         for clustering in clusterings
     ]
-    return pl.concat(parts)
+    return pl.concat(frames)
 
 
 def _by_size(cluster: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -28,21 +28,25 @@ Numbers = NDArray[np.int64]
 
 
 def assess(
-    points_NP: Points, found: dict[str, Numbers], settings: Settings, progress: Progress
+    points_NP: Points, clusterings: dict[str, Numbers], settings: Settings, progress: Progress
 ) -> dict[str, pl.DataFrame]:
     """The table `cluster_quality` without the column run_id, and `cluster_stability` (Jaccard by method and cluster).
 
-    `found` maps each method to the cluster of each row, -1 for noise. Measures that cannot be computed have no row.
+    `clusterings` maps each method to the cluster of each row, -1 for noise. Measures that cannot be computed have no
+    row.
     """
-    rows = [_row(a, found[a], "agreement", agreement(found[a], found[b]), of=b) for a, b in combinations(METHODS, 2)]
+    rows = [
+        _row(a, clusterings[a], "agreement", agreement(clusterings[a], clusterings[b]), of=b)
+        for a, b in combinations(METHODS, 2)
+    ]
     stable = []
     with progress.task("cluster quality", len(METHODS) + len(SWEPT) * len(SWEEP)) as task:
         for method in METHODS:
             halves = _fit_halves(method, points_NP, settings)
-            rows += _measure(method, points_NP, found[method], halves, settings)
+            rows += _measure(method, points_NP, clusterings[method], halves, settings)
             stable += [
                 {"method": method, "cluster": i, "stability": value}
-                for i, value in enumerate(stability(found[method], halves))
+                for i, value in enumerate(stability(clusterings[method], halves))
             ]
             task.advance()
         rows += _sweep(points_NP, settings, task.advance)
@@ -61,13 +65,13 @@ def agreement(a: Numbers, b: Numbers) -> float:
 
 def stability(cluster: Numbers, halves: list[tuple[Numbers, Numbers]]) -> NDArray[np.float64]:
     """For each cluster, its largest Jaccard index with a cluster of a half, averaged over the halves."""
-    indices = [_largest_jaccard(cluster[rows], again, int(cluster.max()) + 1) for rows, again in halves]
+    indices = [_largest_jaccard(cluster[rows], half_cluster, int(cluster.max()) + 1) for rows, half_cluster in halves]
     return np.mean(indices, axis=0) if indices else np.zeros(0)
 
 
-def _largest_jaccard(cluster: Numbers, again: Numbers, count: int) -> NDArray[np.float64]:
-    overlap = np.zeros((count + 1, int(again.max(initial=-1)) + 2))
-    np.add.at(overlap, (cluster, again), 1)  # noise (-1) is the last row and the last column
+def _largest_jaccard(cluster: Numbers, half_cluster: Numbers, count: int) -> NDArray[np.float64]:
+    overlap = np.zeros((count + 1, int(half_cluster.max(initial=-1)) + 2))
+    np.add.at(overlap, (cluster, half_cluster), 1)  # noise (-1) is the last row and the last column
     union = overlap.sum(1, keepdims=True) + overlap.sum(0) - overlap
     jaccard = (overlap / np.maximum(union, 1))[:-1, :-1]
     return np.asarray(jaccard.max(axis=1, initial=0))
@@ -97,9 +101,9 @@ def _measure(
 
 def _mean_agreement(cluster: Numbers, halves: list[tuple[Numbers, Numbers]]) -> float:
     """Mean over the halves in which the agreement is defined; NaN if there are none."""
-    found = [agreement(cluster[rows], again) for rows, again in halves]
-    known = [value for value in found if not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan
+    agreements = [agreement(cluster[rows], half_cluster) for rows, half_cluster in halves]
+    defined = [value for value in agreements if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
 
 
 def _sweep(points_NP: Points, settings: Settings, advance: Callable[[], None]) -> list[dict[str, object]]:
@@ -112,12 +116,12 @@ def _sweep(points_NP: Points, settings: Settings, advance: Callable[[], None]) -
     for method in SWEPT:
         for k in SWEEP:
             if k < len(few) // 2:
-                other = settings.model_copy(update={"kmeans_clusters": k})
-                cluster = fit(method, few, other)[0]
+                swept_settings = settings.model_copy(update={"kmeans_clusters": k})
+                cluster = fit(method, few, swept_settings)[0]
                 if (method, int(cluster.max())) not in rows:
-                    rows[method, int(cluster.max())] = _sweep_rows(method, few, cluster, other)
+                    rows[method, int(cluster.max())] = _sweep_rows(method, few, cluster, swept_settings)
             advance()
-    return [row for found in rows.values() for row in found]
+    return [row for method_rows in rows.values() for row in method_rows]
 
 
 def _sweep_rows(method: str, points_NP: Points, cluster: Numbers, settings: Settings) -> list[dict[str, object]]:

@@ -41,28 +41,30 @@ def find_duplicates(
 
     Copies are searched for all samples, or only for those at `rows`.
     """
-    seen = neighbors.filter(pl.col("rank") <= PROPOSED_BY).select("sample_id", "neighbor_id")
+    latent_pairs = neighbors.filter(pl.col("rank") <= PROPOSED_BY).select("sample_id", "neighbor_id")
     if rows is None:
         rows = np.arange(len(sample_id))
     else:
-        seen = seen.filter(pl.any_horizontal(pl.all().is_in(sample_id[rows].tolist())))
-    near = pl.concat([seen, propose_by_spectrum(sample_id, images_NHWC, rows)])
+        latent_pairs = latent_pairs.filter(pl.any_horizontal(pl.all().is_in(sample_id[rows].tolist())))
+    near = pl.concat([latent_pairs, propose_by_spectrum(sample_id, images_NHWC, rows)])
     pairs = near.select(a=pl.min_horizontal(pl.all()), b=pl.max_horizontal(pl.all())).unique().sort("a", "b")
     a, b = (np.searchsorted(sample_id, pairs[name].to_numpy()) for name in ("a", "b"))
     correlation, exact = np.zeros(len(a)), np.zeros(len(a), bool)
     with progress.task("duplicates", len(a)) as task:
         for start in range(0, len(a), PAIRS):
             part = slice(start, start + PAIRS)
-            one, other = images_NHWC[a[part]], images_NHWC[b[part]]
-            correlation[part], exact[part] = likeness(one, other), (one == other).all((1, 2, 3))
+            first, second = images_NHWC[a[part]], images_NHWC[b[part]]
+            correlation[part], exact[part] = likeness(first, second), (first == second).all((1, 2, 3))
             task.advance(len(a[part]))
     tier = np.where(exact, "exact", np.where(correlation >= SAME, "near", "similar"))
-    found = pairs.with_columns(
+    duplicates = pairs.with_columns(
         pl.Series("correlation", correlation),
         pl.Series("tier", tier, dtype=pl.String),
         pl.Series("leak", ((split[a] == "train") != (split[b] == "train")) & (correlation >= SAME)),
     ).filter(pl.col("correlation") >= SIMILAR)
-    sides = [found.rename({"a": x, "b": y}) for x, y in (("sample_id", "duplicate_id"), ("duplicate_id", "sample_id"))]
+    sides = [
+        duplicates.rename({"a": x, "b": y}) for x, y in (("sample_id", "duplicate_id"), ("duplicate_id", "sample_id"))
+    ]
     return closest(pl.concat([side.select(sorted(side.columns)) for side in sides]))
 
 

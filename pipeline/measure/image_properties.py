@@ -39,10 +39,10 @@ def compute_properties(
     images_NHWC: NDArray[np.uint8], settings: Settings, progress: Progress, *, rows: NDArray[np.int64] | None = None
 ) -> pl.DataFrame:
     """The columns of `properties` without its keys, one row for each image at `rows` (all by default)."""
-    asked = np.arange(len(images_NHWC)) if rows is None else rows
-    batches = cut(lambda part: {"images_NHWC": images_NHWC[asked[part]]}, len(asked), BLOCK)
-    found = map_batches("properties", Meter, (), batches, count=len(asked), settings=settings, progress=progress)
-    return pl.DataFrame(found).with_columns(pl.col("object_hue").fill_nan(None))
+    image_rows = np.arange(len(images_NHWC)) if rows is None else rows
+    batches = cut(lambda part: {"images_NHWC": images_NHWC[image_rows[part]]}, len(image_rows), BLOCK)
+    columns = map_batches("properties", Meter, (), batches, count=len(image_rows), settings=settings, progress=progress)
+    return pl.DataFrame(columns).with_columns(pl.col("object_hue").fill_nan(None))
 
 
 class Meter:

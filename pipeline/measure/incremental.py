@@ -25,7 +25,7 @@ Rows = NDArray[np.int64]
 def extend_neighbors(
     sample_id: Rows,
     embedding_ND: NDArray[np.float32],
-    known: pl.DataFrame,
+    known_neighbors: pl.DataFrame,
     settings: Settings,
     progress: Progress,
     *,
@@ -35,18 +35,20 @@ def extend_neighbors(
 
     Known lists are kept, with new samples merged in; a list that contains a removed sample is computed again.
     """
-    count: int = known.select(pl.col("rank").max()).item()
-    ids = known.select("sample_id").unique().to_series().sort().to_numpy()
-    lists = known.sort("sample_id", "rank")
+    count: int = known_neighbors.select(pl.col("rank").max()).item()
+    ids = known_neighbors.select("sample_id").unique().to_series().sort().to_numpy()
+    lists = known_neighbors.sort("sample_id", "rank")
     near, similarity = (lists[name].to_numpy().reshape(len(ids), count) for name in ("neighbor_id", "similarity"))
-    whole = np.isin(near, sample_id).all(1) & np.isin(ids, sample_id)
-    old, new = np.searchsorted(sample_id, ids[whole]), ~np.isin(sample_id, ids)
+    is_complete = np.isin(near, sample_id).all(1) & np.isin(ids, sample_id)
+    old, new = np.searchsorted(sample_id, ids[is_complete]), ~np.isin(sample_id, ids)
     rows, values = np.zeros((len(sample_id), count), np.int64), np.zeros((len(sample_id), count), np.float32)
     rows[old], values[old] = _sort_in(
-        np.searchsorted(sample_id, near[whole]), similarity[whole], embedding_ND, old, np.flatnonzero(new)
+        np.searchsorted(sample_id, near[is_complete]), similarity[is_complete], embedding_ND, old, np.flatnonzero(new)
     )
-    asked = np.setdiff1d(np.arange(len(sample_id)), old)
-    rows[asked], values[asked] = search_neighbors(embedding_ND, count, settings, progress, rows=asked, index=index)
+    searched_rows = np.setdiff1d(np.arange(len(sample_id)), old)
+    rows[searched_rows], values[searched_rows] = search_neighbors(
+        embedding_ND, count, settings, progress, rows=searched_rows, index=index
+    )
     return rows, values
 
 
@@ -60,10 +62,10 @@ def _sort_in(
     count, size = near_MR.shape[1], max(1, SIMILARITIES // len(new))
     rows_MR, values_MR = np.empty(near_MR.shape, np.int64), np.empty(near_MR.shape, np.float32)
     for part in (slice(start, start + size) for start in range(0, len(old), size)):
-        here = unit[old[part]] @ unit[new].T
-        best = np.argpartition(-here, min(count, len(new)) - 1, axis=1)[:, :count]
+        similarity_to_new = unit[old[part]] @ unit[new].T
+        best = np.argpartition(-similarity_to_new, min(count, len(new)) - 1, axis=1)[:, :count]
         rows = np.concatenate([near_MR[part], new[best]], axis=1)
-        values = np.concatenate([similarity_MR[part], np.take_along_axis(here, best, 1)], axis=1)
+        values = np.concatenate([similarity_MR[part], np.take_along_axis(similarity_to_new, best, 1)], axis=1)
         order = np.argsort(-values, axis=1, kind="stable")[:, :count]
         rows_MR[part], values_MR[part] = np.take_along_axis(rows, order, 1), np.take_along_axis(values, order, 1)
     return rows_MR, values_MR
@@ -102,7 +104,11 @@ def continue_axes(embedding_ND: NDArray[np.float32], known_N: NDArray[np.bool_],
 
 
 def assign(
-    points_NP: NDArray[np.float32], sample_id: Rows, known: pl.DataFrame, settings: Settings, progress: Progress
+    points_NP: NDArray[np.float32],
+    sample_id: Rows,
+    known_clusters: pl.DataFrame,
+    settings: Settings,
+    progress: Progress,
 ) -> list[Clustering]:
     """The clusterings of all samples, given the table `clusters` of some of them.
 
@@ -110,7 +116,8 @@ def assign(
     nearest known sample, which may be noise.
     """
     return [
-        _assign_one(method, points_NP, sample_id, known.filter(method=method), settings, progress) for method in METHODS
+        _assign_one(method, points_NP, sample_id, known_clusters.filter(method=method), settings, progress)
+        for method in METHODS
     ]
 
 
@@ -118,14 +125,16 @@ def _assign_one(
     method: str,
     points_NP: NDArray[np.float32],
     sample_id: Rows,
-    known: pl.DataFrame,
+    known_clusters: pl.DataFrame,
     settings: Settings,
     progress: Progress,
 ) -> Clustering:
-    here = pl.DataFrame({"sample_id": sample_id}).join(known, on="sample_id", how="left", maintain_order="left")
-    cluster = here["cluster"].fill_null(-1).to_numpy().copy()
-    strength = here["strength"].fill_null(1).to_numpy().copy()
-    old = here["strength"].is_not_null().to_numpy()
+    joined = pl.DataFrame({"sample_id": sample_id}).join(
+        known_clusters, on="sample_id", how="left", maintain_order="left"
+    )
+    cluster = joined["cluster"].fill_null(-1).to_numpy().copy()
+    strength = joined["strength"].fill_null(1).to_numpy().copy()
+    old = joined["strength"].is_not_null().to_numpy()
     new = np.flatnonzero(~old)
     if not len(new) or not old.any():
         return Clustering(method, cluster, strength)

@@ -37,29 +37,31 @@ def search_neighbors(
 
     A sample is not its own neighbour. With an index of the embeddings, only the samples that it proposes are compared.
     """
-    asked = np.arange(len(embedding_ND)) if rows is None else rows
+    query_rows = np.arange(len(embedding_ND)) if rows is None else rows
     count = min(count, len(embedding_ND) - 1)
     if index is None:
         size = max(1, min(BLOCK, SIMILARITIES // len(embedding_ND)))
-        found = _map(Searcher, (embedding_ND, count), asked, size, settings, progress)
-        return found["nearest"], found["similarity"]
+        result = _search_batches(Searcher, (embedding_ND, count), query_rows, size, settings, progress)
+        return result["nearest"], result["similarity"]
     lists = Lists.of(index)
-    order = np.argsort(lists.of_row_N[asked], kind="stable")  # so that the rows of a list are compared together
-    found = _map(ListSearcher, (embedding_ND, count, lists), asked[order], BLOCK, settings, progress)
+    order = np.argsort(lists.of_row_N[query_rows], kind="stable")  # so that the rows of a list are compared together
+    result = _search_batches(ListSearcher, (embedding_ND, count, lists), query_rows[order], BLOCK, settings, progress)
     back = np.argsort(order)
-    return found["nearest"][back], found["similarity"][back]
+    return result["nearest"][back], result["similarity"][back]
 
 
-def _map(
+def _search_batches(
     make: type[Mapper],
-    given: tuple[object, ...],
-    asked: NDArray[np.int64],
+    arguments: tuple[object, ...],
+    query_rows: NDArray[np.int64],
     size: int,
     settings: Settings,
     progress: Progress,
 ) -> Batch:
-    batches = cut(lambda part: {"row": asked[part]}, len(asked), size)
-    return map_batches("neighbours", make, given, batches, count=len(asked), settings=settings, progress=progress)
+    batches = cut(lambda part: {"row": query_rows[part]}, len(query_rows), size)
+    return map_batches(
+        "neighbours", make, arguments, batches, count=len(query_rows), settings=settings, progress=progress
+    )
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,9 @@ class ListSearcher:
         nearest = np.empty((len(own), self._count), np.int64)
         similarity = np.empty((len(own), self._count), np.float32)
         number = self._lists.of_row_N[own]
-        for one in np.unique(number):
-            here = np.flatnonzero(number == one)
-            nearest[here], similarity[here] = self._search(int(one), own[here])
+        for list_number in np.unique(number):
+            positions = np.flatnonzero(number == list_number)
+            nearest[positions], similarity[positions] = self._search(int(list_number), own[positions])
         return {"nearest": nearest, "similarity": similarity}
 
     def _search(self, number: int, own: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -132,8 +134,8 @@ class ListSearcher:
         closeness_L[number] = np.inf
         near = np.argsort(-closeness_L, kind="stable")
         enough = max(COMPARED, PER_NEIGHBOR * self._count)
-        taken = near[: np.searchsorted(np.cumsum(self._size_L[near]), enough) + 1]
-        return np.concatenate([self._member_N[self._first_L[i] :][: self._size_L[i]] for i in taken])
+        nearest_lists = near[: np.searchsorted(np.cumsum(self._size_L[near]), enough) + 1]
+        return np.concatenate([self._member_N[self._first_L[i] :][: self._size_L[i]] for i in nearest_lists])
 
 
 def neighbors_frame(

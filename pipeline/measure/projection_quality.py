@@ -15,23 +15,23 @@ NEAREST = 15
 ANCHORS, BLOCK = 2000, 64
 
 
-def share_of_neighbors_kept(map_N2: NDArray[np.float32], nearest_NR: NDArray[np.int64]) -> NDArray[np.float64]:
+def share_of_neighbors_kept(projection_N2: NDArray[np.float32], nearest_NR: NDArray[np.int64]) -> NDArray[np.float64]:
     """Share [N] of each sample's 15 neighbours in embedding space that are among its 15 neighbours on the map."""
-    on_map = nearest_on_map(map_N2)
-    kept = (nearest_NR[:, : on_map.shape[1], None] == on_map[:, None, :]).any(2)
-    return np.asarray(kept.mean(1))
+    near_NR = nearest_in_projection(projection_N2)
+    is_kept = (nearest_NR[:, : near_NR.shape[1], None] == near_NR[:, None, :]).any(2)
+    return np.asarray(is_kept.mean(1))
 
 
-def nearest_on_map(map_N2: NDArray[np.float32]) -> NDArray[np.int64]:
+def nearest_in_projection(projection_N2: NDArray[np.float32]) -> NDArray[np.int64]:
     """Rows [N, 15] of the nearest neighbours of each point, itself excluded."""
-    count = min(NEAREST, len(map_N2) - 1)
-    return np.asarray(NearestNeighbors(n_neighbors=count).fit(map_N2).kneighbors(return_distance=False))
+    count = min(NEAREST, len(projection_N2) - 1)
+    return np.asarray(NearestNeighbors(n_neighbors=count).fit(projection_N2).kneighbors(return_distance=False))
 
 
 def trustworthiness(
-    truth_ND: NDArray[np.float32], seen_NE: NDArray[np.float32], anchors_A: NDArray[np.int64], *, nearest: int = NEAREST
+    truth_ND: NDArray[np.float32], view_NE: NDArray[np.float32], anchors_A: NDArray[np.int64], *, nearest: int = NEAREST
 ) -> NDArray[np.float64]:
-    """For each anchor [A], at most 1: how near its neighbours in `seen_NE` are in `truth_ND`.
+    """For each anchor [A], at most 1: how near its neighbours in `view_NE` are in `truth_ND`.
 
     The mean is the trustworthiness; with the two spaces exchanged, it is the continuity. Distances are Euclidean;
     `nearest` must be less than N / 2.
@@ -41,7 +41,7 @@ def trustworthiness(
     penalties = []
     for start in range(0, len(anchors_A), BLOCK):
         block = anchors_A[start : start + BLOCK]
-        near = np.argpartition(_distances(seen_NE, block), nearest, axis=1)[:, :nearest]
+        near = np.argpartition(_distances(view_NE, block), nearest, axis=1)[:, :nearest]
         distance = _distances(truth_ND, block)
         limit = np.take_along_axis(distance, near, axis=1)
         rank = (distance[:, None, :] < limit[:, :, None]).sum(2) + 1
@@ -49,9 +49,9 @@ def trustworthiness(
     return 1 - np.concatenate(penalties) / worst
 
 
-def measure_maps(
+def measure_projections(
     embedding_ND: NDArray[np.float32],
-    maps: dict[str, NDArray[np.float32]],
+    projections: dict[str, NDArray[np.float32]],
     nearest_NR: NDArray[np.int64],
     *,
     seed: int,
@@ -65,13 +65,13 @@ def measure_maps(
     nearest = min(NEAREST, max(1, (size - 1) // 2 - 1))
     anchors = np.sort(np.random.default_rng(seed).permutation(size)[:ANCHORS])
     rows = []
-    for view, map_N2 in maps.items():
-        measured = {
-            "trustworthiness": trustworthiness(unit_ND, map_N2, anchors, nearest=nearest),
-            "continuity": trustworthiness(map_N2, unit_ND, anchors, nearest=nearest),
-            "neighbors_kept": share_of_neighbors_kept(map_N2, nearest_NR),
+    for view, projection_N2 in projections.items():
+        measures = {
+            "trustworthiness": trustworthiness(unit_ND, projection_N2, anchors, nearest=nearest),
+            "continuity": trustworthiness(projection_N2, unit_ND, anchors, nearest=nearest),
+            "neighbors_kept": share_of_neighbors_kept(projection_N2, nearest_NR),
         }
-        for measure, values in measured.items():
+        for measure, values in measures.items():
             low, high = bootstrap_mean_interval(values, seed=seed)
             rows.append(
                 {"view": view, "measure": measure, "n": len(values), "value": values.mean(), "low": low, "high": high}

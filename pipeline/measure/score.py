@@ -31,8 +31,8 @@ class Scorer:
     def __call__(self, batch: Batch) -> Batch:
         with torch.inference_mode():
             images = torch.from_numpy(batch["images_NHWC"]).to(device_of(self._model))
-            shown = normalize(resize(images, self._resolution), self._model.architecture)
-            embedding, logits = forward(self._model, shown)
+            model_input = normalize(resize(images, self._resolution), self._model.architecture)
+            embedding, logits = forward(self._model, model_input)
         return {"sample_id": batch["sample_id"], "embedding": embedding.cpu().numpy(), "logits": logits.cpu().numpy()}
 
 
@@ -55,11 +55,11 @@ class Scores:
         """
         theirs, ours = other._at(held_out), self._at(held_out)
         source, target = other.embedding_ND[theirs], self.embedding_ND[ours]
-        here, there = self._at(own), other._at(own)
-        self.embedding_ND[here] = other.embedding_ND[there] @ cross_fitting.fit_rotation(source, target)
-        self.logits_NK[here] = other.logits_NK[there]
-        self.temperature_N[here] = other.temperature_N[there]
-        self.fold_N[here] = fold
+        own_rows, other_rows = self._at(own), other._at(own)
+        self.embedding_ND[own_rows] = other.embedding_ND[other_rows] @ cross_fitting.fit_rotation(source, target)
+        self.logits_NK[own_rows] = other.logits_NK[other_rows]
+        self.temperature_N[own_rows] = other.temperature_N[other_rows]
+        self.fold_N[own_rows] = fold
         return cross_fitting.alignment(source, target)
 
     def _at(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -73,13 +73,13 @@ def measure(
     dataset: Dataset,
     settings: Settings,
     progress: Progress,
-    known: pl.DataFrame | None = None,
+    known_outputs: pl.DataFrame | None = None,
 ) -> Scores:
     """Scores of the rows (ascending) by one model, with the temperature fitted on its validation samples.
 
-    `known` contains the `embedding` and `logits` of samples that this model has already scored.
+    `known_outputs` contains the `embedding` and `logits` of samples that this model has already scored.
     """
-    embedding, logits = score_new(model, dataset, rows, settings, progress, known)
+    embedding, logits = score_new(model, dataset, rows, settings, progress, known_outputs)
     validation = dataset.split[rows] == "validation"
     temperature = fit_temperature(logits[validation], dataset.label[rows][validation])
     return Scores(rows, embedding, logits, np.full(len(rows), temperature), np.zeros(len(rows), dtype=np.int64))
@@ -100,19 +100,21 @@ def score_new(
     rows: NDArray[np.int64],
     settings: Settings,
     progress: Progress,
-    known: pl.DataFrame | None,
+    known_outputs: pl.DataFrame | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Embeddings [N, D] and raw logits [N, K] of the rows, reusing those in `known`."""
-    if known is None:
+    """Embeddings [N, D] and raw logits [N, K] of the rows, reusing those in `known_outputs`."""
+    if known_outputs is None:
         return score(model, dataset, rows, settings, progress)
-    there = np.isin(dataset.sample_id[rows], known["sample_id"].to_numpy())
-    kept = known.filter(pl.col("sample_id").is_in(dataset.sample_id[rows[there]].tolist())).sort("sample_id")
-    both = [kept[name].explode().to_numpy().reshape(len(kept), -1) for name in ("embedding", "logits")]
-    if there.all():
+    is_known = np.isin(dataset.sample_id[rows], known_outputs["sample_id"].to_numpy())
+    reused = known_outputs.filter(pl.col("sample_id").is_in(dataset.sample_id[rows[is_known]].tolist())).sort(
+        "sample_id"
+    )
+    both = [reused[name].explode().to_numpy().reshape(len(reused), -1) for name in ("embedding", "logits")]
+    if is_known.all():
         return both[0], both[1]
     joined = [np.zeros((len(rows), old.shape[1]), np.float32) for old in both]
-    for all_, old, new in zip(joined, both, score(model, dataset, rows[~there], settings, progress), strict=True):
-        all_[there], all_[~there] = old, new
+    for all_, old, new in zip(joined, both, score(model, dataset, rows[~is_known], settings, progress), strict=True):
+        all_[is_known], all_[~is_known] = old, new
     return joined[0], joined[1]
 
 
@@ -125,10 +127,10 @@ def score(
         return {"sample_id": dataset.sample_id[rows[part]], "images_NHWC": dataset.images_NHWC[rows[part]]}
 
     batches = cut(images, len(rows), settings.score_batch_size)
-    found = map_batches(
+    outputs = map_batches(
         "score", Scorer, (model, settings.resolution), batches, count=len(rows), settings=settings, progress=progress
     )
-    return found["embedding"], found["logits"]
+    return outputs["embedding"], outputs["logits"]
 
 
 def fit_temperature(logits_NK: NDArray[np.float32], label: NDArray[np.int64]) -> float:
@@ -192,8 +194,8 @@ def headline(scores: Scores, dataset: Dataset) -> dict[str, float]:
     test = dataset.split[scores.rows] == "test"
     label = dataset.label[scores.rows][test]
     scaled, raw = (_quality(log_p[test], label) for log_p in _log_probabilities(scores))
-    before = {f"{name}_before": value for name, value in raw.items() if name != "test_accuracy"}
-    return scaled | before | {"temperature": float(scores.temperature_N[test][0])}
+    unscaled = {f"{name}_before": value for name, value in raw.items() if name != "test_accuracy"}
+    return scaled | unscaled | {"temperature": float(scores.temperature_N[test][0])}
 
 
 def headline_frame(figures: dict[str, float]) -> pl.DataFrame:
@@ -223,8 +225,8 @@ def list_column(values_ND: NDArray[Any]) -> pl.Series:
     return pl.Series(values_ND.astype(np.float32)).cast(pl.List(pl.Float32))
 
 
-def _where(known: NDArray[np.bool_], values: NDArray[Any]) -> pl.Series:
-    return pl.Series(values).set(pl.Series(~known), None)
+def _where(valid: NDArray[np.bool_], values: NDArray[Any]) -> pl.Series:
+    return pl.Series(values).set(pl.Series(~valid), None)
 
 
 def _log_softmax(logits_NK: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ def measure_separation(
             for measure, (at, values) in measures(space, group_N, held_out, seed=seed).items():
                 key = {"grouping": grouping, "space": name, "measure": measure}
                 by_chance = chance.get(measure)
-                rows += [key | part for part in _parts(values, [label[i] or "" for i in at], by_chance, seed)]
+                rows += [key | row for row in _rows_by_label(values, [label[i] or "" for i in at], by_chance, seed)]
     return make_frame("separation", rows)
 
 
@@ -71,8 +71,8 @@ def measurable(group_N: Rows, held_out_N: NDArray[np.bool_]) -> Rows:
 def shuffle(group_N: Rows, held_out: Rows, *, seed: int) -> Rows:
     """The groups, permuted among the held-out samples and among all others that have one; each group keeps its size."""
     rng, shuffled = np.random.default_rng(seed), group_N.copy()
-    for part in (held_out, np.setdiff1d(np.flatnonzero(group_N >= 0), held_out)):
-        shuffled[part] = rng.permutation(group_N[part])
+    for members in (held_out, np.setdiff1d(np.flatnonzero(group_N >= 0), held_out)):
+        shuffled[members] = rng.permutation(group_N[members])
     return shuffled
 
 
@@ -80,31 +80,31 @@ def measures(space: Space, group_N: Rows, held_out: Rows, *, seed: int) -> dict[
     """By name, the rows on which each measure was computed, and its values for them."""
     points_HD, group_H = to_common_scale(space.points_ND[held_out]), group_N[held_out]
     few = np.sort(np.random.default_rng(seed).permutation(len(held_out))[:SILHOUETTE_SAMPLES])
-    found = {
+    result = {
         "probe": (held_out, probe(points_HD, group_H, seed=seed)),
         "margin": (held_out, margin(points_HD, group_H)),
     }
     share = purity(space.nearest_NR[held_out], group_N, group_H)
-    if (known := ~np.isnan(share)).any():
-        found["purity"] = (held_out[known], share[known])
+    if (defined := ~np.isnan(share)).any():
+        result["purity"] = (held_out[defined], share[defined])
     if 1 < len(np.unique(group_H[few])) < len(few):
-        found["silhouette"] = (held_out[few], np.asarray(silhouette_samples(points_HD[few], group_H[few])))
-    return found
+        result["silhouette"] = (held_out[few], np.asarray(silhouette_samples(points_HD[few], group_H[few])))
+    return result
 
 
 def probe(points_HD: Values, group_H: Rows, *, seed: int) -> Values:
     """1 if a linear classifier not trained on the sample predicts its group, else 0 (ridge regression, 5 folds)."""
     _, sizes = np.unique(group_H, return_counts=True)
     folds = StratifiedKFold(int(min(FOLDS, sizes.min())), shuffle=True, random_state=seed)
-    said = cross_val_predict(RidgeClassifier(), points_HD, group_H, cv=folds)
-    return np.asarray(said == group_H, dtype=np.float64)
+    predicted = cross_val_predict(RidgeClassifier(), points_HD, group_H, cv=folds)
+    return np.asarray(predicted == group_H, dtype=np.float64)
 
 
 def purity(nearest_HR: Rows, group_N: Rows, group_H: Rows) -> Values:
     """Share of the labelled neighbours that are in the sample's own group; NaN if none is labelled."""
     near_HR = group_N[nearest_HR]
-    own, known = (near_HR == group_H[:, None]).sum(1), (near_HR >= 0).sum(1)
-    return np.where(known > 0, own / np.maximum(known, 1), np.nan)
+    own, labelled = (near_HR == group_H[:, None]).sum(1), (near_HR >= 0).sum(1)
+    return np.where(labelled > 0, own / np.maximum(labelled, 1), np.nan)
 
 
 def margin(points_HD: Values, group_H: Rows) -> Values:
@@ -119,13 +119,19 @@ def margin(points_HD: Values, group_H: Rows) -> Values:
     return np.asarray((d_other - d_own) / np.maximum(d_other + d_own, 1e-12))
 
 
-def _parts(values: Values, labels: list[str], chance: float | None, seed: int) -> list[dict[str, object]]:
+def _rows_by_label(values: Values, labels: list[str], chance: float | None, seed: int) -> list[dict[str, object]]:
     """One row for all samples, with an empty label, and one for each label."""
     at = np.array(labels)
-    parts = {"": values} | {name: values[at == name] for name in np.unique(at)}
+    values_by_label = {"": values} | {name: values[at == name] for name in np.unique(at)}
     rows: list[dict[str, object]] = []
-    for name, part in parts.items():
-        low, high = bootstrap_mean_interval(part, resamples=500, seed=seed)
-        row = {"label": str(name), "n": len(part), "value": float(part.mean()), "low": low, "high": high}
+    for name, label_values in values_by_label.items():
+        low, high = bootstrap_mean_interval(label_values, resamples=500, seed=seed)
+        row = {
+            "label": str(name),
+            "n": len(label_values),
+            "value": float(label_values.mean()),
+            "low": low,
+            "high": high,
+        }
         rows.append(row | {"chance": chance if name == "" else None})
     return rows

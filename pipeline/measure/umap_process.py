@@ -30,10 +30,10 @@ def fit_in_process(
     Raises `UserError` if that process runs out of memory or is killed.
     """
     with _running([sys.executable, "-P", "-c", RUN, umap_projection.__file__, *_places()]) as process:
-        answer, said = process.communicate(pickle.dumps(((components_NP, start_N2), options)))
-    _check(process.returncode, said.decode(errors="replace").strip())
-    found: NDArray[np.float32] = pickle.loads(answer)
-    return found
+        answer, stderr = process.communicate(pickle.dumps(((components_NP, start_N2), options)))
+    _check(process.returncode, stderr.decode(errors="replace").strip())
+    position_N2: NDArray[np.float32] = pickle.loads(answer)
+    return position_N2
 
 
 def _places() -> list[str]:
@@ -43,22 +43,22 @@ def _places() -> list[str]:
 @contextmanager
 def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A process shielded from Ctrl+C: the waiting parent receives it and ends the process, however early it comes."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pipe = subprocess.PIPE
     try:
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
             try:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
                 yield process
             finally:
                 process.kill()
                 process.wait()
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
 
 
-def _check(code: int, said: str) -> None:
-    ended = code < 0 or "MemoryError" in said.rpartition("\n")[2].partition(":")[0]
+def _check(code: int, stderr: str) -> None:
+    ended = code < 0 or "MemoryError" in stderr.rpartition("\n")[2].partition(":")[0]
     if ended:
         by = f" ({signal.Signals(-code).name})" if code < 0 else ""
         raise UserError(
@@ -66,4 +66,4 @@ def _check(code: int, said: str) -> None:
             "use fewer samples, then refresh again. Finished stages are kept."
         )
     if code:
-        raise RuntimeError(f"The process that fits the map failed:\n{said}")
+        raise RuntimeError(f"The process that fits the map failed:\n{stderr}")

@@ -47,8 +47,8 @@ def fit_umap(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = reducer.fit(components_NP)
-        found = fitted.embedding_ if start_N2 is None else _lay_out(fitted, start_N2, seed)
-        return np.asarray(found, dtype=np.float32)
+        position_N2 = fitted.embedding_ if start_N2 is None else _lay_out(fitted, start_N2, seed)
+        return np.asarray(position_N2, dtype=np.float32)
 
 
 def keep_compiled() -> None:

@@ -36,12 +36,12 @@ def choose_device(name: str) -> torch.device:
 
     Raises `UserError` if the machine has no such device.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device(next(device for device, found in there.items() if found))
-    if not there[name]:
-        found = ", ".join(device for device, is_there in there.items() if is_there)
-        raise UserError(f"device = {name} is not available on this machine: choose auto or one of {found}.")
+        return torch.device(next(device for device, is_available in available.items() if is_available))
+    if not available[name]:
+        names = ", ".join(device for device, is_available in available.items() if is_available)
+        raise UserError(f"device = {name} is not available on this machine: choose auto or one of {names}.")
     return torch.device(name)
 
 
@@ -105,10 +105,10 @@ def load_checkpoint(
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads(file.metadata()["facts"])
-        for name, wanted in {"classes": classes, "dataset_id": dataset_id}.items():
-            if facts[name] != wanted:
+        for name, expected in {"classes": classes, "dataset_id": dataset_id}.items():
+            if facts[name] != expected:
                 raise UserError(
-                    f"The checkpoint {path} has {name} {facts[name]}, expected {wanted}: "
+                    f"The checkpoint {path} has {name} {facts[name]}, expected {expected}: "
                     "delete it and refresh again, or use the settings it was trained with."
                 )
         model = create_model(len(classes), Architecture.of_facts(facts, layers))

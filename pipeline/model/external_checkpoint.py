@@ -93,18 +93,19 @@ def load_external_model(classes: list[str], settings: Settings) -> Any:
     path = find_file(settings)
     assert path is not None
     checkpoint = _read(path)
-    named = _named_classes(path, checkpoint, classes, settings)
-    said = checkpoint.facts.get("architecture", settings.model)
-    if said != settings.model:
+    output_classes = _output_classes(path, checkpoint, classes, settings)
+    architecture = checkpoint.facts.get("architecture", settings.model)
+    if architecture != settings.model:
         raise UserError(
-            f"The checkpoint {path} holds a {said}, but the setting model is {settings.model}: set model = {said}."
+            f"The checkpoint {path} holds a {architecture}, but the setting model is {settings.model}: "
+            f"set model = {architecture}."
         )
-    kept: Any = {name: tuple(checkpoint.facts[name]) for name in ("mean", "std") if name in checkpoint.facts}
+    normalization: Any = {name: tuple(checkpoint.facts[name]) for name in ("mean", "std") if name in checkpoint.facts}
     stem: Any = checkpoint.facts.get("stem") or _stem(checkpoint.weights)
-    model = create_model(len(classes), replace(architecture_of(settings), stem=stem, **kept))
+    model = create_model(len(classes), replace(architecture_of(settings), stem=stem, **normalization))
     check(model, [settings.resolution])
     _fill(path, model, checkpoint.weights)
-    _reorder(model.get_classifier(), [named.index(name) for name in classes])
+    _reorder(model.get_classifier(), [output_classes.index(name) for name in classes])
     return model.eval()
 
 
@@ -139,16 +140,17 @@ def _weights_in(content: Any) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): value for name, value in content.items()}
 
 
-def _named_classes(path: Path, checkpoint: Checkpoint, classes: list[str], settings: Settings) -> list[str]:
+def _output_classes(path: Path, checkpoint: Checkpoint, classes: list[str], settings: Settings) -> list[str]:
     """The class of each output: from the settings, the file, or the dataset in order."""
-    named = settings.checkpoint_classes or checkpoint.facts.get("classes") or classes
-    if sorted(named) != sorted(classes):
-        other = sorted(set(named) ^ set(classes)) or named
+    names = settings.checkpoint_classes or checkpoint.facts.get("classes") or classes
+    if sorted(names) != sorted(classes):
+        differing = sorted(set(names) ^ set(classes)) or names
         raise UserError(
-            f"The checkpoint {path} has {len(named)} classes and the dataset has {len(classes)}; they differ in "
-            f"{', '.join(other[:NAMED])}: list those of the dataset in checkpoint_classes, in the order of the outputs."
+            f"The checkpoint {path} has {len(names)} classes and the dataset has {len(classes)}; they differ in "
+            f"{', '.join(differing[:NAMED])}: list those of the dataset in checkpoint_classes, in the order of the "
+            "outputs."
         )
-    return list(named)
+    return list(names)
 
 
 def _stem(weights: dict[str, Tensor]) -> str:
@@ -159,13 +161,13 @@ def _stem(weights: dict[str, Tensor]) -> str:
 
 def _fill(path: Path, model: Any, weights: dict[str, Tensor]) -> None:
     """Load the weights; they must match the model exactly."""
-    wanted, name = model.state_dict(), model.architecture.name
-    missing, foreign = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    expected, name = model.state_dict(), model.architecture.name
+    missing, foreign = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing:
         raise _misfit(path, name, "lacks", missing)
     if foreign:
         raise _misfit(path, name, "also has", foreign)
-    for key, value in wanted.items():
+    for key, value in expected.items():
         if value.shape != weights[key].shape:
             raise UserError(
                 f"The checkpoint {path} does not fit {name}: {key} is {_size(weights[key])}, expected {_size(value)}. "
@@ -174,10 +176,10 @@ def _fill(path: Path, model: Any, weights: dict[str, Tensor]) -> None:
     model.load_state_dict(weights)
 
 
-def _misfit(path: Path, model: str, what: str, names: list[str]) -> UserError:
+def _misfit(path: Path, model: str, verb: str, names: list[str]) -> UserError:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return UserError(
-        f"The checkpoint {path} does not fit {model}: it {what} {', '.join(names[:NAMED])}{more}. "
+        f"The checkpoint {path} does not fit {model}: it {verb} {', '.join(names[:NAMED])}{more}. "
         "Check the setting model, and that this is a timm checkpoint."
     )
 
@@ -188,7 +190,7 @@ def _size(tensor: Tensor) -> str:
 
 def _reorder(classifier: nn.Module, order: list[int]) -> None:
     """Reorder the outputs of a classifier."""
-    chosen = torch.from_numpy(np.array(order))
+    index = torch.from_numpy(np.array(order))
     with torch.no_grad():
         for parameter in classifier.parameters():
-            parameter.copy_(parameter[chosen].clone())
+            parameter.copy_(parameter[index].clone())

@@ -41,10 +41,10 @@ def load_model(run: Run, *, fold: int = 0) -> StoredModel:
     Raises `UserError` if the run has none because it was published by an earlier version, or imported.
     """
     with reading(run.lake.root):
-        found = run.scan("models").filter(pl.col("fold") == fold).collect()
-    if found.is_empty():
+        rows = run.scan("models").filter(pl.col("fold") == fold).collect()
+    if rows.is_empty():
         raise UserError(f"The run {run.run_id} has no model in the lake: refresh again to store it.")
-    row = found.row(0, named=True)
+    row = rows.row(0, named=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         path.write_bytes(row["weights"])

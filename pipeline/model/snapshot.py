@@ -50,13 +50,13 @@ def load_snapshot(path: Path, state: TrainingState, facts: dict[str, Any], progr
         return
     try:
         with safe_open(path, framework="pt") as file:
-            taken_under = json.loads(file.metadata()["facts"])
+            stored_facts = json.loads(file.metadata()["facts"])
         tensors = load_file(path)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         progress.say(f"The interrupted training cannot be read ({error}): training starts again.")
         return
-    if taken_under != facts:
-        changed = sorted(key for key in facts if taken_under.get(key) != facts[key])
+    if stored_facts != facts:
+        changed = sorted(key for key in facts if stored_facts.get(key) != facts[key])
         progress.say(f"The interrupted training used different {', '.join(changed)}: training starts again.")
         return
     state.model.load_state_dict(_below("model", tensors))

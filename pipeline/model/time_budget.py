@@ -37,15 +37,15 @@ def fit_schedule(settings: Settings, data: TrainingSet, progress: Progress) -> S
     recipes = {name: _recipe(name, settings.side) for name in RECIPES}
     schedules: dict[str, list[Phase]] = {name: recipe["phases"] for name, recipe in recipes.items()}
     resolutions = sorted({phase.resolution for phases in schedules.values() for phase in phases})
-    speed = _known_speed(settings, data, resolutions, progress)
+    speed = _cached_speed(settings, data, resolutions, progress)
     name = nearest(seconds, schedules, speed, size=size)
     phases = stretch(seconds, schedules[name], speed, size=size)
     progress.say(
         f"Training for {settings.minutes:g} minutes on the schedule of {name}: {in_words(phases, speed, size=size)}."
     )
     own = _recipe(settings.preset, settings.side)
-    unsaid = {key: value for key, value in recipes[name].items() if getattr(settings, key) == own[key]}
-    return settings.model_copy(update=unsaid | {"phases": phases})
+    defaults = {key: value for key, value in recipes[name].items() if getattr(settings, key) == own[key]}
+    return settings.model_copy(update=defaults | {"phases": phases})
 
 
 def nearest(seconds: float, schedules: dict[str, list[Phase]], speed: dict[int, float], *, size: int) -> str:
@@ -88,12 +88,14 @@ def _seconds(phases: list[Phase], speed: dict[int, float], size: int) -> float:
 
 def _recipe(preset: str, side: int) -> dict[str, Any]:
     """The training settings of a preset, with defaults for those it leaves open."""
-    said, names = PRESETS[preset], ("phases", "warmup", "crop_padding")
-    recipe = {name: said.get(name, Settings.model_fields[name].default) for name in names}
+    preset_values, names = PRESETS[preset], ("phases", "warmup", "crop_padding")
+    recipe = {name: preset_values.get(name, Settings.model_fields[name].default) for name in names}
     return recipe | {"phases": preset_phases(preset, side)}
 
 
-def _known_speed(settings: Settings, data: TrainingSet, resolutions: list[int], progress: Progress) -> dict[int, float]:
+def _cached_speed(
+    settings: Settings, data: TrainingSet, resolutions: list[int], progress: Progress
+) -> dict[int, float]:
     facts = settings.model_dump(include={"model", "batch_size", "optimizer", "ns_steps", "threads", "device"})
     path = Path(settings.work_dir) / f"speed-{hash_facts([facts, resolutions, package_versions()])}.json"
     if not path.exists():

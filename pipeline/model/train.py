@@ -141,8 +141,8 @@ def create_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimi
             momentum=settings.momentum,
             nesterov=True,
         )
-    for group in optimizer.param_groups:
-        group["peak_lr"] = group["lr"]
+    for param_group in optimizer.param_groups:
+        param_group["peak_lr"] = param_group["lr"]
     return optimizer
 
 
@@ -183,13 +183,13 @@ class Trainer:
     def _step(self, batch: Batch) -> tuple[float, float]:
         """Run one step; returns loss and accuracy of the whole batch before the update."""
         optimizer, label = self._state.optimizer, self._label[batch.rows]
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * batch.rate
-        part = self._logits(batch)
+        for param_group in optimizer.param_groups:
+            param_group["lr"] = param_group["peak_lr"] * batch.rate
+        own_logits = self._logits(batch)
         optimizer.zero_grad(set_to_none=True)
-        self._loss(part, self._world.part(label)).backward()
+        self._loss(own_logits, self._world.part(label)).backward()
         optimizer.step()
-        logits = self._world.gather(part.detach())
+        logits = self._world.gather(own_logits.detach())
         loss = self._loss(logits, label).item()
         if not math.isfinite(loss):
             raise UserError(
@@ -201,13 +201,13 @@ class Trainer:
 
     def _logits(self, batch: Batch) -> Tensor:
         """Logits for this process's part of the batch, float32 [B / size, K]."""
-        settings, part = self._settings, self._world.part
+        settings, take_part = self._settings, self._world.part
         padding, random = settings.crop_padding, {"seed": settings.seed, "step": batch.step}
         shift = draw_shifts(len(batch.rows), batch.resolution, padding, **random)
-        images = torch.from_numpy(self._data.take(part(batch.rows))).to(self._device)
-        shown = augment(resize(images, batch.resolution), part(batch.flip), part(shift))
-        with autocast(shown.device):
-            logits: Tensor = self._model(normalize(shown, architecture_of(settings)))
+        images = torch.from_numpy(self._data.take(take_part(batch.rows))).to(self._device)
+        augmented = augment(resize(images, batch.resolution), take_part(batch.flip), take_part(shift))
+        with autocast(augmented.device):
+            logits: Tensor = self._model(normalize(augmented, architecture_of(settings)))
         return logits.float()
 
     def _loss(self, logits_BK: Tensor, label_B: Tensor) -> Tensor:

@@ -23,19 +23,19 @@ class Refused(UserError):
 
 def last_published(lake: Lake, dataset_id: str) -> Run | None:
     """The newest published run of the dataset, or None."""
-    found = lake.runs().filter(dataset_id=dataset_id)
-    return lake.run(found["run_id"][0]) if len(found) else None
+    runs = lake.runs().filter(dataset_id=dataset_id)
+    return lake.run(runs["run_id"][0]) if len(runs) else None
 
 
-def find_reason(accuracy: float | None, before: Run | None, settings: Settings) -> str | None:
+def find_reason(accuracy: float | None, previous: Run | None, settings: Settings) -> str | None:
     """Why a run with this test accuracy (0 to 1) must not follow the previous run; None if it may."""
-    earlier = accuracy_of(before)
-    if accuracy is None or earlier is None or before is None:
+    earlier = accuracy_of(previous)
+    if accuracy is None or earlier is None or previous is None:
         return None
     if earlier - accuracy <= settings.max_accuracy_drop + ROUNDING:
         return None
     return (
-        f"the test accuracy fell from {earlier:.1%} (run {before.run_id}) to {accuracy:.1%}, which is more than "
+        f"the test accuracy fell from {earlier:.1%} (run {previous.run_id}) to {accuracy:.1%}, which is more than "
         f"the {settings.max_accuracy_drop:.1%} that max_accuracy_drop allows."
     )
 

@@ -75,10 +75,10 @@ def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | No
 def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool, dataset: Dataset | None) -> Outcome:
     started = dt.datetime.now(dt.UTC)
     with measure_cost() as data_cost:
-        opened = open_stages(settings, progress, dataset=dataset)
-        dataset, settings = opened.dataset, opened.settings
+        stage_graph = open_stages(settings, progress, dataset=dataset)
+        dataset, settings = stage_graph.dataset, stage_graph.settings
         reviews = report_reviews(lake, dataset.dataset_id, progress)
-    stages = opened.run()
+    stages = stage_graph.run()
     fingerprint = hash_facts([stage.fingerprint for stage in stages.values()])
     run_id = f"{started:%Y%m%d-%H%M%S}-{fingerprint[:6]}"
     facts = run_facts(run_id, started, dataset, settings, fingerprint) | {"stages": _records(stages)}
@@ -128,18 +128,18 @@ def _answered(lake: Lake, facts: dict[str, object]) -> str | None:
 
 def _publish(lake: Lake, facts: dict[str, object], accuracy: float | None, settings: Settings, *, force: bool) -> None:
     """Publish the run, or store it as rejected with the reason; errors of the machine do not reject it."""
-    before = last_published(lake, str(facts["dataset_id"]))
-    reason = find_reason(accuracy, before, settings)
-    measured = {
-        "before_run_id": before.run_id if before else None,
+    previous = last_published(lake, str(facts["dataset_id"]))
+    reason = find_reason(accuracy, previous, settings)
+    accuracies = {
+        "before_run_id": previous.run_id if previous else None,
         "test_accuracy": accuracy,
-        "accuracy_before": accuracy_of(before),
+        "accuracy_before": accuracy_of(previous),
     }
     if reason and not force:
-        lake.reject(facts, reason, measured)
+        lake.reject(facts, reason, accuracies)
         raise Refused(str(facts["run_id"]), reason)
     try:
         lake.publish(facts | {"forced": reason})
     except BrokenContract as error:
-        lake.reject(facts, str(error), measured)
+        lake.reject(facts, str(error), accuracies)
         raise

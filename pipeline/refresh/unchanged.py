@@ -21,21 +21,21 @@ CODE = ("lake", "pipeline")
 
 def hash_request(settings: Settings, lake: Lake) -> str:
     """Hash of settings, code, packages, reviews, and the data and model files by size and modification time."""
-    chosen = settings.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+    values = settings.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     reviews = lake.version("reviews") if settings.apply_reviews else None
     files = [row for source in (settings.new_data, settings.checkpoint) if source for row in list_files(source)]
     files += list_source(settings)
-    return hash_facts([lake.root, chosen, _code(), package_versions(), reviews, files])
+    return hash_facts([lake.root, values, _code(), package_versions(), reviews, files])
 
 
 def find_answer(settings: Settings, lake: Lake) -> str | None:
     """The run that already answers the request; None if it is not the latest, or unknown."""
     try:
-        known = json.loads(_answer_file(settings).read_text(encoding="utf-8"))
+        answer = json.loads(_answer_file(settings).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     newest = lake.runs().head(1)["run_id"].to_list()
-    same = newest == [known.get("run_id")] and known.get("request") == hash_request(settings, lake)
+    same = newest == [answer.get("run_id")] and answer.get("request") == hash_request(settings, lake)
     return newest[0] if same else None
 
 

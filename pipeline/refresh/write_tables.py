@@ -44,8 +44,8 @@ def stage_metrics(lake: Lake, run_id: str, costs: dict[str, Figures], figures: d
     rows = [
         {"run_id": run_id, "stage": stage, "name": name, "value": float(value)}
         for numbers in (ordered, figures)
-        for stage, named in numbers.items()
-        for name, value in named.items()
+        for stage, values in numbers.items()
+        for name, value in values.items()
     ]
     lake.stage("metrics", pl.DataFrame(rows))
 
@@ -79,8 +79,8 @@ def _write_images(lake: Lake, dataset: Dataset) -> None:
             f"The dataset {dataset.name} had images in earlier runs, but its source no longer has any: "
             "restore them, or give the dataset another name."
         )
-    there = lake.staged("images", dataset.dataset_id).select("sample_id").collect().to_series()
-    lake.add_rows("images", _images_frame(dataset, ~np.isin(dataset.sample_id, there.to_numpy())))
+    stored_id = lake.staged("images", dataset.dataset_id).select("sample_id").collect().to_series()
+    lake.add_rows("images", _images_frame(dataset, ~np.isin(dataset.sample_id, stored_id.to_numpy())))
 
 
 def _images_frame(dataset: Dataset, chosen_N: NDArray[np.bool_]) -> pl.DataFrame:
@@ -95,9 +95,13 @@ def _images_frame(dataset: Dataset, chosen_N: NDArray[np.bool_]) -> pl.DataFrame
             "png": pl.Series([encode_png(image) for image in dataset.images_NHWC[chosen_N]], dtype=pl.Binary),
             "width": width,
             "height": height,
-            "original": pl.Series([one.picture if one else None for one in originals], dtype=pl.Binary),
-            "original_width": pl.Series([one.width if one else None for one in originals], dtype=pl.Int64),
-            "original_height": pl.Series([one.height if one else None for one in originals], dtype=pl.Int64),
+            "original": pl.Series([original.picture if original else None for original in originals], dtype=pl.Binary),
+            "original_width": pl.Series(
+                [original.width if original else None for original in originals], dtype=pl.Int64
+            ),
+            "original_height": pl.Series(
+                [original.height if original else None for original in originals], dtype=pl.Int64
+            ),
         }
     )
 
@@ -107,8 +111,8 @@ def run_facts(
 ) -> dict[str, object]:
     """The facts of the run that `Lake.publish` needs."""
     groups = [
-        {"name": group, "label": label, "value": value}
-        for group, values in dataset.groups.items()
+        {"name": grouping, "label": label, "value": value}
+        for grouping, values in dataset.groups.items()
         for label, value in values.items()
     ]
     return {

@@ -23,10 +23,10 @@ def score_tables(inputs: StageInputs, _: Frames | None) -> Frames:
         temperature_N=np.ones(count),
         fold_N=np.zeros(count, np.int64),
     )
-    located = external.embedding_ND.shape[1] > 0
+    has_embeddings = external.embedding_ND.shape[1] > 0
     return {
         "predictions": score.predictions_frame(scores, dataset),
-        "embeddings": score.embeddings_frame(scores, dataset) if located else make_frame("embeddings", []),
+        "embeddings": score.embeddings_frame(scores, dataset) if has_embeddings else make_frame("embeddings", []),
         "headline": score.headline_frame(score.headline(scores, dataset)),
     }
 
@@ -35,4 +35,4 @@ def check_table(inputs: StageInputs) -> Frames:
     """The table `proofs`: only label issues are checked, by flipping labels; all other checks need the model."""
     classes = inputs.dataset.classes
     evidence = label_issues.gather_evidence(inputs.tables(), inputs.frame("neighbors", "neighbors"), classes)
-    return {"proofs": label_issue_checks.prove_label_issues(evidence, classes, seed=inputs.settings.seed)}
+    return {"proofs": label_issue_checks.check_label_issues(evidence, classes, seed=inputs.settings.seed)}

@@ -172,9 +172,9 @@ class Stages:
             self._trainings = Trainings(dataset, settings, progress, work=self._work, previous=previous)
             self.settings = self._trainings.settings
         if previous and not previous.is_comparable:
-            taken = "it has no model" if self._external else self._trainings.say_adopted()
+            outcome = "it has no model" if self._external else self._trainings.say_adopted()
             progress.say(
-                f"{previous.run.run_id} was made by an earlier version of latentlake: {taken}; "
+                f"{previous.run.run_id} was made by an earlier version of latentlake: {outcome}; "
                 "the rest is computed again."
             )
 
@@ -194,8 +194,8 @@ class Stages:
         finished: dict[str, Finished] = {}
         for stage in STAGES:
             if self.lacks.isdisjoint(stage.needs):
-                named = [stage.name] if stage.name != "folds" else [f"fold-{k + 1}" for k in range(self.settings.folds)]
-                finished |= zip(named, self.find(stage.name), strict=True)
+                names = [stage.name] if stage.name != "folds" else [f"fold-{k + 1}" for k in range(self.settings.folds)]
+                finished |= zip(names, self.find(stage.name), strict=True)
         return finished
 
     def help_training(self) -> None:
@@ -241,6 +241,6 @@ class Stages:
     def _look_up(self, fact: str) -> str:
         if fact in FACTS:
             return FACTS[fact](self)
-        stage, part = fact.split(".")
-        parts: list[str] = [getattr(finished, part) for finished in self.find(stage)]
-        return parts[0] if len(parts) == 1 else hash_facts(parts)
+        stage, attribute = fact.split(".")
+        values: list[str] = [getattr(finished, attribute) for finished in self.find(stage)]
+        return values[0] if len(values) == 1 else hash_facts(values)

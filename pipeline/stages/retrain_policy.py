@@ -10,13 +10,13 @@ KEPT = ("model", "mean", "std")
 """Settings of a kept model; runs from before these settings existed had the defaults."""
 
 
-def keeps_model(previous: PreviousRun | None, settings: Settings, wanted: str, progress: Progress) -> bool:
-    """Whether to keep the model of the previous run, although `wanted` is the fingerprint of a different training.
+def keeps_model(previous: PreviousRun | None, settings: Settings, fingerprint: str, progress: Progress) -> bool:
+    """Whether to keep the model of the previous run, although `fingerprint` is that of a different training.
 
     A run with folds never keeps it, because the record of which model has not seen which sample would no longer hold.
     """
     record = previous.record("train") if previous else None
-    if previous is None or record is None or record.fingerprint == wanted or settings.retrain == "always":
+    if previous is None or record is None or record.fingerprint == fingerprint or settings.retrain == "always":
         return False
     if settings.folds or previous.record("fold-1"):
         progress.say("With folds a model is trained again whenever its inputs change.")
@@ -32,6 +32,6 @@ def keeps_model(previous: PreviousRun | None, settings: Settings, wanted: str, p
 def with_kept_model(previous: PreviousRun, settings: Settings) -> Settings:
     """The settings with the architecture of the kept model and its training phases, which define the image size."""
     config = previous.config
-    given = {name: Settings.model_fields[name].default for name in KEPT} | config
-    kept = {"model": given["model"], "mean": tuple(given["mean"]), "std": tuple(given["std"])}
-    return settings.model_copy(update=kept | {"phases": [Phase(**phase) for phase in config["phases"]]})
+    values = {name: Settings.model_fields[name].default for name in KEPT} | config
+    architecture = {"model": values["model"], "mean": tuple(values["mean"]), "std": tuple(values["std"])}
+    return settings.model_copy(update=architecture | {"phases": [Phase(**phase) for phase in config["phases"]]})

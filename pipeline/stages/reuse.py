@@ -55,9 +55,9 @@ class PerSample:
 
     def find(self, stage: "StageRun") -> Finished:
         key = stage.key(self.settings, self.value_facts, self.compute)
-        known = self.reuses if stage.record and stage.record.value_key == key else ()
+        reused = self.reuses if stage.record and stage.record.value_key == key else ()
         fingerprint = hash_facts([key, stage.values(self.sample_facts)])
-        return stage.finish(fingerprint, lambda: self.compute(stage.inputs, stage.tables(known)), value_key=key)
+        return stage.finish(fingerprint, lambda: self.compute(stage.inputs, stage.tables(reused)), value_key=key)
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ class Fit:
     def find(self, stage: "StageRun") -> Finished:
         key, record = stage.key(self.settings, self.value_facts, self.fit, self.extend), stage.record
         goes_on = record is not None and record.value_key == key and stage.added_share() <= MOST_ADDED
-        whole = hash_facts([key, stage.values(self.sample_facts)])
+        samples_key = hash_facts([key, stage.values(self.sample_facts)])
         start = record.fit_id if record and self.starts_from_previous else None
-        fit_id = record.fit_id if record and goes_on else hash_facts([whole, start])
+        fit_id = record.fit_id if record and goes_on else hash_facts([samples_key, start])
         tables = stage.tables(self.reuses if record and (goes_on or self.starts_from_previous) else ())
 
         def compute() -> Frames:
             return self.extend(stage.inputs, tables) if goes_on and tables else self.fit(stage.inputs, tables)
 
-        return stage.finish(hash_facts([whole, fit_id]), compute, value_key=key, fit_id=fit_id)
+        return stage.finish(hash_facts([samples_key, fit_id]), compute, value_key=key, fit_id=fit_id)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The tables that each stage computes: functions from the inputs of a stage to data frames.
 
-`pipeline.stages.graph` decides when each is called. Tables do not have the id of their run or dataset. `known` are the
-tables of the previous run if it measured under the same settings, code and facts.
+`pipeline.stages.graph` decides when each is called. Tables do not have the id of their run or dataset. `known_tables`
+are those of the previous run if it measured under the same settings, code and facts.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ from lake.contracts.tables import make_frame
 from lake.query import queries
 from lake.search.ann_index import SearchIndex
 from lake.search.vectors import to_unit
-from pipeline.checks import run as proofs
+from pipeline.checks import run as method_checks
 from pipeline.data.dataset import HELD_OUT, Dataset
 from pipeline.engine.previous_run import PreviousRun
 from pipeline.engine.progress import Progress
@@ -45,16 +45,18 @@ from pipeline.settings import Settings
 from pipeline.stages.inputs import StageInputs, to_matrix
 
 
-def property_table(inputs: StageInputs, known: Frames | None) -> Frames:
+def property_table(inputs: StageInputs, known_tables: Frames | None) -> Frames:
     """The table `properties`, for all samples of the dataset."""
     dataset = inputs.dataset
-    there = pl.col("sample_id").is_in(dataset.sample_id.tolist())
-    parts = [known["properties"].filter(there)] if known else []
-    new = np.flatnonzero(~np.isin(dataset.sample_id, parts[0]["sample_id"].to_numpy() if parts else []))
+    is_current = pl.col("sample_id").is_in(dataset.sample_id.tolist())
+    frames = [known_tables["properties"].filter(is_current)] if known_tables else []
+    new = np.flatnonzero(~np.isin(dataset.sample_id, frames[0]["sample_id"].to_numpy() if frames else []))
     if len(new):
-        measured = image_properties.compute_properties(dataset.images_NHWC, inputs.settings, inputs.progress, rows=new)
-        parts.append(measured.with_columns(sample_id=pl.Series(dataset.sample_id[new])))
-    return {"properties": pl.concat(parts, how="diagonal").sort("sample_id")}
+        new_properties = image_properties.compute_properties(
+            dataset.images_NHWC, inputs.settings, inputs.progress, rows=new
+        )
+        frames.append(new_properties.with_columns(sample_id=pl.Series(dataset.sample_id[new])))
+    return {"properties": pl.concat(frames, how="diagonal").sort("sample_id")}
 
 
 def train_model(
@@ -74,23 +76,25 @@ def train_model(
     return {"training": trained.telemetry, "dynamics": trained.dynamics.frame(dataset.sample_id[rows])}
 
 
-def score_tables(inputs: StageInputs, known: Frames | None) -> Frames:
+def score_tables(inputs: StageInputs, known_tables: Frames | None) -> Frames:
     """The tables `predictions` and `embeddings`, and headline figures. With folds, everything is scored again."""
     dataset, rows, settings = inputs.dataset, inputs.rows, inputs.settings
     if settings.folds:
-        known = None
-    before = known["embeddings"].join(known["predictions"], on="sample_id") if known else None
+        known_tables = None
+    known_outputs = (
+        known_tables["embeddings"].join(known_tables["predictions"], on="sample_id") if known_tables else None
+    )
     fold = np.zeros(len(dataset), dtype=np.int64)
     fold[dataset.rows("train")] = cross_fitting.assign_folds(
         dataset.label[dataset.rows("train")], settings.folds, seed=settings.seed
     )
     measure = partial(score.measure, dataset=dataset, settings=settings, progress=inputs.progress)
-    scores, quality = measure(inputs.classifier(), rows=rows, known=before), {}
+    scores, quality = measure(inputs.classifier(), rows=rows, known_outputs=known_outputs), {}
     held_out = dataset.rows(*HELD_OUT)
     for number in range(1, settings.folds + 1):
         own = rows[fold[rows] == number]
-        other = measure(inputs.classifier(number), rows=np.union1d(held_out, own))
-        quality[f"fold_{number}_alignment"] = scores.take_over(other, held_out=held_out, own=own, fold=number)
+        fold_scores = measure(inputs.classifier(number), rows=np.union1d(held_out, own))
+        quality[f"fold_{number}_alignment"] = scores.take_over(fold_scores, held_out=held_out, own=own, fold=number)
     headline = score.headline(scores, dataset) | quality
     return {
         "predictions": score.predictions_frame(scores, dataset),
@@ -104,17 +108,17 @@ def search_index_table(inputs: StageInputs) -> Frames:
     return ann_index.index_table(inputs.embedding(), inputs.settings, inputs.progress)
 
 
-def neighbor_table(inputs: StageInputs, known: Frames | None) -> Frames:
+def neighbor_table(inputs: StageInputs, known_tables: Frames | None) -> Frames:
     """The table `neighbors`: the nearest among the candidates of the search index, if there is one."""
     embedding, index = inputs.embedding(), inputs.frame("search_index", "search_index")
     proposing = SearchIndex.read(index.sort("part")["data"], embedding.shape) if len(index) else None
-    given = (inputs.settings, inputs.progress)
-    if known is None:
-        found = neighbors.search_neighbors(embedding, inputs.settings.neighbors, *given, index=proposing)
+    common = (inputs.settings, inputs.progress)
+    if known_tables is None:
+        result = neighbors.search_neighbors(embedding, inputs.settings.neighbors, *common, index=proposing)
     else:
-        table = known["neighbors"]
-        found = incremental.extend_neighbors(inputs.sample_id, embedding, table, *given, index=proposing)
-    nearest, similarity = found
+        table = known_tables["neighbors"]
+        result = incremental.extend_neighbors(inputs.sample_id, embedding, table, *common, index=proposing)
+    nearest, similarity = result
     return {"neighbors": neighbors.neighbors_frame(inputs.sample_id, nearest, similarity)}
 
 
@@ -129,18 +133,18 @@ def fit_projection(inputs: StageInputs, earlier: Frames | None) -> Frames:
     }
     return {
         "projection": _projection(inputs.sample_id, views, nearest),
-        "map_quality": projection_quality.measure_maps(embedding, views, nearest, seed=settings.seed),
+        "map_quality": projection_quality.measure_projections(embedding, views, nearest, seed=settings.seed),
         "components": pl.DataFrame({"component": score.list_column(components)}),
     }
 
 
-def extend_projection(inputs: StageInputs, known: Frames) -> Frames:
+def extend_projection(inputs: StageInputs, known_tables: Frames) -> Frames:
     """The tables of `fit_projection`, with new samples placed among known ones, which do not move."""
     sample_id, embedding, nearest = inputs.sample_id, inputs.embedding(), inputs.nearest()
     columns = ["x", "y", "pca_x", "pca_y"]
-    here = pl.DataFrame({"sample_id": sample_id}).join(known["projection"], on="sample_id", how="left")
-    old = here["x"].is_not_null().to_numpy()
-    position = here.sort("sample_id").select(columns).to_numpy().astype(np.float32)
+    joined = pl.DataFrame({"sample_id": sample_id}).join(known_tables["projection"], on="sample_id", how="left")
+    old = joined["x"].is_not_null().to_numpy()
+    position = joined.sort("sample_id").select(columns).to_numpy().astype(np.float32)
     similarity = inputs.frame("neighbors", "neighbors")["similarity"].to_numpy()
     similarity = similarity.reshape(nearest.shape).astype(np.float32)
     views = {"umap": incremental.place(position[:, :2], old, nearest, similarity), "pca": position[:, 2:]}
@@ -148,7 +152,7 @@ def extend_projection(inputs: StageInputs, known: Frames) -> Frames:
     components = principal_components.reduce_dimensions(embedding, inputs.settings)
     return {
         "projection": _projection(sample_id, views, nearest),
-        "map_quality": known["map_quality"],
+        "map_quality": known_tables["map_quality"],
         "components": pl.DataFrame({"component": score.list_column(components)}),
     }
 
@@ -157,46 +161,48 @@ def _projection(
     sample_id: NDArray[np.int64], views: dict[str, NDArray[np.float32]], nearest: NDArray[np.int64]
 ) -> pl.DataFrame:
     (x, y), (pca_x, pca_y) = (view.astype(np.float64).T for view in (views["umap"], views["pca"]))
-    kept = projection_quality.share_of_neighbors_kept(views["umap"], nearest)
-    columns = {"sample_id": sample_id, "x": x, "y": y, "neighbors_kept": kept, "pca_x": pca_x, "pca_y": pca_y}
+    share_kept = projection_quality.share_of_neighbors_kept(views["umap"], nearest)
+    columns = {"sample_id": sample_id, "x": x, "y": y, "neighbors_kept": share_kept, "pca_x": pca_x, "pca_y": pca_y}
     return pl.DataFrame(columns)
 
 
 def separation_table(inputs: StageInputs) -> Frames:
     """The table `separation`."""
-    label, groupings = _group_codes(inputs.dataset, inputs.rows)
+    label, groupings = _grouping_codes(inputs.dataset, inputs.rows)
     position = inputs.frame("projection", "projection").select("x", "y").to_numpy().astype(np.float32)
     spaces = {
         "embedding": separation.Space(inputs.embedding(), inputs.nearest()[:, : separation.NEAREST]),
-        "umap": separation.Space(position, projection_quality.nearest_on_map(position)),
+        "umap": separation.Space(position, projection_quality.nearest_in_projection(position)),
     }
     held_out, seed = inputs.frame("score", "predictions")["out_of_sample"].to_numpy(), inputs.settings.seed
     return {"separation": separation.measure_separation(spaces, groupings, label, held_out, seed=seed)}
 
 
-def _group_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | None], dict[str, NDArray[np.int64]]]:
+def _grouping_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | None], dict[str, NDArray[np.int64]]]:
     """The label of each row, and its group code in every grouping and in the label itself; -1 if withheld."""
     label = [dataset.classes[i] if i >= 0 else None for i in dataset.label[rows]]
-    named = {**dataset.groups, "label": {name: name for name in dataset.classes}}
-    codes = {name: {v: i for i, v in enumerate(sorted(set(values.values())))} for name, values in named.items()}
+    groupings = {**dataset.groups, "label": {name: name for name in dataset.classes}}
+    codes = {name: {v: i for i, v in enumerate(sorted(set(values.values())))} for name, values in groupings.items()}
     return label, {
         name: np.array([codes[name].get(values.get(text or "", ""), -1) for text in label])
-        for name, values in named.items()
+        for name, values in groupings.items()
     }
 
 
 def fit_clusters(inputs: StageInputs, _: Frames | None) -> Frames:
     """The table `clusters`, from a new clustering."""
     points = _points(inputs)
-    found = clustering.compute_clusterings(points, inputs.settings)
-    return {"clusters": clustering.clusters_frame(inputs.sample_id, points, found)}
+    clusterings = clustering.compute_clusterings(points, inputs.settings)
+    return {"clusters": clustering.clusters_frame(inputs.sample_id, points, clusterings)}
 
 
-def extend_clusters(inputs: StageInputs, known: Frames) -> Frames:
+def extend_clusters(inputs: StageInputs, known_tables: Frames) -> Frames:
     """The table `clusters`, with new samples assigned to known clusters."""
     points = _points(inputs)
-    found = incremental.assign(points, inputs.sample_id, known["clusters"], inputs.settings, inputs.progress)
-    return {"clusters": clustering.clusters_frame(inputs.sample_id, points, found)}
+    clusterings = incremental.assign(
+        points, inputs.sample_id, known_tables["clusters"], inputs.settings, inputs.progress
+    )
+    return {"clusters": clustering.clusters_frame(inputs.sample_id, points, clusterings)}
 
 
 def _points(inputs: StageInputs) -> NDArray[np.float32]:
@@ -207,8 +213,8 @@ def _points(inputs: StageInputs) -> NDArray[np.float32]:
 def cluster_quality_tables(inputs: StageInputs) -> Frames:
     """The tables of `clustering_quality.assess`."""
     members = inputs.frame("clusters", "clusters")
-    found = {m: members.filter(method=m)["cluster"].fill_null(-1).to_numpy() for m in METHODS}
-    return clustering_quality.assess(_points(inputs), found, inputs.settings, inputs.progress)
+    cluster_of_method = {m: members.filter(method=m)["cluster"].fill_null(-1).to_numpy() for m in METHODS}
+    return clustering_quality.assess(_points(inputs), cluster_of_method, inputs.settings, inputs.progress)
 
 
 def carried_cluster_quality(previous: PreviousRun) -> Frames:
@@ -218,7 +224,7 @@ def carried_cluster_quality(previous: PreviousRun) -> Frames:
     return {"cluster_quality": tables["cluster_quality"], "cluster_stability": stability}
 
 
-def duplicate_table(inputs: StageInputs, known: Frames | None) -> Frames:
+def duplicate_table(inputs: StageInputs, known_tables: Frames | None) -> Frames:
     """The table `duplicates`; pairs among samples that the previous run scored are reused."""
     dataset, rows = inputs.dataset, inputs.rows
     images = dataset.images_NHWC  # a view: avoids a copy if all samples are scored
@@ -227,16 +233,16 @@ def duplicate_table(inputs: StageInputs, known: Frames | None) -> Frames:
     ids, split = inputs.sample_id, dataset.split[rows]
     near = inputs.frame("neighbors", "neighbors")
     find = partial(duplicates.find_duplicates, ids, images, split, near, inputs.progress)
-    if known is None:
+    if known_tables is None:
         return {"duplicates": find()}
-    pairs = known["duplicates"]
-    there = [pl.col(name).is_in(ids.tolist()) for name in ("sample_id", "duplicate_id")]
-    lost = pairs.filter(there[0] & ~there[1])["sample_id"].to_numpy()
-    asked = np.flatnonzero(~np.isin(ids, inputs.known_id) | np.isin(ids, lost))
-    kept = pairs.filter(*there)
-    if asked.size:
-        kept = duplicates.closest(pl.concat([kept, find(rows=asked)], how="diagonal"))
-    return {"duplicates": kept}
+    pairs = known_tables["duplicates"]
+    is_scored = [pl.col(name).is_in(ids.tolist()) for name in ("sample_id", "duplicate_id")]
+    orphaned = pairs.filter(is_scored[0] & ~is_scored[1])["sample_id"].to_numpy()
+    searched_rows = np.flatnonzero(~np.isin(ids, inputs.known_id) | np.isin(ids, orphaned))
+    current = pairs.filter(*is_scored)
+    if searched_rows.size:
+        current = duplicates.closest(pl.concat([current, find(rows=searched_rows)], how="diagonal"))
+    return {"duplicates": current}
 
 
 def label_issue_table(inputs: StageInputs) -> Frames:
@@ -246,13 +252,13 @@ def label_issue_table(inputs: StageInputs) -> Frames:
     return {"label_issues": label_issues.find_label_issues(evidence, inputs.frame("train", "dynamics"), classes)}
 
 
-def loss_map_table(inputs: StageInputs, known: Frames | None) -> Frames:
+def loss_map_table(inputs: StageInputs, known_tables: Frames | None) -> Frames:
     """The table `loss_maps`. With folds, all maps are computed again."""
     chosen = hirescam.choose_maps(inputs.dataset, inputs.frame("score", "predictions"))
     models = {fold: inputs.classifier(fold) for fold in chosen["fold"].unique()}
-    maps = known["loss_maps"] if known and not inputs.settings.folds else None
-    given = (inputs.dataset, chosen, inputs.settings, inputs.progress)
-    return {"loss_maps": hirescam.extend_loss_maps(maps, models, *given)}
+    maps = known_tables["loss_maps"] if known_tables and not inputs.settings.folds else None
+    arguments = (inputs.dataset, chosen, inputs.settings, inputs.progress)
+    return {"loss_maps": hirescam.extend_loss_maps(maps, models, *arguments)}
 
 
 def map_family_table(inputs: StageInputs) -> Frames:
@@ -267,7 +273,7 @@ def finding_tables(inputs: StageInputs) -> Frames:
     joined.frames["triage"] = error_causes.sort_out(queries.scan_samples(joined).collect(), near)
     samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
     density = wording.Density.of(samples, near, training_images=len(inputs.dataset.rows("train")))
-    found = findings.find(samples, density, *common, carried=tuple(joined.metadata))
+    group_findings = findings.find(samples, density, *common, source_columns=tuple(joined.metadata))
     of_data = data_faults.find_in_data(samples, inputs.embedding(), *common)
     summaries = make_frame("cluster_summaries", [])
     if len(members):
@@ -276,7 +282,7 @@ def finding_tables(inputs: StageInputs) -> Frames:
     return {
         "triage": joined.frames["triage"],
         "cluster_summaries": summaries,
-        "findings": pl.concat([found, of_data.with_columns(pl.col("finding_id") + len(found))]),
+        "findings": pl.concat([group_findings, of_data.with_columns(pl.col("finding_id") + len(group_findings))]),
     }
 
 
@@ -291,13 +297,13 @@ def check_table(inputs: StageInputs) -> Frames:
     temperature = float(by_main_model["temperature"][0])
     main = StoredModel(inputs.classifier(), inputs.settings.resolution, temperature)
     images, sample_id = inputs.dataset.images_NHWC, inputs.dataset.sample_id
-    proved = proofs.prove(
+    proofs = method_checks.check_methods(
         inputs.tables(),
         main,
         inputs.dataset.classes,
-        lambda chosen: images[np.searchsorted(sample_id, chosen)],
+        lambda ids: images[np.searchsorted(sample_id, ids)],
         seed=inputs.settings.seed,
         threads=inputs.settings.threads,
         progress=inputs.progress,
     )
-    return {"proofs": proved}
+    return {"proofs": proofs}

@@ -53,9 +53,9 @@ def check_splits(dataset: Dataset, settings: Settings) -> None:
         if not (dataset.label[dataset.rows(name)] >= 0).any():
             raise UserError(f"{dataset.name} has no labelled image left in the split {name}: add some.")
     images, folds = len(dataset.rows("train")), settings.folds
-    left = images - math.ceil(images / folds) if folds else images
-    if left < FEWEST_IMAGES and not (settings.checkpoint or dataset.external):
-        of_fold = f", of which folds = {folds} leaves {left} for a training" if folds else ""
+    images_left = images - math.ceil(images / folds) if folds else images
+    if images_left < FEWEST_IMAGES and not (settings.checkpoint or dataset.external):
+        of_fold = f", of which folds = {folds} leaves {images_left} for a training" if folds else ""
         raise UserError(
             f"The split train of {dataset.name} has too few images ({images:,}{of_fold}): "
             f"at least {FEWEST_IMAGES} are needed."
@@ -83,8 +83,8 @@ class Trainings:
         self._check()
         external = settings.checkpoint is not None
         self.adopts = previous is not None and not external and adopts_model(previous, dataset, settings)
-        wanted = self._wanted("train")
-        self._keeps = not (external or self.adopts) and keeps_model(previous, settings, wanted, progress)
+        fingerprint = self._fingerprint("train")
+        self._keeps = not (external or self.adopts) and keeps_model(previous, settings, fingerprint, progress)
         if previous and self._keeps:
             self.settings = with_kept_model(previous, settings)
 
@@ -132,10 +132,10 @@ class Trainings:
         if external_checkpoint.find_file(settings):
             external_checkpoint.load_external_model(classes, settings)
         elif settings.model != classifier.DEFAULT.name or settings.loss_map_layers:
-            created = classifier.create_model(len(classes), architecture.architecture_of(settings))
-            architecture.check(created, sorted({phase.resolution for phase in settings.phases}))
+            model = classifier.create_model(len(classes), architecture.architecture_of(settings))
+            architecture.check(model, sorted({phase.resolution for phase in settings.phases}))
 
-    def _wanted(self, name: str) -> str:
+    def _fingerprint(self, name: str) -> str:
         """The fingerprint of a training on the current training split."""
         dataset = self._dataset
         if self.settings.checkpoint:
@@ -144,8 +144,8 @@ class Trainings:
             return self._work.key(
                 name, settings=CHECKPOINT_SETTINGS, code=(external_checkpoint.keep_model,), facts=facts
             )
-        part = () if name == "train" else (name, hash_facts(self.fold_of_train.tolist()))
-        facts = (dataset.dataset_id, dataset.content("train"), *part)
+        fold_facts = () if name == "train" else (name, hash_facts(self.fold_of_train.tolist()))
+        facts = (dataset.dataset_id, dataset.content("train"), *fold_facts)
         return self._work.key(name, settings=TRAIN_SETTINGS, code=(stage_tables.train_model,), facts=facts)
 
     def _training(self, name: str, rows: NDArray[np.int64]) -> Finished:
@@ -155,10 +155,13 @@ class Trainings:
         )
 
     def _find(self, name: str, train: Callable[[Path], Frames]) -> Finished:
-        """The wanted training, or that of the previous run; a model in the lake is restored, not trained again."""
+        """The training under the current settings, or that of the previous run.
+
+        A model in the lake is restored, not trained again.
+        """
         previous = self._previous
         record = previous.record(name) if previous else None
-        fingerprint = record.fingerprint if record and self._keeps else self._wanted(name)
+        fingerprint = record.fingerprint if record and self._keeps else self._fingerprint(name)
 
         def compute(folder: Path) -> Frames:
             adopted = self.adopts if name == "train" else self.adopts_folds
@@ -174,10 +177,10 @@ def adopts_model(previous: PreviousRun, dataset: Dataset, settings: Settings) ->
     record = previous.record("train")
     if record is None or record.is_comparable:
         return False
-    fitted = previous.trained_as_asked(record)
-    chosen = settings.model_dump(mode="json")
+    training_run = previous.find_training_run(record)
+    values = settings.model_dump(mode="json")
     return (
-        fitted is not None
-        and fitted.content("train") == dataset.content("train")
-        and all(chosen[name] == fitted.config.get(name, chosen[name]) for name in (*TRAIN_SETTINGS, "folds"))
+        training_run is not None
+        and training_run.content("train") == dataset.content("train")
+        and all(values[name] == training_run.config.get(name, values[name]) for name in (*TRAIN_SETTINGS, "folds"))
     )

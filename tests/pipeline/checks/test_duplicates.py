@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.checks import duplicates as duplicate_checks
-from pipeline.checks.duplicates import CHANGES, prove_duplicates
+from pipeline.checks.duplicates import CHANGES, check_duplicates
 from pipeline.engine.batch_map import Batch
 from pipeline.engine.progress import Progress
 from pipeline.measure import duplicates
@@ -48,7 +48,7 @@ def proven(images: NDArray[np.uint8]) -> dict[str, dict[str, Any]]:
     split = np.array(["train"] * 90 + ["test"] * 30)
     known = pl.DataFrame(schema={"sample_id": pl.Int64, "duplicate_id": pl.Int64})
     embedding = Flat()({"images_NHWC": images})["embedding"]
-    found = prove_duplicates(Flat(), images, embedding, split, known, seed=0, progress=Progress(quiet=True))
+    found = check_duplicates(Flat(), images, embedding, split, known, seed=0, progress=Progress(quiet=True))
     return {row["proof"]: row for row in found.iter_rows(named=True)}
 
 

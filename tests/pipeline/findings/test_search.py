@@ -172,7 +172,7 @@ def test_a_hard_value_and_a_hard_end_of_columns_of_the_source_are_found(settings
     )
     hard = (pl.col("camera") == "b") | (pl.col("iso") > 740)
     raised = samples.with_columns(pl.when(hard).then(pl.col("loss") + 1).otherwise("loss").alias("loss"))
-    found = findings.find(raised, nowhere(raised), settings, QUIET, carried=("camera", "iso", "each"))
+    found = findings.find(raised, nowhere(raised), settings, QUIET, source_columns=("camera", "iso", "each"))
     names = found.filter(pl.col("covered_by").is_null(), "confirmed")["name"].to_list()
     assert "Images with camera b" in names
     assert any(name.startswith("Images with high iso (the ") for name in names)

@@ -29,7 +29,7 @@ def blobs() -> Blobs:
 
 def measured(points: NDArray[np.float32], number: NDArray[np.int64], **options: NDArray[np.bool_]) -> pl.DataFrame:
     held_out = options.get("held_out", np.arange(300) % 5 > 0)
-    space = Space(points, projection_quality.nearest_on_map(points))
+    space = Space(points, projection_quality.nearest_in_projection(points))
     groupings = {"superclass": number // 2, "label": number}
     label = [LABELS[i] if i >= 0 else None for i in number]
     frame = separation.measure_separation({"embedding": space}, groupings, label, held_out, seed=0)
@@ -73,7 +73,7 @@ def test_only_labelled_held_out_samples_are_measured(blobs: Blobs) -> None:
     group = np.where(withheld < 0, -1, withheld // 2)
     label = [LABELS[i] if i >= 0 else None for i in withheld]
     held_out = np.arange(300) % 5 > 0
-    space = {"embedding": Space(points, projection_quality.nearest_on_map(points))}
+    space = {"embedding": Space(points, projection_quality.nearest_in_projection(points))}
     frame = separation.measure_separation(space, {"superclass": group}, label, held_out, seed=0)
     assert one(frame, measure="purity")["n"] == (held_out & (withheld >= 0)).sum()
     by_label = frame.filter(pl.col("label") != "", pl.col("measure") == "purity")
@@ -92,7 +92,7 @@ def test_purity_and_margin_are_what_they_are_by_hand() -> None:
 def test_silhouettes_are_those_of_scikit_learn(blobs: Blobs) -> None:
     points, number = blobs
     rows, values = separation.measures(
-        Space(points, projection_quality.nearest_on_map(points)), number, np.arange(0, 300, 2), seed=0
+        Space(points, projection_quality.nearest_in_projection(points)), number, np.arange(0, 300, 2), seed=0
     )["silhouette"]
     assert values == pytest.approx(silhouette_samples(points[rows].astype(float), number[rows]))
 
@@ -109,7 +109,7 @@ def test_a_class_of_one_held_out_sample_is_left_out_and_the_others_are_measured(
     lonely = np.where(np.arange(300) == 7, 3, number)
     held_out = np.ones(300, bool)
     frame = separation.measure_separation(
-        {"embedding": Space(points, projection_quality.nearest_on_map(points))},
+        {"embedding": Space(points, projection_quality.nearest_in_projection(points))},
         {"label": lonely},
         [[*LABELS, "lonely"][i] for i in lonely],
         held_out,
@@ -130,7 +130,7 @@ def test_shuffling_keeps_how_many_held_out_samples_a_group_has() -> None:
 def test_the_unit_of_an_embedding_changes_nothing(blobs: Blobs) -> None:
     points, number = blobs
     rare = np.where(number == 2, 1, 0) * (np.arange(300) < 40)
-    nearest = projection_quality.nearest_on_map(points)
+    nearest = projection_quality.nearest_in_projection(points)
     values = [
         separation.measures(Space(points * np.float32(unit), nearest), rare, np.arange(300), seed=0)
         for unit in (1e-30, 1, 1e30)
@@ -161,8 +161,8 @@ def test_trustworthiness_and_continuity_are_those_of_scikit_learn(blobs: Blobs, 
 def test_a_faithful_map_is_trusted_and_noise_is_not(blobs: Blobs) -> None:
     plane = to_unit(blobs[0][:, :2])
     noise = np.random.default_rng(1).normal(size=(300, 2)).astype(np.float32)
-    frame = projection_quality.measure_maps(
-        plane, {"umap": plane, "pca": noise}, projection_quality.nearest_on_map(plane), seed=0
+    frame = projection_quality.measure_projections(
+        plane, {"umap": plane, "pca": noise}, projection_quality.nearest_in_projection(plane), seed=0
     )
     MapQuality.validate(frame.with_columns(run_id=pl.lit("r")), cast=True)
     value = {(r["view"], r["measure"]): r["value"] for r in frame.iter_rows(named=True)}

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from lake.errors import UsageError
-from pipeline.checks.loss_maps import Subject, _activations, _closed_form, _finite_difference, prove
+from pipeline.checks.loss_maps import Subject, _activations, _closed_form, _finite_difference, check_maps
 from pipeline.engine.progress import Progress
 from pipeline.loss_maps.hirescam import Explainer, choose_maps, compute_loss_maps
 from pipeline.measure.score import Scorer
@@ -194,7 +194,7 @@ def test_a_model_without_cells_has_no_maps_and_no_proofs_of_them(tmp_path: Path)
     chosen, quiet = choose_maps(dataset, said), Progress(quiet=True)
     assert len(chosen) > 0
     assert compute_loss_maps({0: model}, dataset, chosen, tiny_settings(tmp_path), quiet).is_empty()
-    assert prove(subject_of(model), pl.LazyFrame(), seed=0, progress=quiet).is_empty()
+    assert check_maps(subject_of(model), pl.LazyFrame(), seed=0, progress=quiet).is_empty()
 
 
 def test_layers_can_be_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lake.storage.store import Lake, Run
 from pages.report.document import render_report
 from pages.text.claims import NO_MAPS, find_claims
 from pages.ui.loss_maps import live_explain
-from pipeline.checks.run import MAPS, prove_again
+from pipeline.checks.run import MAPS, check_again
 from pipeline.engine.progress import Progress
 from pipeline.loss_maps.on_demand import OnDemand
 from pipeline.measure.score import Scorer
@@ -108,7 +108,7 @@ def test_a_model_without_cells_has_no_maps_families_pools_or_proofs_of_maps(tran
     counted = rows(run)
     assert [counted[name] for name in ("loss_maps", "map_families", "pooled_maps")] == [0, 0, 0]
     assert "loss maps" not in run.scan("proofs").collect()["subject"].to_list()
-    assert prove_again(run, QUIET, MAPS).is_empty()
+    assert check_again(run, QUIET, MAPS).is_empty()
     assert run.verify() > 0
     assert find_claims(run, queries.scan_samples(run))[-1].sentence == NO_MAPS
 
