@@ -143,7 +143,7 @@ def refresh(
     summary = refresh_command.run(settings, refresh_options)
     try:
         typer.echo(refresh_command.to_json(summary) if as_json else summary["run_id"])
-    except Unprinted as error:  # a run that is published is published
+    except Unprinted as error:  # the run is published all the same
         log_setup.say(f"Readers see {summary['run_id']}; only its id could not be printed ({error.reason}).")
 
 

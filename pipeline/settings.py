@@ -41,7 +41,7 @@ MOST_THREADS = 1024
 
 
 def count_threads() -> int:
-    """As many as OMP_NUM_THREADS says, which other numeric libraries read too, else one for each CPU it is bound to."""
+    """OMP_NUM_THREADS, which other numeric libraries read too; by default one for each CPU the process may use."""
     threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if threads.isdecimal() and int(threads):
         return min(int(threads), MOST_THREADS)
@@ -243,7 +243,7 @@ class Settings(BaseSettings):
 
     @property
     def resolution(self) -> int:
-        """Side in pixels of the images the model is shown: that of the last phase of its training."""
+        """Side in pixels of the model's input images: that of the last training phase."""
         return self.phases[-1].resolution
 
     @model_validator(mode="after")
@@ -291,7 +291,7 @@ class Settings(BaseSettings):
 
 
 class _PresetSource(PydanticBaseSettingsSource):
-    """The values of whichever preset the stronger sources name."""
+    """The values of the preset that a source of higher precedence names."""
 
     def __init__(self, settings_cls: type[BaseSettings], stronger: tuple[PydanticBaseSettingsSource, ...]) -> None:
         super().__init__(settings_cls)
@@ -309,8 +309,8 @@ class _PresetSource(PydanticBaseSettingsSource):
 def load_settings(config: Path | Mapping[str, Any] | None = None, **flags: Any) -> Settings:
     """Settings from flags that are not None, the environment, the TOML file and the preset.
 
-    The file is the one given, or what it would hold, else that of `LATENTLAKE_CONFIG`, else `latentlake.toml` of the
-    working folder. Relative paths count from the working folder. Raises `UsageError` naming each wrong value.
+    `config` is the file or its content; by default the file is that of `LATENTLAKE_CONFIG`, otherwise `latentlake.toml`
+    in the working folder. Relative paths start at the working folder. Raises `UsageError` naming each wrong value.
     """
 
     class _Settings(Settings):

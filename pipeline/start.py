@@ -9,9 +9,9 @@ from pipeline.commands import platforms
 
 
 def main() -> None:
-    """Run the command where it can run, with UTF-8 for the names of files whatever the locale is."""
+    """Run the command if this platform is supported, with UTF-8 file names whatever the locale is."""
     platforms.stop_elsewhere()
-    from pipeline.engine import interruptions  # of signals that other systems do not have
+    from pipeline.engine import interruptions  # uses signals that other systems lack
 
     interruptions.watch()
     _use_utf8()
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _use_utf8() -> None:
-    """Start again in Python's UTF-8 mode where the locale cannot hold all names of files."""
+    """Restart in Python's UTF-8 mode if the locale cannot represent all file names."""
     if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
         command = [sys.executable, *sys.orig_argv[1:]]
         os.execve(sys.executable, command, {**os.environ, "PYTHONUTF8": "1"})

@@ -148,7 +148,7 @@ def _labelled(inside: pl.DataFrame, density: Density) -> _Counts:
 
 
 def _unlabeled(inside: pl.DataFrame) -> _Counts:
-    """How many members, highest first, hold half of the group's expected loss: those to label first."""
+    """Counts without labels; `more_images` is how many members, highest first, hold half of the expected loss."""
     cumulative = inside["expected_loss"].sort(descending=True).to_numpy().cumsum()
     enough = int((cumulative < cumulative[-1] * MOSTLY).sum()) + 1
     return {**NO_MORE, "errors": None, "confusion": [], "reasons": [], "more_images": enough}

@@ -160,23 +160,25 @@ def choose_maps(dataset: Dataset, predictions: pl.DataFrame) -> pl.DataFrame:
     )
     for_prediction = samples.filter(~pl.col("correct")).with_columns(target="predicted")
     loss = -pl.col("probabilities").list.get(pl.col("target")).cast(pl.Float64).log()
-    chosen = pl.concat([for_label, for_prediction]).with_columns(loss=loss.clip(0, 100))
-    return chosen.select("sample_id", "row", "target", "loss", "fold", "temperature").sort("sample_id", "target")
+    to_explain = pl.concat([for_label, for_prediction]).with_columns(loss=loss.clip(0, 100))
+    return to_explain.select("sample_id", "row", "target", "loss", "fold", "temperature").sort("sample_id", "target")
 
 
 def extend_loss_maps(
     known_maps: pl.DataFrame | None,
     models: dict[int, nn.Module],
     dataset: Dataset,
-    chosen: pl.DataFrame,
+    to_explain: pl.DataFrame,
     settings: Settings,
     progress: Progress,
 ) -> pl.DataFrame:
     """The table `loss_maps` without the column run_id, reusing `known_maps`, which are of the same models."""
     if known_maps is None:
-        return compute_loss_maps(models, dataset, chosen, settings, progress)
+        return compute_loss_maps(models, dataset, to_explain, settings, progress)
     key = ["sample_id", "target"]
-    requested = chosen.with_columns(pl.col("target").replace_strict(dict(enumerate(dataset.classes))), number="target")
+    requested = to_explain.with_columns(
+        pl.col("target").replace_strict(dict(enumerate(dataset.classes))), number="target"
+    )
     reused = known_maps.join(requested, on=key, how="semi")
     missing = requested.join(reused, on=key, how="anti", maintain_order="left")
     if missing.is_empty():
@@ -187,18 +189,18 @@ def extend_loss_maps(
 
 
 def compute_loss_maps(
-    models: dict[int, nn.Module], dataset: Dataset, chosen: pl.DataFrame, settings: Settings, progress: Progress
+    models: dict[int, nn.Module], dataset: Dataset, to_explain: pl.DataFrame, settings: Settings, progress: Progress
 ) -> pl.DataFrame:
-    """The table `loss_maps` without the column run_id: every chosen map at each layer, checked if above the floor.
+    """The table `loss_maps` without the column run_id: every requested map at each layer, checked if above the floor.
 
-    `models` contains the models by fold, 0 for the main model; `chosen` comes from `choose_maps`. Models without layers
-    to explain have no rows.
+    `models` contains the models by fold, 0 for the main model; `to_explain` comes from `choose_maps`. Models without
+    layers to explain have no rows.
     """
     frames: list[pl.DataFrame] = []
     layers = map_layers(next(iter(models.values()))) if models else []
     if not layers:
         return make_frame("loss_maps", [])
-    for (fold, temperature), subset in chosen.group_by("fold", "temperature", maintain_order=True):
+    for (fold, temperature), subset in to_explain.group_by("fold", "temperature", maintain_order=True):
         arguments = (models[fold], settings.resolution, temperature, settings.seed)
         maps = _explain_images(arguments, dataset, subset, settings, progress)
         names = subset.select("sample_id", pl.col("target").replace_strict(dict(enumerate(dataset.classes))), "loss")
@@ -207,18 +209,18 @@ def compute_loss_maps(
 
 
 def _explain_images(
-    arguments: tuple[Any, ...], dataset: Dataset, chosen: pl.DataFrame, settings: Settings, progress: Progress
+    arguments: tuple[Any, ...], dataset: Dataset, to_explain: pl.DataFrame, settings: Settings, progress: Progress
 ) -> Batch:
-    """The output of `CheckedExplainer` with the given arguments for the chosen maps, concatenated."""
-    columns = {name: chosen[name].to_numpy() for name in ("sample_id", "row", "target")}
+    """The output of `CheckedExplainer` with the given arguments for the rows of `to_explain`, concatenated."""
+    columns = {name: to_explain[name].to_numpy() for name in ("sample_id", "row", "target")}
 
     def images(part: slice) -> Batch:
         own = {name: values[part] for name, values in columns.items()}
         return {"images_NHWC": dataset.images_NHWC[own.pop("row")], **own}
 
-    batches = cut(images, len(chosen), settings.score_batch_size)
+    batches = cut(images, len(to_explain), settings.score_batch_size)
     return map_batches(
-        "loss maps", CheckedExplainer, arguments, batches, count=len(chosen), settings=settings, progress=progress
+        "loss maps", CheckedExplainer, arguments, batches, count=len(to_explain), settings=settings, progress=progress
     )
 
 

@@ -1,7 +1,7 @@
 """Pool the loss maps of each group and compare them with the samples that the group is part of.
 
-A confusion or a part of a class is compared with the rest of its class, everything else with all other samples: does
-more, or less, of what raises the loss lie on the border than there?
+A confusion or a part of a class is compared with the rest of its class, any other group with all other samples: is a
+larger or a smaller share of what raises the loss on the border?
 """
 
 from collections.abc import Iterator

@@ -254,10 +254,10 @@ def label_issue_table(inputs: StageInputs) -> Frames:
 
 def loss_map_table(inputs: StageInputs, known_tables: Frames | None) -> Frames:
     """The table `loss_maps`. With folds, all maps are computed again."""
-    chosen = hirescam.choose_maps(inputs.dataset, inputs.frame("score", "predictions"))
-    models = {fold: inputs.classifier(fold) for fold in chosen["fold"].unique()}
+    to_explain = hirescam.choose_maps(inputs.dataset, inputs.frame("score", "predictions"))
+    models = {fold: inputs.classifier(fold) for fold in to_explain["fold"].unique()}
     maps = known_tables["loss_maps"] if known_tables and not inputs.settings.folds else None
-    arguments = (inputs.dataset, chosen, inputs.settings, inputs.progress)
+    arguments = (inputs.dataset, to_explain, inputs.settings, inputs.progress)
     return {"loss_maps": hirescam.extend_loss_maps(maps, models, *arguments)}
 
 
