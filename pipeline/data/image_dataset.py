@@ -115,10 +115,8 @@ def _decode(
     ]
     pictures = [entry.image for entry in unique if entry.image is not None]
     if not pictures:
-        no_pixels, refused = (
-            np.empty((len(unique), 0, 0, 3), np.uint8),
-            _rename([*listing.refused, *refused], set(first_of_name)),
-        )
+        no_pixels = np.empty((len(unique), 0, 0, 3), np.uint8)
+        refused = _rename([*listing.refused, *refused], set(first_of_name))
         return _Images(unique, no_pixels, [None] * len(unique), refused)
     images_NHWC = np.empty((len(unique), own.size, own.size, 3), np.uint8)
     usable: list[Found] = []
@@ -221,10 +219,8 @@ def _split(
     With external predictions, the splits named by the source are used as they are: we do not decide what was trained
     on.
     """
-    source_splits, needed = (
-        [entry.split for entry in entries],
-        ("test",) if own.predictions else ("train", "validation", "test"),
-    )
+    source_splits = [entry.split for entry in entries]
+    needed = ("test",) if own.predictions else ("train", "validation", "test")
     shares = {"test_share": own.test_share, "validation_share": own.validation_share}
     split = (
         np.array(source_splits)
