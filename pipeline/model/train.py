@@ -59,9 +59,9 @@ class TrainingSet:
     label_N: NDArray[np.int64]
     num_classes: int
 
-    def take(self, position_B: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def take(self, chosen_B: NDArray[np.int64]) -> NDArray[np.uint8]:
         """A copy of the images [B, H, W, 3] at these positions among the training images."""
-        return self.images_MHWC[self.row_N[position_B]]
+        return self.images_MHWC[self.row_N[chosen_B]]
 
 
 def training_set(dataset: Dataset, rows: NDArray[np.int64]) -> TrainingSet:
