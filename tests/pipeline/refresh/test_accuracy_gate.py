@@ -145,7 +145,7 @@ def test_a_damaged_note_of_the_holder_stops_nobody(tmp_path: Path, text: str) ->
     (tmp_path / "lake").mkdir()
     (tmp_path / "lake" / "refresh.holder.json").write_text(text)
     with only_one(Lake(tmp_path / "lake"), QUIET):
-        assert refresh_lock._read(tmp_path / "lake" / "refresh.holder.json") is not None
+        assert refresh_lock._read_holder(tmp_path / "lake" / "refresh.holder.json") is not None
 
 
 def test_a_clock_that_went_back_makes_no_negative_age() -> None:
