@@ -12,7 +12,7 @@ def open(root: str | os.PathLike[str]) -> "Lake":
 
     Raises `UserError` if `root` cannot be the root of a lake.
     """
-    from lake.storage.places import named_root
+    from lake.storage.places import parse_root
     from lake.storage.store import Lake  # deferred: the command checks Python and the system before it imports packages
 
-    return Lake(named_root(root))
+    return Lake(parse_root(root))

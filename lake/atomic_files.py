@@ -35,15 +35,15 @@ def create_array(file: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> "np.me
     """
     mapped = np.lib.format.open_memmap(file, mode="w+", dtype=np.dtype(dtype), shape=shape)
     with file.open("r+b") as opened:
-        _take_room(opened, mapped.offset, file.stat().st_size)
+        _allocate_space(opened, mapped.offset, file.stat().st_size)
     return mapped
 
 
-def _take_room(opened: BinaryIO, start: int, end: int) -> None:
+def _allocate_space(opened: BinaryIO, start: int, end: int) -> None:
     """Allocate the disk space of the file, by writing zeros where the system has no call for it (macOS)."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(opened.fileno(), 0, end)
         return
     opened.seek(start)
-    for left in range(end - start, 0, -CHUNK):
-        opened.write(bytes(min(CHUNK, left)))
+    for remaining in range(end - start, 0, -CHUNK):
+        opened.write(bytes(min(CHUNK, remaining)))

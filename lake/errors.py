@@ -8,10 +8,10 @@ EXIT_RETRY_LATER = 75
 EXIT_INTERRUPTED = 130
 
 
-def first_line(said: BaseException | str) -> str:
+def first_line(message: BaseException | str) -> str:
     """Return the first line of a message or exception, at most 200 characters; the type if an exception has no text."""
-    silent = "no reason given" if isinstance(said, str) else type(said).__name__
-    return (str(said).strip().splitlines() or [silent])[0][:200]
+    silent = "no reason given" if isinstance(message, str) else type(message).__name__
+    return (str(message).strip().splitlines() or [silent])[0][:200]
 
 
 class UserError(Exception):

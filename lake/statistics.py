@@ -86,7 +86,7 @@ def bootstrap_interval(statistic: Statistic, n: int, *, resamples: int, seed: in
         return float(low), float(high)
     from scipy.stats import bootstrap
 
-    drawn = bootstrap(
+    result = bootstrap(
         (np.arange(n),),
         lambda rows_BN, **_: statistic(rows_BN),
         vectorized=True,
@@ -95,7 +95,7 @@ def bootstrap_interval(statistic: Statistic, n: int, *, resamples: int, seed: in
         batch=max(1, DRAWN_AT_ONCE // n),
         rng=rng,
     )
-    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:

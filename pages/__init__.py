@@ -1,1 +1,1 @@
-"""The pages of the app, one script each; `pages.ui` is what they share. Imports no torch."""
+"""The pages of the app, one script each; `pages.ui` is their shared code. Imports no torch."""

@@ -10,9 +10,10 @@ from lake.query.aggregates import or_zero
 from lake.query.filters import Filters
 from lake.storage.store import Run
 from pages.charts import charts
+from pages.text.formatting import mix_text, number, plain, pluralize
+from pages.text.glossary import GLOSSARY
 from pages.text.groups import METHOD_NAMES, stability_in_words
 from pages.text.missing import GROUPS
-from pages.text.words import GLOSSARY, counted, mix_text, number, plain
 from pages.ui.core import data, filters
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.core.missing import show_missing
@@ -23,18 +24,18 @@ from pages.ui.samples.gallery import show_gallery, show_paged_gallery
 from pages.ui.samples.versus import ATTRIBUTES, show_versus
 
 IN_THE_GALLERY = 24
-RAISED = 0.05
-NAMED = (
+SIGNIFICANT = 0.05
+PROPERTY_NOTE = (
     f" {ATTRIBUTES} A property is named only if it differs from all other samples (adjusted p < 0.05) by a Cliff's "
     "delta of 0.33 or more."
 )
 
 
 def show_answer(summaries: pl.DataFrame) -> None:
-    """How many groups there are, how many are harder than chance, and the hardest."""
-    raised = summaries.filter(pl.col("adjusted_p") < RAISED).sort("lift", descending=True)
-    have = "has" if len(raised) == 1 else "have"
-    sentence = f"{len(summaries)} groups; {len(raised)} {have} a raised loss (adjusted p < 0.05)"
+    """Show how many groups there are, how many have a raised loss, and the hardest."""
+    raised = summaries.filter(pl.col("adjusted_p") < SIGNIFICANT).sort("lift", descending=True)
+    verb = "has" if len(raised) == 1 else "have"
+    sentence = f"{len(summaries)} groups; {len(raised)} {verb} a raised loss (adjusted p < 0.05)"
     if len(raised):
         worst = rows_of(raised, ClusterSummaryRow)[0]
         sentence += (
@@ -45,21 +46,21 @@ def show_answer(summaries: pl.DataFrame) -> None:
 
 
 def keep_passing(run: Run, method: str, summaries: pl.DataFrame) -> pl.DataFrame:
-    """The groups that have samples which pass the filters; where none has, that is said."""
+    """Return the groups with samples that pass the filters; show a message if there are none."""
     column = queries.cluster_column(method)
-    found = filters.filtered(run).select(pl.col(column).drop_nulls().unique()).collect()[column]
-    kept = summaries.filter(pl.col("cluster").is_in(found.implode()))
-    if kept.is_empty():
+    clusters = filters.filtered(run).select(pl.col(column).drop_nulls().unique()).collect()[column]
+    passing = summaries.filter(pl.col("cluster").is_in(clusters.implode()))
+    if passing.is_empty():
         st.info("No sample that passes the filters is in a group: loosen them in the sidebar.")
-    elif len(kept) < len(summaries):
-        st.caption(f"{len(kept):,} of {counted(len(summaries), 'group')} have samples that pass the filters.")
-    return kept
+    elif len(passing) < len(summaries):
+        st.caption(f"{len(passing):,} of {pluralize(len(summaries), 'group')} have samples that pass the filters.")
+    return passing
 
 
 def pick_group(summaries: pl.DataFrame, *, described: bool) -> ClusterSummaryRow:
-    """The table of groups, with what sets each apart where properties were measured.
+    """Show the table of groups, with descriptions if properties were measured.
 
-    Returns the one the reader chose, at first the hardest.
+    Returns the selected group, by default the hardest.
     """
     ordered = summaries.sort("lift", descending=True, nulls_last=True)
     mixes = pl.Series("classes", [mix_text(mix) for mix in ordered["class_mix"]])
@@ -90,7 +91,7 @@ def pick_group(summaries: pl.DataFrame, *, described: bool) -> ClusterSummaryRow
 
 
 def show_group(run: Run, method: str, summary: ClusterSummaryRow) -> None:
-    """Description, class mix and galleries of one group."""
+    """Show description, class mix and galleries of one group."""
     column = queries.cluster_column(method)
     members = filters.filtered(run).filter(pl.col(column) == summary["cluster"])
     st.subheader(f"Group {summary['cluster']}: {plain(mix_text(summary['class_mix']))}")
@@ -109,7 +110,7 @@ def show_group(run: Run, method: str, summary: ClusterSummaryRow) -> None:
 
 
 def _show_mix(run: Run, mix: pl.DataFrame) -> None:
-    """The labelled samples of a group by class; of many classes the most frequent."""
+    """Show the labelled samples of a group by class; of many classes only the most frequent."""
     if mix.is_empty():
         st.caption("None of its samples has a label.")
         return
@@ -123,58 +124,60 @@ def _show_mix(run: Run, mix: pl.DataFrame) -> None:
 
 
 def show_galleries(run: Run, members: pl.LazyFrame, distances: pl.DataFrame) -> None:
-    """The members from both ends of their distance to the centre and of their loss, and those without a label."""
-    placed = members.join(distances.lazy(), on="sample_id")
-    views = {
-        "Most typical": placed.sort("distance", "sample_id"),
-        "Farthest": placed.sort("distance", "sample_id", descending=[True, False]),
+    """Show the members nearest to and farthest from the centre, of highest loss, and without a label."""
+    with_distances = members.join(distances.lazy(), on="sample_id")
+    orders = {
+        "Most typical": with_distances.sort("distance", "sample_id"),
+        "Farthest": with_distances.sort("distance", "sample_id", descending=[True, False]),
         "Highest loss": members.filter(queries.HELD_OUT).sort("loss", descending=True),
         "Unlabeled": members.filter(pl.col("label").is_null()).sort("expected_loss", descending=True),
     }
-    found = {title: view.head(IN_THE_GALLERY).collect() for title, view in views.items()}
-    shown = {title: frame for title, frame in found.items() if len(frame)}
-    for (title, frame), tab in zip(shown.items(), st.tabs(list(shown)), strict=True):
+    frames = {title: view.head(IN_THE_GALLERY).collect() for title, view in orders.items()}
+    filled = {title: frame for title, frame in frames.items() if len(frame)}
+    for (title, frame), tab in zip(filled.items(), st.tabs(list(filled)), strict=True):
         with tab:
             show_gallery(run, frame, key=f"group-{title}", caption="loss")
 
 
 def show_maps(run: Run, method: str, cluster: int) -> None:
-    """Where in the image the loss of the group is raised, against all other samples."""
-    begins = f"{Filters.of(**{queries.cluster_column(method): str(cluster)}).to_text()};"
+    """Show where in the image the loss of the group is raised, compared with all other samples."""
+    prefix = f"{Filters.of(**{queries.cluster_column(method): str(cluster)}).to_text()};"
     finest = (data.map_layers(run) or [""])[0]
-    found = pooled.groups(run, finest).filter(pl.col("filter").str.starts_with(begins))
-    if len(found):
+    pooled_maps = pooled.groups(run, finest).filter(pl.col("filter").str.starts_with(prefix))
+    if len(pooled_maps):
         st.subheader("Where in the image its loss is raised", help=GLOSSARY["pooled"])
-        pooled.show_pooled(run, pooled.of_group(run, rows_of(found, PooledMapRow)[0]), finest, key="group")
+        pooled.show_pooled(run, pooled.of_group(run, rows_of(pooled_maps, PooledMapRow)[0]), finest, key="group")
 
 
 def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> None:
-    """The group against another one that the reader picks, in measured properties; nothing where there are none."""
+    """Compare the group with another one in measured properties; nothing if there are none."""
     others = summaries.filter(pl.col("cluster") != cluster).sort("cluster")
     if others.is_empty() or not run.has("properties"):
         return
     st.subheader("Against another group")
-    listed = rows_of(others, ClusterSummaryRow)
-    names = {row["cluster"]: f"Group {row['cluster']}: {mix_text(row['class_mix'])}" for row in listed}
+    rows = rows_of(others, ClusterSummaryRow)
+    names = {row["cluster"]: f"Group {row['cluster']}: {mix_text(row['class_mix'])}" for row in rows}
     other = st.selectbox("Other group", list(names), format_func=names.__getitem__, key=f"versus-{method}-{cluster}")
     column = queries.cluster_column(method)
-    both = data.samples(run).filter(pl.col(column).is_in([cluster, other])).collect()
-    placed = both.join(data.distances(run, method), on="sample_id", maintain_order="left")
-    show_versus(run, placed, placed[column] == cluster, (f"Group {cluster}", f"Group {other}"), order="distance")
+    members = data.samples(run).filter(pl.col(column).is_in([cluster, other])).collect()
+    with_distances = members.join(data.distances(run, method), on="sample_id", maintain_order="left")
+    show_versus(
+        run, with_distances, with_distances[column] == cluster, (f"Group {cluster}", f"Group {other}"), order="distance"
+    )
 
 
 def show_noise(run: Run, method: str) -> None:
-    """The samples that are in no group, hardest first."""
+    """Show the samples that are in no group, highest loss first."""
     column = queries.cluster_column(method)
-    alone = filters.filtered(run).filter(pl.col(column).is_null())
-    n = alone.select(pl.len()).collect().item()
+    noise = filters.filtered(run).filter(pl.col(column).is_null())
+    n = noise.select(pl.len()).collect().item()
     if not n:
         return
     with st.expander(
         f"{n:,} samples are in no group: {METHOD_NAMES[method]} calls them noise", on_change="rerun"
     ) as expander:
         if expander.open:
-            show_paged_gallery(run, alone.sort("loss", descending=True, nulls_last=True), key="noise")
+            show_paged_gallery(run, noise.sort("loss", descending=True, nulls_last=True), key="noise")
 
 
 def main() -> None:
@@ -198,7 +201,7 @@ def main() -> None:
         return
     summary = pick_group(passing, described=run.has("properties"))
     cluster = int(summary["cluster"])
-    st.caption(f"Select a row to open its group.{NAMED if run.has('properties') else ''}")
+    st.caption(f"Select a row to open its group.{PROPERTY_NOTE if run.has('properties') else ''}")
     show_group(run, method, summary)
     show_other(run, method, cluster, summaries)
     show_maps(run, method, cluster)

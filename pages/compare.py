@@ -9,8 +9,9 @@ from lake.storage.places import command
 from lake.storage.store import Run
 from pages.text import missing
 from pages.text.changes import tabulate_figures
+from pages.text.formatting import plain
+from pages.text.glossary import GLOSSARY
 from pages.text.missing import GROUPS, MAP
-from pages.text.words import GLOSSARY, plain
 from pages.ui.comparison.data_drift import show_run_drift, show_split_drift
 from pages.ui.comparison.loss_changes import show_loss_changes
 from pages.ui.comparison.map_moves import show_map_moves
@@ -21,12 +22,12 @@ from pages.ui.groups.group_matches import show_group_matches
 from pages.ui.session.navigation import link
 
 PARTS = ["Samples", "Losses", "Map", "Groups", "Findings", "Drift", "Cost"]
-NEEDED = {"Map": MAP, "Groups": GROUPS}  # what both runs must have for a part of the comparison
+PART_NEEDS = {"Map": MAP, "Groups": GROUPS}  # what both runs need for a part of the comparison
 FIGURE_WIDTH = 238
 
 
 def pick_other(run: Run) -> Run | None:
-    """The run to compare with, at first the one before this; None where there is no other."""
+    """Choose the run to compare with, by default the previous one; None if there is no other."""
     same, foreign = data.other_runs(run), data.runs_of_other_data(run)
     previous = data.previous_run(run)
     first = [previous.run_id] if previous else []
@@ -39,8 +40,8 @@ def pick_other(run: Run) -> Run | None:
         else:
             st.markdown("Bring the predictions of another model on the same samples, then come back.")
         return None
-    chosen = st.selectbox("Against", others, key="against", bind="query-params", width=320)
-    other = data.open_run(run.lake.root, chosen or others[0])
+    other_id = st.selectbox("Against", others, key="against", bind="query-params", width=320)
+    other = data.open_run(run.lake.root, other_id or others[0])
     facts = other.facts
     st.caption(
         f"Preset {facts['preset']} · {facts['dataset_name']} · published {facts['published_at']:%Y-%m-%d %H:%M} UTC"
@@ -49,7 +50,7 @@ def pick_other(run: Run) -> Run | None:
 
 
 def show_figures(now: Run, before: Run, n: int) -> None:
-    """The headline figures of both runs on the same samples, with the interval of their change."""
+    """Show the headline figures of both runs on the same samples, with the interval of their change."""
     with st.container(horizontal=True, gap="small"):
         for figure in tabulate_figures(comparisons.comparison(now, before, filters.current())):
             title = f"{figure.title} (before {figure.before})"
@@ -61,28 +62,28 @@ def show_figures(now: Run, before: Run, n: int) -> None:
 
 
 def show_costs(run: Run, before: Run) -> None:
-    """Seconds of every stage of both runs."""
+    """Show the duration of every stage of both runs."""
     times = compare.stage_times(run, before)
     st.markdown(compare.say_stage_times(times))
-    number_ = st.column_config.NumberColumn
+    number_column = st.column_config.NumberColumn
     reused = "Computed by an earlier refresh with the same inputs."
     st.dataframe(
         times.with_columns(pl.col("stage").map_elements(title_of, return_dtype=pl.String)),
         hide_index=True,
         column_config={
             "stage": "Stage",
-            "seconds": number_("Seconds now", format="%.1f"),
+            "seconds": number_column("Seconds now", format="%.1f"),
             "reused": st.column_config.CheckboxColumn("Reused now", help=reused),
-            "seconds_before": number_("Seconds before", format="%.1f"),
+            "seconds_before": number_column("Seconds before", format="%.1f"),
             "reused_before": st.column_config.CheckboxColumn("Reused before", help=reused),
-            "ratio": number_("Times as long", format="%.2f"),
+            "ratio": number_column("Times as long", format="%.2f"),
         },
     )
 
 
 def show_part(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) -> None:
-    """The part of the comparison that the reader chose."""
-    parts = [p for p in PARTS if p not in NEEDED or all(missing.has(r, NEEDED[p]) for r in (run, before))]
+    """Show the selected part of the comparison."""
+    parts = [p for p in PARTS if p not in PART_NEEDS or all(missing.has(r, PART_NEEDS[p]) for r in (run, before))]
     part = st.segmented_control("What changed", parts, default=parts[0], required=True, key="part", bind="query-params")
     match part:
         case "Losses":

@@ -8,7 +8,8 @@ from lake.statistics import wilson_interval
 from lake.storage.store import Run
 from pages.charts import charts, scales
 from pages.text import missing
-from pages.text.words import GLOSSARY, PERCENT, counted, plain, share_with_interval
+from pages.text.formatting import PERCENT, plain, pluralize, share_with_interval
+from pages.text.glossary import GLOSSARY
 from pages.ui.core import data, filters
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.groups import confusion_list
@@ -22,14 +23,14 @@ Cell = dict[str, object]
 
 
 def show_answer(held_out: pl.LazyFrame, noun: str) -> Cell | None:
-    """The largest confusion in one sentence; None where nothing is wrong. `noun` is what one sample is called."""
+    """Show the largest confusion and return its cell; None if nothing is wrong. `noun` names one sample."""
     confusions = queries.top_confusions(held_out).collect()
     if confusions.is_empty():
         st.markdown("## No held-out sample that passes the filters is misclassified.")
         return None
     top = confusions.row(0, named=True)
     errors = int(confusions["n"].sum())
-    images = counted(top["total"], f"{plain(top['label'])} {noun}")
+    images = pluralize(top["total"], f"{plain(top['label'])} {noun}")
     st.markdown(
         f"## The largest confusion: **{share_with_interval(top['n'], top['total'])}** of the {images} "
         f"{'is' if top['total'] == 1 else 'are'} called **{plain(top['predicted'])}**, "
@@ -39,39 +40,46 @@ def show_answer(held_out: pl.LazyFrame, noun: str) -> Cell | None:
 
 
 def pick_cell(run: Run, held_out: pl.LazyFrame) -> Cell | None:
-    """The matrix, or of many classes the list and the matrix around one; returns the cell the reader chose."""
+    """Show the matrix, or for many classes a list and the matrix around one; return the selected cell."""
     if len(run.classes) <= scales.MOST_VALUES:
-        shown, value = _choose_value(run, held_out)
-        drawn = charts.confusion_matrix(shown, run.classes, value=value)
-        return confusion_list.show_matrix(drawn, key="matrix", alt=MATRIX)
+        values, value = _choose_value(run, held_out)
+        matrix = charts.confusion_matrix(values, run.classes, value=value)
+        return confusion_list.show_matrix(matrix, key="matrix", alt=MATRIX)
     cells = queries.confusion(held_out).collect()
     in_list = confusion_list.pick_confusion(cells)
     label = confusion_list.pick_class(run, cells)
-    shown, value = _choose_value(run, held_out)
-    in_matrix = confusion_list.show_matrix_of(shown, label, value=value)
+    values, value = _choose_value(run, held_out)
+    in_matrix = confusion_list.show_matrix_of(values, label, value=value)
     return confusion_list.keep_latest([confusion_list.top_around(cells, label), in_list, in_matrix])
 
 
 def _choose_value(run: Run, held_out: pl.LazyFrame) -> tuple[pl.DataFrame, str]:
-    """The cells and the column that the reader wants to see in them."""
+    """Return the cells and the column to show in them."""
     others = data.other_runs(run)
-    shown = {"share": "Share of the label", "n": "Counts"} | ({"difference": "Difference to a run"} if others else {})
+    value_names = {"share": "Share of the label", "n": "Counts"} | (
+        {"difference": "Difference to a run"} if others else {}
+    )
     value = st.segmented_control(
-        "Show", list(shown), default="share", required=True, key="matrix-value", format_func=shown.__getitem__
+        "Show",
+        list(value_names),
+        default="share",
+        required=True,
+        key="matrix-value",
+        format_func=value_names.__getitem__,
     )
     cells = _difference(run, others) if value == "difference" else queries.confusion(held_out).collect()
     return cells, value or "share"
 
 
 def _difference(run: Run, others: list[str]) -> pl.DataFrame:
-    """The cells of this run and of another one the reader picks, on the samples of both that pass the filters."""
+    """Return the differences to the cells of another run, on the samples of both that pass the filters."""
     other = data.open_run(run.lake.root, st.selectbox("Other run", others, key="matrix-run"))
     st.caption("Percentage points of the label more or fewer than in that run: red is worse, blue is better.")
     return queries.confusion_difference(filters.filtered(run), data.samples(other)).collect()
 
 
 def show_classes(held_out: pl.LazyFrame) -> None:
-    """Recall, precision and loss by class, worst first."""
+    """Show recall, precision and loss by class, worst first."""
     report = queries.class_report(held_out).collect()
     recall = [share_with_interval(hits, n) for hits, n in report.select("hits", "n").iter_rows()]
     number = st.column_config.NumberColumn
@@ -89,7 +97,7 @@ def show_classes(held_out: pl.LazyFrame) -> None:
 
 
 def show_reliability(held_out: pl.LazyFrame) -> None:
-    """Confidence against share right."""
+    """Show the share right by confidence."""
     table = queries.reliability(held_out).collect()
     intervals = [wilson_interval(hits, n) for hits, n in table.select("hits", "n").iter_rows()]
     frame = table.with_columns(
@@ -115,30 +123,30 @@ def show_reliability(held_out: pl.LazyFrame) -> None:
 
 
 def show_cell(run: Run, held_out: pl.LazyFrame, cell: Cell) -> None:
-    """The samples of a cell, and what sets them apart from the right ones of their class in measured properties."""
+    """Show the samples of a cell, and how they differ from the right ones of their class in measured properties."""
     label, predicted = str(cell["label"]), str(cell["predicted"])
-    of_class = held_out.filter(pl.col("label") == label).collect()
-    inside = of_class["predicted"] == predicted
-    shown = of_class.filter(inside).sort("loss", descending=True)
+    class_samples = held_out.filter(pl.col("label") == label).collect()
+    inside = class_samples["predicted"] == predicted
+    members = class_samples.filter(inside).sort("loss", descending=True)
     title = plain(f"{label[:1].upper()}{label[1:]} called {predicted}")
-    st.subheader(f"{title}: {counted(len(shown), 'sample')}")
+    st.subheader(f"{title}: {pluralize(len(members), 'sample')}")
     st.caption("Highest loss first. Click another cell of the matrix to see its samples.")
-    show_gallery(run, shown.head(IN_THE_GALLERY), key="cell-gallery")
-    compared = of_class.filter(inside | of_class["correct"])
-    if label == predicted or not 0 < len(shown) < len(compared) or not run.has("properties"):
+    show_gallery(run, members.head(IN_THE_GALLERY), key="cell-gallery")
+    samples = class_samples.filter(inside | class_samples["correct"])
+    if label == predicted or not 0 < len(members) < len(samples) or not run.has("properties"):
         return
     st.subheader(f"What sets them apart from {plain(label)} images that are right")
     names = (f"Called {predicted}", "Right")
-    show_versus(run, compared, compared["predicted"] == predicted, names, order="margin")
+    show_versus(run, samples, samples["predicted"] == predicted, names, order="margin")
     if layers := data.map_layers(run):
         st.subheader("Where in the image their loss is raised", help=GLOSSARY["pooled"])
-        show_pooled(run, _cell_maps(of_class, label, predicted), layers[0], key="cell")
+        show_pooled(run, _cell_maps(class_samples, label, predicted), layers[0], key="cell")
 
 
-def _cell_maps(of_class: pl.DataFrame, label: str, predicted: str) -> Comparison:
-    """The maps of a cell against those of the right ones of its class."""
-    ids = {True: of_class.filter(predicted=predicted), False: of_class.filter(correct=True)}
-    inside, right = (ids[here]["sample_id"].to_numpy() for here in (True, False))
+def _cell_maps(class_samples: pl.DataFrame, label: str, predicted: str) -> Comparison:
+    """Return the samples of a cell and the right ones of its class, to compare their maps."""
+    ids = {True: class_samples.filter(predicted=predicted), False: class_samples.filter(correct=True)}
+    inside, right = (ids[is_member]["sample_id"].to_numpy() for is_member in (True, False))
     return Comparison(f"{label} images called {predicted}", inside, f"{label} images that are right", right)
 
 
@@ -154,10 +162,10 @@ def main() -> None:
     with left:
         cell = pick_cell(run, held_out) or top
     with right:
-        classes, honesty = st.tabs(["Classes", "Confidence"])
+        classes, confidence = st.tabs(["Classes", "Confidence"])
         with classes:
             show_classes(held_out)
-        with honesty:
+        with confidence:
             show_reliability(held_out)
     if cell:
         show_cell(run, held_out, cell)

@@ -7,7 +7,7 @@ from lake.contracts.rows import FindingRow, rows_of
 from lake.storage.store import Run
 from pages.report.document import file_name
 from pages.text import findings, headline
-from pages.text.words import GLOSSARY
+from pages.text.glossary import GLOSSARY
 from pages.ui.comparison.run_changes import show_changes
 from pages.ui.core import data
 from pages.ui.core.figure import show_figure
@@ -19,12 +19,12 @@ AT_FIRST = 5
 
 
 def show_headline(run: Run) -> None:
-    """The answer in one sentence, then the headline numbers in one row."""
-    found = data.headline(run)
-    if found is None:
+    """Show the answer in one sentence, then the headline numbers in one row."""
+    answer = data.headline(run)
+    if answer is None:
         st.info(headline.NO_TEST)
         return
-    sentence, figures = found
+    sentence, figures = answer
     st.markdown(f"## {sentence}")
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
         with column:
@@ -32,33 +32,33 @@ def show_headline(run: Run) -> None:
 
 
 def show_linked(run: Run) -> int | None:
-    """The finding that the address names, before all others; its number, or None where it names none."""
-    asked = st.query_params.get("finding")
-    if asked is None:
+    """Show the finding that the URL names above all others; return its id, or None if it names none."""
+    finding_id = st.query_params.get("finding")
+    if finding_id is None:
         return None
-    found = data.table(run, "findings").filter(pl.col("finding_id").cast(pl.String) == asked)
-    if found.is_empty():
+    rows = data.table(run, "findings").filter(pl.col("finding_id").cast(pl.String) == finding_id)
+    if rows.is_empty():
         st.info("This run has no finding of that number: these are all it has.")
         return None
     st.subheader("The finding of this link")
-    show_finding(run, rows_of(found, FindingRow)[0])
-    return int(found["finding_id"][0])
+    show_finding(run, rows_of(rows, FindingRow)[0])
+    return int(rows["finding_id"][0])
 
 
 def show_findings(run: Run, linked: int | None) -> None:
-    """The findings that stand for themselves, confirmed ones first; the others after them and unranked."""
-    found = findings.loss_findings(data.table(run, "findings")).filter(pl.col("finding_id").ne_missing(linked))
-    confirmed, open_, covered = findings.by_certainty(found)
+    """Show the findings, confirmed ones first, then unconfirmed and covered ones."""
+    loss_findings = findings.loss_findings(data.table(run, "findings")).filter(pl.col("finding_id").ne_missing(linked))
+    confirmed, unconfirmed, covered = findings.by_certainty(loss_findings)
     st.subheader("Findings, worst first")
-    if not len(confirmed) + len(open_):
+    if not len(confirmed) + len(unconfirmed):
         st.info(findings.NOTHING_FOUND)
         return
-    everything = len(confirmed) > AT_FIRST and st.toggle(f"Show all {len(confirmed)}", key="all-findings")
-    for finding in rows_of(confirmed.head(len(confirmed) if everything else AT_FIRST), FindingRow):
+    show_all = len(confirmed) > AT_FIRST and st.toggle(f"Show all {len(confirmed)}", key="all-findings")
+    for finding in rows_of(confirmed.head(len(confirmed) if show_all else AT_FIRST), FindingRow):
         show_finding(run, finding)
-    if len(open_):
-        with st.expander(f"{len(open_)} not confirmed, or too few to tell", on_change="rerun") as expander:
-            for finding in rows_of(open_, FindingRow) if expander.open else ():
+    if len(unconfirmed):
+        with st.expander(f"{len(unconfirmed)} not confirmed, or too few to tell", on_change="rerun") as expander:
+            for finding in rows_of(unconfirmed, FindingRow) if expander.open else ():
                 show_finding(run, finding)
     if len(covered):
         with st.expander(f"{len(covered)} more are about the same samples as one of these"):
@@ -75,12 +75,12 @@ def show_findings(run: Run, linked: int | None) -> None:
 
 
 def show_data_findings(run: Run, linked: int | None) -> None:
-    """Doubtful labels, copies, leaks, splits that differ, rare kinds of images, files that could not be used."""
-    found = findings.data_findings(data.table(run, "findings"))
+    """Show findings about the data, those that were not found, and files that could not be used."""
+    data_findings = findings.data_findings(data.table(run, "findings"))
     st.subheader("About the data")
-    for finding in rows_of(found.filter(pl.col("finding_id").ne_missing(linked)), FindingRow):
+    for finding in rows_of(data_findings.filter(pl.col("finding_id").ne_missing(linked)), FindingRow):
         show_finding(run, finding)
-    if missing := findings.say_missing(run, found):
+    if missing := findings.say_missing(run, data_findings):
         st.caption(missing)
     show_quarantine(run)
 

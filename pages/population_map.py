@@ -8,12 +8,12 @@ from lake.storage.store import Run
 from pages.charts import charts, projection_layers
 from pages.charts.palette import DISTINCT
 from pages.charts.projection_state import MapState
+from pages.text.formatting import column_title
 from pages.text.missing import MAP
-from pages.text.words import name
 from pages.ui.core import chart_registry, data, filters
 from pages.ui.core.composition import show_composition
 from pages.ui.core.missing import show_missing
-from pages.ui.core.told import read_lake
+from pages.ui.core.page_errors import show_lake_errors
 from pages.ui.groups.separation import show_answer, show_fidelity, show_separation
 from pages.ui.map import lasso_button, projection_offers, projection_session
 from pages.ui.samples.gallery import show_paged_gallery
@@ -21,21 +21,27 @@ from pages.ui.samples.sample_panel import draw_sample
 from pages.ui.session.addresses import map_picture, thumbnail_folder
 
 LAYOUTS = {"umap": "UMAP", "pca": "PCA"}
-SHOWN = {"dots": "Dots", "images": "Images"}
+SHOW_NAMES = {"dots": "Dots", "images": "Images"}
 CONTROL_WIDTH, COLORED_WIDTH = 190, 260
-MOST_ROWS = 100_000  # of the table: what a browser should hold
+MOST_ROWS = 100_000  # limit of the table in the browser
 
 
 def show_controls(run: Run) -> None:
-    """What to colour and size by, and how to draw."""
+    """Show the controls of the map."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
-            "Colour", projection_offers.color_columns(run), format_func=name, key="map-color", width=CONTROL_WIDTH
+            "Colour",
+            projection_offers.color_columns(run),
+            format_func=column_title,
+            key="map-color",
+            width=CONTROL_WIDTH,
         )
-        st.selectbox("Size", projection_offers.size_columns(run), format_func=name, key="map-size", width=CONTROL_WIDTH)
+        st.selectbox(
+            "Size", projection_offers.size_columns(run), format_func=column_title, key="map-size", width=CONTROL_WIDTH
+        )
         choices = {
             "View": ("map-layout", LAYOUTS),
-            "Show": ("map-show", {s: SHOWN[s] for s in projection_offers.shows(run)}),
+            "Show": ("map-show", {s: SHOW_NAMES[s] for s in projection_offers.show_options(run)}),
         }
         for label, (key, names) in choices.items():
             if len(names) > 1:
@@ -54,7 +60,7 @@ def show_controls(run: Run) -> None:
 
 
 def _choose_colored(run: Run) -> None:
-    """Which of more values than a legend holds have a colour."""
+    """Choose the coloured values, if there are more than a legend holds."""
     color = st.session_state["map-color"]
     if data.color_scale(run, color).others:
         st.multiselect(
@@ -69,7 +75,7 @@ def _choose_colored(run: Run) -> None:
 
 
 def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> projection_layers.Layers:
-    """The map itself; a selection changes the state before the fragment runs again."""
+    """Draw the map; a selection changes the state before the fragment reruns."""
     folder = thumbnail_folder(run)
     neighbors = data.neighbors(run, state.sample)
     layers = projection_layers.lay_out(
@@ -82,69 +88,71 @@ def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> projection_lay
         chart,
         on_select=projection_session.take_selection,
         key=projection_session.chart_key(),
-        alt=f"{layers.in_view:,} samples on a two-dimensional map, coloured by {name(state.color)}",
+        alt=f"{layers.in_view:,} samples on a two-dimensional map, coloured by {column_title(state.color)}",
     )
     return layers
 
 
 def show_legend(layers: projection_layers.Layers, state: MapState) -> None:
-    """How to read and use the map."""
-    drawn = (
+    """Explain how to read and use the map."""
+    description = (
         f"Colour shows where {layers.in_view:,} samples lie densest, dots the "
-        f"{projection_layers.DOTS_OVER_DENSITY:,} of the highest {name(state.size).lower()}; zoom in to see more"
+        f"{projection_layers.DOTS_OVER_DENSITY:,} of the highest {column_title(state.size).lower()}; zoom in to see more"
         if layers.dense
-        else f"{layers.in_view:,} samples, larger where the {name(state.size).lower()} is higher"
+        else f"{layers.in_view:,} samples, larger where the {column_title(state.size).lower()} is higher"
     )
     st.caption(
-        f"{drawn}. Click a dot for its sample, drag a box or draw a lasso for a group, turn the wheel to zoom, drag "
-        "with Shift to move, click the legend to isolate a value, double-click for the whole. Distances between far "
-        "groups mean nothing on such a map."
+        f"{description}. Click a dot for its sample, drag a box or draw a lasso for a group, turn the wheel to zoom, "
+        "drag with Shift to move, click the legend to isolate a value, double-click for the whole. Distances between "
+        "far groups mean nothing on such a map."
     )
 
 
 def chosen_samples(samples: pl.DataFrame, state: MapState) -> pl.LazyFrame:
-    """The samples in the box or the lasso, or all that are shown."""
-    kept = samples.lazy().filter(projection_layers.keeps(samples, filters.current(), state))
-    return kept.filter(state.selected())
+    """Return the samples in the box or the lasso, by default all visible ones."""
+    visible = samples.lazy().filter(projection_layers.keeps(samples, filters.current(), state))
+    return visible.filter(state.selected())
 
 
 @st.fragment
-@read_lake()
+@show_lake_errors()
 def explore(run: Run) -> None:
-    """Controls, map, selection and gallery; a click reruns only these."""
+    """Show controls, map, selection and gallery; a click reruns only these."""
     chart_registry.start_again()
     samples = data.samples(run).collect()
     show_controls(run)
     state = projection_session.current()
     panes, below = st.container(key="map-panes"), st.container()
     left, right = panes.columns([8, 5], gap="medium")
-    group = chosen_samples(samples, state)
-    with below:  # sent first: its images load while the map, which takes the browser longest, is drawn
-        show_group(run, group, state)
+    selection = chosen_samples(samples, state)
+    with below:  # sent first, so that its images load while the browser draws the map
+        show_selection(run, selection, state)
     with left:
         show_legend(draw_map(run, samples, state), state)
     with right:
         if state.sample is not None:
             draw_sample(run, state.sample, on_map=True)
         else:
-            show_composition(group, samples, whole=not state.has_selection)
+            show_composition(selection, samples, whole=not state.has_selection)
     projection_session.keep_address()
 
 
-def show_group(run: Run, group: pl.LazyFrame, state: MapState) -> None:
-    """The gallery of what is selected, highest loss first, and its table to take away."""
-    held_out = group.filter(pl.col("out_of_sample")).sort("loss", descending=True, nulls_last=True)
-    what = "selected" if state.has_selection else "shown"
-    n, n_held_out = group.select(pl.len(), pl.col("out_of_sample").sum()).collect().row(0)
-    st.markdown(f"**Highest loss first**, of the {n_held_out:,} held-out samples {what}")
+def show_selection(run: Run, selection: pl.LazyFrame, state: MapState) -> None:
+    """Show the selected samples, highest loss first, and a table with its download."""
+    held_out = selection.filter(pl.col("out_of_sample")).sort("loss", descending=True, nulls_last=True)
+    state_name = "selected" if state.has_selection else "shown"
+    n, n_held_out = selection.select(pl.len(), pl.col("out_of_sample").sum()).collect().row(0)
+    st.markdown(f"**Highest loss first**, of the {n_held_out:,} held-out samples {state_name}")
     show_paged_gallery(run, held_out, key="map-gallery")
-    with st.expander(f"Table of the {n:,} samples {what}", on_change="rerun", key="map-table") as table:
+    with st.expander(f"Table of the {n:,} samples {state_name}", on_change="rerun", key="map-table") as table:
         if table.open:
-            shown = group.head(MOST_ROWS).drop(data.empty_columns(run))
-            st.dataframe(shown.collect(), hide_index=True, height=320)
+            rows = selection.head(MOST_ROWS).drop(data.empty_columns(run))
+            st.dataframe(rows.collect(), hide_index=True, height=320)
             if n > MOST_ROWS:
                 st.caption(f"The first {MOST_ROWS:,}; the file has all.")
-            st.download_button("Download as CSV", lambda: to_bytes(group.collect(), "csv"), "selection.csv", "text/csv")
+            st.download_button(
+                "Download as CSV", lambda: to_bytes(selection.collect(), "csv"), "selection.csv", "text/csv"
+            )
 
 
 def main() -> None:

@@ -11,16 +11,16 @@ from lake.query.aggregates import or_zero
 from lake.storage.store import Run, default_root
 from pages.charts import charts
 from pages.text import missing
-from pages.text.words import PERCENT, percent, plain
+from pages.text.formatting import PERCENT, percent, plain
 from pages.ui.core import data
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.session.navigation import link
 
-FORCED = 3
+MAX_FORCED = 3
 
 
 def history() -> pl.DataFrame:
-    """Every published run with its headline figures, newest first."""
+    """Return every published run with its headline figures, newest first."""
     runs = data.runs()
     figures = data.metrics_of_runs(runs, "score", "test_accuracy", "test_loss")
     counts = [{t["name"]: t["rows"] for t in tables}["predictions"] for tables in runs["tables"]]
@@ -31,11 +31,11 @@ def history() -> pl.DataFrame:
     )
 
 
-def show_history(found: pl.DataFrame) -> None:
-    """The runs as a table, and as a line when there are several."""
+def show_history(runs: pl.DataFrame) -> None:
+    """Show the runs as a table, and as a line if there are several."""
     column = st.column_config
     st.dataframe(
-        found.with_columns(pl.col("test_accuracy") * 100),
+        runs.with_columns(pl.col("test_accuracy") * 100),
         hide_index=True,
         column_config={
             "run_id": "Run",
@@ -47,10 +47,10 @@ def show_history(found: pl.DataFrame) -> None:
             "scored": column.NumberColumn("Samples scored", format="localized"),
         },
     )
-    if len(found) > 1:
+    if len(runs) > 1:
         show_chart(
             charts.lines(
-                found,
+                runs,
                 x="published_at:T",
                 y="test_accuracy:Q",
                 x_title="Published (UTC)",
@@ -62,17 +62,17 @@ def show_history(found: pl.DataFrame) -> None:
         )
 
 
-def show_refused() -> None:
-    """Runs that were computed and kept from readers, each with why; and one that was published all the same."""
+def show_rejected() -> None:
+    """Show rejected runs with their reasons, and runs that were published by force."""
     forced = data.runs().drop_nulls("forced")
-    for row in forced.head(FORCED).iter_rows(named=True):
+    for row in forced.head(MAX_FORCED).iter_rows(named=True):
         st.warning(plain(f"Run {row['run_id']} was published by force: {row['forced']}"))
-    refused = data.refused()
-    if refused.is_empty():
+    rejected = data.rejected()
+    if rejected.is_empty():
         return
-    with st.expander(f"{len(refused):,} refused run{'s' if len(refused) > 1 else ''}, kept from readers"):
+    with st.expander(f"{len(rejected):,} refused run{'s' if len(rejected) > 1 else ''}, kept from readers"):
         st.dataframe(
-            refused.select("run_id", "rejected_at", "preset", "reason"),
+            rejected.select("run_id", "rejected_at", "preset", "reason"),
             hide_index=True,
             column_config={
                 "run_id": "Run",
@@ -84,13 +84,13 @@ def show_refused() -> None:
 
 
 def show_training(run: Run) -> None:
-    """Loss and speed over the training."""
+    """Show loss and speed during training."""
     training = data.table(run, "training").sort("step")
     if training.is_empty():
         st.info(missing.say_untrained(run))
         return
-    drawn = {"loss": "Training loss (nats)", "images_per_second": "Images per second"}
-    for column, (measure, title) in zip(st.columns(2, gap="large"), drawn.items(), strict=True):
+    measures = {"loss": "Training loss (nats)", "images_per_second": "Images per second"}
+    for column, (measure, title) in zip(st.columns(2, gap="large"), measures.items(), strict=True):
         with column:
             show_chart(
                 charts.lines(training, x="epoch:Q", y=f"{measure}:Q", x_title="Epoch", y_title=title),
@@ -105,7 +105,7 @@ def show_training(run: Run) -> None:
 
 
 def show_stages(run: Run) -> None:
-    """Seconds and peak memory of every stage."""
+    """Show duration and peak memory of every stage."""
     costs = (
         queries.stage_costs(run)
         .collect()
@@ -129,13 +129,15 @@ def show_stages(run: Run) -> None:
 def main() -> None:
     run = data.current_run()
     st.title("Runs")
-    found = history()
-    newest = found.row(0, named=True)
-    right, noun = newest["test_accuracy"], missing.noun(data.open_run(default_root(), newest["run_id"]))
-    said = "" if right is None else f"; the latest is right on **{percent(right)}** of the test {noun}s"
-    st.markdown(f"## {len(found)} published run{'s' if len(found) > 1 else ''}{said}.")
-    show_history(found)
-    show_refused()
+    runs = history()
+    newest = runs.row(0, named=True)
+    test_accuracy, noun = newest["test_accuracy"], missing.noun(data.open_run(default_root(), newest["run_id"]))
+    accuracy = (
+        "" if test_accuracy is None else f"; the latest is right on **{percent(test_accuracy)}** of the test {noun}s"
+    )
+    st.markdown(f"## {len(runs)} published run{'s' if len(runs) > 1 else ''}{accuracy}.")
+    show_history(runs)
+    show_rejected()
     link("compare", "Compare two runs", icon=":material/compare_arrows:")
     st.subheader(f"How {run.run_id} was made")
     show_training(run)

@@ -1,11 +1,11 @@
-"""Samples: the analyst's table of everything measured; filter in the sidebar, choose and sort here, take these rows."""
+"""Samples: the table of all measurements; filter in the sidebar, choose columns, sort and export here."""
 
 import polars as pl
 import streamlit as st
 
 from lake.query import queries
 from lake.storage.store import Run
-from pages.text.words import name, number
+from pages.text.formatting import column_title, number
 from pages.ui.core import data, filters
 from pages.ui.groups.histograms import show_histograms
 from pages.ui.samples.exports import show_exports
@@ -22,7 +22,7 @@ HEIGHT, PICTURE_HEIGHT, TEXT_HEIGHT = 560, 44, 35
 
 
 def show_answer(frame: pl.LazyFrame) -> int:
-    """How many rows pass, and how wrong they are; returns how many pass."""
+    """Show how many rows pass and their errors; return how many pass."""
     total = queries.accuracy(frame.filter(pl.col("out_of_sample"))).collect().row(0, named=True)
     rows: int = frame.select(pl.len()).collect().item()
     sentence = f"**{rows:,} samples** pass the filters"
@@ -36,20 +36,22 @@ def show_answer(frame: pl.LazyFrame) -> int:
 
 
 def sort_rows(frame: pl.LazyFrame, state: TableState) -> pl.LazyFrame:
-    """The rows in the order of the page; empty values last, equal rows by their number."""
+    """Sort the rows; nulls last, ties by sample id."""
     by, descending = [order.column for order in state.sort], [order.descending for order in state.sort]
     return frame.sort(*by, "sample_id", descending=[*descending, False], nulls_last=True)
 
 
 def show_table(run: Run, rows: pl.LazyFrame, columns: list[str]) -> None:
-    """The first rows with thumbnails, or with their names in the source; a selected row opens its sample."""
+    """Show the first rows with thumbnails, or names in the source; a selected row opens its sample."""
     pictured = run.has("images")
     image = (pl.lit(thumbnail_folder(run)) + pl.col("sample_id").cast(pl.String) + ".png").alias("image")
-    further = columns if pictured else ["source_name", *(c for c in columns if c != "source_name")]
-    table = rows.head(MAX_ROWS).select("sample_id", *([image] if pictured else []), *further).collect()
+    other_columns = columns if pictured else ["source_name", *(c for c in columns if c != "source_name")]
+    table = rows.head(MAX_ROWS).select("sample_id", *([image] if pictured else []), *other_columns).collect()
     row_height = PICTURE_HEIGHT if pictured else TEXT_HEIGHT
-    shown = {c: st.column_config.Column(name(c)) for c in columns}
-    shown |= {c: st.column_config.NumberColumn(name(c), format="%.3f") for c in columns if table.schema[c].is_float()}
+    column_config = {c: st.column_config.Column(column_title(c)) for c in columns}
+    column_config |= {
+        c: st.column_config.NumberColumn(column_title(c), format="%.3f") for c in columns if table.schema[c].is_float()
+    }
     state = st.dataframe(
         table,
         hide_index=True,
@@ -61,14 +63,14 @@ def show_table(run: Run, rows: pl.LazyFrame, columns: list[str]) -> None:
         column_config={
             "sample_id": st.column_config.NumberColumn("Sample", format="%d", pinned=True),
             "image": st.column_config.ImageColumn("Image", width="small"),
-            "source_name": st.column_config.TextColumn(name("source_name"), width="medium"),
-            **shown,
+            "source_name": st.column_config.TextColumn(column_title("source_name"), width="medium"),
+            **column_config,
         },
     )
-    picked = [row for row in state["selection"]["rows"] if row < len(table)]
-    if picked and st.session_state.get("opened-row") != picked[0]:
-        show_sample(run, int(table["sample_id"][picked[0]]))
-    st.session_state["opened-row"] = picked[0] if picked else None
+    selected = [row for row in state["selection"]["rows"] if row < len(table)]
+    if selected and st.session_state.get("opened-row") != selected[0]:
+        show_sample(run, int(table["sample_id"][selected[0]]))
+    st.session_state["opened-row"] = selected[0] if selected else None
 
 
 def main() -> None:

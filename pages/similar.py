@@ -1,4 +1,4 @@
-"""Similar: the nearest images in latent space to one, to several, or to an image of the reader's own."""
+"""Similar: the nearest images in latent space to one sample, to several, or to an uploaded image."""
 
 import numpy as np
 import polars as pl
@@ -13,8 +13,8 @@ from lake.search.vectors import to_unit
 from lake.storage.store import Run
 from pages.charts.sample_ids import read_sample_ids
 from pages.text import missing
+from pages.text.formatting import number, percent, plain
 from pages.text.missing import SIMILAR
-from pages.text.words import number, percent, plain
 from pages.ui.core import data
 from pages.ui.core.differences import say_differences
 from pages.ui.core.missing import show_missing
@@ -30,9 +30,9 @@ SAME_PREDICTION, HELD_OUT = "Same prediction", "Held-out"
 COUNTS = [20, 50, 100]
 
 
-def show_answer(seed: SampleRow | None, found: pl.DataFrame, noun: str) -> None:
-    """What the nearest are, in one sentence; `noun` is what one of them is called."""
-    labelled = found.drop_nulls("label")
+def show_answer(seed: SampleRow | None, similar: pl.DataFrame, noun: str) -> None:
+    """Show in one sentence what the nearest are; `noun` names one of them."""
+    labelled = similar.drop_nulls("label")
     if labelled.is_empty():
         st.markdown(f"## None of the similar {noun}s has a label.")
         return
@@ -42,23 +42,23 @@ def show_answer(seed: SampleRow | None, found: pl.DataFrame, noun: str) -> None:
     )
     if seed and seed["label"] and seed["label"] != top:
         sentence += f", but this one is labelled {plain(seed['label'])}"
-    nearest = or_zero(found["similarity"].max())
+    nearest = or_zero(similar["similarity"].max())
     st.markdown(f"## {sentence}. The nearest has a cosine similarity of {number(nearest)}.")
 
 
 def choose_examples(run: Run, sample_id: int) -> tuple[list[int], Vector]:
-    """The samples to be like, and the direction of them and away from those not to be like."""
+    """Choose positive and negative examples; return their ids and the query vector."""
     left, right = st.columns(2)
     also = left.text_input("Also like", key="also", bind="query-params", placeholder="Samples, for example 17, 230")
     unlike = right.text_input(
         "But not like", key="unlike", bind="query-params", placeholder="Samples to move away from"
     )
-    more, less = [sample_id, *read_sample_ids(also)], read_sample_ids(unlike)
-    return [*more, *less], data.index(run).vector(more, less)
+    positive, negative = [sample_id, *read_sample_ids(also)], read_sample_ids(unlike)
+    return [*positive, *negative], data.index(run).vector(positive, negative)
 
 
 def upload_example(run: Run) -> Vector | None:
-    """The direction of an image of the reader; None where there is none, or no model that could look at one."""
+    """Return the query vector of an uploaded image; None without an upload or a model."""
     if not missing.MODEL.is_met(run):
         return None
     with st.expander("Start from an image of your own", on_change="rerun") as expander:
@@ -79,19 +79,19 @@ def upload_example(run: Run) -> Vector | None:
         return to_unit(live_explain.embedding(run, image)[None])[0]
 
 
-def choose_among(run: Run, seed: SampleRow | None, left_out: list[int]) -> np.ndarray:
-    """Which samples may be found, by the options; a reader's image has no split, label or prediction of its own."""
+def choose_among(run: Run, seed: SampleRow | None, excluded: list[int]) -> np.ndarray:
+    """Return a mask of the samples to search by the options; an uploaded image has no split, label or prediction."""
     conditions = _against(seed) if seed else {}
     conditions[HELD_OUT] = pl.col("out_of_sample")
     if missing.has(run, missing.COPIES):
         conditions[NOT_A_COPY] = pl.col("duplicate").is_null()
     options = st.pills("Only", list(conditions), selection_mode="multi", key="similar-only", bind="query-params")
-    wanted = pl.all_horizontal(~pl.col("sample_id").is_in(left_out), *(conditions[option] for option in options))
-    return data.samples(run).select(wanted).collect().to_series().to_numpy()
+    condition = pl.all_horizontal(~pl.col("sample_id").is_in(excluded), *(conditions[option] for option in options))
+    return data.samples(run).select(condition).collect().to_series().to_numpy()
 
 
 def _against(seed: SampleRow) -> dict[str, pl.Expr]:
-    """The options that compare a sample with the one to be like."""
+    """Return the options that depend on the example."""
     return {
         OTHER_SPLIT: pl.col("split").ne(seed["split"]),
         OTHER_LABEL: pl.col("label").fill_null("").ne(seed["label"] or ""),
@@ -99,26 +99,26 @@ def _against(seed: SampleRow) -> dict[str, pl.Expr]:
     }
 
 
-def show_found(run: Run, found: pl.DataFrame) -> None:
-    """Gallery, what they share in measured properties, and ways to take them along."""
-    st.markdown(f"**{len(found)} similar {missing.noun(run)}s**, most similar first")
-    show_paged_gallery(run, found, key="similar-gallery", caption="similarity")
+def show_similar(run: Run, similar: pl.DataFrame) -> None:
+    """Show the similar samples, their common properties, links and downloads."""
+    st.markdown(f"**{len(similar)} similar {missing.noun(run)}s**, most similar first")
+    show_paged_gallery(run, similar, key="similar-gallery", caption="similarity")
     if run.has("properties"):
-        measured = data.shared(run, found["sample_id"].to_list())
+        measured = data.shared(run, similar["sample_id"].to_list())
         st.markdown(f"**What they share:** {say_differences(measured, others='all others')}")
-    text = Filters.of(sample_id=[str(i) for i in found["sample_id"]]).to_text()
+    text = Filters.of(sample_id=[str(i) for i in similar["sample_id"]]).to_text()
     with st.container(horizontal=True):
         for name, label in {"population_map": "On the map", "samples": "As a table"}.items():
             st.page_link(page(name), label=label, query_params={**address(), "f": text})
         st.download_button(
             "Export as CSV",
-            found.select("rank", "sample_id", "similarity", "label", "predicted", "split", "loss").write_csv(),
+            similar.select("rank", "sample_id", "similarity", "label", "predicted", "split", "loss").write_csv(),
             "similar.csv",
             "text/csv",
             icon=":material/download:",
             on_click="ignore",
         )
-        save_as_set(run, found["sample_id"].to_list())
+        save_as_set(run, similar["sample_id"].to_list())
 
 
 def main() -> None:
@@ -128,27 +128,27 @@ def main() -> None:
         return
     sample_id, sample = choose_sample(run)
     answer = st.container()
-    left_out, query = choose_examples(run, sample_id)
-    own = upload_example(run)
-    seed = sample if own is None else None
+    examples, query = choose_examples(run, sample_id)
+    uploaded = upload_example(run)
+    seed = sample if uploaded is None else None
     with st.container(horizontal=True, gap="large"):
         count = st.segmented_control("How many", COUNTS, default=COUNTS[0], required=True, key="similar-count")
-        among = choose_among(run, seed, left_out if own is None else [])
-    nearest = data.index(run).search(query if own is None else own, count, among=among)
-    found = nearest.join(data.samples_of(run, nearest["sample_id"]), on="sample_id", maintain_order="left")
+        among = choose_among(run, seed, examples if uploaded is None else [])
+    nearest = data.index(run).search(query if uploaded is None else uploaded, count, among=among)
+    similar = nearest.join(data.samples_of(run, nearest["sample_id"]), on="sample_id", maintain_order="left")
     with answer:
-        show_answer(seed, found, missing.noun(run))
-    if found.is_empty():
+        show_answer(seed, similar, missing.noun(run))
+    if similar.is_empty():
         st.info("No sample passes the options: switch some off.")
         return
     left, right = st.columns([2, 3], gap="large")
     with left:
-        if own is None:
+        if uploaded is None:
             draw_sample(run, sample_id)
         st.markdown("**Where they lie** among all samples, in grey")
-        show_on_map(run, found, chosen=sample_id if own is None else None, key="similar-map")
+        show_on_map(run, similar, chosen_id=sample_id if uploaded is None else None, key="similar-map")
     with right:
-        show_found(run, found)
+        show_similar(run, similar)
     show_saved_sets(run)
 
 

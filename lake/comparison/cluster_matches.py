@@ -33,65 +33,67 @@ def match_clusters(now: pl.LazyFrame, before: pl.LazyFrame, method: str) -> pl.D
     null if none overlaps.
     """
     column = cluster_column(method)
-    was = before.select("sample_id", before=pl.col(column))
-    both = now.select("sample_id", now=pl.col(column)).join(was, on="sample_id").drop("sample_id").collect()
-    cells = _overlaps(both)
+    earlier = before.select("sample_id", before=pl.col(column))
+    memberships = now.select("sample_id", now=pl.col(column)).join(earlier, on="sample_id").drop("sample_id").collect()
+    cells = _overlaps(memberships)
     split, merged = _pieces(cells, whole="before", piece="now"), _pieces(cells, whole="now", piece="before")
     pieces = pl.concat([split, merged])
     same = cells.filter("alike").join(pieces, on=["before", "now"], how="anti")
-    linked = pl.concat([same, pieces])
-    born, died = (_alone(cells, both, linked, side) for side in ("now", "before"))
+    matched = pl.concat([same, pieces])
+    born, died = (_unmatched(cells, memberships, matched, side) for side in ("now", "before"))
     parts = zip(EVENTS, (same, split, merged, born, died), strict=True)
-    found = pl.concat([part.with_columns(event=pl.lit(event)) for event, part in parts], how="diagonal_relaxed")
-    return _with_interval(found).select(SCHEMA.names()).cast(SCHEMA)
+    matches = pl.concat([part.with_columns(event=pl.lit(event)) for event, part in parts], how="diagonal_relaxed")
+    return _with_interval(matches).select(SCHEMA.names()).cast(SCHEMA)
 
 
-def count_events(found: pl.DataFrame) -> dict[str, int]:
+def count_events(matches: pl.DataFrame) -> dict[str, int]:
     """Count the clusters that are the same, split (earlier clusters), merged (later clusters), born and died."""
-    counted = {"same": "now", "split": "before", "merged": "now", "born": "now", "died": "before"}
-    return {event: found.filter(event=event)[column].n_unique() for event, column in counted.items()}
+    sides = {"same": "now", "split": "before", "merged": "now", "born": "now", "died": "before"}
+    return {event: matches.filter(event=event)[column].n_unique() for event, column in sides.items()}
 
 
 def same_clusters(now: pl.LazyFrame, before: pl.LazyFrame) -> dict[str, dict[int, int]]:
     """Return by method the mapping from earlier to current numbers of the clusters that are the same."""
-    matched = {method: match_clusters(now, before, method).filter("alike") for method in METHODS}
-    return {method: dict(found.select("before", "now").iter_rows()) for method, found in matched.items()}
+    matches_by_method = {method: match_clusters(now, before, method).filter("alike") for method in METHODS}
+    return {method: dict(matches.select("before", "now").iter_rows()) for method, matches in matches_by_method.items()}
 
 
-def say_matches(found: pl.DataFrame) -> str:
+def say_matches(matches: pl.DataFrame) -> str:
     """Describe what became of the clusters in one sentence, and the weakest match that counts as the same."""
-    counts = count_events(found)
+    counts = count_events(matches)
     n_before, n_now = (
-        found.filter(pl.col("event") != other)[side].n_unique() for side, other in (("before", "born"), ("now", "died"))
+        matches.filter(pl.col("event") != other)[side].n_unique()
+        for side, other in (("before", "born"), ("now", "died"))
     )
-    said = (
+    summary = (
         f"{n_before} groups before and {n_now} now: {counts['same']} the same, {counts['split']} split, "
         f"{counts['merged']} merged, {counts['born']} born, {counts['died']} died"
     )
-    same = found.filter(event="same").sort("jaccard")
+    same = matches.filter(event="same").sort("jaccard")
     if same.is_empty():
-        return f"{said}."
+        return f"{summary}."
     weakest = same.row(0, named=True)
+    union = weakest["n_before"] + weakest["n_now"] - weakest["n_both"]
     return (
-        f"{said}. Of the same ones the least alike are {weakest['before']} before and {weakest['now']} now: they share "
-        f"{weakest['jaccard']:.0%} of their {weakest['n_before'] + weakest['n_now'] - weakest['n_both']:,} samples "
+        f"{summary}. Of the same ones the least alike are {weakest['before']} before and {weakest['now']} now: they "
+        f"share {weakest['jaccard']:.0%} of their {union:,} samples "
         f"({between(weakest['low'], weakest['high'], '.0%')})."
     )
 
 
-def _overlaps(both: pl.DataFrame) -> pl.DataFrame:
+def _overlaps(memberships: pl.DataFrame) -> pl.DataFrame:
     """Return the overlapping pairs of clusters: sizes, overlap, Jaccard index and whether it is high beyond chance."""
-    sizes = [both.drop_nulls(side).group_by(side).agg(pl.len().alias(f"n_{side}")) for side in ("before", "now")]
-    cells = both.drop_nulls().group_by("before", "now").agg(pl.len().alias("n_both"))
+    sizes = [memberships.drop_nulls(side).group_by(side).agg(pl.len().alias(f"n_{side}")) for side in ("before", "now")]
+    cells = memberships.drop_nulls().group_by("before", "now").agg(pl.len().alias("n_both"))
     cells = cells.join(sizes[0], on="before").join(sizes[1], on="now")
-    random = pl.col("n_before") * pl.col("n_now") / len(both)
-    sizes_together = pl.col("n_before") + pl.col("n_now")
-    jaccard = pl.col("n_both") / (sizes_together - pl.col("n_both"))
+    expected_overlap = pl.col("n_before") * pl.col("n_now") / len(memberships)
+    total_size = pl.col("n_before") + pl.col("n_now")
+    jaccard = pl.col("n_both") / (total_size - pl.col("n_both"))
     return cells.with_columns(
         jaccard=jaccard,
-        alike=_beyond_chance(jaccard, random / (sizes_together - random)) > HALF,
-        share_before=pl.col("n_before") / len(both),
-        share_now=pl.col("n_now") / len(both),
+        alike=_beyond_chance(jaccard, expected_overlap / (total_size - expected_overlap)) > HALF,
+        share_before=pl.col("n_before") / len(memberships),
+        share_now=pl.col("n_now") / len(memberships),
     ).sort("before", "now")
 
 
@@ -102,24 +104,24 @@ def _beyond_chance(value: pl.Expr, chance: pl.Expr) -> pl.Expr:
 
 def _pieces(cells: pl.DataFrame, *, whole: str, piece: str) -> pl.DataFrame:
     """Return the pairs of which two or more pieces, each drawn mostly from the whole, together hold most of it."""
-    inside, of_whole = pl.col("n_both") / pl.col(f"n_{piece}"), pl.col("n_both") / pl.col(f"n_{whole}")
-    mostly = cells.filter(_beyond_chance(inside, pl.col(f"share_{whole}")) > HALF, of_whole >= TENTH)
-    return mostly.filter(pl.len().over(whole) >= 2, of_whole.sum().over(whole) > HALF)
+    share_of_piece, share_of_whole = pl.col("n_both") / pl.col(f"n_{piece}"), pl.col("n_both") / pl.col(f"n_{whole}")
+    candidates = cells.filter(_beyond_chance(share_of_piece, pl.col(f"share_{whole}")) > HALF, share_of_whole >= TENTH)
+    return candidates.filter(pl.len().over(whole) >= 2, share_of_whole.sum().over(whole) > HALF)
 
 
-def _alone(cells: pl.DataFrame, both: pl.DataFrame, linked: pl.DataFrame, side: str) -> pl.DataFrame:
+def _unmatched(cells: pl.DataFrame, memberships: pl.DataFrame, matched: pl.DataFrame, side: str) -> pl.DataFrame:
     """Return the clusters of one side that have no match on the other, each with its closest cluster."""
-    sizes = both.drop_nulls(side).group_by(side).agg(pl.len().alias(f"n_{side}"))
-    alone = sizes.join(linked, on=side, how="anti")
+    sizes = memberships.drop_nulls(side).group_by(side).agg(pl.len().alias(f"n_{side}"))
+    unmatched = sizes.join(matched, on=side, how="anti")
     closest = cells.sort("jaccard", "before", "now", descending=[True, False, False]).unique(
         side, keep="first", maintain_order=True
     )
-    return alone.join(closest.drop(f"n_{side}"), on=side, how="left").sort(side)
+    return unmatched.join(closest.drop(f"n_{side}"), on=side, how="left").sort(side)
 
 
-def _with_interval(found: pl.DataFrame) -> pl.DataFrame:
+def _with_interval(matches: pl.DataFrame) -> pl.DataFrame:
     """Add the 95 % interval of the Jaccard index, a proportion of the union."""
-    sizes = found.select("n_both", pl.col("n_before") + pl.col("n_now") - pl.col("n_both"))
+    sizes = matches.select("n_both", pl.col("n_before") + pl.col("n_now") - pl.col("n_both"))
     ends = [wilson_interval(hits, n) if n else (None, None) for hits, n in sizes.iter_rows()]
     low, high = (pl.Series([pair[i] for pair in ends], dtype=pl.Float64) for i in (0, 1))
-    return found.with_columns(low=low, high=high)
+    return matches.with_columns(low=low, high=high)

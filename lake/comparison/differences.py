@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lake.statistics import benjamini_hochberg
 
-WORDS = {
+PROPERTY_WORDING = {
     "bg_lightness": ("dark background", "light background", "median L*"),
     "bg_plainness": ("plain background", "busy background", "median spread of L*"),
     "bg_chroma": ("grey background", "colourful background", "median chroma"),
@@ -64,7 +64,7 @@ class Ranked:
     def __init__(self, samples: pl.DataFrame, *, within: str | None = None) -> None:
         stratum = np.zeros(len(samples), np.int64) if within is None else _codes(samples[within])
         strata = [np.flatnonzero(stratum == code) for code in np.unique(stratum[stratum >= 0])]
-        self._values = samples.select(*WORDS, *(_has_hue(name) for name in HUES))
+        self._values = samples.select(*PROPERTY_WORDING, *(_has_hue(name) for name in HUES))
         self._strata = {
             column.name: [_Stratum(rows, column.to_numpy().astype(np.float64)) for rows in strata]
             for column in self._values
@@ -75,15 +75,17 @@ class Ranked:
         rows = []
         for name, strata in self._strata.items():
             values = self._values[name].to_numpy().astype(np.float64, copy=False)
-            typical = np.mean if name in HUES else np.median
+            average = np.mean if name in HUES else np.median
             for i, inside in enumerate(sets):
                 delta, p = _compare(strata, inside)
                 parts = (values[inside], values[~inside])
-                here, others = (float(typical(part)) if len(part) else None for part in parts)
-                rows.append({"set": i, "property": name, "here": here, "others": others, "delta": delta, "p": p})
+                own_value, other_value = (float(average(part)) if len(part) else None for part in parts)
+                rows.append(
+                    {"set": i, "property": name, "here": own_value, "others": other_value, "delta": delta, "p": p}
+                )
         schema = {"set": pl.Int64, "property": pl.String} | dict.fromkeys(("here", "others", "delta", "p"), pl.Float64)
-        found = pl.DataFrame(rows, schema=schema)
-        return found.with_columns(pl.Series("adjusted_p", benjamini_hochberg(found["p"].to_numpy())))
+        measured = pl.DataFrame(rows, schema=schema)
+        return measured.with_columns(pl.Series("adjusted_p", benjamini_hochberg(measured["p"].to_numpy())))
 
 
 def measure(samples: pl.DataFrame, sets: Sequence[Mask], *, within: str | None = None) -> pl.DataFrame:
@@ -107,11 +109,11 @@ def to_clause(row: Difference, *, others: str = "others") -> str:
     """Describe a difference with its numbers: "clearly light background (median L* 88, others 53)"."""
     name, delta = row["property"], row["delta"]
     degree = "clearly" if abs(delta) >= CLEARLY else "somewhat" if abs(delta) >= SOMEWHAT else "slightly"
-    here, there = row["here"], row["others"]
+    value, other_value = row["here"], row["others"]
     if name in HUES:
-        return f"{degree} {'more' if delta > 0 else 'fewer'} {name} objects ({here:.0%}, {others} {there:.0%})"
-    low, high, unit = WORDS[name]
-    return f"{degree} {high if delta > 0 else low} ({unit} {_number(here)}, {others} {_number(there)})"
+        return f"{degree} {'more' if delta > 0 else 'fewer'} {name} objects ({value:.0%}, {others} {other_value:.0%})"
+    low, high, unit = PROPERTY_WORDING[name]
+    return f"{degree} {high if delta > 0 else low} ({unit} {_number(value)}, {others} {_number(other_value)})"
 
 
 def _number(value: float) -> str:
@@ -133,21 +135,21 @@ class _Stratum:
 
     def count(self, inside: Mask) -> tuple[int, int, float]:
         """Return the numbers of members and of others, and the members' Mann-Whitney U minus its expectation."""
-        here = inside[self.rows]
-        m = int(here.sum())
-        n = len(here) - m
-        return m, n, float(self.rank[here].sum(dtype=np.float64)) - m * (m + 1) / 2 - m * n / 2
+        is_member = inside[self.rows]
+        m = int(is_member.sum())
+        n = len(is_member) - m
+        return m, n, float(self.rank[is_member].sum(dtype=np.float64)) - m * (m + 1) / 2 - m * n / 2
 
 
 def _compare(strata: list[_Stratum], inside: Mask) -> tuple[float, float]:
     """Return Cliff's delta and two-sided p of members against others of their stratum (Mann & Whitney 1947, summed)."""
-    counted = [(*stratum.count(inside), stratum.spread) for stratum in strata]
-    both = [(m, n, excess, spread) for m, n, excess, spread in counted if m and n]
-    variance = sum(m * n * spread for m, n, _, spread in both)
+    counts = [(*stratum.count(inside), stratum.spread) for stratum in strata]
+    comparable = [(m, n, excess, spread) for m, n, excess, spread in counts if m and n]
+    variance = sum(m * n * spread for m, n, _, spread in comparable)
     if variance <= 0:
         return 0.0, 1.0
-    delta = sum(2 * excess / n for _, n, excess, _ in both) / sum(m for m, *_ in both)
-    z = sum(excess for _, _, excess, _ in both) / math.sqrt(variance)
+    delta = sum(2 * excess / n for _, n, excess, _ in comparable) / sum(m for m, *_ in comparable)
+    z = sum(excess for _, _, excess, _ in comparable) / math.sqrt(variance)
     return delta, math.erfc(abs(z) / math.sqrt(2))
 
 

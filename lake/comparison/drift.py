@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.comparison.differences import HUES, WORDS, Difference, Mask, measure, to_clause
+from lake.comparison.differences import HUES, PROPERTY_WORDING, Difference, Mask, measure, to_clause
 from lake.contracts.rows import rows_of
 from lake.contracts.samples import SPLITS
 from lake.query.queries import Tables
@@ -73,8 +73,10 @@ class Drift:
 
     def drifted(self) -> pl.DataFrame:
         """Return the properties that have drifted, largest effect first."""
-        sure = self.properties.filter(pl.col("adjusted_p") < FALSE_DISCOVERY_RATE, pl.col("delta").abs() >= NEGLIGIBLE)
-        return sure.sort(pl.col("delta").abs(), "set", "property", descending=[True, False, False])
+        significant = self.properties.filter(
+            pl.col("adjusted_p") < FALSE_DISCOVERY_RATE, pl.col("delta").abs() >= NEGLIGIBLE
+        )
+        return significant.sort(pl.col("delta").abs(), "set", "property", descending=[True, False, False])
 
     def shifted(self) -> pl.DataFrame:
         """Return the spaces that have drifted, largest distance first."""
@@ -84,18 +86,18 @@ class Drift:
         """Return how many property tests find drift, a sentence for each, and the same for whole spaces."""
         drifted, shifted = self.drifted(), self.shifted()
         if self.properties.is_empty():
-            said = [NOTHING_TESTED]
+            lines = [NOTHING_TESTED]
         else:
-            said = [f"{len(drifted)} of {len(self.properties)} tests of a property find drift{RULE}."]
-        said += [_say_property(row) for row in rows_of(drifted, PropertyDrift)]
+            lines = [f"{len(drifted)} of {len(self.properties)} tests of a property find drift{RULE}."]
+        lines += [_say_property(row) for row in rows_of(drifted, PropertyDrift)]
         if len(self.spaces):
             smallest = p_value(float(self.spaces["adjusted_p"].to_numpy().min()))
-            named = " and ".join(sorted(set(self.spaces["space"])))
-            said.append(
-                f"{len(shifted)} of {len(self.spaces)} tests of {named} as a whole find drift (energy distance, "
+            spaces = " and ".join(sorted(set(self.spaces["space"])))
+            lines.append(
+                f"{len(shifted)} of {len(self.spaces)} tests of {spaces} as a whole find drift (energy distance, "
                 f"permutation test, smallest adjusted {smallest})."
             )
-        return [*said, *(_say_space(row) for row in rows_of(shifted, SpaceDrift))]
+        return [*lines, *(_say_space(row) for row in rows_of(shifted, SpaceDrift))]
 
 
 def split_drift(run: Run) -> Drift:
@@ -108,11 +110,11 @@ def split_drift(run: Run) -> Drift:
     splits = [name for name in SPLITS if AT_LEAST <= (samples["split"] == name).sum() <= len(samples) - AT_LEAST]
     masks = [(samples["split"] == name).to_numpy() for name in splits] if run.has("properties") else []
     properties = property_drift(samples, masks, splits, ["all other samples"] * len(splits))
-    unseen = samples.filter("out_of_sample", pl.col("split") != "train")
+    held_out = samples.filter("out_of_sample", pl.col("split") != "train")
     rows = []
     for name in splits if run.has("embeddings") else ():
         sides = [
-            unseen.filter(side)["sample_id"].to_numpy() for side in (pl.col("split") == name, pl.col("split") != name)
+            held_out.filter(side)["sample_id"].to_numpy() for side in (pl.col("split") == name, pl.col("split") != name)
         ]
         if min(len(side) for side in sides) >= AT_LEAST:
             points = [_embeddings(run, _pick(side)) for side in sides]
@@ -122,41 +124,41 @@ def split_drift(run: Run) -> Drift:
 
 def run_drift(now: Run, before: Run) -> Drift | str:
     """Compare the images that only the later data has with all earlier ones; a sentence if there is nothing to test."""
-    bare = next((run.run_id for run in (now, before) if not run.has("properties")), None)
-    if bare:
-        return f"Run {bare} has no images whose properties could be tested for drift."
+    run_without_images = next((run.run_id for run in (now, before) if not run.has("properties")), None)
+    if run_without_images:
+        return f"Run {run_without_images} has no images whose properties could be tested for drift."
     if now.dataset_id == before.dataset_id:
         return (
             f"Both runs are of the same data ({now.facts['dataset_name']}, {now.dataset_id}): the properties of its "
             "images are the same numbers, so there is no drift to test between them."
         )
-    here, there = (_images(run) for run in (now, before))
-    new = here.join(there, on="sha256", how="anti")
-    if min(len(new), len(there)) < AT_LEAST:
+    images, earlier_images = (_images(run) for run in (now, before))
+    new_images = images.join(earlier_images, on="sha256", how="anti")
+    if min(len(new_images), len(earlier_images)) < AT_LEAST:
         return (
-            f"{len(new):,} of {len(here):,} images are not in the data of {before.run_id} ({len(there):,} images), "
-            f"too few to test for drift: at least {AT_LEAST} are needed."
+            f"{len(new_images):,} of {len(images):,} images are not in the data of {before.run_id} "
+            f"({len(earlier_images):,} images), too few to test for drift: at least {AT_LEAST} are needed."
         )
-    both = pl.concat([new, there])
-    inside = np.arange(len(both)) < len(new)
+    pooled = pl.concat([new_images, earlier_images])
+    is_new = np.arange(len(pooled)) < len(new_images)
     names = ("new images", f"images of {before.run_id}")
-    properties = property_drift(both, [inside], [names[0]], [names[1]])
-    points = _standardised(both)
-    picked = [_pick(np.flatnonzero(side)) for side in (inside, ~inside)]
-    tested = energy_test(points[picked[0]], points[picked[1]])
-    return Drift(properties, _adjusted([{"set": names[0], "others": names[1], "space": PROPERTIES} | tested]))
+    properties = property_drift(pooled, [is_new], [names[0]], [names[1]])
+    points = _standardised(pooled)
+    subsets = [_pick(np.flatnonzero(side)) for side in (is_new, ~is_new)]
+    result = energy_test(points[subsets[0]], points[subsets[1]])
+    return Drift(properties, _adjusted([{"set": names[0], "others": names[1], "space": PROPERTIES} | result]))
 
 
 def energy_test(
-    here_ND: Points, there_ND: Points, *, permutations: int = PERMUTATIONS, seed: int = 0
+    first_ND: Points, second_ND: Points, *, permutations: int = PERMUTATIONS, seed: int = 0
 ) -> dict[str, object]:
     """Test whether two sets of points have the same distribution: n, n_others, value, chance and p.
 
     `value` is the energy distance divided by twice the mean distance between the sets: 0 for equal distributions, 1 for
     disjoint ones. `chance` is the 95 % quantile over random partitions; p = (1 + hits) / (1 + permutations).
     """
-    n, m = len(here_ND), len(there_ND)
-    distance_NN = _distances(np.concatenate([here_ND, there_ND]).astype(np.float64))
+    n, m = len(first_ND), len(second_ND)
+    distance_NN = _distances(np.concatenate([first_ND, second_ND]).astype(np.float64))
     rng = np.random.default_rng(seed)
     inside = np.zeros((n + m, 1 + permutations), np.float32)
     inside[:n] = 1
@@ -172,15 +174,15 @@ def energy_test(
     return {"n": n, "n_others": m, "value": float(value[0]), "chance": chance, "p": (1 + hits) / (1 + permutations)}
 
 
-def delta_interval(here: Points, there: Points) -> tuple[float, float]:
+def delta_interval(first: Points, second: Points) -> tuple[float, float]:
     """Return the 95 % interval of Cliff's delta of two sets of values without missing ones (DeLong et al. 1988)."""
-    n, m = len(here), len(there)
-    both = _ranks(np.concatenate([here, there]))
-    above = (both[:n] - _ranks(here)) / m  # for each value here, the share of values there that are lower
-    below = 1 - (both[n:] - _ranks(there)) / n
+    n, m = len(first), len(second)
+    pooled_ranks = _ranks(np.concatenate([first, second]))
+    above = (pooled_ranks[:n] - _ranks(first)) / m  # for each value here, the share of values there that are lower
+    below = 1 - (pooled_ranks[n:] - _ranks(second)) / n
     delta = 2 * float(above.mean()) - 1
-    half = 2 * Z95 * math.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m)
-    return max(-1.0, delta - half), min(1.0, delta + half)
+    half_width = 2 * Z95 * math.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m)
+    return max(-1.0, delta - half_width), min(1.0, delta + half_width)
 
 
 def property_drift(
@@ -188,23 +190,23 @@ def property_drift(
 ) -> pl.DataFrame:
     """Compare every property of every set with all other samples, as in `Drift.properties`."""
     measured = measure(samples, masks).rename({"others": "there"})
-    columns = {name: samples[name].to_numpy() for name in WORDS}
+    columns = {name: samples[name].to_numpy() for name in PROPERTY_WORDING}
     ends = []
     for row in measured.iter_rows(named=True):
         inside = masks[row["set"]]
         if row["property"] in HUES:
             shares = [(row["here"], int(inside.sum())), (row["there"], int((~inside).sum()))]
-            half = Z95 * math.sqrt(sum(share * (1 - share) / n for share, n in shares))
-            ends.append((row["delta"] - half, row["delta"] + half))
+            half_width = Z95 * math.sqrt(sum(share * (1 - share) / n for share, n in shares))
+            ends.append((row["delta"] - half_width, row["delta"] + half_width))
         else:
             values = columns[row["property"]]
             ends.append(delta_interval(values[inside], values[~inside]))
-    number = measured["set"]
+    set_index = measured["set"]
     return measured.select(
-        pl.Series("set", [sets[i] for i in number], dtype=pl.String),
-        pl.Series("others", [others[i] for i in number], dtype=pl.String),
-        pl.Series("n", [int(masks[i].sum()) for i in number], dtype=pl.Int64),
-        pl.Series("n_others", [int((~masks[i]).sum()) for i in number], dtype=pl.Int64),
+        pl.Series("set", [sets[i] for i in set_index], dtype=pl.String),
+        pl.Series("others", [others[i] for i in set_index], dtype=pl.String),
+        pl.Series("n", [int(masks[i].sum()) for i in set_index], dtype=pl.Int64),
+        pl.Series("n_others", [int((~masks[i]).sum()) for i in set_index], dtype=pl.Int64),
         *("property", "here", "there", "delta"),
         pl.Series("low", [low for low, _ in ends], dtype=pl.Float64),
         pl.Series("high", [high for _, high in ends], dtype=pl.Float64),
@@ -214,13 +216,13 @@ def property_drift(
 
 def _say_property(row: PropertyDrift) -> str:
     """ "Test: clearly light background (median L* 88, others 53); Cliff's delta +0.62 (0.59 to 0.65), n ..."."""
-    said: Difference = {
+    difference: Difference = {
         "property": row["property"],
         "delta": row["delta"],
         "here": row["here"],
         "others": row["there"],
     }
-    clause, interval = to_clause(said, others=row["others"]), between(row["low"], row["high"], "+.2f")
+    clause, interval = to_clause(difference, others=row["others"]), between(row["low"], row["high"], "+.2f")
     return (
         f"{row['set'].capitalize()}: {clause}; Cliff's delta {row['delta']:+.2f} ({interval}), "
         f"n {row['n']:,} and {row['n_others']:,}, Mann-Whitney, adjusted {p_value(row['adjusted_p'])}."
@@ -240,8 +242,8 @@ def _adjusted(rows: list[dict[str, object]]) -> pl.DataFrame:
     """Return the energy tests as a frame, with p adjusted over all of them."""
     counts = dict.fromkeys(("n", "n_others"), pl.Int64)
     schema = dict.fromkeys(("set", "others", "space"), pl.String) | counts
-    found = pl.DataFrame(rows, schema=schema | dict.fromkeys(("value", "chance", "p"), pl.Float64))
-    return found.with_columns(pl.Series("adjusted_p", benjamini_hochberg(found["p"].to_numpy()), dtype=pl.Float64))
+    tests = pl.DataFrame(rows, schema=schema | dict.fromkeys(("value", "chance", "p"), pl.Float64))
+    return tests.with_columns(pl.Series("adjusted_p", benjamini_hochberg(tests["p"].to_numpy()), dtype=pl.Float64))
 
 
 def _scored(run: Tables) -> pl.DataFrame:
@@ -260,14 +262,14 @@ def _images(run: Tables) -> pl.DataFrame:
 
 def _embeddings(run: Tables, sample_id: NDArray[np.int64]) -> Points:
     """Return the unit-length embeddings [N, D] of the samples."""
-    wanted = run.scan("embeddings").filter(pl.col("sample_id").is_in(sample_id.tolist()))
-    rows = wanted.select("embedding").collect()["embedding"]
+    embeddings = run.scan("embeddings").filter(pl.col("sample_id").is_in(sample_id.tolist()))
+    rows = embeddings.select("embedding").collect()["embedding"]
     return to_unit(rows.explode().to_numpy().reshape(len(rows), -1))
 
 
 def _standardised(samples: pl.DataFrame) -> Points:
     """Return all properties except the hue, standardised to mean 0 and standard deviation 1 [N, D]."""
-    values = samples.select(*WORDS).to_numpy()
+    values = samples.select(*PROPERTY_WORDING).to_numpy()
     return np.asarray((values - values.mean(0)) / values.std(0).clip(1e-12))
 
 
@@ -286,5 +288,5 @@ def _distances(points_ND: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def _ranks(values: Points) -> NDArray[np.float64]:
     """Return the rank of each value from 1, ties averaged; faster than scipy, and a page needs a hundred of them."""
-    _, place, ties = np.unique(values, return_inverse=True, return_counts=True)
-    return (ties.cumsum() - (ties - 1) / 2)[place].astype(np.float64)
+    _, position, ties = np.unique(values, return_inverse=True, return_counts=True)
+    return (ties.cumsum() - (ties - 1) / 2)[position].astype(np.float64)

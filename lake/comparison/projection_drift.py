@@ -39,13 +39,13 @@ class Alignment:
     def sentence(self) -> str:
         """Describe the alignment, and whether the remaining distances can be interpreted as movement."""
         mirrored = "mirrored" if self.mirrored else "not mirrored"
-        said = (
+        summary = (
             f"To lie over this map the earlier one was {mirrored}, turned by {self.degrees:.0f}° and scaled by "
             f"{self.scale:.2f}; then it gives {max(0.0, self.explained):.0%} of where samples lie"
         )
         if self.explained < ALIKE:
-            return f"{said}: the two are different drawings, so movement between them says little about the model."
-        return f"{said}, and what is left is movement."
+            return f"{summary}: the two are different drawings, so movement between them says little about the model."
+        return f"{summary}, and what is left is movement."
 
 
 def measure_moves(now: pl.LazyFrame, before: pl.LazyFrame) -> tuple[Alignment, pl.DataFrame]:
@@ -54,23 +54,26 @@ def measure_moves(now: pl.LazyFrame, before: pl.LazyFrame) -> tuple[Alignment, p
     Columns: sample_id, label, x, y, x_before, y_before, and as shares of the radius moved and moved_as_drawn (without
     alignment). Raises `AssertionError` if no sample is on both maps.
     """
-    was = before.select("sample_id", x_before=pl.col("x"), y_before=pl.col("y"))
-    both = now.select("sample_id", "label", "x", "y").join(was, on="sample_id").sort("sample_id").collect()
-    both = both.drop_nulls(["x", "y", "x_before", "y_before"])
-    assert len(both), "maps without a common sample cannot be aligned"
-    here, there = both.select("x", "y").to_numpy(), both.select("x_before", "y_before").to_numpy()
-    aligned, turn_22, scale = _lay_over(there, here)
-    spread = float(((here - here.mean(0)) ** 2).sum(1).mean())
+    earlier = before.select("sample_id", x_before=pl.col("x"), y_before=pl.col("y"))
+    samples = now.select("sample_id", "label", "x", "y").join(earlier, on="sample_id").sort("sample_id").collect()
+    samples = samples.drop_nulls(["x", "y", "x_before", "y_before"])
+    assert len(samples), "maps without a common sample cannot be aligned"
+    positions, earlier_positions = (
+        samples.select("x", "y").to_numpy(),
+        samples.select("x_before", "y_before").to_numpy(),
+    )
+    aligned, rotation_22, scale = _align(earlier_positions, positions)
+    spread = float(((positions - positions.mean(0)) ** 2).sum(1).mean())
     radius = math.sqrt(spread) or 1.0
-    explained = 1 - float(((here - aligned) ** 2).sum(1).mean()) / radius**2
-    mirrored = bool(np.linalg.det(turn_22) < 0)
-    first = turn_22[0]  # image of the x axis of the earlier map
-    alignment = Alignment(math.degrees(math.atan2(first[1], first[0])), mirrored, scale, radius, explained)
-    return alignment, both.with_columns(
+    explained = 1 - float(((positions - aligned) ** 2).sum(1).mean()) / radius**2
+    mirrored = bool(np.linalg.det(rotation_22) < 0)
+    x_axis = rotation_22[0]  # image of the x axis of the earlier map
+    alignment = Alignment(math.degrees(math.atan2(x_axis[1], x_axis[0])), mirrored, scale, radius, explained)
+    return alignment, samples.with_columns(
         x_before=pl.Series(aligned[:, 0]),
         y_before=pl.Series(aligned[:, 1]),
-        moved=pl.Series(np.hypot(*(here - aligned).T) / radius),
-        moved_as_drawn=pl.Series(np.hypot(*(here - there).T) / radius),
+        moved=pl.Series(np.hypot(*(positions - aligned).T) / radius),
+        moved_as_drawn=pl.Series(np.hypot(*(positions - earlier_positions).T) / radius),
     )
 
 
@@ -94,42 +97,44 @@ def class_moves(moves: pl.DataFrame, radius: float) -> pl.DataFrame:
 
 def say_moves(classes: pl.DataFrame) -> str:
     """Describe in one sentence how many class centres moved by more than a tenth of the radius, and the farthest."""
-    moved = len(classes.filter(pl.col("low") > MOVED))
-    said = f"The centres of {moved} of {len(classes)} classes moved by more than {MOVED:.0%} of the map's radius"
+    moved_count = len(classes.filter(pl.col("low") > MOVED))
+    summary = (
+        f"The centres of {moved_count} of {len(classes)} classes moved by more than {MOVED:.0%} of the map's radius"
+    )
     if classes.is_empty():
-        return f"{said}."
-    top = classes.row(0, named=True)
+        return f"{summary}."
+    farthest = classes.row(0, named=True)
     return (
-        f"{said}; the farthest, {top['label']}, by {top['moved']:.1%} "
-        f"({100 * top['low']:.1f} to {100 * top['high']:.1f}; n {top['n']:,})."
+        f"{summary}; the farthest, {farthest['label']}, by {farthest['moved']:.1%} "
+        f"({100 * farthest['low']:.1f} to {100 * farthest['high']:.1f}; n {farthest['n']:,})."
     )
 
 
-def _lay_over(moving: Points, target: Points) -> tuple[Points, NDArray[np.float64], float]:
+def _align(moving: Points, target: Points) -> tuple[Points, NDArray[np.float64], float]:
     """Align points with the target; return them, the rotation [2, 2] (rows: images of the axes) and the scale."""
     weight = np.ones(len(moving))
     for _ in range(ROUNDS):
-        turn_22, scale, shift = _fit(moving, target, weight / weight.sum())
-        aligned = scale * moving @ turn_22 + shift
+        rotation_22, scale, shift = _fit(moving, target, weight / weight.sum())
+        aligned = scale * moving @ rotation_22 + shift
         distance = np.hypot(*(target - aligned).T)
         weight = 1 / distance.clip(1e-6 * (target.std() or 1.0))
-    return aligned, turn_22, scale
+    return aligned, rotation_22, scale
 
 
 def _fit(moving: Points, target: Points, weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, Points]:
     """Return rotation, scale and shift of the weighted least-squares similarity transform; the weights sum to 1."""
     from scipy.linalg import orthogonal_procrustes
 
-    centre, goal = weight @ moving, weight @ target
-    turn_22, stretch = orthogonal_procrustes(weight[:, None] * (moving - centre), target - goal)
+    centre, target_centre = weight @ moving, weight @ target
+    rotation_22, stretch = orthogonal_procrustes(weight[:, None] * (moving - centre), target - target_centre)
     spread = float(weight @ ((moving - centre) ** 2).sum(1))
     scale = float(stretch) / spread if spread else 1.0
-    return turn_22, scale, goal - scale * centre @ turn_22
+    return rotation_22, scale, target_centre - scale * centre @ rotation_22
 
 
 def _length_interval(step: Points) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of the length of the mean step."""
-    x, y = (np.ascontiguousarray(along) for along in step.T)
+    x, y = (np.ascontiguousarray(axis) for axis in step.T)
     return bootstrap_interval(
         lambda rows_BN: np.hypot(x[rows_BN].mean(1), y[rows_BN].mean(1)), len(step), resamples=RESAMPLES
     )

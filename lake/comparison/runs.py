@@ -28,7 +28,7 @@ from lake.text.formatting import between, p_value
 
 SIGNIFICANT = 0.05
 RESAMPLES = 200
-PAIRED = ("predicted", "correct", "loss", "confidence")
+PAIRED_COLUMNS = ("predicted", "correct", "loss", "confidence")
 LABELLED = Filters.of(out_of_sample="true").with_clause(Clause(column="label", op="present"))
 NOTHING_SHARED = "The two runs share no labelled held-out sample, so their predictions cannot be compared."
 Matches = Mapping[str, Mapping[int, int]]
@@ -40,7 +40,9 @@ def scan_pairs(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
 
     `change` is fixed, broken, right (in both runs) or wrong (in both runs).
     """
-    was = before.filter(HELD_OUT).select("sample_id", *(pl.col(name).alias(f"{name}_before") for name in PAIRED))
+    earlier = before.filter(HELD_OUT).select(
+        "sample_id", *(pl.col(name).alias(f"{name}_before") for name in PAIRED_COLUMNS)
+    )
     change = (
         pl.when(pl.col("correct") & ~pl.col("correct_before"))
         .then(pl.lit("fixed"))
@@ -50,7 +52,7 @@ def scan_pairs(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
         .then(pl.lit("right"))
         .otherwise(pl.lit("wrong"))
     )
-    return now.filter(HELD_OUT).join(was, on="sample_id").with_columns(change=change).sort("sample_id")
+    return now.filter(HELD_OUT).join(earlier, on="sample_id").with_columns(change=change).sort("sample_id")
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,9 @@ def loss_changes(pairs: pl.DataFrame, by: str) -> pl.DataFrame:
     for (value,), part in pairs.drop_nulls(by).group_by(by, maintain_order=True):
         change = (part["loss"] - part["loss_before"]).to_numpy()
         low, high = bootstrap_mean_interval(change)
-        counted = count_changes(part)
+        changes = count_changes(part)
         rows.append(
-            {"value": str(value), "n": len(part), "fixed": counted.fixed, "broken": counted.broken}
+            {"value": str(value), "n": len(part), "fixed": changes.fixed, "broken": changes.broken}
             | {"loss": part["loss"].mean(), "loss_before": part["loss_before"].mean()}
             | {"change": float(change.mean()), "low": low, "high": high, "p": sign_flip_p(change)}
             | {"filter": LABELLED.with_clause(Clause(column=by, op="is", values=(str(value),))).to_text()}
@@ -122,21 +124,21 @@ def loss_changes(pairs: pl.DataFrame, by: str) -> pl.DataFrame:
     numbers = dict.fromkeys(("loss", "loss_before", "change", "low", "high", "p"), pl.Float64)
     counts = dict.fromkeys(("n", "fixed", "broken"), pl.Int64)
     schema = {"value": pl.String} | counts | numbers | {"filter": pl.String}
-    found = pl.DataFrame(rows, schema=schema)
-    adjusted = pl.Series("adjusted_p", benjamini_hochberg(found["p"].to_numpy()), dtype=pl.Float64)
-    return found.with_columns(adjusted).sort(pl.col("change").abs(), "value", descending=[True, False])
+    table = pl.DataFrame(rows, schema=schema)
+    adjusted = pl.Series("adjusted_p", benjamini_hochberg(table["p"].to_numpy()), dtype=pl.Float64)
+    return table.with_columns(adjusted).sort(pl.col("change").abs(), "value", descending=[True, False])
 
 
-def say_loss_changes(found: pl.DataFrame, what: str) -> str:
-    """Describe in one sentence how many rows of `loss_changes` changed, and the top one; `what` names the rows."""
-    sure = found.filter(pl.col("adjusted_p") < SIGNIFICANT)
-    better, worse = (len(sure.filter(sign)) for sign in (pl.col("change") < 0, pl.col("change") > 0))
-    counted = f"The loss fell for {better} and rose for {worse} of {len(found)} {what} (adjusted p < 0.05)"
-    if sure.is_empty():
-        return f"{counted}."
-    top = sure.row(0, named=True)
+def say_loss_changes(changes: pl.DataFrame, noun: str) -> str:
+    """Describe in one sentence how many rows of `loss_changes` changed, and the top one; `noun` names the rows."""
+    significant = changes.filter(pl.col("adjusted_p") < SIGNIFICANT)
+    better, worse = (len(significant.filter(sign)) for sign in (pl.col("change") < 0, pl.col("change") > 0))
+    summary = f"The loss fell for {better} and rose for {worse} of {len(changes)} {noun} (adjusted p < 0.05)"
+    if significant.is_empty():
+        return f"{summary}."
+    top = significant.row(0, named=True)
     return (
-        f"{counted}, most for {top['value']}: {top['change']:+.3f} nats ({between(top['low'], top['high'], '+.3f')}) "
+        f"{summary}, most for {top['value']}: {top['change']:+.3f} nats ({between(top['low'], top['high'], '+.3f')}) "
         f"over {top['n']:,} samples, sign-flip test, adjusted {p_value(top['adjusted_p'])}."
     )
 
@@ -150,16 +152,16 @@ def figures(now: Run, before: Run, pairs: pl.DataFrame) -> pl.DataFrame:
     changes, loss = count_changes(pairs), (pairs["loss"] - pairs["loss_before"]).to_numpy()
     errors, interval = _calibration(pairs)
     temperature = [run.metric("score", "temperature") for run in (now, before)]
-    right, losses = (pairs.select(name, f"{name}_before").mean().row(0) for name in ("correct", "loss"))
+    accuracies, losses = (pairs.select(name, f"{name}_before").mean().row(0) for name in ("correct", "loss"))
     rows = [
-        ("share right", *right, *changes.interval, changes.p),
+        ("share right", *accuracies, *changes.interval, changes.p),
         ("mean loss (nats)", *losses, *bootstrap_mean_interval(loss), sign_flip_p(loss)),
         ("calibration error", *errors, *interval, None),
         ("temperature", *temperature, None, None, None),
     ]
     schema = {"figure": pl.String} | dict.fromkeys(("now", "before", "low", "high", "p"), pl.Float64)
-    found = pl.DataFrame(rows, schema=schema, orient="row")
-    return found.select(
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    return table.select(
         "figure", "now", "before", (pl.col("now") - pl.col("before")).alias("change"), "low", "high", "p"
     )
 
@@ -174,8 +176,8 @@ def _calibration(pairs: pl.DataFrame) -> tuple[tuple[float, float], tuple[float,
         error, error_before = (calibration_error(values[0][rows], values[1][rows]) for rows, *values in resampled)
         return error, error_before
 
-    drawn = np.array([errors(np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(RESAMPLES)])
-    low, high = np.quantile(drawn[:, 0] - drawn[:, 1], [0.025, 0.975])
+    resampled_errors = np.array([errors(np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(RESAMPLES)])
+    low, high = np.quantile(resampled_errors[:, 0] - resampled_errors[:, 1], [0.025, 0.975])
     return errors(np.ones(n, dtype=np.int64)), (float(low), float(high))
 
 
@@ -200,17 +202,17 @@ def finding_changes(now: pl.DataFrame, before: pl.DataFrame, matches: Matches) -
 
     Findings are the same if their filters are; earlier clusters are first renumbered to the matching current ones.
     """
-    here, there = (
+    current, earlier = (
         frame.filter(pl.col("confirmed").fill_null(value=False)).sort("finding_id") for frame in (now, before)
     )
-    here = here.with_columns(key=pl.col("filter"))
-    renumbered = [_renumbered(Filters.from_text(text), matches) for text in there["filter"]]
-    there = there.with_columns(key=pl.Series(renumbered, dtype=pl.String))
+    current = current.with_columns(key=pl.col("filter"))
+    renumbered = [_renumbered(Filters.from_text(text), matches) for text in earlier["filter"]]
+    earlier = earlier.with_columns(key=pl.Series(renumbered, dtype=pl.String))
     parts = [
         frame.join(other, on="key", how="anti", maintain_order="left")
         .filter(pl.col("covered_by").is_null())
         .select(pl.lit(change).alias("change"), "name", "n", "lift", "filter")
-        for frame, other, change in ((here, there, "new"), (there, here, "gone"))
+        for frame, other, change in ((current, earlier, "new"), (earlier, current, "gone"))
     ]
     return pl.concat(parts)
 
@@ -233,17 +235,17 @@ def stage_times(now: Run, before: Run) -> pl.DataFrame:
     Columns: stage, seconds, seconds_before, reused, reused_before and ratio; null if a run lacks the stage.
     """
     frames = [stage_costs(run).select("stage", "seconds", pl.col("reused") > 0) for run in (now, before)]
-    both = frames[0].join(frames[1], on="stage", how="full", coalesce=True, suffix="_before", maintain_order="left")
-    return both.with_columns(ratio=pl.col("seconds") / pl.col("seconds_before")).collect()
+    joined = frames[0].join(frames[1], on="stage", how="full", coalesce=True, suffix="_before", maintain_order="left")
+    return joined.with_columns(ratio=pl.col("seconds") / pl.col("seconds_before")).collect()
 
 
 def say_stage_times(times: pl.DataFrame) -> str:
     """Describe in one sentence the total duration of both runs, and the stage whose duration changed most."""
     now, before = (float(times[column].sum()) for column in ("seconds", "seconds_before"))
-    said = f"{now:,.0f} s in all stages, {before:,.0f} s before (reused ones as they were first computed)"
-    most = times.drop_nulls("ratio").sort((pl.col("seconds") - pl.col("seconds_before")).abs(), descending=True)
-    if most.is_empty():
-        return f"{said}."
-    top = most.row(0, named=True)
-    changed = f"from {top['seconds_before']:,.1f} to {top['seconds']:,.1f} s"
-    return f"{said}; most changed: {title_of(top['stage'])}, {changed}."
+    summary = f"{now:,.0f} s in all stages, {before:,.0f} s before (reused ones as they were first computed)"
+    ordered = times.drop_nulls("ratio").sort((pl.col("seconds") - pl.col("seconds_before")).abs(), descending=True)
+    if ordered.is_empty():
+        return f"{summary}."
+    top = ordered.row(0, named=True)
+    change = f"from {top['seconds_before']:,.1f} to {top['seconds']:,.1f} s"
+    return f"{summary}; most changed: {title_of(top['stage'])}, {change}."

@@ -75,6 +75,6 @@ def one_of(values: list[str], description: str, *, use: Use | None = None, prima
 
 def counts_of(*names: str) -> dy.List:
     """Return a column that counts each combination of the named strings."""
-    counted: dict[str, dy.Column] = {name: dy.String() for name in names}
-    counted["n"] = dy.Int64(min=1)
-    return dy.List(dy.Struct(counted), description=f"Counts by {' and '.join(names)}, largest first.")
+    fields: dict[str, dy.Column] = {name: dy.String() for name in names}
+    fields["n"] = dy.Int64(min=1)
+    return dy.List(dy.Struct(fields), description=f"Counts by {' and '.join(names)}, largest first.")

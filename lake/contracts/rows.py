@@ -17,7 +17,7 @@ def rows_of(frame: pl.DataFrame, kind: type[Row]) -> list[Row]:
     Raises `ValueError` if the frame lacks a column of `kind`.
     """
     if lacking := sorted(get_type_hints(kind).keys() - set(frame.columns)):
-        raise ValueError(f"rows of {kind.__name__} have {', '.join(lacking)}, which this frame has not")
+        raise ValueError(f"the frame lacks columns of {kind.__name__}: {', '.join(lacking)}")
     return cast("list[Row]", frame.rows(named=True))
 
 

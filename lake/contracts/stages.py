@@ -24,7 +24,7 @@ class Stage:
     """Earlier stages whose output it reads."""
 
 
-MEASURED = ("properties", "score", "neighbors", "projection", "clusters", "duplicates")
+SAMPLE_STAGES = ("properties", "score", "neighbors", "projection", "clusters", "duplicates")
 """Stages whose tables are joined into the sample table."""
 _IMAGES: frozenset[Need] = frozenset({"images"})
 _EMBEDDINGS: frozenset[Need] = frozenset({"embeddings"})
@@ -44,22 +44,24 @@ STAGES = (
     Stage("clusters", "Clusters", ("clusters",), _EMBEDDINGS, ("projection",)),
     Stage("cluster_quality", "Quality of clusters", ("cluster_quality",), _EMBEDDINGS, ("projection", "clusters")),
     Stage("duplicates", "Duplicates", ("duplicates",), _IMAGES | _EMBEDDINGS, ("neighbors",)),
-    Stage("label_issues", "Label issues", ("label_issues",), reads=("train", *MEASURED)),
+    Stage("label_issues", "Label issues", ("label_issues",), reads=("train", *SAMPLE_STAGES)),
     Stage("loss_maps", "Loss maps", ("loss_maps",), _MODEL, ("train", "folds", "score")),
-    Stage("map_families", "Families of loss maps", ("map_families",), _MODEL, ("loss_maps", *MEASURED)),
-    Stage("findings", "Findings", ("triage", "cluster_summaries", "findings"), reads=("cluster_quality", *MEASURED)),
+    Stage("map_families", "Families of loss maps", ("map_families",), _MODEL, ("loss_maps", *SAMPLE_STAGES)),
+    Stage(
+        "findings", "Findings", ("triage", "cluster_summaries", "findings"), reads=("cluster_quality", *SAMPLE_STAGES)
+    ),
     Stage(
         "pooled_maps",
         "Pooled loss maps",
         ("pooled_maps",),
         _MODEL,
-        ("loss_maps", "map_families", "findings", *MEASURED),
+        ("loss_maps", "map_families", "findings", *SAMPLE_STAGES),
     ),
     Stage(
         "checks",
         "Checks of the methods",
         ("proofs",),
-        reads=("train", "loss_maps", "map_families", "findings", *MEASURED),
+        reads=("train", "loss_maps", "map_families", "findings", *SAMPLE_STAGES),
     ),
 )
 RENAMED = {
@@ -90,5 +92,5 @@ def title_of(name: str) -> str:
     """Return the display title of a refresh step: a stage, a fold training, or a step before or after the stages."""
     if name.startswith("fold-"):
         return f"Training, fold {name.removeprefix('fold-')}"
-    around = {"data": "Reading the data", "write": "Writing to the lake"}
-    return BY_NAME[name].title if name in BY_NAME else around.get(name, name)
+    other_titles = {"data": "Reading the data", "write": "Writing to the lake"}
+    return BY_NAME[name].title if name in BY_NAME else other_titles.get(name, name)

@@ -214,9 +214,9 @@ TABLES: dict[str, type[dy.Schema]] = {
 SAMPLE_TABLES = ("samples", "images", "properties")
 """Tables of a dataset with one row per sample."""
 DATASET_TABLES = (*SAMPLE_TABLES, "quarantine")
-SAID_TABLES = ("reviews", "views")
+USER_TABLES = ("reviews", "views")
 """Tables that users write to."""
-UNPINNED = ("runs", *SAID_TABLES, "rejected")
+UNPINNED = ("runs", *USER_TABLES, "rejected")
 """Tables that are read at their newest version."""
 RUN_TABLES = tuple(name for name in TABLES if name not in (*UNPINNED, *DATASET_TABLES))
 
@@ -236,15 +236,15 @@ class ScoredSamples(dy.Collection):
         methods = self.clusters.group_by(keys).agg(pl.col("method").n_unique())
         clustered = methods.filter(pl.col("method") == len(METHODS))
         frames = (self.embeddings, self.projection, clustered, self.neighbors)
-        found: pl.LazyFrame = self.predictions.select(keys)
+        common: pl.LazyFrame = self.predictions.select(keys)
         for frame in frames:
-            found = found.join(frame.select(keys).unique(), on=keys, how="semi")
-        return found
+            common = common.join(frame.select(keys).unique(), on=keys, how="semi")
+        return common
 
 
 def key_column(table: str) -> str:
     """Return the column that partitions a table."""
-    return "dataset_id" if table in (*DATASET_TABLES, *SAID_TABLES) else "run_id"
+    return "dataset_id" if table in (*DATASET_TABLES, *USER_TABLES) else "run_id"
 
 
 def make_frame(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:

@@ -10,14 +10,14 @@ from lake.contracts.stages import Need, tables_that_need
 from lake.contracts.tables import RUN_TABLES, SAMPLE_TABLES, TABLES, ScoredSamples
 from lake.errors import BrokenContract
 
-MEASURED: dict[Need, set[str]] = {
+TABLES_OF_NEED: dict[Need, set[str]] = {
     "embeddings": ScoredSamples.members().keys() - {"predictions"},
     "images": set(SAMPLE_TABLES) - {"samples"},
 }
 """Need that external predictions may lack -> per-sample tables that are then empty."""
 LARGE = {"images": {"original": pl.lit(None, pl.Binary)}}
 """Table -> columns without rules, each with a placeholder so that it is not read."""
-OF_SAMPLES = [
+TABLES_WITH_SAMPLES = [
     *ScoredSamples.members(),
     *(name for name in RUN_TABLES if "sample_id" in TABLES[name].columns() and name not in ScoredSamples.members()),
 ]
@@ -31,56 +31,54 @@ def validate(tables: dict[str, pl.LazyFrame]) -> tuple[dict[str, int], int]:
     """
     counts = {name: _count_rows(name, frame) for name, frame in tables.items()}
     scored = {name: tables[name] for name in ScoredSamples.members()}
-    lacking = [need for need, names in MEASURED.items() if not any(counts[name] for name in names)]
+    lacking = [need for need, names in TABLES_OF_NEED.items() if not any(counts[name] for name in names)]
     if "embeddings" not in lacking and not ScoredSamples.is_valid(scored):
         raise BrokenContract("the stages have measured different sets of samples.")
     for name in sorted(tables_that_need(lacking) & tables.keys()):
         if counts[name]:
             raise BrokenContract(f"the table {name} has rows, but the run has no {' and no '.join(lacking)}.")
-    _check_known(tables, ("samples",) if "images" in lacking else SAMPLE_TABLES)
-    return counts, len(tables) + 1 + len(SAMPLE_TABLES) + len(OF_SAMPLES)
+    _check_keys(tables, ("samples",) if "images" in lacking else SAMPLE_TABLES)
+    return counts, len(tables) + 1 + len(SAMPLE_TABLES) + len(TABLES_WITH_SAMPLES)
 
 
 def _count_rows(name: str, frame: pl.LazyFrame) -> int:
     """Return the row count of a table; raises `BrokenContract` if it violates its contract."""
     rows = frame.with_columns(**LARGE.get(name, {})).collect()
-    if _kept(TABLES[name], rows, cast=False) is None:
+    if _valid_rows(TABLES[name], rows, cast=False) is None:
         failures = TABLES[name].filter(rows).failure.counts()
         raise BrokenContract(f"the table {name} breaks its contract: {failures}.")
     return len(rows)
 
 
-def _check_known(tables: dict[str, pl.LazyFrame], measured: Iterable[str]) -> None:
-    """Raise `BrokenContract` if a table of `measured` lacks scored samples, or a sample id is unknown."""
-    absent = {
-        f"scored samples are missing from {name}": tables["predictions"].join(tables[name], on="sample_id", how="anti")
-        for name in measured
-    }
-    known = tables["samples"].select("sample_id")
-    foreign = {name: "neighbor_id" if name == "neighbors" else "sample_id" for name in OF_SAMPLES}
-    unknown = {
-        f"rows of {name} have a {column} that belongs to no sample": tables[name].join(
-            known, left_on=column, right_on="sample_id", how="anti"
-        )
-        for name, column in foreign.items()
-    }
-    wrong = absent | unknown
-    for sentence, rows in zip(wrong, pl.collect_all([frame.select(pl.len()) for frame in wrong.values()]), strict=True):
+def _check_keys(tables: dict[str, pl.LazyFrame], complete: Iterable[str]) -> None:
+    """Raise `BrokenContract` if a table of `complete` lacks scored samples, or a sample id is unknown."""
+    violations: dict[tuple[str, str], pl.LazyFrame] = {}
+    scored, samples = tables["predictions"], tables["samples"].select("sample_id")
+    for name in complete:
+        sentences = f"scored sample is missing from {name}", f"scored samples are missing from {name}"
+        violations[sentences] = scored.join(tables[name], on="sample_id", how="anti")
+    for name in TABLES_WITH_SAMPLES:
+        column = "neighbor_id" if name == "neighbors" else "sample_id"
+        clause = f"a {column} that belongs to no sample"
+        sentences = f"row of {name} has {clause}", f"rows of {name} have {clause}"
+        violations[sentences] = tables[name].join(samples, left_on=column, right_on="sample_id", how="anti")
+    counts = pl.collect_all([rows.select(pl.len()) for rows in violations.values()])
+    for (one, many), rows in zip(violations, counts, strict=True):
         if count := rows.item():
-            raise BrokenContract(f"{count} {sentence}.")
+            raise BrokenContract(f"{count} {one if count == 1 else many}.")
 
 
 def validated(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with the types of the table's contract; raises `BrokenContract` if they violate it."""
-    kept = _kept(TABLES[name], frame, cast=True)
+    rows = _valid_rows(TABLES[name], frame, cast=True)
     try:
-        return TABLES[name].validate(frame, cast=True) if kept is None else kept
+        return TABLES[name].validate(frame, cast=True) if rows is None else rows
     except (ValidationError, SchemaError) as error:
         reason = " ".join(str(error).split("\n\n")[0].split())
         raise BrokenContract(f"The table {name} breaks its contract and was not written: {reason}.") from error
 
 
-def _kept(contract: type[Schema], frame: pl.DataFrame, *, cast: bool) -> pl.DataFrame | None:
+def _valid_rows(contract: type[Schema], frame: pl.DataFrame, *, cast: bool) -> pl.DataFrame | None:
     """Return the rows if all satisfy the contract, otherwise None; cheaper than reporting which rules are violated."""
     try:
         return contract.validate(frame.lazy(), cast=cast).collect()

@@ -8,16 +8,16 @@ from lake.query.queries import WRONG
 
 def of_enough_samples(report: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of `lake.query.queries.class_report` with at least `FEW` samples; all rows if there are none."""
-    enough = report.filter(pl.col("n") >= FEW)
-    return enough if len(enough) else report
+    frequent = report.filter(pl.col("n") >= FEW)
+    return frequent if len(frequent) else report
 
 
 def confused_with(cells: pl.DataFrame, label: str, most: int) -> list[str]:
     """Return a class followed by those that it is most often confused with, in either direction; `most` in total."""
     own = cells.filter(WRONG, (pl.col("label") == label) | (pl.col("predicted") == label))
     other = pl.when(pl.col("label") == label).then("predicted").otherwise("label")
-    counted = own.group_by(other.alias("other")).agg(pl.col("n").sum())
-    ranked = counted.sort("n", "other", descending=[True, False])["other"].head(most - 1)
+    counts = own.group_by(other.alias("other")).agg(pl.col("n").sum())
+    ranked = counts.sort("n", "other", descending=[True, False])["other"].head(most - 1)
     return [label, *ranked]
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from lake.errors import FilterError
 
 MAX_LENGTH, MAX_DEPTH = 400, 30
-WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 COMPARISONS: dict[type, Callable[[Any, Any], pl.Expr]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -54,12 +54,12 @@ def parse(text: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
 
 def _check_types(expression: pl.Expr, schema: Mapping[str, pl.DataType]) -> None:
     try:
-        found = pl.DataFrame(schema=dict(schema)).lazy().select(expression.alias("kept")).collect()
+        result = pl.DataFrame(schema=dict(schema)).lazy().select(expression.alias("kept")).collect()
     except pl.exceptions.PolarsError:
         raise FilterError(
             "The expression combines values of incompatible types: text goes in quotes, numbers do not."
         ) from None
-    if found.schema["kept"] != pl.Boolean:
+    if result.schema["kept"] != pl.Boolean:
         raise FilterError("The expression is not a condition: compare something, as in loss > 2.")
 
 
@@ -71,7 +71,7 @@ def _read(node: ast.expr, schema: Mapping[str, pl.DataType], *, depth: int) -> p
         return _read(inner, schema, depth=depth + 1)
 
     def read_condition(inner: ast.expr) -> pl.Expr:
-        condition = read(inner)
+        condition = read_inner(inner)
         _check_types(condition, schema)
         return condition
 
@@ -86,15 +86,15 @@ def _read(node: ast.expr, schema: Mapping[str, pl.DataType], *, depth: int) -> p
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             return ~read_condition(operand)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -read(operand)
+            return -read_inner(operand)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
-            return ARITHMETIC[type(op)](read(left), read(right))
+            return ARITHMETIC[type(op)](read_inner(left), read_inner(right))
         case ast.Compare(left=left, ops=ops, comparators=others):
             sides = [left, *others]
             pairs = zip(sides, ops, others, strict=False)
-            return pl.all_horizontal(*(_compare(a, op, b, read) for a, op, b in pairs))
+            return pl.all_horizontal(*(_compare(a, op, b, read_inner) for a, op, b in pairs))
         case ast.Call(func=ast.Name(id="abs"), args=[argument], keywords=[]):
-            return read(argument).abs()
+            return read_inner(argument).abs()
     raise FilterError(f"The expression cannot contain {ast.unparse(node)[:60]!r}.")
 
 
@@ -102,11 +102,11 @@ def _compare(left: ast.expr, op: ast.cmpop, right: ast.expr, read: Callable[[ast
     if isinstance(op, ast.In | ast.NotIn):
         if not isinstance(right, ast.Tuple | ast.List):
             raise FilterError("`in` must be followed by a list, as in label in ('cat', 'dog').")
-        found = pl.any_horizontal(pl.lit(value=False), *(read(left) == pl.lit(_value(item)) for item in right.elts))
-        return found if isinstance(op, ast.In) else ~found
+        is_listed = pl.any_horizontal(pl.lit(value=False), *(read(left) == pl.lit(_value(item)) for item in right.elts))
+        return is_listed if isinstance(op, ast.In) else ~is_listed
     if _is_null(right) and isinstance(op, ast.Eq | ast.Is | ast.NotEq | ast.IsNot):
-        empty = read(left).is_null()
-        return empty if isinstance(op, ast.Eq | ast.Is) else ~empty
+        is_null = read(left).is_null()
+        return is_null if isinstance(op, ast.Eq | ast.Is) else ~is_null
     if type(op) not in COMPARISONS:
         raise FilterError("`is` can be used only with null, as in label is null.")
     return COMPARISONS[type(op)](read(left), read(right))
@@ -115,8 +115,8 @@ def _compare(left: ast.expr, op: ast.cmpop, right: ast.expr, read: Callable[[ast
 def _column(name: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     if name in schema:
         return pl.col(name)
-    if name in WORDS:
-        return pl.lit(WORDS[name])
+    if name in LITERALS:
+        return pl.lit(LITERALS[name])
     raise FilterError(f"There is no column {name[:60]!r}. Text goes in quotes.")
 
 

@@ -18,7 +18,7 @@ from lake.query import expressions
 
 Operator = Literal["is", "not", "between", "null", "present", "where"]
 Schema = Mapping[str, pl.DataType]
-MAX_CLAUSES, MAX_VALUES, MAX_SAID = 20, 200, 5
+MAX_CLAUSES, MAX_VALUES, MAX_VALUES_DESCRIBED = 20, 200, 5
 NUMBER_OF_VALUES = {"between": 2, "null": 0, "present": 0, "where": 1}
 OFF = "~"
 
@@ -63,9 +63,9 @@ class Clause(BaseModel):
 
     def _either(self) -> str:
         """List the values in words; only the first if there are many."""
-        rest = len(self.values) - MAX_SAID
-        others = [f"{rest:,} others"] if rest > 1 else self.values[MAX_SAID:]
-        return " or ".join([*self.values[:MAX_SAID], *others])
+        rest = len(self.values) - MAX_VALUES_DESCRIBED
+        others = [f"{rest:,} others"] if rest > 1 else self.values[MAX_VALUES_DESCRIBED:]
+        return " or ".join([*self.values[:MAX_VALUES_DESCRIBED], *others])
 
     def to_expr(self, schema: Schema) -> pl.Expr:
         """Return the condition as a polars expression; raises `FilterError` if a value does not fit the column type."""
@@ -77,15 +77,15 @@ class Clause(BaseModel):
         if self.op == "between":
             low, high = (self._number(value) for value in self.values)
             return column.is_between(low, high)
-        found = column.is_in(self._typed(dtype))
-        return found if self.op == "is" else ~found
+        condition = column.is_in(self._typed(dtype))
+        return condition if self.op == "is" else ~condition
 
     def check(self, schema: Schema) -> None:
         """Raise `FilterError` if the run has no such column or the values do not fit it."""
-        wanted = NUMBER_OF_VALUES.get(self.op)
+        expected = NUMBER_OF_VALUES.get(self.op)
         if self.op != "where" and self.column not in schema:
             raise FilterError(f"There is no column {self.column[:60]!r} to filter by.")
-        if (wanted is None and not self.values) or (wanted is not None and len(self.values) != wanted):
+        if (expected is None and not self.values) or (expected is not None and len(self.values) != expected):
             subject = f"on {self.column} " if self.column else ""
             raise FilterError(
                 f"The filter {subject[:60]}has {len(self.values)} values, the wrong number for {self.op}."
@@ -133,8 +133,8 @@ class Filters(BaseModel):
     @classmethod
     def of(cls, /, **values: str | list[str]) -> "Filters":
         """Create equality conditions, one per named column: `Filters.of(label="cat", predicted="dog")`."""
-        listed = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in values.items()}
-        return cls(clauses=tuple(Clause(column=k, op="is", values=v) for k, v in listed.items()))
+        value_lists = {k: (v,) if isinstance(v, str) else tuple(v) for k, v in values.items()}
+        return cls(clauses=tuple(Clause(column=k, op="is", values=v) for k, v in value_lists.items()))
 
     @classmethod
     def from_text(cls, text: str) -> "Filters":
@@ -166,8 +166,8 @@ class Filters(BaseModel):
 
     def with_clause(self, clause: Clause) -> "Filters":
         """Return the filters with the clause replacing any other on its column."""
-        kept = tuple(c for c in self.clauses if c.column != clause.column)
-        return Filters(clauses=(*kept, clause))
+        others = tuple(c for c in self.clauses if c.column != clause.column)
+        return Filters(clauses=(*others, clause))
 
     def toggled(self, index: int) -> "Filters":
         """Return the filters with one clause enabled or disabled."""
@@ -183,15 +183,15 @@ class Filters(BaseModel):
 def _parse(part: str) -> Clause:
     enabled = not part.startswith(OFF)
     column, _, rest = part.removeprefix(OFF).partition(".")
-    op, dot, listed = rest.partition(".")
+    op, dot, value_list = rest.partition(".")
     operators: tuple[Operator, ...] = get_args(Operator)
-    found = next((known for known in operators if known == op), None)
-    if found is None:
+    operator = next((name for name in operators if name == op), None)
+    if operator is None:
         raise FilterError(f"The filter {part[:60]!r} in the address cannot be read.")
-    values = tuple(unquote(value) for value in listed.split(",")) if dot else ()
+    values = tuple(unquote(value) for value in value_list.split(",")) if dot else ()
     if len(values) > MAX_VALUES:
         raise FilterError(f"A filter in the address has more than {MAX_VALUES} values.")
-    return Clause(column=unquote(column), op=found, values=values, enabled=enabled)
+    return Clause(column=unquote(column), op=operator, values=values, enabled=enabled)
 
 
 def _quote(text: str) -> str:

@@ -11,19 +11,23 @@ def histograms(frame: pl.LazyFrame, columns: list[str], passes: pl.Expr, *, bins
     Bins have equal width between the minimum and the maximum over all rows; a value on an edge belongs to the upper
     bin, the maximum to the last. Nulls are not counted. All columns are computed in one pass.
     """
-    counted = [_histogram(frame, column, passes, bins) for column in columns]
-    return pl.concat(counted).sort(pl.col("column").replace_strict(columns, range(len(columns))), "low")
+    tables = [_histogram(frame, column, passes, bins) for column in columns]
+    return pl.concat(tables).sort(pl.col("column").replace_strict(columns, range(len(columns))), "low")
 
 
 def _histogram(frame: pl.LazyFrame, column: str, passes: pl.Expr, bins: int) -> pl.LazyFrame:
     value = pl.col(column).cast(pl.Float64)
-    first, width = value.min(), (value.max() - value.min()) / bins
-    place = ((value - first) / width).fill_nan(0).floor().clip(0, bins - 1).cast(pl.Int64)
-    placed = frame.select(
-        place.alias("bin"), passes.alias("passes"), value.alias("value"), first.alias("first"), width.alias("width")
+    lowest, width = value.min(), (value.max() - value.min()) / bins
+    bin_number = ((value - lowest) / width).fill_nan(0).floor().clip(0, bins - 1).cast(pl.Int64)
+    binned = frame.select(
+        bin_number.alias("bin"),
+        passes.alias("passes"),
+        value.alias("value"),
+        lowest.alias("first"),
+        width.alias("width"),
     )
     counts = (
-        placed.filter(pl.col("value").is_not_null())
+        binned.filter(pl.col("value").is_not_null())
         .group_by("bin")
         .agg(
             pl.col("first").first(),

@@ -42,8 +42,8 @@ class Maps:
 
     def of_samples(self, sample_id: NDArray[np.int64]) -> "Maps":
         """Return the maps of the given samples; samples without a map are skipped."""
-        inside = np.isin(self.sample_id, sample_id)
-        return Maps(self.sample_id[inside], self.values_NHW[inside])
+        selected = np.isin(self.sample_id, sample_id)
+        return Maps(self.sample_id[selected], self.values_NHW[selected])
 
     @property
     def max_abs(self) -> NDArray[np.float32]:
@@ -75,11 +75,11 @@ class Maps:
 
 def scan_maps(run: Tables, layer: str) -> pl.LazyFrame:
     """Return the rows of `loss_maps` at a layer that explain the label, or the prediction of an unlabeled sample."""
-    label, said = run.scan("samples").select("sample_id", "label"), run.scan("predictions")
-    classes = said.select("sample_id", "predicted").join(label, on="sample_id")
+    labels, predictions = run.scan("samples").select("sample_id", "label"), run.scan("predictions")
+    classes = predictions.select("sample_id", "predicted").join(labels, on="sample_id")
     maps = run.scan("loss_maps").filter(pl.col("layer") == layer)
-    found = maps.join(classes.select("sample_id", explained=pl.coalesce("label", "predicted")), on="sample_id")
-    return found.filter(pl.col("target") == pl.col("explained")).drop("explained")
+    explained_maps = maps.join(classes.select("sample_id", explained=pl.coalesce("label", "predicted")), on="sample_id")
+    return explained_maps.filter(pl.col("target") == pl.col("explained")).drop("explained")
 
 
 def scan_map(run: Tables, sample_id: int, layer: str, target: str) -> pl.LazyFrame:
@@ -123,9 +123,9 @@ def reddest_quarter(values_NHW: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return a mask of the quarter of cells that raises the loss most, per map; with `-values`, that lowers it most."""
     flat = values_NHW.reshape(len(values_NHW), -1)
     count = max(1, round(QUARTER * flat.shape[1]))
-    chosen = np.zeros(flat.shape, bool)
-    np.put_along_axis(chosen, np.argsort(-flat, axis=1, kind="stable")[:, :count], values=True, axis=1)
-    return chosen.reshape(values_NHW.shape)
+    mask = np.zeros(flat.shape, bool)
+    np.put_along_axis(mask, np.argsort(-flat, axis=1, kind="stable")[:, :count], values=True, axis=1)
+    return mask.reshape(values_NHW.shape)
 
 
 def quarter_effect(checked: pl.LazyFrame) -> pl.LazyFrame:
@@ -134,8 +134,8 @@ def quarter_effect(checked: pl.LazyFrame) -> pl.LazyFrame:
     A map is confirmed if blurring the quarter that raises the loss most lowers it further than blurring an equal area
     elsewhere.
     """
-    known = checked.drop_nulls("loss_without_red")
-    return known.select(
+    complete = checked.drop_nulls("loss_without_red")
+    return complete.select(
         pl.len().cast(pl.Int64).alias("n"),
         (pl.col("loss_without_red") < pl.col("loss_without_other")).sum().cast(pl.Int64).alias("hits"),
     )

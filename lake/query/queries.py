@@ -37,10 +37,10 @@ def scan_samples(run: Tables) -> pl.LazyFrame:
 
     For external predictions, image properties are null without images, and positions and clusters without embeddings.
     """
-    carried = (*_group_columns(run), *metadata_columns(run))
-    samples = run.scan("samples").select("sample_id", "split", "label", *carried, "source_name")
-    inner = ("run_id", "probabilities", "logits", "raw_loss", "fold", "temperature")
-    predictions = run.scan("predictions").drop(inner, strict=False)
+    source_columns = (*_group_columns(run), *metadata_columns(run))
+    samples = run.scan("samples").select("sample_id", "split", "label", *source_columns, "source_name")
+    omitted = ("run_id", "probabilities", "logits", "raw_loss", "fold", "temperature")
+    predictions = run.scan("predictions").drop(omitted, strict=False)
     projection = run.scan("projection").drop("run_id", strict=False)
     properties = run.scan("properties").drop("dataset_id", strict=False)
     frame = predictions.join(samples, on="sample_id").join(projection, on="sample_id", how="left")
@@ -69,8 +69,10 @@ def scan_samples(run: Tables) -> pl.LazyFrame:
 def metadata_columns(run: Tables) -> list[pl.Expr]:
     """Return the metadata columns of the source by name, as expressions on the table `samples`."""
     fields = {"number": "number", "text": "value"}
-    found = [pl.col("metadata").list.get(i).struct.field(fields[kind]) for i, kind in enumerate(run.metadata.values())]
-    return [column.alias(name) for column, name in zip(found, run.metadata, strict=True)]
+    columns = [
+        pl.col("metadata").list.get(i).struct.field(fields[kind]) for i, kind in enumerate(run.metadata.values())
+    ]
+    return [column.alias(name) for column, name in zip(columns, run.metadata, strict=True)]
 
 
 def reserved_columns() -> set[str]:
@@ -124,12 +126,12 @@ def rank_confusions(cells: Frame) -> Frame:
 def class_report(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Return recall, precision and loss of each class, lowest recall first."""
     labelled = frame.filter(LABELLED)
-    claimed = labelled.group_by(pl.col("predicted").alias("label")).agg(
+    predicted_counts = labelled.group_by(pl.col("predicted").alias("label")).agg(
         pl.len().cast(pl.Int64).alias("claimed"), pl.col("correct").mean().alias("precision")
     )
     return (
         accuracy(labelled, by="label")
-        .join(claimed, on="label", how="left")
+        .join(predicted_counts, on="label", how="left")
         .with_columns((pl.col("hits") / pl.col("n")).alias("recall"))
         .sort("recall", "label")
     )
@@ -138,13 +140,13 @@ def class_report(frame: pl.LazyFrame) -> pl.LazyFrame:
 def class_calibration(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Return by predicted class n, hits, mean confidence and its gap to the accuracy, largest gap first."""
     labelled = frame.filter(LABELLED)
-    counted = labelled.group_by("predicted").agg(
+    counts = labelled.group_by("predicted").agg(
         pl.len().cast(pl.Int64).alias("n"),
         pl.col("correct").sum().cast(pl.Int64).alias("hits"),
         pl.col("confidence").mean(),
     )
     gap = (pl.col("confidence") - pl.col("hits") / pl.col("n")).alias("gap")
-    return counted.with_columns(gap).sort(pl.col("gap").abs(), "predicted", descending=[True, False])
+    return counts.with_columns(gap).sort(pl.col("gap").abs(), "predicted", descending=[True, False])
 
 
 def reliability(frame: pl.LazyFrame, *, bins: int = 15) -> pl.LazyFrame:
@@ -168,15 +170,15 @@ def neighbor_purity(run: Run, group: str, *, nearest: int = 15, held_out: bool =
     `held_out` restricts this to samples that the model was not trained on.
     """
     number = pl.col(group).rank("dense").alias("number")  # faster to compare than the name
-    everyone = _samples_with_groups(run).filter(LABELLED).select("sample_id", number)
-    asked = everyone
+    labelled = _samples_with_groups(run).filter(LABELLED).select("sample_id", number)
+    queried = labelled
     if held_out:
-        asked = everyone.join(run.scan("predictions").filter("out_of_sample"), on="sample_id", how="semi")
-    close = run.scan("neighbors").filter(pl.col("rank") <= nearest).select("sample_id", "neighbor_id")
+        queried = labelled.join(run.scan("predictions").filter("out_of_sample"), on="sample_id", how="semi")
+    neighbors = run.scan("neighbors").filter(pl.col("rank") <= nearest).select("sample_id", "neighbor_id")
     same = (pl.col("number") == pl.col("number_neighbor")).mean()
     return (
-        close.join(asked, on="sample_id")
-        .join(everyone, left_on="neighbor_id", right_on="sample_id", suffix="_neighbor")
+        neighbors.join(queried, on="sample_id")
+        .join(labelled, left_on="neighbor_id", right_on="sample_id", suffix="_neighbor")
         .group_by("sample_id")
         .agg(same.alias("purity"))
     )
@@ -192,8 +194,8 @@ def composition(selected: pl.LazyFrame, everything: pl.LazyFrame, column: str) -
     """Return n and share of each value of a column in a selection, its share in all rows and the lift, by share."""
 
     def shares(frame: pl.LazyFrame, suffix: str) -> pl.LazyFrame:
-        counted = frame.drop_nulls(column).group_by(column).agg(pl.len().cast(pl.Int64).alias(f"n{suffix}"))
-        return counted.with_columns((pl.col(f"n{suffix}") / pl.col(f"n{suffix}").sum()).alias(f"share{suffix}"))
+        counts = frame.drop_nulls(column).group_by(column).agg(pl.len().cast(pl.Int64).alias(f"n{suffix}"))
+        return counts.with_columns((pl.col(f"n{suffix}") / pl.col(f"n{suffix}").sum()).alias(f"share{suffix}"))
 
     joined = shares(selected, "").join(shares(everything, "_all"), on=column)
     return joined.with_columns((pl.col("share") / pl.col("share_all")).alias("lift")).sort(
@@ -203,10 +205,10 @@ def composition(selected: pl.LazyFrame, everything: pl.LazyFrame, column: str) -
 
 def confusion_difference(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFrame:
     """Return the cells of `confusion` on the samples held out in both runs, with the difference of the shares."""
-    shared = now.filter(HELD_OUT).join(before.filter(HELD_OUT), on="sample_id", how="semi")
-    earlier = before.filter(HELD_OUT).join(shared, on="sample_id", how="semi")
+    common = now.filter(HELD_OUT).join(before.filter(HELD_OUT), on="sample_id", how="semi")
+    earlier = before.filter(HELD_OUT).join(common, on="sample_id", how="semi")
     keys = ["label", "predicted"]
-    cells = confusion(shared).join(confusion(earlier), on=keys, how="full", coalesce=True, suffix="_before")
+    cells = confusion(common).join(confusion(earlier), on=keys, how="full", coalesce=True, suffix="_before")
     return (
         cells.with_columns(pl.col("n", "n_before", "share", "share_before").fill_null(0))
         .select(
@@ -219,8 +221,8 @@ def confusion_difference(now: pl.LazyFrame, before: pl.LazyFrame) -> pl.LazyFram
 def probabilities(run: Run, sample_id: int) -> pl.LazyFrame:
     """Return the calibrated probability of every class for one sample, most probable first."""
     row = run.scan("predictions").filter(pl.col("sample_id") == sample_id)
-    named = row.select(pl.lit(pl.Series([run.classes])).alias("label"), pl.col("probabilities").alias("probability"))
-    return named.explode("label", "probability").sort("probability", descending=True)
+    labelled = row.select(pl.lit(pl.Series([run.classes])).alias("label"), pl.col("probabilities").alias("probability"))
+    return labelled.explode("label", "probability").sort("probability", descending=True)
 
 
 def image_size(run: Run, sample_id: int) -> pl.LazyFrame:
@@ -231,14 +233,14 @@ def image_size(run: Run, sample_id: int) -> pl.LazyFrame:
 
 def embedding_size(run: Tables) -> int:
     """Return the dimension of the run's embeddings; 0 if it has none."""
-    found = run.scan("embeddings").head(1).select(pl.col("embedding").list.len()).collect()
-    return int(found.item()) if len(found) else 0
+    sizes = run.scan("embeddings").head(1).select(pl.col("embedding").list.len()).collect()
+    return int(sizes.item()) if len(sizes) else 0
 
 
 def metrics_of_runs(lake: Lake, runs: pl.DataFrame, stage: str, names: Sequence[str]) -> pl.LazyFrame:
     """Return one row per run of `runs` (rows of `Lake.runs`) with the named metrics of a stage; null if missing."""
-    found = lake.scan_runs("metrics", runs).filter(pl.col("stage") == stage)
-    wide = found.group_by("run_id").agg(
+    metrics = lake.scan_runs("metrics", runs).filter(pl.col("stage") == stage)
+    wide = metrics.group_by("run_id").agg(
         pl.col("value").filter(pl.col("name") == name).first().alias(name) for name in names
     )
     return runs.lazy().select("run_id").join(wide, on="run_id", how="left", maintain_order="left")
@@ -246,8 +248,8 @@ def metrics_of_runs(lake: Lake, runs: pl.DataFrame, stage: str, names: Sequence[
 
 def previous_run_id(runs: pl.DataFrame, run: Run) -> str | None:
     """Return the last run of `Lake.runs` published before `run` for the same dataset; None if there is none."""
-    same = runs.filter(pl.col("dataset_id") == run.dataset_id)
-    earlier = same.filter(pl.col("published_at") < run.facts["published_at"])
+    runs_of_dataset = runs.filter(pl.col("dataset_id") == run.dataset_id)
+    earlier = runs_of_dataset.filter(pl.col("published_at") < run.facts["published_at"])
     return earlier["run_id"][0] if len(earlier) else None
 
 

@@ -43,14 +43,14 @@ def scan_reviews(lake: Lake, dataset_id: str) -> pl.LazyFrame:
     return appending.scan_rows(lake, "reviews", dataset_id, moment=MOMENT)
 
 
-def standing(reviews: pl.LazyFrame) -> pl.LazyFrame:
+def active_reviews(reviews: pl.LazyFrame) -> pl.LazyFrame:
     """Return the reviews that have not been undone."""
-    return appending.standing("reviews", reviews)
+    return appending.active_rows("reviews", reviews)
 
 
 def latest(reviews: pl.LazyFrame) -> pl.LazyFrame:
     """Return the latest verdict on each sample that has not been undone, excluding sets."""
-    verdicts = standing(reviews).filter(pl.col("verdict") != "in set")
+    verdicts = active_reviews(reviews).filter(pl.col("verdict") != "in set")
     return verdicts.sort("reviewed_at", "review_id").unique("sample_id", keep="last", maintain_order=True)
 
 
@@ -82,12 +82,12 @@ def save_set(run: Run, name: str, sample_ids: list[int], reviewer: str) -> None:
 def drop_set(run: Run, name: str, reviewer: str) -> None:
     """Drop a set, by one row for each of its samples."""
     rows = _in_sets(scan_reviews(run.lake, run.dataset_id)).filter(pl.col("note") == name).collect()
-    undone = [
+    undo_reviews = [
         Review(run.dataset_id, row["sample_id"], "undone", reviewer, undoes=row["review_id"])
         for row in rows.iter_rows(named=True)
     ]
-    if undone:
-        add_reviews(run.lake, undone)
+    if undo_reviews:
+        add_reviews(run.lake, undo_reviews)
 
 
 def saved_sets(reviews: pl.LazyFrame) -> pl.LazyFrame:
@@ -106,7 +106,7 @@ def saved_sets(reviews: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _in_sets(reviews: pl.LazyFrame) -> pl.LazyFrame:
-    return standing(reviews).filter(pl.col("verdict") == "in set")
+    return active_reviews(reviews).filter(pl.col("verdict") == "in set")
 
 
 def _row(review: Review) -> dict[str, object]:

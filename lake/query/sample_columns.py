@@ -8,32 +8,32 @@ from lake.contracts.loss_maps import MapFamilies
 from lake.contracts.quality import Duplicates, Triage
 from lake.contracts.samples import Predictions, Projection, Properties, Samples
 
-JOINED = (Samples, Predictions, Properties, Clusters, Projection, Triage, Duplicates, MapFamilies)
+JOINED_CONTRACTS = (Samples, Predictions, Properties, Clusters, Projection, Triage, Duplicates, MapFamilies)
 """Contracts of the tables that `lake.query.queries.scan_samples` joins, in the order of the sections."""
 
 
 def _uses() -> Iterator[tuple[str, Use]]:
-    for contract in JOINED:
-        declared = [(name, use) for name, column in contract.columns().items() if (use := use_of(column))]
-        for column, use in sorted(declared, key=lambda row: (not row[1].shown, row[1].shown)):
+    for contract in JOINED_CONTRACTS:
+        column_uses = [(name, use) for name, column in contract.columns().items() if (use := use_of(column))]
+        for column, use in sorted(column_uses, key=lambda row: (not row[1].shown, row[1].shown)):
             for method in METHODS if "{method}" in use.name else ("",):
                 yield use.name.format(method=method) or column, use
 
 
 USES = dict(_uses())
 """Column name -> use, ordered by section; within a section, the columns shown by default come first."""
-SHOWN = tuple(sorted((name for name, use in USES.items() if use.shown), key=lambda name: USES[name].shown))
+DEFAULT_COLUMNS = tuple(sorted((name for name, use in USES.items() if use.shown), key=lambda name: USES[name].shown))
 COLORS = [name for name, use in USES.items() if use.colors]
 SIZES = [name for name, use in USES.items() if use.sizes]
 NO_AXIS = {name for name, use in USES.items() if not use.axis}
 
 
-def by_section(carried: list[str]) -> dict[str, list[str]]:
-    """Return the columns by section; `carried`, the groupings and metadata columns, belong to the sample section."""
+def by_section(source_columns: list[str]) -> dict[str, list[str]]:
+    """Return the columns by section; `source_columns` (groupings and metadata) belong to the sample section."""
     sections: dict[str, list[str]] = {}
     for name, use in USES.items():
         sections.setdefault(use.section, []).append(name)
-    sections[SAMPLE] += carried
+    sections[SAMPLE] += source_columns
     return sections
 
 

@@ -46,10 +46,10 @@ def save_view(run: Run, view: View) -> None:
 
 def drop_view(run: Run, name: str, saved_by: str) -> None:
     """Drop a view, by one row for each saved under the name; a view saved concurrently stays."""
-    rows = _standing(scan_views(run.lake, run.dataset_id)).filter(pl.col("name") == name).collect()
-    undone = [_row(View(name, saved_by)) | {"undoes": view_id} for view_id in rows["view_id"]]
-    if undone:
-        _append(run, undone)
+    rows = _active(scan_views(run.lake, run.dataset_id)).filter(pl.col("name") == name).collect()
+    undo_rows = [_row(View(name, saved_by)) | {"undoes": view_id} for view_id in rows["view_id"]]
+    if undo_rows:
+        _append(run, undo_rows)
 
 
 def scan_views(lake: Lake, dataset_id: str) -> pl.LazyFrame:
@@ -59,21 +59,21 @@ def scan_views(lake: Lake, dataset_id: str) -> pl.LazyFrame:
 
 def saved_views(views: pl.LazyFrame) -> pl.LazyFrame:
     """Return the current view under each name, newest first."""
-    last = _standing(views).unique("name", keep="last", maintain_order=True)
+    last = _active(views).unique("name", keep="last", maintain_order=True)
     return last.sort(MOMENT, "name", descending=[True, False])
 
 
-def _standing(views: pl.LazyFrame) -> pl.LazyFrame:
-    return appending.standing("views", views)
+def _active(views: pl.LazyFrame) -> pl.LazyFrame:
+    return appending.active_rows("views", views)
 
 
 def _append(run: Run, rows: list[dict[str, str]]) -> None:
-    whose = {"dataset_id": run.dataset_id, "run_id": run.run_id}
-    appending.append_rows(run.lake, "views", [row | whose for row in rows], moment=MOMENT)
+    keys = {"dataset_id": run.dataset_id, "run_id": run.run_id}
+    appending.append_rows(run.lake, "views", [row | keys for row in rows], moment=MOMENT)
 
 
 def _row(view: View) -> dict[str, str]:
     if not view.saved_by.strip():
         raise UsageError("A view needs the name of the person who saves or removes it.")
-    short = {"name": view.name.strip()[:MAX_NAME], "saved_by": view.saved_by.strip()[:MAX_PERSON]}
-    return asdict(view) | short | {"note": view.note[:MAX_NOTE]}
+    names = {"name": view.name.strip()[:MAX_NAME], "saved_by": view.saved_by.strip()[:MAX_PERSON]}
+    return asdict(view) | names | {"note": view.note[:MAX_NOTE]}

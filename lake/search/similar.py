@@ -17,7 +17,7 @@ from lake.storage.store import Run
 Vector = NDArray[np.float32]
 FEW = 0.01
 """Share of allowed samples below which comparing just these is faster than comparing all or using an index."""
-PROPOSED_AT_LEAST, PROPOSED_PER_ASKED = 1000, 10
+MIN_CANDIDATES, CANDIDATES_PER_RESULT = 1000, 10
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,17 @@ class Index:
         if among is not None and allowed <= max(count, FEW * len(among)):
             return np.flatnonzero(among)
         if self.search_index is not None:
-            wanted = min(allowed, max(PROPOSED_AT_LEAST, PROPOSED_PER_ASKED * count))
-            proposed = self.search_index.propose(query, wanted, among)
-            if len(proposed) == wanted:
-                return proposed
+            candidate_count = min(allowed, max(MIN_CANDIDATES, CANDIDATES_PER_RESULT * count))
+            candidates = self.search_index.propose(query, candidate_count, among)
+            if len(candidates) == candidate_count:
+                return candidates
         similarity = self.unit_ND @ query
         if among is not None:
             similarity[~among] = -np.inf
         return np.argpartition(-similarity, count - 1)[:count]
 
     def _mean(self, ids: Sequence[int]) -> Vector:
-        asked = np.unique(np.array(ids, dtype=np.int64))
-        place = np.searchsorted(self.sample_id, asked).clip(max=len(self.sample_id) - 1)
-        rows = place[self.sample_id[place] == asked]
+        unique_ids = np.unique(np.array(ids, dtype=np.int64))
+        position = np.searchsorted(self.sample_id, unique_ids).clip(max=len(self.sample_id) - 1)
+        rows = position[self.sample_id[position] == unique_ids]
         return np.asarray(self.unit_ND[rows].mean(0) if len(rows) else np.zeros(self.unit_ND.shape[1], np.float32))

@@ -48,6 +48,6 @@ def _write(run: Run, sample_id: NDArray[np.int64], file: Path) -> None:
     features = rows.head(1).collect()["embedding"].list.len().item()
     mapped = create_array(file, np.float32, (len(sample_id), features))
     for part in rows.collect_batches(chunk_size=ROWS_AT_ONCE):
-        place = np.searchsorted(sample_id, part["sample_id"].to_numpy())
-        mapped[place] = to_unit(part["embedding"].explode().to_numpy().reshape(-1, features))
+        position = np.searchsorted(sample_id, part["sample_id"].to_numpy())
+        mapped[position] = to_unit(part["embedding"].explode().to_numpy().reshape(-1, features))
     mapped.flush()

@@ -22,7 +22,7 @@ from lake.storage.store import Lake
 TRIES, LONGEST_PAUSE = 60, 0.5
 MAX_NOTE, MAX_NAME = 2000, 80
 MAX_PERSON = 254  # longest valid e-mail address
-_TURN = threading.Lock()  # users of one server take turns instead of causing commit conflicts
+_LOCK = threading.Lock()  # users of one server take turns instead of causing commit conflicts
 
 
 def append_rows(lake: Lake, table: str, rows: list[dict[str, Any]], *, moment: str) -> list[str]:
@@ -31,11 +31,11 @@ def append_rows(lake: Lake, table: str, rows: list[dict[str, Any]], *, moment: s
     Raises `LakeError` if the lake cannot be written.
     """
     row_id, now = id_column(table), dt.datetime.now(dt.UTC)
-    known = [
+    complete_rows = [
         {**row, row_id: uuid.uuid4().hex, moment: now + dt.timedelta(microseconds=i)} for i, row in enumerate(rows)
     ]
-    frame = pl.DataFrame(known, schema={n: c.dtype for n, c in TABLES[table].columns().items()})
-    ids = [str(row[row_id]) for row in known]
+    frame = pl.DataFrame(complete_rows, schema={n: c.dtype for n, c in TABLES[table].columns().items()})
+    ids = [str(row[row_id]) for row in complete_rows]
     _append(lake, table, TABLES[table].validate(frame, cast=True), transaction=f"{table}/{ids[0]}")
     return ids
 
@@ -47,11 +47,11 @@ def scan_rows(lake: Lake, table: str, dataset_id: str, *, moment: str) -> pl.Laz
     return lake.staged(table, dataset_id).sort(moment, id_column(table))
 
 
-def standing(table: str, rows: pl.LazyFrame) -> pl.LazyFrame:
+def active_rows(table: str, rows: pl.LazyFrame) -> pl.LazyFrame:
     """Return the rows that neither undo another nor have been undone."""
     row_id = id_column(table)
-    undone = rows.select(pl.col("undoes").alias(row_id)).drop_nulls()
-    return rows.filter(pl.col("undoes").is_null()).join(undone, on=row_id, how="anti", maintain_order="left")
+    undone_ids = rows.select(pl.col("undoes").alias(row_id)).drop_nulls()
+    return rows.filter(pl.col("undoes").is_null()).join(undone_ids, on=row_id, how="anti", maintain_order="left")
 
 
 def id_column(table: str) -> str:
@@ -63,7 +63,7 @@ def id_column(table: str) -> str:
 def _append(lake: Lake, table: str, frame: pl.DataFrame, *, transaction: str) -> None:
     for attempt in range(TRIES):
         try:
-            with _TURN:
+            with _LOCK:
                 lake.append_once(table, frame, transaction=transaction, partition_by=key_column(table))
             return
         except (DeltaError, OSError) as error:

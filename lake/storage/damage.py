@@ -9,7 +9,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchEr
 
 from lake.errors import LakeError, RetryLater, first_line
 from lake.storage.disks import find_reason, is_about
-from lake.storage.roots import find_file_as_table, tell_damage
+from lake.storage.roots import damage_message, find_file_as_table
 
 FORMAT = re.compile(
     r"parquet|out[- ]of[- ]spec|\bIPC\b|ARROW:|magic bytes|os error|\bI/?O error|decompress|zstd|thrift|utf-?8|"
@@ -69,7 +69,7 @@ def explain_read(error: BaseException, root: str) -> str | None:
         return f"The lake {root} cannot be read: {reason}. Fix this, or name another folder with --lake."
     if "://" in root and UNREACHED.search(str(error)):
         return f"The lake {root} cannot be reached ({first_line(error)}): check address, network and credentials."
-    return tell_damage(root, _find_damage(error, root))
+    return damage_message(root, _find_damage(error, root))
 
 
 def explain_write(error: BaseException, root: str) -> str | None:

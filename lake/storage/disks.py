@@ -6,7 +6,7 @@ import re
 import traceback
 from pathlib import Path
 
-RUST = re.compile(r"\(os error (\d+)\)")
+RUST_ERRNO = re.compile(r"\(os error (\d+)\)")
 REASONS = {
     errno.EACCES: "no permission to {doing} {place}",
     errno.EPERM: "no permission to {doing} {place}",
@@ -18,13 +18,13 @@ REASONS = {
     errno.EMFILE: "too many files are open",
     errno.ENFILE: "too many files are open",
 }
-OUTSIDE = {"polars", "deltalake", "pyarrow", "numpy", "safetensors"}
+IO_PACKAGES = {"polars", "deltalake", "pyarrow", "numpy", "safetensors"}
 
 
 def find_reason(error: BaseException, place: str | Path, doing: str = "write in") -> str | None:
     """Return why a disk operation failed, as in "no space left on the disk of data/lake"; None for other errors."""
-    found = RUST.search(str(error))
-    number = getattr(error, "errno", None) or (int(found[1]) if found else 0)
+    match = RUST_ERRNO.search(str(error))
+    number = getattr(error, "errno", None) or (int(match[1]) if match else 0)
     return REASONS[number].format(place=place, doing=doing) if number in REASONS else None
 
 
@@ -33,9 +33,9 @@ def is_about(error: OSError, root: str | Path) -> bool:
     if error.filename is not None:
         path, folder = (os.path.realpath(os.fsdecode(name)) for name in (error.filename, str(root)))
         return path == folder or path.startswith(folder.rstrip("/") + "/")
-    return error.errno is not None or RUST.search(str(error)) is not None or _is_of_a_package(error)
+    return error.errno is not None or RUST_ERRNO.search(str(error)) is not None or _is_of_a_package(error)
 
 
 def _is_of_a_package(error: BaseException) -> bool:
     *_, (frame, _) = [(None, 0), *traceback.walk_tb(error.__traceback__)]
-    return frame is not None and str(frame.f_globals.get("__name__")).split(".")[0] in OUTSIDE
+    return frame is not None and str(frame.f_globals.get("__name__")).split(".")[0] in IO_PACKAGES

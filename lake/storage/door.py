@@ -73,15 +73,15 @@ def plain_path(table: str) -> str:
     return table if door is None else door.open()
 
 
-def open_table(table: str, **how: Any) -> DeltaTable:
+def open_table(table: str, **options: Any) -> DeltaTable:
     """Open a `DeltaTable` in a folder of any name; raises the errors of deltalake."""
-    opened = DeltaTable(plain_path(table), **how)
+    delta_table = DeltaTable(plain_path(table), **options)
     plain_path(table)  # link what was written while the log was read
-    return opened
+    return delta_table
 
 
 def write_table(
-    table: str, frame: pl.DataFrame, *, onto: DeltaTable | None = None, partition_by: str | None = None, **how: Any
+    table: str, frame: pl.DataFrame, *, onto: DeltaTable | None = None, partition_by: str | None = None, **options: Any
 ) -> None:
     """Write with `write_deltalake` in a folder of any name, onto the table as opened or else its newest version.
 
@@ -89,12 +89,12 @@ def write_table(
     """
     door = find_door(table)
     if door is None:
-        write_deltalake(onto or table, frame, partition_by=partition_by, **how)
+        write_deltalake(onto or table, frame, partition_by=partition_by, **options)
     elif partition_by is None:
-        _write_unpartitioned(door, onto, frame, **how)
+        _write_unpartitioned(door, onto, frame, **options)
     else:
         door.make_folders(LOG, *(f"{partition_by}={key}" for key in frame[partition_by].unique()))
-        write_deltalake(onto or door.open(), frame, partition_by=partition_by, **how)
+        write_deltalake(onto or door.open(), frame, partition_by=partition_by, **options)
 
 
 def _write_unpartitioned(
@@ -104,17 +104,17 @@ def _write_unpartitioned(
     *,
     mode: Literal["append", "overwrite"],
     commit_properties: CommitProperties | None = None,
-    **how: Any,
+    **options: Any,
 ) -> None:
     """Write the file to the folder of the table, then commit it; deltalake would leave it in the door."""
-    table = onto or _open(door, **how)
+    table = onto or _open(door, **options)
     if table is None or set(frame.columns) - {field.name for field in table.schema().fields}:
         door.make_folders(LOG)
-        write_deltalake(table or door.open(), frame.clear(), mode="append", **how)
-        table = _open(door, **how)
+        write_deltalake(table or door.open(), frame.clear(), mode="append", **options)
+        table = _open(door, **options)
     assert table is not None, "it was made above"
-    added = _write_file(door.table, frame)
-    table.create_write_transaction([added], mode, table.schema(), commit_properties=commit_properties)
+    add_action = _write_file(door.table, frame)
+    table.create_write_transaction([add_action], mode, table.schema(), commit_properties=commit_properties)
 
 
 def _open(door: Door, storage_options: dict[str, str] | None = None, **_: Any) -> DeltaTable | None:
@@ -124,11 +124,11 @@ def _open(door: Door, storage_options: dict[str, str] | None = None, **_: Any) -
     )
 
 
-def vacuum_table(table: str, opened: DeltaTable, **how: Any) -> list[str]:
+def vacuum_table(table: str, delta_table: DeltaTable, **options: Any) -> list[str]:
     """Run `DeltaTable.vacuum` on a table in a folder of any name and return the paths that it lists."""
-    paths = opened.vacuum(**how)
+    paths = delta_table.vacuum(**options)
     door = find_door(table)
-    if door is not None and not how["dry_run"]:
+    if door is not None and not options["dry_run"]:
         door.delete(paths)
     return paths
 
@@ -154,9 +154,9 @@ def _doors(process: int) -> Path:
     for find in TEMPORARY:
         folder = os.path.realpath(find())
         if PLAIN.fullmatch(folder) and os.access(folder, os.W_OK):
-            made = Path(tempfile.mkdtemp(prefix="latentlake-", dir=folder))
-            atexit.register(_remove, made, process)
-            return made
+            doors = Path(tempfile.mkdtemp(prefix="latentlake-", dir=folder))
+            atexit.register(_remove, doors, process)
+            return doors
     raise LakeError(
         "The path of the lake has characters other than letters, digits, _, - and ., so a temporary folder whose path "
         "has none of these is needed: set TMPDIR to one."

@@ -27,17 +27,17 @@ def compute_digest(uri: str, paths: Iterable[str], options: dict[str, str]) -> s
 
     Raises `OSError` if a file is missing.
     """
-    store, whole = DeltaStorageHandler(uri, options), hashlib.sha256()
+    store, table_digest = DeltaStorageHandler(uri, options), hashlib.sha256()
     for path in sorted(paths):
-        part = hashlib.sha256()
+        file_digest = hashlib.sha256()
         with store.open_input_file(path) as file:
             while chunk := file.read(CHUNK):
-                part.update(chunk)
-        whole.update(part.digest())
-    return whole.hexdigest()
+                file_digest.update(chunk)
+        table_digest.update(file_digest.digest())
+    return table_digest.hexdigest()
 
 
 def find_sizes(uri: str, paths: list[str], options: dict[str, str]) -> dict[str, int]:
     """Return the sizes in bytes of the files that exist, by path."""
-    found = DeltaStorageHandler(uri, options).get_file_info(paths)
-    return {path: file.size for path, file in zip(paths, found, strict=True) if file.is_file}
+    infos = DeltaStorageHandler(uri, options).get_file_info(paths)
+    return {path: file.size for path, file in zip(paths, infos, strict=True) if file.is_file}

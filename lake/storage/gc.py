@@ -17,7 +17,7 @@ from lake.storage.damage import reading, writing
 from lake.storage.files import find_sizes, list_files
 from lake.storage.store import Lake
 
-PINNED = (*DATASET_TABLES, *RUN_TABLES)
+PINNED_TABLES = (*DATASET_TABLES, *RUN_TABLES)
 UNFINISHED_HOURS = 24
 MIB = 2**20
 
@@ -64,28 +64,30 @@ def collect_garbage(lake: Lake, retention: Retention, *, alone: bool, dry_run: b
         if runs.is_empty():  # more likely a copy without `runs` than a crashed first refresh
             return Removed(dry_run=dry_run)
         expired = _expired(runs, retention)
-        kept = runs.filter(~pl.col("run_id").is_in(expired))
-        claimed = {*kept["run_id"], *kept["dataset_id"], *_refused(lake, retention)}
-        doomed = {name: _unclaimed(lake, name, claimed, expired, alone=alone) for name in _existing(lake, PINNED)}
+        kept_runs = runs.filter(~pl.col("run_id").is_in(expired))
+        claimed_keys = {*kept_runs["run_id"], *kept_runs["dataset_id"], *_recently_rejected(lake, retention)}
+        doomed_keys = {
+            name: _unclaimed(lake, name, claimed_keys, expired, alone=alone) for name in _existing(lake, PINNED_TABLES)
+        }
     if not dry_run:
-        _remove_rows(lake, expired, doomed)
+        _remove_rows(lake, expired, doomed_keys)
     with reading(lake.root):
-        pins = _renewed_pins(lake, kept, doomed)
+        pins = _renewed_pins(lake, kept_runs, doomed_keys)
     if not dry_run:
         _pin(lake, pins)
     files, freed, waiting = _delete_files(lake, pins, retention.hours, dry_run=dry_run)
     if dry_run:
         with reading(lake.root):
-            waiting += sum(_size(lake, name, keys) for name, keys in doomed.items())
-    orphans = sorted({key for keys in doomed.values() for key in keys} - set(expired))
+            waiting += sum(_size(lake, name, keys) for name, keys in doomed_keys.items())
+    orphans = sorted({key for keys in doomed_keys.values() for key in keys} - set(expired))
     return Removed(expired, orphans, files, round(freed / MIB, 2), round(waiting / MIB, 2), dry_run)
 
 
 def _expired(runs: pl.DataFrame, retention: Retention) -> list[str]:
     """Return the runs that are not among the newest, not young and not the latest of their dataset, newest first."""
-    young = dt.datetime.now(dt.UTC) - dt.timedelta(days=retention.days)
+    cutoff = dt.datetime.now(dt.UTC) - dt.timedelta(days=retention.days)
     last_of_dataset = runs.unique("dataset_id", keep="first", maintain_order=True)["run_id"]
-    rest = runs.slice(max(1, retention.runs)).filter(pl.col("published_at") < young)
+    rest = runs.slice(max(1, retention.runs)).filter(pl.col("published_at") < cutoff)
     return rest.filter(~pl.col("run_id").is_in(last_of_dataset.to_list()))["run_id"].to_list()
 
 
@@ -93,26 +95,26 @@ def _existing(lake: Lake, names: tuple[str, ...]) -> list[str]:
     return [name for name in names if lake.exists(name)]
 
 
-def _refused(lake: Lake, retention: Retention) -> list[str]:
+def _recently_rejected(lake: Lake, retention: Retention) -> list[str]:
     """Return the recently rejected runs, whose rows are kept for inspection."""
-    young = dt.datetime.now(dt.UTC) - dt.timedelta(days=retention.days)
-    return lake.rejected().filter(pl.col("rejected_at") >= young)["run_id"].to_list()
+    cutoff = dt.datetime.now(dt.UTC) - dt.timedelta(days=retention.days)
+    return lake.rejected().filter(pl.col("rejected_at") >= cutoff)["run_id"].to_list()
 
 
-def _unclaimed(lake: Lake, name: str, claimed: set[str], expired: list[str], *, alone: bool) -> list[str]:
+def _unclaimed(lake: Lake, name: str, claimed_keys: set[str], expired: list[str], *, alone: bool) -> list[str]:
     """Return the keys of unclaimed rows at the newest version of the table."""
     keys = list_files(lake.open(name), name).group_by("key").agg(pl.col("written").max())
-    unclaimed = keys.filter(~pl.col("key").is_in(sorted(claimed)))
+    unclaimed = keys.filter(~pl.col("key").is_in(sorted(claimed_keys)))
     if not alone:
-        old = dt.datetime.now(dt.UTC) - dt.timedelta(hours=UNFINISHED_HOURS)
-        unclaimed = unclaimed.filter((pl.col("written") < old) | pl.col("key").is_in(expired))
+        cutoff = dt.datetime.now(dt.UTC) - dt.timedelta(hours=UNFINISHED_HOURS)
+        unclaimed = unclaimed.filter((pl.col("written") < cutoff) | pl.col("key").is_in(expired))
     return unclaimed["key"].sort().to_list()
 
 
-def _remove_rows(lake: Lake, expired: list[str], doomed: dict[str, list[str]]) -> None:
+def _remove_rows(lake: Lake, expired: list[str], doomed_keys: dict[str, list[str]]) -> None:
     if expired:
         _change_runs(lake, lambda runs: runs.filter(~pl.col("run_id").is_in(expired)))
-    for name, keys in doomed.items():
+    for name, keys in doomed_keys.items():
         if keys:
             with writing(lake.root):
                 table = lake.open_to_write(name)
@@ -121,13 +123,13 @@ def _remove_rows(lake: Lake, expired: list[str], doomed: dict[str, list[str]]) -
                 table.delete(f"{key_column(name)} in ({quoted})")
 
 
-def _renewed_pins(lake: Lake, kept: pl.DataFrame, doomed: dict[str, list[str]]) -> Pins:
+def _renewed_pins(lake: Lake, kept_runs: pl.DataFrame, doomed_keys: dict[str, list[str]]) -> Pins:
     """Return the versions to pin for each run: the newest version of a table if its files of the run are unchanged.
 
     An old version references the files of all runs of its time, so kept runs would retain the files of removed ones.
     """
-    newest = {name: lake.open(name) for name in doomed}
-    live = {name: _without(list_files(table, name), doomed[name]) for name, table in newest.items()}
+    newest = {name: lake.open(name) for name in doomed_keys}
+    live = {name: _without(list_files(table, name), doomed_keys[name]) for name, table in newest.items()}
 
     def renewed(name: str, version: int, key: str) -> int:
         if name not in newest or version == newest[name].version():
@@ -141,7 +143,7 @@ def _renewed_pins(lake: Lake, kept: pl.DataFrame, doomed: dict[str, list[str]]) 
 
     return {
         run["run_id"]: {t["name"]: renewed(t["name"], t["version"], run[key_column(t["name"])]) for t in run["tables"]}
-        for run in kept.iter_rows(named=True)
+        for run in kept_runs.iter_rows(named=True)
     }
 
 
@@ -170,20 +172,20 @@ def _change_runs(lake: Lake, change: Callable[[pl.DataFrame], pl.DataFrame]) -> 
 def _delete_files(lake: Lake, pins: Pins, hours: int, *, dry_run: bool) -> tuple[int, int, int]:
     """Delete files not pinned and unreferenced for `hours`; return files, bytes deleted and bytes not yet deletable."""
     files = freed = waiting = 0
-    for name in _existing(lake, ("runs", *PINNED)):
+    for name in _existing(lake, ("runs", *PINNED_TABLES)):
         with writing(lake.root):
             table = lake.open(name) if dry_run or name == "runs" else lake.open_to_write(name)
             assert table is not None, "it was listed"
-            keep = sorted({tables[name] for tables in pins.values() if name in tables})
+            versions = sorted({tables[name] for tables in pins.values() if name in tables})
             # by default, vacuum refuses less than a week and looks back only to the last checkpoint
-            how = {"enforce_retention_duration": False, "full": True, "keep_versions": keep or None}
-            vacuum = partial(lake.delete_files, table, name, **how)
+            options = {"enforce_retention_duration": False, "full": True, "keep_versions": versions or None}
+            vacuum = partial(lake.delete_files, table, name, **options)
             # vacuum also lists files that it has already deleted
-            every = find_sizes(lake.uri(name), vacuum(retention_hours=0, dry_run=True), lake.options)
-            now = every.keys() & set(vacuum(retention_hours=hours, dry_run=True)) if every else set()
-            files, freed = files + len(now), freed + sum(every[path] for path in now)
-            waiting += sum(size for path, size in every.items() if path not in now)
-            if now and not dry_run:
+            sizes = find_sizes(lake.uri(name), vacuum(retention_hours=0, dry_run=True), lake.options)
+            deletable = sizes.keys() & set(vacuum(retention_hours=hours, dry_run=True)) if sizes else set()
+            files, freed = files + len(deletable), freed + sum(sizes[path] for path in deletable)
+            waiting += sum(size for path, size in sizes.items() if path not in deletable)
+            if deletable and not dry_run:
                 vacuum(retention_hours=hours, dry_run=False)
     return files, freed, waiting
 

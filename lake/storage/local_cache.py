@@ -16,7 +16,7 @@ from lake.storage.user_caches import user_caches
 
 MAPPED_ABOVE = 200_000
 """Number of samples; smaller runs are read into memory, which is faster than caching."""
-KEPT = 2
+MAX_FILES = 2
 """Number of files kept per kind, most recently used first."""
 
 
@@ -25,8 +25,8 @@ def default_folder() -> Path:
 
     Raises `OSError` if no cache folder is writable.
     """
-    if named := os.environ.get("LATENTLAKE_CACHE_DIR"):
-        return to_path(named) / "reader"
+    if folder := os.environ.get("LATENTLAKE_CACHE_DIR"):
+        return to_path(folder) / "reader"
     if (caches := user_caches()) is None:
         raise OSError("No cache folder is writable: name one in LATENTLAKE_CACHE_DIR.")
     return caches / "latentlake" / "reader"
@@ -42,7 +42,7 @@ def find_file(run: Run, kind: str, write: Callable[[Path], None]) -> Path:
     if not file.exists():
         write_whole(file, write)
     file.touch()
-    for old in sorted(folder.glob(f"*.{kind}"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+    for old in sorted(folder.glob(f"*.{kind}"), key=lambda path: path.stat().st_mtime)[:-MAX_FILES]:
         old.unlink(missing_ok=True)
     return file
 

@@ -36,9 +36,9 @@ def writer_properties(name: str, frame: pl.DataFrame) -> WriterProperties:
 def only_key(name: str, frame: pl.DataFrame, key: str | None) -> str:
     """Return the single run or dataset of the rows to write; raises `LakeError` unless there is one valid key."""
     column = key_column(name)
-    found = set(frame[column] if column in frame.columns else []) | ({key} if key else set())
-    if len(found) != 1 or not RUN_ID.fullmatch(str(*found)):
+    keys = set(frame[column] if column in frame.columns else []) | ({key} if key else set())
+    if len(keys) != 1 or not RUN_ID.fullmatch(str(*keys)):
         raise LakeError(
-            f"{name}: expected rows with one {column} of lower-case letters, digits and dashes, got {[*found][:3]}."
+            f"{name}: expected rows with one {column} of lower-case letters, digits and dashes, got {[*keys][:3]}."
         )
-    return str(*found)
+    return str(*keys)

@@ -42,34 +42,34 @@ def to_root(text: str | os.PathLike[str]) -> str:
     return root
 
 
-def _resolve(given: str | os.PathLike[str]) -> str:
-    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+def _resolve(value: str | os.PathLike[str]) -> str:
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str):
-        raise ValueError(f"a path must be text, but this is {'nothing' if given is None else type(given).__name__}")
+        raise ValueError(f"a path must be text, but this is {'nothing' if value is None else type(value).__name__}")
     if not text.strip() or "\0" in text:
         raise ValueError("a path must not be empty or contain a null byte")
     if WINDOWS.match(text):
         raise ValueError("this is a Windows path; in WSL the drive C: is /mnt/c, so C:\\data is /mnt/c/data")
-    if found := FILE_URL.fullmatch(text):
-        return unquote(found[1])
+    if match := FILE_URL.fullmatch(text):
+        return unquote(match[1])
     resolved = os.path.expanduser(text)  # noqa: PTH111 (Path would make s3://bucket s3:/bucket)
     if resolved.startswith("~") or (text.split("/")[0] == "~" and os.environ.get("HOME") == ""):
         raise ValueError(f"the home folder of {text.split('/')[0]} is not known: write the full path")
     return resolved
 
 
-def find_file(named: Path | None = None) -> Path | None:
-    """Find the settings file: `named`, else that of `LATENTLAKE_CONFIG`, else `latentlake.toml` in the working folder.
+def find_file(file: Path | None = None) -> Path | None:
+    """Find the settings file: `file`, else that of `LATENTLAKE_CONFIG`, else `latentlake.toml` in the working folder.
 
-    Returns None if there is none. Raises `UsageError` if the named one does not exist or one is not a file.
+    Returns None if there is none. Raises `UsageError` if it does not exist although it was named, or is not a file.
     """
-    asked = named if named is not None else os.environ.get(CONFIG)
-    if not asked:
+    path = file if file is not None else os.environ.get(CONFIG)
+    if not path:
         return _check(SETTINGS, "fix, rename or remove it") if os.path.lexists(SETTINGS) else None
     try:
-        return _check(to_path(asked), f"check {CONFIG}" if named is None else "name a TOML file")
+        return _check(to_path(path), f"check {CONFIG}" if file is None else "name a TOML file")
     except ValueError as error:
-        raise UsageError(f"The settings file {asked} cannot be read: {error}.") from None
+        raise UsageError(f"The settings file {path} cannot be read: {error}.") from None
 
 
 def _check(file: Path, hint: str) -> Path:
@@ -103,29 +103,31 @@ def read_file(file: Path) -> dict[str, Any]:
 
 def default_root() -> str:
     """Return the root from `LATENTLAKE_LAKE`, else from the settings file, else `data/lake`; raises `UsageError`."""
-    named = os.environ.get("LATENTLAKE_LAKE")
-    return named_root(named) if named else _root_of_settings()
+    root = os.environ.get("LATENTLAKE_LAKE")
+    return parse_root(root) if root else _root_of_settings()
 
 
-def named_root(named: Any) -> str:
+def parse_root(value: Any) -> str:
     """Apply `to_root` to a user-supplied root; raises `UsageError` if it is invalid."""
     try:
-        return to_root(named)
+        return to_root(value)
     except ValueError as error:
-        raise UsageError(f"lake = {named!r}: {error}.") from None
+        raise UsageError(f"lake = {value!r}: {error}.") from None
 
 
 def command(words: str, root: str) -> str:
     """Return `latentlake <words>`, ready to paste, with `--config` and `--lake` if they differ from the defaults."""
     file = os.environ.get(CONFIG)
-    named = ["--config", str(Path(file).absolute())] if file and Path(file).absolute() != SETTINGS.absolute() else []
-    other = ["--lake", _absolute(root)] if _absolute(root) != _absolute(_root_of_settings()) else []
-    return shlex.join(["latentlake", *words.split(), *named, *other])
+    config_options = (
+        ["--config", str(Path(file).absolute())] if file and Path(file).absolute() != SETTINGS.absolute() else []
+    )
+    lake_options = ["--lake", _absolute(root)] if _absolute(root) != _absolute(_root_of_settings()) else []
+    return shlex.join(["latentlake", *words.split(), *config_options, *lake_options])
 
 
 def _root_of_settings() -> str:
     file = find_file()
-    return named_root((read_file(file) if file else {}).get("lake", DEFAULT_ROOT))
+    return parse_root((read_file(file) if file else {}).get("lake", DEFAULT_ROOT))
 
 
 def _absolute(root: str) -> str:

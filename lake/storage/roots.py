@@ -36,10 +36,10 @@ def find_file_as_table(root: str) -> str | None:
 
 def check_columns(name: str, stored: set[str], address: str) -> None:
     """Raise `LakeError` if a table lacks columns that every version of latentlake has written."""
-    needed = [*TABLES[name].primary_key(), *(["format_version"] if name == "runs" else [])]
-    if absent := [column for column in needed if column not in stored]:
+    required = [*TABLES[name].primary_key(), *(["format_version"] if name == "runs" else [])]
+    if missing := [column for column in required if column not in stored]:
         raise LakeError(
-            f"{address} is not a latentlake table (it lacks {' and '.join(absent)}): name another folder with --lake."
+            f"{address} is not a latentlake table (it lacks {' and '.join(missing)}): name another folder with --lake."
         )
 
 
@@ -48,13 +48,15 @@ def check_files(table: DeltaTable, folder: Path, partition: str, root: str) -> N
 
     polars would panic on it. Missing files are left for polars to report.
     """
-    written = pl.DataFrame(table.get_add_actions(flatten=True)).select("path", "size_bytes")
-    for path, size in written.filter(pl.col("path").str.starts_with(partition)).iter_rows():
-        if (found := _size(folder / path)) is not None and found < size:
-            raise LakeError(tell_damage(root, f"{folder.name}/{path} is truncated: it has {found:,} of {size:,} bytes"))
+    files = pl.DataFrame(table.get_add_actions(flatten=True)).select("path", "size_bytes")
+    for path, size in files.filter(pl.col("path").str.starts_with(partition)).iter_rows():
+        if (actual_size := _size(folder / path)) is not None and actual_size < size:
+            raise LakeError(
+                damage_message(root, f"{folder.name}/{path} is truncated: it has {actual_size:,} of {size:,} bytes")
+            )
 
 
-def tell_damage(root: str, what: str) -> str:
+def damage_message(root: str, what: str) -> str:
     """Return the message for a damaged lake."""
     return f"The lake {root} cannot be read ({what}): restore it from a backup, or name another folder with --lake."
 

@@ -61,8 +61,8 @@ class Lake:
                 f"The lake {self.root} has runs in format {newest}, but this version of latentlake reads formats up "
                 f"to {FORMAT_VERSION}. Install a newer version to read it."
             )
-        once = runs.sort("published_at").unique("run_id", keep="first", maintain_order=True)
-        return once.sort("published_at", descending=True)
+        unique_runs = runs.sort("published_at").unique("run_id", keep="first", maintain_order=True)
+        return unique_runs.sort("published_at", descending=True)
 
     def rejected(self) -> pl.DataFrame:
         """Return the runs that were computed but rejected, newest first."""
@@ -73,13 +73,13 @@ class Lake:
         runs = self.runs()
         if runs.is_empty():
             raise LakeError(self.tell_empty())
-        found = runs.head(1) if run_id == "latest" else runs.filter(pl.col("run_id") == str(run_id))
-        if found.is_empty():
+        matches = runs.head(1) if run_id == "latest" else runs.filter(pl.col("run_id") == str(run_id))
+        if matches.is_empty():
             raise LakeError(
                 f"The lake {self.root} has no run {str(run_id)[:80]!r}: "
                 f"the latest is {runs['run_id'][0]}; `{command('runs', self.root)}` lists them all."
             )
-        return Run(self, found.row(0, named=True))
+        return Run(self, matches.row(0, named=True))
 
     def tell_empty(self) -> str:
         """Return the message for a lake without a published run."""
@@ -105,7 +105,7 @@ class Lake:
             only_key(name, frame, None)
             self._write(name, frame, mode="append")
 
-    def _write(self, name: str, frame: pl.DataFrame, **how: Any) -> None:
+    def _write(self, name: str, frame: pl.DataFrame, **options: Any) -> None:
         ordered = validated(name, frame).sort(TABLES[name].primary_key())
         with writing(self.root):
             self._create_root()
@@ -119,7 +119,7 @@ class Lake:
                 configuration=None if table else KEEP_LOG,
                 storage_options=self.options,
                 writer_properties=writer_properties(name, frame),
-                **how,
+                **options,
             )
 
     def staged(self, name: str, key: str) -> pl.LazyFrame:
@@ -132,8 +132,8 @@ class Lake:
 
         Reads the latest version that any of them pins, which contains the rows of earlier runs unchanged.
         """
-        listed = runs.select("run_id", "tables").iter_rows()
-        pins = {run_id: t["version"] for run_id, tables in listed for t in tables if t["name"] == name}
+        tables_of_runs = runs.select("run_id", "tables").iter_rows()
+        pins = {run_id: t["version"] for run_id, tables in tables_of_runs for t in tables if t["name"] == name}
         if not pins:
             return TABLES[name].create_empty().lazy()
         latest = max(pins.values())
@@ -176,11 +176,11 @@ class Lake:
     def reject(self, facts: dict[str, Any], reason: str, measured: dict[str, Any]) -> None:
         """Record why a staged run is not published; `measured` holds the other columns of `rejected`."""
         row = facts | measured | {"reason": reason, "rejected_at": dt.datetime.now(dt.UTC)}
-        named = pl.DataFrame(
+        frame = pl.DataFrame(
             [{name: row[name] for name in polars_schema("rejected")}], schema=polars_schema("rejected")
         )
         with writing(self.root):
-            self.append_once("rejected", validated("rejected", named), transaction=f"reject/{facts['run_id']}")
+            self.append_once("rejected", validated("rejected", frame), transaction=f"reject/{facts['run_id']}")
 
     def version(self, name: str) -> int | None:
         """Return the newest version of a table; None if it does not exist."""
@@ -221,9 +221,9 @@ class Lake:
 
         Raises the errors of deltalake.
         """
-        once = Transaction(app_id=transaction, version=1)
+        transaction_id = Transaction(app_id=transaction, version=1)
         exists = self.exists(name)
-        if exists and self.open(name).transaction_version(once.app_id) is not None:
+        if exists and self.open(name).transaction_version(transaction_id.app_id) is not None:
             return
         write_table(
             self._address(name),
@@ -232,7 +232,7 @@ class Lake:
             schema_mode="merge" if exists else None,
             partition_by=partition_by,
             storage_options=self.options,
-            commit_properties=CommitProperties(app_transactions=[once]),
+            commit_properties=CommitProperties(app_transactions=[transaction_id]),
         )
 
     def replace(self, name: str, table: DeltaTable, frame: pl.DataFrame) -> None:
@@ -278,10 +278,10 @@ class Lake:
 
     def _complete(self, table: DeltaTable, name: str) -> pl.LazyFrame:
         """Return all rows, with nulls for columns added since the table was written."""
-        stored = {field.name for field in table.schema().fields}
-        check_columns(name, stored, self._address(name))
-        absent = {c: pl.lit(None, dtype) for c, dtype in polars_schema(name).items() if c not in stored}
-        return pl.scan_delta(table).with_columns(**absent)
+        stored_columns = {field.name for field in table.schema().fields}
+        check_columns(name, stored_columns, self._address(name))
+        missing = {c: pl.lit(None, dtype) for c, dtype in polars_schema(name).items() if c not in stored_columns}
+        return pl.scan_delta(table).with_columns(**missing)
 
     def _check_files(self, name: str, table: DeltaTable, partition: str = "") -> None:
         if "://" not in self.root:
@@ -333,8 +333,8 @@ class Run:
 
     def metric(self, stage: str, name: str) -> float | None:
         """Return a value of the table `metrics`; None if it was not measured."""
-        found = self.scan("metrics").filter(stage=stage, name=name).select("value").collect().to_series()
-        return found[0] if len(found) else None
+        values = self.scan("metrics").filter(stage=stage, name=name).select("value").collect().to_series()
+        return values[0] if len(values) else None
 
     def verify(self) -> int:
         """Check the files, contract, keys and pinned row count of every table; return the number of checks passed.
@@ -343,34 +343,34 @@ class Run:
         """
         with reading(self.lake.root):
             digests = self._verify_files()
-            pinned = {table["name"]: table["rows"] for table in self.facts["tables"]}
+            row_counts = {table["name"]: table["rows"] for table in self.facts["tables"]}
             tables = {name: self.scan(name) for name in (*DATASET_TABLES, *RUN_TABLES)}
             try:
                 counts, checks = validate(tables)
             except BrokenContract as error:
                 raise LakeError(f"The run {self.run_id} is damaged: {error} Refresh again.") from None
-            for name, rows in pinned.items():
-                if (found := counts[name]) != rows:
+            for name, rows in row_counts.items():
+                if (actual := counts[name]) != rows:
                     raise LakeError(
-                        f"The run {self.run_id} is damaged: {name} has {found} rows but was published with {rows}. "
+                        f"The run {self.run_id} is damaged: {name} has {actual} rows but was published with {rows}. "
                         "Restore the lake from a backup, or refresh again."
                     )
-        return digests + checks + len(pinned)
+        return digests + checks + len(row_counts)
 
     def _verify_files(self) -> int:
-        recorded = self.facts["digests"] or []
-        for table in recorded:
+        digests = self.facts["digests"] or []
+        for table in digests:
             name = table["table"]
             try:
-                same = self.lake.digest(name, self._versions[name], self._key(name)) == table["sha256"]
+                intact = self.lake.digest(name, self._versions[name], self._key(name)) == table["sha256"]
             except FileNotFoundError:
-                same = False
-            if not same:
+                intact = False
+            if not intact:
                 raise LakeError(
                     f"The run {self.run_id} is damaged: the files of {name} differ from those that were published. "
                     "Restore the lake from a backup, or refresh again."
                 )
-        return len(recorded)
+        return len(digests)
 
     def _key(self, name: str) -> str:
         return self.dataset_id if name in DATASET_TABLES else self.run_id
@@ -378,10 +378,10 @@ class Run:
     @cached_property
     def groups(self) -> dict[str, dict[str, str]]:
         """Grouping -> class -> group, for example superclass -> ship -> vehicle."""
-        found: dict[str, dict[str, str]] = {}
+        groupings: dict[str, dict[str, str]] = {}
         for group in self.facts["groups"]:
-            found.setdefault(group["name"], {})[group["label"]] = group["value"]
-        return found
+            groupings.setdefault(group["name"], {})[group["label"]] = group["value"]
+        return groupings
 
     @cached_property
     def metadata(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Charts: a frame in, an `alt.Chart` out; nothing here knows streamlit."""
+"""Charts: functions from a frame to an `alt.Chart`, independent of streamlit."""
 
 import json
 from typing import Any
@@ -8,22 +8,22 @@ import polars as pl
 
 from lake.query.aggregates import or_zero
 from pages.charts.palette import BAD, CHOSEN, CONTEXT, GOOD, LOWERS, NEUTRAL, RAISES, TEXT
-from pages.charts.projection_layers import PLACE, Layers
+from pages.charts.projection_layers import POSITION, Layers
 from pages.charts.projection_state import MapState
 from pages.charts.raster import Extent
 from pages.charts.scales import LONGEST_LABEL, MOST_VALUES, ColorScale, color_scale
-from pages.text.words import name
+from pages.text.formatting import column_title
 
 Colors = tuple[list[str], dict[str, dict[str, str]]]
 Layered = alt.LayerChart | alt.FacetChart
-"""What `alt.layer` returns: a facet where its charts share one."""
+"""What `alt.layer` returns: a facet chart if its layers share a facet."""
 AnyChart = alt.Chart | Layered
-"""What a page can draw."""
+"""Every type of chart that a page can draw."""
 FEW_POINTS = 5000
 MOST_BARS, MOST_ROWS, MOST_CENTRES = 10, 30, 15
-"""Of many classes: probabilities of a sample, rows of a chart, and names on a map."""
+"""Maximum numbers, if there are many classes: probabilities of a sample, rows of a chart, and names on a map."""
 MAP_HEIGHT, MAP_PADDING, MATRIX_HEIGHT = 560, 5, 460
-"""In pixels; the lasso finds the plot below the legend by them."""
+"""In pixels; the lasso locates the plot below the legend with them."""
 CORRECT, FEW, MANY, FEWER = (
     "#cfd3d8",
     "#fdebe4",
@@ -34,7 +34,7 @@ DRAG, SHIFT_DRAG = (
     f"[pointerdown[{shift}event.shiftKey], window:pointerup] > window:pointermove!" for shift in ("!", "")
 )
 EVERY_LABEL = alt.Axis(labelOverlap=False, labelLimit=160)
-MOMENT = "%d %b %H:%M"
+TIME_FORMAT = "%d %b %H:%M"
 
 
 def population_map(
@@ -47,40 +47,46 @@ def population_map(
     height: int = MAP_HEIGHT,
     legend: bool = True,
 ) -> Layered:
-    """Dots over what else lies on the map; click picks, drag draws a box, the wheel zooms, the legend isolates.
+    """Draw the layers of the map; click picks, drag draws a box, the wheel zooms, the legend isolates.
 
-    `sizes` are the values of the smallest and the largest dot, `start` is the view and the box to begin with, `folder`
-    is where the thumbnails of the hover card lie, empty where there are none.
+    `sizes` are the values of the smallest and the largest dot, `start` is the initial view and box, `folder` the URL
+    prefix of the thumbnails in the hover card, empty if there are none.
     """
     left, right, bottom, top = layers.extent
     x: dict[str, Any] = {"axis": None, "scale": alt.Scale(domain=[left, right], nice=False)}
     y: dict[str, Any] = {"axis": None, "scale": alt.Scale(domain=[bottom, top], nice=False)}
-    at = {"x": alt.X("at_x:Q", **x), "y": alt.Y("at_y:Q", **y)}
+    position = {"x": alt.X("at_x:Q", **x), "y": alt.Y("at_y:Q", **y)}
     picture = (
         alt.Chart(layers.picture)
         .mark_image(aspect=False, aria=False)
         .encode(x=alt.X("left:Q", **x), x2="right", y=alt.Y("bottom:Q", **y), y2="top", url="url:N")
     )
-    rays = alt.Chart(layers.rays).mark_rule(color=CHOSEN, opacity=0.6, aria=False).encode(**at, x2="to_x", y2="to_y")
-    images = alt.Chart(layers.images).mark_image(width=34, height=34, aria=False).encode(**at, url="url:N")
-    lasso = alt.Chart(layers.outline).mark_line(color=CHOSEN, strokeWidth=2, aria=False).encode(**at, order="corner:Q")
-    ring = alt.Chart(layers.chosen).mark_point(color=CHOSEN, size=260, strokeWidth=2.5, opacity=1, aria=False)
-    named = alt.Chart(scale.name_others(layers.dots))
+    rays = (
+        alt.Chart(layers.rays).mark_rule(color=CHOSEN, opacity=0.6, aria=False).encode(**position, x2="to_x", y2="to_y")
+    )
+    images = alt.Chart(layers.images).mark_image(width=34, height=34, aria=False).encode(**position, url="url:N")
+    lasso = (
+        alt.Chart(layers.outline)
+        .mark_line(color=CHOSEN, strokeWidth=2, aria=False)
+        .encode(**position, order="corner:Q")
+    )
+    ring = alt.Chart(layers.chosen_sample).mark_point(color=CHOSEN, size=260, strokeWidth=2.5, opacity=1, aria=False)
+    base = alt.Chart(scale.name_others(layers.dots))
     if folder:
-        named = named.transform_calculate(image=f"{json.dumps(folder)} + datum.sample_id + '.png'")
+        base = base.transform_calculate(image=f"{json.dumps(folder)} + datum.sample_id + '.png'")
     dots = (
-        named.mark_circle(opacity=0.01 if len(layers.images) else 0.7, strokeWidth=0)
+        base.mark_circle(opacity=0.01 if len(layers.images) else 0.7, strokeWidth=0)
         .encode(
-            **at,
+            **position,
             color=scale.to_altair(legend=legend),
             size=_size(sizes, few=len(layers.dots) <= FEW_POINTS and not layers.dense),
             tooltip=_tooltip(layers.dots, images=bool(folder)),
         )
         .add_params(*_selections(start, scale, legend=legend))
     )
-    # The dots are the last but one, so that they and not what they lie on are picked and named.
+    # The dots are the second to last layer, so that they are picked rather than what lies below them.
     return (
-        alt.layer(picture, rays, images, lasso, dots, ring.encode(**at))
+        alt.layer(picture, rays, images, lasso, dots, ring.encode(**position))
         .properties(
             height=height,
             padding=dict.fromkeys(("left", "right", "top", "bottom"), MAP_PADDING),
@@ -91,7 +97,7 @@ def population_map(
 
 
 def _selections(start: MapState, scale: ColorScale, *, legend: bool) -> list[alt.Parameter]:
-    """What a reader can do. No mark depends on them: one that does is drawn anew on each move of the mouse."""
+    """Return the interactions. No mark depends on them: it would be redrawn on each move of the mouse."""
     parameters = [
         alt.selection_point(name="pick", fields=["sample_id"], on="click", clear="dblclick"),
         alt.selection_interval(name="box", encodings=["x", "y"], zoom=False, on=DRAG, **_interval(start.box)),
@@ -107,13 +113,13 @@ def _interval(extent: Extent | None) -> dict[str, Any]:
 
 
 def probability_bars(frame: pl.DataFrame, label: str | None) -> alt.Chart:
-    """A bar a class, most probable first, of many the highest and the given label; that is orange."""
-    given = frame.with_columns((pl.col("label") == (label or "")).alias("given"))
-    shown = given.filter(pl.col("given") | (pl.int_range(pl.len()) < MOST_BARS))
-    of_many = len(shown) < len(frame)
+    """Draw a bar for each class, most probable first; of many classes the highest and the given label, in orange."""
+    classes = frame.with_columns((pl.col("label") == (label or "")).alias("given"))
+    visible = classes.filter(pl.col("given") | (pl.int_range(pl.len()) < MOST_BARS))
+    of_many = len(visible) < len(frame)
     title = ["Probability", *([f"highest of {len(frame):,}"] if of_many else [])]
     return (
-        alt.Chart(shown)
+        alt.Chart(visible)
         .mark_bar(cornerRadiusEnd=3)
         .encode(
             x=alt.X(
@@ -145,10 +151,10 @@ def signed_map(
 ) -> Layered:
     """Cells (row, column, value in nats) over the image: red raises the loss, blue lowers it, symmetric around 0.
 
-    A map that has nothing to explain is `grey` all over.
+    `grey` is for a map that has nothing to explain.
     """
     rows, columns = (or_zero(cells[side].max()) + 1 for side in ("row", "column"))
-    spread = cells.with_columns(
+    edges = cells.with_columns(
         (pl.col("column") / columns).alias("left"),
         ((pl.col("column") + 1) / columns).alias("right"),
         (pl.col("row") / rows).alias("top"),
@@ -160,12 +166,12 @@ def signed_map(
         scale=alt.Scale(domain=[-limit, 0, limit], range=[LOWERS, NEUTRAL, RAISES], clamp=True, interpolate="rgb"),
         legend=None,
     )
-    place: dict[str, Any] = {"scale": alt.Scale(domain=[0, 1]), "axis": None}
+    unit_axis: dict[str, Any] = {"scale": alt.Scale(domain=[0, 1]), "axis": None}
     overlay = (
-        alt.Chart(spread)
+        alt.Chart(edges)
         .mark_rect(opacity=opacity if url else 1.0)
         .encode(
-            x=alt.X("left:Q", **place),
+            x=alt.X("left:Q", **unit_axis),
             x2="right",
             y=alt.Y("top:Q", scale=alt.Scale(domain=[1, 0]), axis=None),
             y2="bottom",
@@ -181,15 +187,20 @@ def signed_map(
     if url:
         base: Any = alt.Chart(pl.DataFrame({"url": [url], "left": [0.5], "top": [0.5]}))
         image = base.mark_image(width=alt.ExprRef("width"), height=alt.ExprRef("height"), smooth=False).encode(
-            x=alt.X("left:Q", **place), y=alt.Y("top:Q", scale=alt.Scale(domain=[1, 0]), axis=None), url="url:N"
+            x=alt.X("left:Q", **unit_axis), y=alt.Y("top:Q", scale=alt.Scale(domain=[1, 0]), axis=None), url="url:N"
         )
         layers = [image, overlay]
-    whole = {"left": 0, "top": 0, "right": 0, "bottom": 0}  # Streamlit would keep 20 px below and squeeze the cells
+    whole = {
+        "left": 0,
+        "top": 0,
+        "right": 0,
+        "bottom": 0,
+    }  # Streamlit would otherwise reserve 20 px below and squeeze the cells
     return alt.layer(*layers).properties(width=side, height=side, padding=whole).configure_view(strokeWidth=0)
 
 
 def check_bars(frame: pl.DataFrame, *, title: str) -> Layered:
-    """A bar each for `nats` as it is, without the red quarter, without the blue one, and without as much elsewhere."""
+    """Draw bars of `nats`: as it is, without the red quarter, without the blue one, without an equal area elsewhere."""
     names = frame["what"].to_list()
     base = alt.Chart(frame).encode(
         y=alt.Y("what:N", sort=names, title=None, axis=EVERY_LABEL),
@@ -205,8 +216,8 @@ def check_bars(frame: pl.DataFrame, *, title: str) -> Layered:
 def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> Layered:
     """Label by prediction; `value` is n, share of the label or its difference to another run.
 
-    Errors carry the colour, the diagonal is grey; a difference is red where it is worse (more errors, fewer right) and
-    blue where it is better.
+    Errors carry the colour, the diagonal is grey; a difference is red if it is worse (more errors, fewer right) and
+    blue if it is better.
     """
     pick = alt.selection_point(name="cell", fields=["label", "predicted"], on="click", clear="dblclick")
     if value == "difference":
@@ -229,23 +240,23 @@ def confusion_matrix(frame: pl.DataFrame, classes: list[str], *, value: str) -> 
         ],
     )
     tiles = base.mark_rect(cornerRadius=3).encode(color=_cell_color(frame, value))
-    written = {"n": ",", "share": ".0%", "difference": "+.1%"}[value]
-    text = base.mark_text(fontSize=12, color="black").encode(text=alt.Text(f"{value}:Q", format=written))
+    text_format = {"n": ",", "share": ".0%", "difference": "+.1%"}[value]
+    text = base.mark_text(fontSize=12, color="black").encode(text=alt.Text(f"{value}:Q", format=text_format))
     return alt.layer(tiles.add_params(pick), text).properties(height=MATRIX_HEIGHT)
 
 
 def _cell_color(frame: pl.DataFrame, value: str) -> Any:
     if value == "difference":
-        most = or_zero(frame["difference"].abs().max()) or 1.0
-        scale = alt.Scale(range=[FEWER, CORRECT, MANY], domain=[-most, 0, most], interpolate="rgb")
+        limit = or_zero(frame["difference"].abs().max()) or 1.0
+        scale = alt.Scale(range=[FEWER, CORRECT, MANY], domain=[-limit, 0, limit], interpolate="rgb")
         return alt.Color("worse:Q", scale=scale, legend=None)
-    wrong = or_zero(frame.filter(pl.col("label") != pl.col("predicted"))["share"].max()) or 1.0
-    share = alt.Color("share:Q", scale=alt.Scale(range=[FEW, MANY], domain=[0, wrong]), legend=None)
+    highest_share = or_zero(frame.filter(pl.col("label") != pl.col("predicted"))["share"].max()) or 1.0
+    share = alt.Color("share:Q", scale=alt.Scale(range=[FEW, MANY], domain=[0, highest_share]), legend=None)
     return alt.condition(alt.datum.label == alt.datum.predicted, alt.value(CORRECT), share)
 
 
 def reliability(frame: pl.DataFrame) -> Layered:
-    """Share right against confidence with Wilson intervals (`low`, `high`); on the diagonal it is honest."""
+    """Draw the share right against the confidence with Wilson intervals (`low`, `high`); calibrated on the diagonal."""
     axis = alt.Axis(format="%")
     unit = alt.Scale(domain=[0, 1])
     diagonal = (
@@ -263,14 +274,14 @@ def reliability(frame: pl.DataFrame) -> Layered:
 def lines(
     frame: pl.DataFrame, *, x: str, y: str, x_title: str, y_title: str, is_share: bool = False, height: int = 220
 ) -> alt.Chart:
-    """One line with its points; shares as per cent, moments with their day."""
-    of_time = x.endswith(":T")
-    moment = MOMENT if of_time else alt.Undefined
+    """Draw one line with its points; shares in per cent, times with their date."""
+    is_time = x.endswith(":T")
+    time_format = TIME_FORMAT if is_time else alt.Undefined
     return (
         alt.Chart(frame)
         .mark_line(color=GOOD, point=alt.OverlayMarkDef(color=GOOD, size=25))
         .encode(
-            x=alt.X(x, title=x_title, axis=alt.Axis(format=moment, tickCount=5 if of_time else alt.Undefined)),
+            x=alt.X(x, title=x_title, axis=alt.Axis(format=time_format, tickCount=5 if is_time else alt.Undefined)),
             y=alt.Y(
                 y,
                 title=y_title,
@@ -278,7 +289,7 @@ def lines(
                 axis=alt.Axis(format=".4~p" if is_share else alt.Undefined),
             ),
             tooltip=[
-                alt.Tooltip(x, title=x_title, format=moment),
+                alt.Tooltip(x, title=x_title, format=time_format),
                 alt.Tooltip(y, title=y_title, format=".1%" if is_share else ".3f"),
             ],
         )
@@ -289,7 +300,7 @@ def lines(
 def changes(frame: pl.DataFrame, *, title: str) -> Layered:
     """A dot with its interval (`low`, `high`) for the `change` of each `value`; right of 0, in orange, it rose.
 
-    Of more rows than a chart holds the first.
+    If there are too many rows, only the first are drawn.
     """
     frame = frame.head(MOST_ROWS)
     order = frame["value"].to_list()
@@ -311,14 +322,14 @@ def changes(frame: pl.DataFrame, *, title: str) -> Layered:
 
 
 def class_moves(centres: pl.DataFrame, context: pl.DataFrame, colors: Colors) -> Layered:
-    """From where (ring) to where (dot) the centre of each class moved on the map, over some samples in grey.
+    """Draw how the centre of each class moved on the map, from ring to dot, over some samples in grey.
 
-    Of more classes than a legend holds the first, in colours that can be told apart.
+    If there are more classes than a legend holds, only the first are drawn, in distinct colours.
     """
     if len(centres) > MOST_VALUES:
         centres, colors = centres.head(MOST_CENTRES), ([], {})
-    place: dict[str, Any] = {"axis": None, "scale": alt.Scale(zero=False)}
-    x, y = alt.X("x:Q", **place), alt.Y("y:Q", **place)
+    hidden_axis: dict[str, Any] = {"axis": None, "scale": alt.Scale(zero=False)}
+    x, y = alt.X("x:Q", **hidden_axis), alt.Y("y:Q", **hidden_axis)
     grey = alt.Chart(context).mark_circle(size=7, opacity=0.25, color=CONTEXT).encode(x=x, y=y)
     base = alt.Chart(centres).encode(
         color=color_scale(centres["label"], *colors).to_altair(legend=False),
@@ -328,20 +339,20 @@ def class_moves(centres: pl.DataFrame, context: pl.DataFrame, colors: Colors) ->
             alt.Tooltip("moved:Q", title="Share of the radius", format=".1%"),
         ],
     )
-    start = {"x": alt.X("x_before:Q", **place), "y": alt.Y("y_before:Q", **place)}
-    ways = base.mark_rule(strokeWidth=2).encode(**start, x2="x", y2="y")
+    start = {"x": alt.X("x_before:Q", **hidden_axis), "y": alt.Y("y_before:Q", **hidden_axis)}
+    paths = base.mark_rule(strokeWidth=2).encode(**start, x2="x", y2="y")
     rings = base.mark_point(size=90, strokeWidth=2).encode(**start)
     dots = base.mark_circle(size=150, opacity=1).encode(x=x, y=y)
     names = base.mark_text(dx=12, align="left", fontSize=13, fontWeight="bold")
     return (
-        alt.layer(grey, ways, rings, dots, names.encode(x=x, y=y, text="label:N"))
+        alt.layer(grey, paths, rings, dots, names.encode(x=x, y=y, text="label:N"))
         .properties(height=460)
         .configure_view(strokeWidth=0)
     )
 
 
 def bars(frame: pl.DataFrame, *, x: str, y: str, x_title: str, colors: Colors | None = None) -> Any:
-    """Horizontal bars, longest first, in the colours of the classes where there are few; of many bars the longest."""
+    """Draw horizontal bars, longest first and limited in number; with few classes in their colours."""
     frame = frame if len(frame) <= MOST_ROWS else frame.top_k(MOST_ROWS, by=x)
     colors = colors if colors and len(colors[0]) <= MOST_VALUES else None
     mark = alt.Chart(frame).mark_bar(cornerRadiusEnd=3, color=GOOD)
@@ -358,8 +369,8 @@ def _size(domain: tuple[float, float], *, few: bool) -> alt.Size:
 
 
 def _tooltip(dots: pl.DataFrame, *, images: bool) -> list[alt.Tooltip]:
-    """The hover card: vega shows a value titled image as one."""
-    shown = [column for column in dots.columns if column not in (*PLACE, "size")]
-    formats = {c: ".3f" if dots.schema[c].is_float() else alt.Undefined for c in shown}
-    rows = [alt.Tooltip(c, title=name(c), format=formats[c]) for c in shown]
+    """Return the hover card; vega shows a value with the title "image" as an image."""
+    columns = [column for column in dots.columns if column not in (*POSITION, "size")]
+    formats = {c: ".3f" if dots.schema[c].is_float() else alt.Undefined for c in columns}
+    rows = [alt.Tooltip(c, title=column_title(c), format=formats[c]) for c in columns]
     return [*([alt.Tooltip("image:N", title="image")] if images else []), *rows]

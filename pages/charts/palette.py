@@ -6,7 +6,7 @@ OTHERS = ["#8c8c8c", "#5f7a61", "#b08ea2", "#586f7c"]
 DISTINCT = [color for pair in zip(WARM, COOL, strict=True) for color in pair]
 """Colours that can be told apart and from grey, for the most frequent of many values."""
 SHADES = [1.0, 0.6]
-"""How light the colours of a family are, in turn each time that it starts again."""
+"""Lightness of the colours of a family each time that it is repeated."""
 CONTEXT, TEXT = "#9aa0a6", "#5d6470"
 RAISES, LOWERS, NEUTRAL = "#d6453d", "#2c6fbb", "#f4f2ee"
 LOSS_RAMP = ["#cfd5dd", "#f2c14e", "#f46036", "#b3123f"]  # ever darker: high losses show on white and on black
@@ -29,17 +29,17 @@ def class_colors(classes: list[str], groups: dict[str, dict[str, str]]) -> dict[
 
 def value_colors(values: list[str], classes: list[str], groups: dict[str, dict[str, str]]) -> list[str]:
     """A colour for each value of a column: classes keep theirs, two-valued groups are warm and cool."""
-    known = class_colors(classes, groups)
+    colors = class_colors(classes, groups)
     others = _take([*dict.fromkeys([WARM[3], COOL[1], *COOL, *WARM, *OTHERS])], len(values))
-    return [known.get(value, other) for value, other in zip(values, others, strict=True)]
+    return [colors.get(value, other) for value, other in zip(values, others, strict=True)]
 
 
 def _take(family: list[str], count: int) -> list[str]:
-    """So many colours of a family, after its last all of them again and darker."""
+    """Return `count` colours of a family, which is repeated in darker shades."""
     shades = [_darken(color, shade) for shade in SHADES for color in family]
     return [shades[i % len(shades)] for i in range(count)]
 
 
 def _darken(color: str, share: float) -> str:
-    """The colour with a share of its light."""
+    """Return the colour with a share of its lightness."""
     return "#" + "".join(f"{round(int(color[i : i + 2], 16) * share):02x}" for i in (1, 3, 5))

@@ -1,6 +1,6 @@
-"""What the map shows, kept in the session and in the address: colour, size, view and selection.
+"""State of the map, kept in the session and in the URL: colour, size, view and selection.
 
-Addresses are untrusted: what this run does not have is left out, and said.
+URLs are untrusted: parameters that do not fit the run are ignored and reported.
 """
 
 import math
@@ -16,7 +16,7 @@ from pages.charts.raster import Extent
 from pages.charts.sample_ids import read_sample_id
 
 PARAMETERS = ("color", "size", "layout", "show", "view", "box", "lasso", "sample", "only", "colored")
-SHOWS = ["dots", "images"]
+SHOW_OPTIONS = ["dots", "images"]
 MAX_ONLY = 60
 FURTHEST, FINEST = 1e6, 1e-9  # coordinates of a map are within tens
 Layout = Literal["umap", "pca"]
@@ -33,7 +33,7 @@ class MapState(BaseModel):
     layout: Layout = "umap"
     show: Show = "dots"
     view: Extent | None = None
-    """What the reader zoomed to; all of the map where None."""
+    """What the reader zoomed to; None for the whole map."""
     box: Extent | None = None
     lasso: Polygon = ()
     """A shape that the reader drew instead of a box."""
@@ -41,15 +41,15 @@ class MapState(BaseModel):
     only: tuple[str, ...] = ()
     """Values of the colour's column that the reader isolated."""
     colored: tuple[str, ...] = ()
-    """Of a column of many values those that have a colour; the most frequent where none is named."""
+    """Values that have a colour in a column of many values; by default the most frequent."""
 
     def to_query(self) -> dict[str, str]:
-        """The parameters of the address; what is as at first is left out."""
-        first = MapState(color=self.color)._texts()
-        return {name: text for name, text in self._texts().items() if name == "color" or text != first[name]}
+        """Return the query parameters; defaults are omitted."""
+        defaults = MapState(color=self.color)._texts()
+        return {name: text for name, text in self._texts().items() if name == "color" or text != defaults[name]}
 
     def _texts(self) -> dict[str, str]:
-        """Every one of `PARAMETERS` as an address has it."""
+        """Return the text of each of `PARAMETERS` as in a URL."""
         return {
             "color": self.color,
             "size": self.size,
@@ -64,9 +64,9 @@ class MapState(BaseModel):
         }
 
     def changed(self, **values: object) -> "MapState":
-        """With other values; another layout has another view, another colour no isolated or picked values.
+        """Return a copy with other values; a new layout resets the view, a new colour the isolated and picked values.
 
-        A box and a lasso take each other's place.
+        A box replaces a lasso and vice versa.
         """
         updated = dict(values)
         if values.get("layout", self.layout) != self.layout:
@@ -85,7 +85,7 @@ class MapState(BaseModel):
         return ("x", "y") if self.layout == "umap" else ("pca_x", "pca_y")
 
     def within(self, extent: Extent | None) -> pl.Expr:
-        """Whether a sample lies in an extent of the map; all do where it is None."""
+        """Return whether a sample lies in an extent of the map; always true if it is None."""
         if extent is None:
             return pl.lit(value=True)
         x, y = self.axes
@@ -93,32 +93,32 @@ class MapState(BaseModel):
 
     @property
     def has_selection(self) -> bool:
-        """Whether the reader drew a box or a lasso."""
+        """Whether there is a box or a lasso."""
         return bool(self.box or self.lasso)
 
     def selected(self) -> pl.Expr:
-        """Whether a sample lies in the box or the lasso, without either in the view; null where it was not placed."""
+        """Return whether a sample lies in the box or lasso, else in the view; null if it has no position."""
         return encloses(self.lasso, *self.axes) if self.lasso else self.within(self.box or self.view)
 
     def isolated(self) -> pl.Expr:
-        """Whether a sample has one of the isolated values, never null; all have where none is."""
+        """Return whether a sample has one of the isolated values; never null, always true if none is isolated."""
         if not self.only:
             return pl.lit(value=True)
         return pl.col(self.color).cast(pl.String).is_in(self.only).fill_null(value=False)
 
 
 def from_query(
-    query: dict[str, str], colors: list[str], sizes: list[str] = SIZES, shows: list[str] = SHOWS
+    query: dict[str, str], colors: list[str], sizes: list[str] = SIZES, show_options: list[str] = SHOW_OPTIONS
 ) -> tuple[MapState, list[str]]:
-    """The state an address asks for, and the parameters that were refused.
+    """Parse the state in a URL; return it and the names of the rejected parameters.
 
-    Colours, sizes and what is shown are what the run offers of each.
+    `colors`, `sizes` and `show_options` are the choices that the run offers.
     """
     readers = {
         "color": lambda text: _one_of(text, colors),
         "size": lambda text: _one_of(text, sizes),
         "layout": lambda text: _one_of(text, ["umap", "pca"]),
-        "show": lambda text: _one_of(text, shows),
+        "show": lambda text: _one_of(text, show_options),
         "view": _extent,
         "box": _extent,
         "lasso": _polygon,
@@ -126,18 +126,18 @@ def from_query(
         "only": _values,
         "colored": _values,
     }
-    found: dict[str, object] = {}
-    refused = []
-    for name, read in readers.items():
+    values: dict[str, object] = {}
+    rejected = []
+    for name, parse in readers.items():
         if query.get(name, "") == "":
             continue
         try:
-            found[name] = read(query[name])
+            values[name] = parse(query[name])
         except ValueError:
-            refused.append(name)
-    if "lasso" in found:
-        found.pop("box", None)
-    return MapState.model_validate({"color": colors[0], **found}), refused
+            rejected.append(name)
+    if "lasso" in values:
+        values.pop("box", None)
+    return MapState.model_validate({"color": colors[0], **values}), rejected
 
 
 def _one_of(text: str, allowed: list[str]) -> str:
@@ -149,7 +149,7 @@ def _one_of(text: str, allowed: list[str]) -> str:
 def _extent(text: str) -> Extent:
     left, right, bottom, top = (float(part) for part in text.split(","))
     reach, finest = max(map(abs, (left, right, bottom, top))), min(right - left, top - bottom)
-    if not (reach <= FURTHEST and finest >= FINEST):  # nor is either of what is no number
+    if not (reach <= FURTHEST and finest >= FINEST):  # also false for nan
         raise ValueError(text)
     return left, right, bottom, top
 
@@ -163,10 +163,10 @@ def _polygon(text: str) -> Polygon:
 
 
 def _sample_id(text: str) -> int:
-    found = read_sample_id(text)
-    if found is None:
+    sample_id = read_sample_id(text)
+    if sample_id is None:
         raise ValueError(text)
-    return found
+    return sample_id
 
 
 def _values(text: str) -> tuple[str, ...]:
@@ -181,8 +181,8 @@ def _values_text(values: tuple[str, ...]) -> str:
 
 
 def _extent_text(extent: Extent) -> str:
-    """Its numbers with as many digits as tell its ends apart to a thousandth of its width and height."""
+    """Format an extent with enough digits for a thousandth of its width and height."""
     left, right, bottom, top = extent
-    times = max(map(abs, extent)) / min(right - left, top - bottom)
-    digits = 5 + max(0, math.ceil(math.log10(times)))
+    ratio = max(map(abs, extent)) / min(right - left, top - bottom)
+    digits = 5 + max(0, math.ceil(math.log10(ratio)))
     return ",".join(f"{part:.{digits}g}" for part in extent)

@@ -1,4 +1,4 @@
-"""The report of a run put together: `render_report(run, before)` is the whole file as text.
+"""Assembly of the report of a run: `render_report(run, before)` returns the whole file as text.
 
 The same run gives the same bytes, so nothing in it depends on when or where it was made.
 """
@@ -19,22 +19,22 @@ from pages.report.cards import make_cards
 from pages.report.markdown import to_html
 from pages.report.tables import Table
 from pages.text import findings, headline, missing
-from pages.text.changes import Measured, say_changes
+from pages.text.changes import ComparedRun, say_changes
+from pages.text.formatting import column_title
 from pages.text.missing import MAP, noun
 from pages.text.separation import first_group, say_fidelity, say_separation
-from pages.text.words import name
 
 MOST_CARDS = 12
-"""About the loss, and as many about the data; the rest of them are rows of a table, so that the file stays small."""
+"""Maximum number of cards about the loss, and of cards about the data; the other findings are rows of a table."""
 
 
 def file_name(run: Run) -> str:
-    """What the report of a run is called."""
+    """Return the file name of the report of a run."""
     return f"latentlake-{run.run_id}.html"
 
 
 def find_previous(run: Run) -> Run | None:
-    """The run of the same data that the report compares with."""
+    """Return the previous run of the same data, which the report compares with; None if there is none."""
     previous = queries.previous_run_id(run.lake.runs(), run)
     return run.lake.run(previous) if previous else None
 
@@ -49,9 +49,9 @@ def render_report(run: Run, before: Run | None) -> str:
             **_headline(run, samples),
             **_findings(run, samples),
             **_matrix(run, samples),
-            **_map(run, samples),
+            **_projection(run, samples),
             **_changes(run, samples, before),
-            "proofs": tables.tabulate_proofs(run),
+            "checks": tables.tabulate_checks(run),
             "facts": tables.list_facts(run),
         }
     environment = Environment(
@@ -67,70 +67,70 @@ def render_report(run: Run, before: Run | None) -> str:
 
 def _headline(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
     sentence = headline.say_headline(samples.lazy(), noun(run))
-    calibration, found = run.metric("score", "calibration_error"), run.scan("findings").collect()
-    figures = headline.headline_figures(samples.lazy(), found, calibration) if sentence else []
+    calibration, finding_rows = run.metric("score", "calibration_error"), run.scan("findings").collect()
+    figures = headline.headline_figures(samples.lazy(), finding_rows, calibration) if sentence else []
     return {"headline": sentence or headline.NO_TEST, "figures": figures}
 
 
 def _findings(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
-    found = run.scan("findings").collect()
-    confirmed, open_, covered = findings.by_certainty(findings.loss_findings(found))
-    of_data = findings.data_findings(found)
+    finding_rows = run.scan("findings").collect()
+    confirmed, unconfirmed, covered = findings.by_certainty(findings.loss_findings(finding_rows))
+    data_rows = findings.data_findings(finding_rows)
     return {
         "cards": make_cards(run, confirmed.head(MOST_CARDS), samples),
-        "others": tables.tabulate_findings(pl.concat([confirmed.slice(MOST_CARDS), open_])),
+        "others": tables.tabulate_findings(pl.concat([confirmed.slice(MOST_CARDS), unconfirmed])),
         "covered": len(covered),
         "nothing_found": findings.NOTHING_FOUND,
-        "data_cards": make_cards(run, of_data.head(MOST_CARDS), samples),
-        "other_data": tables.tabulate_findings(of_data.slice(MOST_CARDS)),
-        "missing": findings.say_missing(run, of_data),
+        "data_cards": make_cards(run, data_rows.head(MOST_CARDS), samples),
+        "other_data": tables.tabulate_findings(data_rows.slice(MOST_CARDS)),
+        "missing": findings.say_missing(run, data_rows),
     }
 
 
 def _matrix(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
     held_out = samples.lazy().filter(queries.HELD_OUT)
     n = held_out.select(pl.len()).collect().item()
-    drawn = n and len(run.classes) <= pictures.MOST_CLASSES
+    has_matrix = n and len(run.classes) <= pictures.MOST_CLASSES
     return {
-        "matrix": _inline(pictures.draw_matrix(run, samples), "confusion-chart") if drawn else None,
+        "matrix": _inline(pictures.draw_matrix(run, samples), "confusion-chart") if has_matrix else None,
         "held_out": n,
         "class_count": len(run.classes),
         "found_classes": held_out.select(pl.col("label").n_unique()).collect().item(),
         "classes": tables.tabulate_classes(held_out),
-        "confusions": Table({}, []) if drawn else tables.tabulate_confusions(held_out),
+        "confusions": Table({}, []) if has_matrix else tables.tabulate_confusions(held_out),
     }
 
 
-def _map(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
-    if said := missing.say(run, MAP):
-        return {"no_map": said, "map": None}
-    group = first_group(run)
-    scale = color_scale(samples[group], run.classes, run.groups)
-    away, features = len(queries.misplaced(run, group).collect()), queries.embedding_size(run)
+def _projection(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
+    if reason := missing.say(run, MAP):
+        return {"no_map": reason, "map": None}
+    grouping = first_group(run)
+    scale = color_scale(samples[grouping], run.classes, run.groups)
+    misplaced, features = len(queries.misplaced(run, grouping).collect()), queries.embedding_size(run)
     return {
         "no_map": None,
         "map": _inline(pictures.draw_map(run, samples, legend=False), "map-chart"),
         "legend": scale.legend,
-        "color": name(group),
+        "color": column_title(grouping),
         "placed": len(samples),
         "dots": pictures.count_dots(samples),
-        "separation": say_separation(run, run.scan("separation").collect(), away, features),
+        "separation": say_separation(run, run.scan("separation").collect(), misplaced, features),
         "fidelity": say_fidelity(run.scan("map_quality").collect(), features),
     }
 
 
 def _inline(chart: Layered, name: str) -> Markup:
-    """The chart inside the page, silent: what stands around it says it to a screen reader."""
+    """Return the chart as inline SVG, hidden from screen readers because the text around it describes it."""
     return Markup(pictures.to_svg(chart, name).replace("<svg ", '<svg aria-hidden="true" ', 1))
 
 
 def _changes(run: Run, samples: pl.DataFrame, before: Run | None) -> dict[str, Any]:
-    now = Measured(run.run_id, samples.lazy(), run.scan("findings").collect())
+    now = ComparedRun(run.run_id, samples.lazy(), run.scan("findings").collect())
     if before is None:
         return {"changes": say_changes(now, None), "changed_figures": Table({}, [])}
     earlier = queries.scan_samples(before).collect().lazy()
-    then = Measured(before.run_id, earlier, before.scan("findings").collect())
+    measured_before = ComparedRun(before.run_id, earlier, before.scan("findings").collect())
     return {
-        "changes": say_changes(now, then),
+        "changes": say_changes(now, measured_before),
         "changed_figures": tables.tabulate_changes(run, before, samples.lazy(), earlier),
     }

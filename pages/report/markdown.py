@@ -1,4 +1,4 @@
-"""The Markdown of `pages.text` as HTML: emphasis and escapes, and nothing else."""
+"""Conversion of the Markdown of `pages.text` to HTML: only emphasis and escapes."""
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup

@@ -1,4 +1,4 @@
-"""What the report shows in rows: classes, findings without a card, figures before and now, proofs, facts, words."""
+"""What the report shows in rows: classes, findings without a card, figures before and now, checks, facts, glossary."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from lake.storage.store import Run
 from pages.report.markdown import to_html
 from pages.text import checks, findings
 from pages.text.changes import tabulate_figures
-from pages.text.words import GLOSSARY, number, share_with_interval
+from pages.text.formatting import number, share_with_interval
+from pages.text.glossary import GLOSSARY
 
 NUMBERS_OF_A_ROW = 2
 MOST_CLASSES, MOST_CONFUSIONS = 50, 20
@@ -31,11 +32,11 @@ class Table:
 
 def tabulate_classes(held_out: pl.LazyFrame) -> Table:
     """Each class with its share right, mean loss and most frequent confusion, the worst first; of many the worst."""
-    called = queries.top_confusions(held_out).collect().unique("label", keep="first", maintain_order=True)
-    most = {row["label"]: f"{row['predicted']} {row['n']:,}" for row in called.iter_rows(named=True)}
+    confusions = queries.top_confusions(held_out).collect().unique("label", keep="first", maintain_order=True)
+    most_frequent = {row["label"]: f"{row['predicted']} {row['n']:,}" for row in confusions.iter_rows(named=True)}
     rows = [
         {"label": row["label"], "n": f"{row['n']:,}", "right": share_with_interval(row["hits"], row["n"])}
-        | {"loss": number(row["mean_loss"]), "called": most.get(row["label"], "none is wrong")}
+        | {"loss": number(row["mean_loss"]), "called": most_frequent.get(row["label"], "none is wrong")}
         for row in queries.class_report(held_out).head(MOST_CLASSES).collect().iter_rows(named=True)
     ]
     titles = ("Class", "Samples", "Right (95 % interval)", "Mean loss (nats)", "Most often called")
@@ -55,46 +56,46 @@ def tabulate_confusions(held_out: pl.LazyFrame) -> Table:
     return Table(columns, rows, numbers=("n", "share", "loss"))
 
 
-def tabulate_findings(found: pl.DataFrame) -> Table:
+def tabulate_findings(finding_rows: pl.DataFrame) -> Table:
     """Findings that have no card of their own, with how large and how sure they are."""
     rows = [
         {"name": to_html(findings.title(row)), "verdict": findings.verdict(row)}
         | {"numbers": to_html("; ".join(findings.numbers(row)[:NUMBERS_OF_A_ROW]))}
-        for row in rows_of(found, FindingRow)
+        for row in rows_of(finding_rows, FindingRow)
     ]
     return Table({"name": "Group", "numbers": "Samples and lift", "verdict": "Verdict"}, rows)
 
 
-def tabulate_changes(run: Run, before: Run, now: pl.LazyFrame, then: pl.LazyFrame) -> Table:
-    """The headline figures of both runs on the same samples; no rows where they share no sample."""
-    pairs = compare.scan_pairs(now, then).collect()
-    found = tabulate_figures(compare.figures(run, before, pairs)) if len(pairs) else []
+def tabulate_changes(run: Run, before: Run, now: pl.LazyFrame, earlier: pl.LazyFrame) -> Table:
+    """Tabulate the headline figures of both runs on the same samples; no rows if they share no sample."""
+    pairs = compare.scan_pairs(now, earlier).collect()
+    figures = tabulate_figures(compare.figures(run, before, pairs)) if len(pairs) else []
     titles = {"title": f"On the same {len(pairs):,} held-out samples", "before": "Before", "now": "Now"}
     columns = titles | {"interval": "Change (95 % interval)"}
-    rows = [{column: getattr(figure, column) for column in columns} for figure in found]
+    rows = [{column: getattr(figure, column) for column in columns} for figure in figures]
     return Table(columns, rows, numbers=("before", "now", "interval"))
 
 
-def tabulate_proofs(run: Run) -> dict[str, Table]:
-    """By subject: the line that says how many checks hold -> the checks."""
-    measured = run.scan("proofs").collect().sort("subject", "claim")
+def tabulate_checks(run: Run) -> dict[str, Table]:
+    """Return the checks by subject, under a line that says how many hold."""
+    rows = run.scan("proofs").collect().sort("subject", "claim")
     columns = {"claim": "What was measured", "n": "n", "figure": "Figure (95 % interval)"}
     columns |= {"bar": "Bar", "verdict": "Verdict"}
     return {
-        checks.say_proofs(part, subject): Table(
+        checks.say_checks(part, subject): Table(
             columns,
             checks.tabulate(part).with_columns(n=pl.Series([f"{n:,}" for n in part["n"]])).to_dicts(),
             numbers=("n", "figure"),
         )
-        for (subject,), part in measured.group_by("subject", maintain_order=True)
+        for (subject,), part in rows.group_by("subject", maintain_order=True)
     }
 
 
 def list_facts(run: Run) -> dict[str, str]:
-    """What the report was computed from."""
+    """Return the facts about the run: data, settings and versions."""
     facts = run.facts
     rows = {table["name"]: table["rows"] for table in facts["tables"]}
-    listed = {
+    lines = {
         "Run": run.run_id,
         "Published": f"{facts['published_at']:%Y-%m-%d %H:%M} UTC",
         "Data": f"{facts['dataset_name']} ({run.dataset_id})",
@@ -104,11 +105,11 @@ def list_facts(run: Run) -> dict[str, str]:
         "Version of latentlake": facts["code_version"],
         "Fingerprint of data, settings and code": facts["fingerprint"],
     }
-    return listed | ({"Published although": facts["forced"]} if facts["forced"] else {})
+    return lines | ({"Published although": facts["forced"]} if facts["forced"] else {})
 
 
 def find_words(html: Markup) -> dict[str, str]:
-    """The technical words that stand in a text, with what they mean, in alphabetical order."""
+    """Return the glossary entries of a text in alphabetical order."""
     text = re.sub("<[^>]*>", " ", html)
-    used = [word for word in GLOSSARY if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE)]
-    return {word: GLOSSARY[word] for word in sorted(used, key=str.lower)}
+    words = [word for word in GLOSSARY if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE)]
+    return {word: GLOSSARY[word] for word in sorted(words, key=str.lower)}

@@ -1,1 +1,1 @@
-"""What pages say: numbers in words, and sentences."""
+"""The texts of the pages: formatting, glossary and sentences."""

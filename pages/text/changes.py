@@ -9,17 +9,17 @@ from lake.comparison import cluster_matches
 from lake.comparison import runs as compare
 from lake.contracts.rows import rows_of
 from lake.text.formatting import between
-from pages.text.words import number, percent, plain
+from pages.text.formatting import number, percent, plain
 
-NAMED = 5
-SHARES = ("share right", "calibration error")
-WORDS = {"mean loss (nats)": "loss", "calibration error": "calibration", "temperature": "temperature"}
+MAX_NAMES = 5
+SHARE_FIGURES = ("share right", "calibration error")
+GLOSSARY_WORDS = {"mean loss (nats)": "loss", "calibration error": "calibration", "temperature": "temperature"}
 """Figures that the glossary explains."""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What is compared of a run."""
+class ComparedRun:
+    """The data of a run that is compared."""
 
     run_id: str
     samples: pl.LazyFrame
@@ -37,25 +37,25 @@ class ChangedFigure:
     word: str | None
 
 
-def say_changes(now: Measured, before: Measured | None) -> list[str]:
-    """The counts with their test, then the findings of one run only; or why there is nothing to compare."""
+def say_changes(now: ComparedRun, before: ComparedRun | None) -> list[str]:
+    """Return the counts of changes with their test, and the findings of only one run; or why there are none."""
     if before is None:
         return ["This is the first run of this data."]
     pairs = compare.scan_pairs(now.samples, before.samples).collect()
     if pairs.is_empty():
         return [f"{compare.NOTHING_SHARED} The run before is {before.run_id}."]
-    counted = f"Since {before.run_id}: {compare.count_changes(pairs).sentence()}"
-    return [counted, *_say_findings(finding_changes(now, before))]
+    summary = f"Since {before.run_id}: {compare.count_changes(pairs).sentence()}"
+    return [summary, *_say_findings(finding_changes(now, before))]
 
 
-def finding_changes(now: Measured, before: Measured) -> pl.DataFrame:
+def finding_changes(now: ComparedRun, before: ComparedRun) -> pl.DataFrame:
     """The confirmed findings that only one of the runs has, clusters being matched by their members."""
-    matched = cluster_matches.same_clusters(now.samples, before.samples)
-    return compare.finding_changes(now.findings, before.findings, matched)
+    matches = cluster_matches.same_clusters(now.samples, before.samples)
+    return compare.finding_changes(now.findings, before.findings, matches)
 
 
 class FigureChange(TypedDict):
-    """A row of `compare.figures`, but for its test."""
+    """A row of `compare.figures` without the test."""
 
     figure: str
     now: float | None
@@ -66,7 +66,7 @@ class FigureChange(TypedDict):
 
 def tabulate_figures(figures: pl.DataFrame) -> list[ChangedFigure]:
     """The rows of `compare.figures` in words."""
-    return [_say_figure(row, is_share=row["figure"] in SHARES) for row in rows_of(figures, FigureChange)]
+    return [_say_figure(row, is_share=row["figure"] in SHARE_FIGURES) for row in rows_of(figures, FigureChange)]
 
 
 def _say_figure(row: FigureChange, *, is_share: bool) -> ChangedFigure:
@@ -75,12 +75,12 @@ def _say_figure(row: FigureChange, *, is_share: bool) -> ChangedFigure:
     )
     title = row["figure"].removesuffix(" (nats)")
     return ChangedFigure(
-        title[:1].upper() + title[1:], now, before, _interval(row, is_share=is_share), WORDS.get(row["figure"])
+        title[:1].upper() + title[1:], now, before, _interval(row, is_share=is_share), GLOSSARY_WORDS.get(row["figure"])
     )
 
 
 def _interval(row: FigureChange, *, is_share: bool) -> str:
-    """The 95 % interval of the change; that there is none where the figure is no estimate."""
+    """Return the 95 % interval of the change, or why there is none."""
     if row["low"] is None or row["high"] is None:
         return "set on validation"
     if is_share:
@@ -88,13 +88,13 @@ def _interval(row: FigureChange, *, is_share: bool) -> str:
     return between(row["low"], row["high"], "+.3f")
 
 
-def _say_findings(found: pl.DataFrame) -> list[str]:
-    if found.is_empty():
+def _say_findings(changes: pl.DataFrame) -> list[str]:
+    if changes.is_empty():
         return ["The same groups are findings as before."]
     lines = []
     for words, change in {"New findings": "new", "No longer found": "gone"}.items():
-        names = found.filter(change=change)["name"].to_list()
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        names = changes.filter(change=change)["name"].to_list()
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
         if names:
-            lines.append(f"{words}: {plain('; '.join(names[:NAMED]))}{more}.")
+            lines.append(f"{words}: {plain('; '.join(names[:MAX_NAMES]))}{more}.")
     return lines

@@ -1,27 +1,27 @@
-"""How far a method of a run can be believed, as a line and a table of words."""
+"""How reliable a method of a run is: a summary line and a table of its checks."""
 
 import polars as pl
 
 from lake.contracts.rows import ProofRow, rows_of
-from pages.text.words import number
+from pages.text.formatting import number
 
 VERDICTS = {True: "holds", False: "missed", None: "too few"}
 
 
-def say_proofs(proofs: pl.DataFrame, subject: str) -> str:
-    """How many of the checks of a subject hold."""
-    held, measured = int(proofs["holds"].sum()), int(proofs["holds"].is_not_null().sum())
-    return f"How far can these {subject} be believed? {held} of {measured} checks hold"
+def say_checks(checks: pl.DataFrame, subject: str) -> str:
+    """Return a line with the number of checks of a subject that hold."""
+    n_holding, n_measured = int(checks["holds"].sum()), int(checks["holds"].is_not_null().sum())
+    return f"How far can these {subject} be believed? {n_holding} of {n_measured} checks hold"
 
 
-def tabulate(proofs: pl.DataFrame) -> pl.DataFrame:
-    """Verdict, claim, n, figure with its 95 % interval, and the bar of each check."""
-    rows = rows_of(proofs, ProofRow)
+def tabulate(checks: pl.DataFrame) -> pl.DataFrame:
+    """Return verdict, claim, n, figure with its 95 % interval, and threshold of each check."""
+    rows = rows_of(checks, ProofRow)
     return pl.DataFrame(
         {
             "verdict": [VERDICTS[row["holds"]] for row in rows],
-            "claim": proofs["claim"],
-            "n": proofs["n"],
+            "claim": checks["claim"],
+            "n": checks["n"],
             "figure": [_figure(row) for row in rows],
             "bar": [f"{row['rule']} {number(row['bar'])}" for row in rows],
         }

@@ -1,4 +1,4 @@
-"""Findings in words: which stand for themselves, how sure they are, their numbers, their hardest samples."""
+"""Findings in words: order, verdict, numbers and hardest samples."""
 
 import polars as pl
 
@@ -10,8 +10,8 @@ from lake.statistics import wilson_interval
 from lake.storage.store import Run
 from lake.text.formatting import p_value
 from pages.text import missing
+from pages.text.formatting import percent, plain
 from pages.text.missing import COPIES
-from pages.text.words import percent, plain
 
 EXAMPLES, CONFUSIONS = 8, 3
 NOTHING_FOUND = "No group of samples has a loss above chance: there is nothing to report."
@@ -25,30 +25,34 @@ NAMES = {
 
 
 def loss_findings(findings: pl.DataFrame) -> pl.DataFrame:
-    """Those about the loss, worst first."""
+    """Return the findings about the loss, worst first."""
     return findings.filter(pl.col("kind").is_in(LOSS_KINDS)).sort("finding_id")
 
 
 def data_findings(findings: pl.DataFrame) -> pl.DataFrame:
-    """Those about the data, in order."""
+    """Return the findings about the data, in order."""
     return findings.filter(pl.col("kind").is_in(DATA_KINDS)).sort("finding_id")
 
 
 def by_certainty(findings: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """The confirmed ones that stand for themselves, the others that do, and those that a worse one covers."""
-    standing = findings.filter(pl.col("covered_by").is_null())
-    sure = pl.col("confirmed").fill_null(value=False)
-    return standing.filter(sure), standing.filter(~sure), findings.filter(pl.col("covered_by").is_not_null())
+    """Return the confirmed findings, the unconfirmed ones, and those that a worse finding covers."""
+    uncovered = findings.filter(pl.col("covered_by").is_null())
+    is_confirmed = pl.col("confirmed").fill_null(value=False)
+    return (
+        uncovered.filter(is_confirmed),
+        uncovered.filter(~is_confirmed),
+        findings.filter(pl.col("covered_by").is_not_null()),
+    )
 
 
 def title(finding: FindingRow) -> str:
-    """Its name, after its rank where it has one."""
+    """Return the name, after the rank if the finding has one."""
     rank = f"{finding['finding_id']} · " if finding["kind"] in LOSS_KINDS else ""
     return f"{rank}{plain(finding['name'])}"
 
 
 def verdict(finding: FindingRow) -> str:
-    """How sure it is: counted, confirmed, not confirmed, not enough evidence."""
+    """Return the verdict: counted, confirmed, not confirmed or not enough evidence."""
     if finding["p"] is None:
         return "counted"
     if finding["confirmed"] is None:
@@ -59,33 +63,33 @@ def verdict(finding: FindingRow) -> str:
 def numbers(finding: FindingRow) -> list[str]:
     """n, lift, error rate with their intervals, the p values, confusions and reasons with their counts."""
     n = finding["n"]
-    said = [f"n {n:,} of {finding['population']:,}"]
+    parts = [f"n {n:,} of {finding['population']:,}"]
     if finding["lift"] is not None:
-        said.append(f"lift {finding['lift']:.1f} ({finding['lift_low']:.1f} to {finding['lift_high']:.1f})")
+        parts.append(f"lift {finding['lift']:.1f} ({finding['lift_low']:.1f} to {finding['lift_high']:.1f})")
     if finding["errors"] is not None and finding["kind"] != "confusion":
         low, high = wilson_interval(finding["errors"], n)
-        said.append(f"wrong {percent(finding['errors'] / n)} ({low * 100:.0f} to {high * 100:.0f})")
+        parts.append(f"wrong {percent(finding['errors'] / n)} ({low * 100:.0f} to {high * 100:.0f})")
     if finding["adjusted_p"] is not None:
-        said.append(f"adjusted {p_value(finding['adjusted_p'])}")
+        parts.append(f"adjusted {p_value(finding['adjusted_p'])}")
     if finding["class_matched_p"] is not None:
-        said.append(f"harder than its classes {p_value(finding['class_matched_p'])}")
+        parts.append(f"harder than its classes {p_value(finding['class_matched_p'])}")
     confusions = finding["confusion"][:CONFUSIONS]
-    said += [plain(f"{cell['label']} called {cell['predicted']} {cell['n']:,}") for cell in confusions]
-    return said + _reasons(finding["reasons"])
+    parts += [plain(f"{cell['label']} called {cell['predicted']} {cell['n']:,}") for cell in confusions]
+    return parts + _reasons(finding["reasons"])
 
 
 def evidence(pooled_maps: pl.DataFrame, finding: FindingRow) -> str | None:
-    """What the finest loss maps of a finding say, in one sentence; None where there are none."""
-    found = pooled_maps.filter(filter=finding["filter"]).sort(-pl.col("height") * pl.col("width"), "layer")
-    row = first_row(found, PooledMapRow)
+    """Describe the finest loss maps of a finding in one sentence; None if there are none."""
+    finest = pooled_maps.filter(filter=finding["filter"]).sort(-pl.col("height") * pl.col("width"), "layer")
+    row = first_row(finest, PooledMapRow)
     if row is None:
         return None
-    here = _share(row["border_share"], row["border_low"], row["border_high"])
-    there = _share(row["others_share"], row["others_low"], row["others_high"])
-    clear = "no clear difference" if row["adjusted_p"] >= SIGNIFICANT else "a difference"
+    own_share = _share(row["border_share"], row["border_low"], row["border_high"])
+    other_share = _share(row["others_share"], row["others_low"], row["others_high"])
+    difference = "no clear difference" if row["adjusted_p"] >= SIGNIFICANT else "a difference"
     return (
-        f"Where the loss is raised: {here} on the border, of {plain(row['others'])} {there}; "
-        f"{clear}, adjusted {p_value(row['adjusted_p'])}."
+        f"Where the loss is raised: {own_share} on the border, of {plain(row['others'])} {other_share}; "
+        f"{difference}, adjusted {p_value(row['adjusted_p'])}."
     )
 
 
@@ -93,22 +97,22 @@ def _share(value: float, low: float, high: float) -> str:
     return f"{percent(value)} ({low * 100:.0f} to {high * 100:.0f})"
 
 
-def hardest(samples: pl.LazyFrame, where: str) -> pl.DataFrame:
-    """The samples of highest loss that pass the filter of a finding; of unlabeled ones of the highest expected loss."""
-    group = Filters.from_text(where).apply(samples)
+def hardest(samples: pl.LazyFrame, filter_text: str) -> pl.DataFrame:
+    """Return the samples of a finding with the highest loss; for unlabeled samples the expected loss."""
+    members = Filters.from_text(filter_text).apply(samples)
     loss = pl.coalesce("loss", "expected_loss")
-    return group.sort(loss, "sample_id", descending=[True, False]).head(EXAMPLES).collect()
+    return members.sort(loss, "sample_id", descending=[True, False]).head(EXAMPLES).collect()
 
 
-def say_missing(run: Run, found: pl.DataFrame) -> str | None:
-    """Which faults of the data were looked for and not found; None where there are no such."""
-    looked_for = {
+def say_missing(run: Run, finding_rows: pl.DataFrame) -> str | None:
+    """Return which faults of the data were searched for and not found; None if all were found."""
+    was_tested = {
         "leakage": missing.has(run, COPIES),
         "duplicate": missing.has(run, COPIES),
         "domain gap": run.has("properties") or run.has("embeddings"),
     }
-    absent = [NAMES[kind] for kind in DATA_KINDS if looked_for.get(kind, True) and kind not in found["kind"]]
-    return f"Looked for and not found: {', '.join(absent)}." if absent else None
+    not_found = [NAMES[kind] for kind in DATA_KINDS if was_tested.get(kind, True) and kind not in finding_rows["kind"]]
+    return f"Looked for and not found: {', '.join(not_found)}." if not_found else None
 
 
 def _reasons(reasons: list[ReasonCount]) -> list[str]:

@@ -1,10 +1,10 @@
-"""Clusterings in words: what they are called, and how far one can be believed."""
+"""Clusterings in words: their names and their quality."""
 
 from collections.abc import Iterator
 
 import polars as pl
 
-from pages.text.words import percent
+from pages.text.formatting import percent
 
 METHOD_NAMES = {"kmeans": "k-means", "bisecting": "Bisecting k-means", "hdbscan": "HDBSCAN"}
 MEASURE_WORDS = {
@@ -16,17 +16,19 @@ STABLE, DOUBTFUL = 0.75, 0.6
 
 
 def say_quality(quality: pl.DataFrame, method: str) -> Iterator[str]:
-    """The figures of a method in the table `cluster_quality`; none where it was not measured."""
+    """Yield the figures of a method in the table `cluster_quality`; none if it was not measured."""
     values = {(r["measure"], r["of"]): r["value"] for r in quality.filter(method=method).iter_rows(named=True)}
     if not values:
         return
     for name, words in MEASURE_WORDS.items():
         if (name, "") in values:
             yield f"{words} {values[name, '']:.2f}"
-    agreed = quality.filter(pl.col("measure") == "agreement", (pl.col("method") == method) | (pl.col("of") == method))
+    agreements = quality.filter(
+        pl.col("measure") == "agreement", (pl.col("method") == method) | (pl.col("of") == method)
+    )
     others = [
         f"with {METHOD_NAMES[r['of'] if r['method'] == method else r['method']]} {r['value']:.2f}"
-        for r in agreed.iter_rows(named=True)
+        for r in agreements.iter_rows(named=True)
     ]
     if others:
         yield f"agrees {', '.join(others)}"

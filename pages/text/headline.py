@@ -9,14 +9,14 @@ from lake.query import queries
 from lake.query.confusions import of_enough_samples
 from lake.query.pivots import FEW
 from lake.statistics import bootstrap_mean_interval, wilson_interval
-from pages.text.words import counted, number, percent, plain, share_with_interval
+from pages.text.formatting import number, percent, plain, pluralize, share_with_interval
 
 NO_TEST = "This run has no labelled test samples."
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number with its title, what stands below it, and its word in the glossary, if it has one."""
+    """A number with its title, the text below it, and its glossary entry if it has one."""
 
     title: str
     value: str
@@ -36,43 +36,49 @@ def say_headline(samples: pl.LazyFrame, noun: str = "image") -> str | None:
     report = queries.class_report(test).collect()
     sentence = (
         f"The model is right on **{share_with_interval(total['hits'], total['n'])}** of "
-        f"{counted(total['n'], f'new {noun}')}"
+        f"{pluralize(total['n'], f'new {noun}')}"
     )
     if total["hits"] == total["n"]:
         return f"{sentence}: none is wrong."
-    read = of_enough_samples(report)
-    among = "It" if len(read) == len(report) else f"Of the classes with {FEW} or more of them it"
-    return f"{sentence}. {among} fails most on {_say_worst(test, read.row(0, named=True))}."
+    frequent = of_enough_samples(report)
+    subject = "It" if len(frequent) == len(report) else f"Of the classes with {FEW} or more of them it"
+    return f"{sentence}. {subject} fails most on {_say_worst(test, frequent.row(0, named=True))}."
 
 
 def _say_worst(test: pl.LazyFrame, worst: dict[str, Any]) -> str:
     """How many samples of a class are wrong, and what most of those are called."""
     wrong = worst["n"] - worst["hits"]
-    said = f"**{plain(worst['label'])}**: {wrong:,} of {worst['n']:,} {'is' if wrong == 1 else 'are'} wrong"
+    summary = f"**{plain(worst['label'])}**: {wrong:,} of {worst['n']:,} {'is' if wrong == 1 else 'are'} wrong"
     confusions = queries.top_confusions(test).filter(pl.col("label") == worst["label"]).collect()
     if confusions.is_empty():
-        return said
+        return summary
     top = confusions.row(0, named=True)
-    called = f"called **{plain(top['predicted'])}**"
-    return f"{said}, and {called}" if wrong == 1 else f"{said}, and {percent(top['n'] / wrong)} of those are {called}"
+    most_frequent = f"called **{plain(top['predicted'])}**"
+    return (
+        f"{summary}, and {most_frequent}"
+        if wrong == 1
+        else f"{summary}, and {percent(top['n'] / wrong)} of those are {most_frequent}"
+    )
 
 
 def headline_figures(samples: pl.LazyFrame, findings: pl.DataFrame, calibration_error: float | None) -> list[Figure]:
-    """The five headline numbers, with 95 % intervals where they are estimates; there must be labelled test samples."""
+    """Return the five headline numbers, estimates with 95 % intervals; requires labelled test samples."""
     test = _test(samples)
     total = queries.accuracy(test).collect().row(0, named=True)
     losses = test.select("loss").drop_nulls().collect()["loss"].to_numpy()
-    right, loss = wilson_interval(total["hits"], total["n"]), bootstrap_mean_interval(losses)
-    tested = findings.filter(pl.col("covered_by").is_null(), pl.col("p").is_not_null())
+    accuracy_ends, loss_ends = wilson_interval(total["hits"], total["n"]), bootstrap_mean_interval(losses)
+    tested_findings = findings.filter(pl.col("covered_by").is_null(), pl.col("p").is_not_null())
     calibration = "–" if calibration_error is None else percent(calibration_error)
-    confirmed = int(tested["confirmed"].sum())
-    ends = f"{right[0] * 100:.1f} to {right[1] * 100:.1f}"
+    confirmed = int(tested_findings["confirmed"].sum())
+    ends = f"{accuracy_ends[0] * 100:.1f} to {accuracy_ends[1] * 100:.1f}"
     return [
         Figure("Accuracy, test", percent(total["hits"] / total["n"]), ends),
-        Figure("Mean loss (nats)", number(total["mean_loss"]), f"{number(loss[0])} to {number(loss[1])}", "loss"),
+        Figure(
+            "Mean loss (nats)", number(total["mean_loss"]), f"{number(loss_ends[0])} to {number(loss_ends[1])}", "loss"
+        ),
         Figure("Calibration error", calibration, "0 is honest", "calibration"),
         Figure("Samples scored", f"{samples.select(pl.len()).collect().item():,}", "in every split"),
-        Figure("Findings confirmed", f"{confirmed}", f"{len(tested) - confirmed} open", "confirmed"),
+        Figure("Findings confirmed", f"{confirmed}", f"{len(tested_findings) - confirmed} open", "confirmed"),
     ]
 
 

@@ -1,6 +1,6 @@
-"""What a run lacks whose predictions were brought without images, embeddings or their model: why, and what to bring.
+"""Messages for runs whose external predictions lack images, embeddings or their model.
 
-Whether something is there is `Run.has`; the words for what is not are here.
+`Run.has` tells whether a table has rows.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from lake.storage.store import Run
 
 @dataclass(frozen=True)
 class Need:
-    """Something that predictions may be brought without; there where any of the tables has rows."""
+    """Something that external predictions may lack; a run has it if any of the tables has rows."""
 
     name: str
     tables: tuple[str, ...]
@@ -27,13 +27,13 @@ MODEL = Need("their model", ("models", "training"), "the model as a checkpoint")
 
 @dataclass(frozen=True)
 class Part:
-    """Something that a run shows, and what for."""
+    """A part of a page with its needs and its message."""
 
     lacking: str
-    """The beginning of the sentence that it is not there."""
+    """Beginning of the message if it is missing."""
     needs: tuple[Need, ...]
     to: str
-    """What becomes possible."""
+    """What the reader could do with it."""
 
 
 MAP = Part("This run has no map", (EMBEDDINGS,), "see one")
@@ -44,7 +44,7 @@ COPIES = Part("Copies were not looked for in this run", (IMAGES, EMBEDDINGS), "f
 
 
 def say(run: Run, part: Part) -> str | None:
-    """That the run lacks it, why, and what to bring; None where nothing that it needs is missing."""
+    """Return the message that the run lacks a part, and what to bring; None if its needs are met."""
     missing = [need for need in part.needs if not need.is_met(run)]
     if not missing:
         return None
@@ -53,17 +53,17 @@ def say(run: Run, part: Part) -> str | None:
 
 
 def has(run: Run, part: Part) -> bool:
-    """Whether nothing that the part needs is missing."""
+    """Return whether all needs of a part are met."""
     return say(run, part) is None
 
 
 def say_untrained(run: Run) -> str:
-    """Why nothing is known of the training of a run that has none."""
+    """Return why a run has no training data."""
     if MODEL.is_met(run):
         return "The model was brought as a checkpoint: how it was trained is not known here."
     return "The predictions were brought without their model: how it was trained is not known here."
 
 
 def noun(run: Run) -> str:
-    """What one sample of the run is called."""
+    """Return the noun for one sample of the run."""
     return "image" if run.has("images") else "sample"

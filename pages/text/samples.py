@@ -1,15 +1,15 @@
-"""A sample in a few words, as they stand under its image."""
+"""Short descriptions of samples, shown below their images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pages.text.words import number
+from pages.text.formatting import number
 
 
 @dataclass(frozen=True)
 class Tile:
-    """The two lines under an image, what the source calls it, and whether the model is wrong on it; plain text."""
+    """Two lines below an image, its name in the source, and whether the prediction is wrong; plain text."""
 
     sample_id: int
     first: str
@@ -24,12 +24,12 @@ class Tile:
 
 
 def describe(row: Mapping[str, Any], measure: str = "loss") -> Tile:
-    """The tile of a row of `queries.scan_samples` with one of its numbers, the expected loss where it has no loss."""
+    """Return the tile of a row of `queries.scan_samples` with one of its numbers; by default the (expected) loss."""
     label, predicted, value = row["label"], row["predicted"], row[measure]
     if measure == "loss" and value is None:
         measure, value = "expected loss", row["expected_loss"]
     wrong = bool(label and label != predicted)
-    said = f"{label} called {predicted}" if wrong else str(label or f"{predicted}?")
+    first = f"{label} called {predicted}" if wrong else str(label or f"{predicted}?")
     in_sample = "" if row["out_of_sample"] else ", in-sample"
-    measured = f"{measure.replace('_', ' ')} {number(float(value))}{in_sample}"
-    return Tile(row["sample_id"], said, measured, wrong, row["source_name"])
+    second = f"{measure.replace('_', ' ')} {number(float(value))}{in_sample}"
+    return Tile(row["sample_id"], first, second, wrong, row["source_name"])

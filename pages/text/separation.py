@@ -1,29 +1,29 @@
-"""How far groups lie apart in latent space, and how far their map can be believed, in words."""
+"""Separation of groups in latent space and fidelity of the map, in words."""
 
 import polars as pl
 
 from lake.contracts.rows import SeparationRow, first_row
 from lake.storage.store import Run
 from pages.text import missing
-from pages.text.words import counted, percent, plain
+from pages.text.formatting import percent, plain, pluralize
 
 ONLY_NEAR = "Distances between far groups mean nothing on such a map, in either view."
 
 
 def first_group(run: Run) -> str:
-    """What the samples are told apart by: the first grouping of the classes, else the label."""
+    """Return the first grouping of the classes, else "label"."""
     return next(iter(run.groups), "label")
 
 
 def say_kinds(run: Run) -> str:
-    """ "Animals and vehicles separate": the kinds of the first group where there are two."""
+    """Return "Animals and vehicles separate": the values of the first grouping if there are two."""
     kinds = _kinds(run, first_group(run))
-    named = " and ".join(f"{kind}s" for kind in kinds) if len(kinds) == 2 else "The groups"
-    return plain(f"{named[:1].upper()}{named[1:]} separate")
+    subject = " and ".join(f"{kind}s" for kind in kinds) if len(kinds) == 2 else "The groups"
+    return plain(f"{subject[:1].upper()}{subject[1:]} separate")
 
 
 def say_other(run: Run, grouping: str) -> str:
-    """What is not of a sample's own kind: "the other kind" of two."""
+    """Return the words for other values of a grouping: "the other kind" if there are two."""
     return "the other kind" if len(_kinds(run, grouping)) == 2 else "another kind"
 
 
@@ -31,14 +31,14 @@ def _kinds(run: Run, grouping: str) -> list[str]:
     return sorted(set(run.groups[grouping].values())) if grouping in run.groups else run.classes
 
 
-def find_purity(separation: pl.DataFrame, group: str) -> SeparationRow | None:
-    """How many of the 15 nearest are of the same kind; None where not measured."""
-    rows = separation.filter(grouping=group, space="embedding", measure="purity", label="")
+def find_purity(separation: pl.DataFrame, grouping: str) -> SeparationRow | None:
+    """Return the share of the 15 nearest of the same kind; None if not measured."""
+    rows = separation.filter(grouping=grouping, space="embedding", measure="purity", label="")
     return first_row(rows, SeparationRow)
 
 
 def say_purity(purity: SeparationRow, features: int, noun: str = "image") -> str:
-    """The share with its interval, and what chance gives; `features` is the length of an embedding.
+    """Describe the share with its interval and the value by chance; `features` is the length of an embedding.
 
     `noun` is what one sample is called.
     """
@@ -49,13 +49,13 @@ def say_purity(purity: SeparationRow, features: int, noun: str = "image") -> str
 
 
 def say_ends(purity: SeparationRow) -> str:
-    """The interval of the share in hundredths, and what chance gives where that was measured."""
+    """Return the interval of the share in per cent, with the value by chance if it was measured."""
     ends = f"{purity['low'] * 100:.1f} to {purity['high'] * 100:.1f}"
     return ends if purity["chance"] is None else f"{ends}; by chance {percent(purity['chance'])}"
 
 
 def say_separation(run: Run, separation: pl.DataFrame, misplaced: int, features: int) -> str | None:
-    """How well the first group separates; None where that was not measured.
+    """Describe how well the first grouping separates; None if not measured.
 
     `misplaced` is the number of held-out samples that sit among others, `features` the length of an embedding.
     """
@@ -64,17 +64,17 @@ def say_separation(run: Run, separation: pl.DataFrame, misplaced: int, features:
         return None
     return (
         f"{say_kinds(run)}: {say_purity(purity, features, missing.noun(run))}. {misplaced:,} of "
-        f"{counted(purity['n'], 'held-out sample')} "
+        f"{pluralize(purity['n'], 'held-out sample')} "
         f"{'sits' if misplaced == 1 else 'sit'} among {say_other(run, first_group(run))}."
     )
 
 
 def say_fidelity(map_quality: pl.DataFrame, features: int) -> str:
-    """How many near neighbours of embeddings of that length the map keeps, against the plain alternative."""
+    """Describe how many near neighbours the map keeps, compared with principal components."""
     if map_quality.is_empty():
         return ONLY_NEAR
-    kept = {row["view"]: row["value"] for row in map_quality.filter(measure="neighbors_kept").iter_rows(named=True)}
+    shares = {row["view"]: row["value"] for row in map_quality.filter(measure="neighbors_kept").iter_rows(named=True)}
     return (
-        f"{ONLY_NEAR} Of the 15 nearest in {features:,}-d, **{percent(kept['umap'])}** are among the 15 nearest on the "
-        f"UMAP map, {percent(kept['pca'])} on the two principal components."
+        f"{ONLY_NEAR} Of the 15 nearest in {features:,}-d, **{percent(shares['umap'])}** are among the 15 nearest on "
+        f"the UMAP map, {percent(shares['pca'])} on the two principal components."
     )

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.comparison.differences import HUES, WORDS
+from lake.comparison.differences import HUES, PROPERTY_WORDING
 from lake.contracts.clusters import METHODS
 from lake.query.filters import Clause, Filters
 from lake.query.queries import GROUPS_AT_MOST, cluster_column
@@ -95,7 +95,7 @@ def _in_clusters(rows: pl.DataFrame, label: str) -> Iterator[Group]:
 
 def _slices(rows: pl.DataFrame, where: dict[str, str | int], subject: str) -> Iterator[Group]:
     """Slices at the ends of every property, and by hue."""
-    for column, words in WORDS.items():
+    for column, words in PROPERTY_WORDING.items():
         yield from _ends(rows, column, words, where, subject)
     for hue, (low, high) in HUES.items():
         of_hue = rows.filter(pl.col("object_hue").is_between(low, high, closed="left")).select("row", "object_hue")

@@ -16,7 +16,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
-from lake.comparison.differences import WORDS
+from lake.comparison.differences import PROPERTY_WORDING
 from lake.contracts.quality import COPIES
 from lake.contracts.tables import make_frame
 from lake.query.filters import Clause, Filters
@@ -156,7 +156,7 @@ def _gaps(samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Se
 
 def _scaled_properties(samples: pl.DataFrame) -> NDArray[np.float32]:
     """Image properties scaled to mean 0 and standard deviation 1 [N, P]; P is 0 if there are no images."""
-    properties = samples.select(*WORDS)
+    properties = samples.select(*PROPERTY_WORDING)
     if properties.to_series(0).null_count():
         return np.empty((len(samples), 0), np.float32)
     return StandardScaler().fit_transform(properties.to_numpy()).astype(np.float32)

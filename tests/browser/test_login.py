@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 
 from lake.query.reviews import scan_reviews
 from lake.storage.store import Lake
-from pages.text.words import WORD_JOINER
+from pages.text.formatting import WORD_JOINER
 from pages.ui.internals.streamlit_internals import USER_COOKIE_NAME
 from tests.support.lakes.tiny_lake import RUN_ID
 from tests.support.servers.browser import request, serve, wait_until_drawn, wait_until_quiet

@@ -105,7 +105,7 @@ def test_an_image_of_the_reader_is_explained_and_what_is_none_is_refused(drawn: 
     wait_until_drawn(page)
     assert page.locator('img[alt="The image"][src^="data:image/png"]').count() == 1
     upload.set_input_files({"name": "bad.png", "mimeType": "image/png", "buffer": b"no image"})
-    expect(page.get_by_text("The file is no image that can be read")).to_be_visible()
+    expect(page.get_by_text("The file is not a readable image")).to_be_visible()
 
 
 @pytest.mark.long

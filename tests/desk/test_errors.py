@@ -194,7 +194,7 @@ def test_a_mistake_of_ours_on_a_page_is_a_sentence_with_a_reference(
     monkeypatch.setattr(data, "headline", planted)
     app = open_page(tiny_lake, "overview")
     assert not app.exception
-    assert "an error that latentlake does not know" in app.error[0].value and "restore" not in shown(app)
+    assert "failed with an unexpected error" in app.error[0].value and "restore" not in shown(app)
     reference = app.error[0].value.split()[-1].rstrip(".")
     (record,) = [record for record in server_log.records if reference in record.getMessage()]
     assert record.exc_info is not None and record.exc_info[1] is error

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from lake.query.reviews import scan_reviews
 from lake.storage.store import Lake
-from pages.ui.review.copies import difference, once
+from pages.ui.review.copies import difference, unique_pairs
 from tests.support.data.scalars import mean
 from tests.support.lakes.tiny_data import dataset_id_of
 from tests.support.lakes.tiny_lake import RUN_ID, run_facts, stage_all, tiny_tables
@@ -103,7 +103,7 @@ def test_a_pair_is_shown_once_and_a_leak_first() -> None:
             "leak": [False, False, True, True],
         }
     )
-    assert once(copies).select("first", "second").rows() == [(5, 9), (1, 2)]
+    assert unique_pairs(copies).select("first", "second").rows() == [(5, 9), (1, 2)]
 
 
 def test_equal_images_differ_in_nothing_mirrored_and_shifted_ones_neither() -> None:

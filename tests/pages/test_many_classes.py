@@ -10,17 +10,17 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lake.query import queries
-from lake.query.filters import MAX_SAID, MAX_VALUES, Filters
+from lake.query.filters import MAX_VALUES, MAX_VALUES_DESCRIBED, Filters
 from lake.query.pivots import FEW
 from lake.storage.store import Lake
 from pages.charts.palette import DISTINCT
 from pages.charts.projection_state import MapState
 from pages.report.document import render_report
+from pages.text.formatting import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER
 from pages.text.headline import say_headline
-from pages.text.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER
 from pages.ui.groups.confusion_list import IN_THE_LIST, IN_THE_MATRIX
 from pages.ui.session.navigation import ENTRIES
-from pages.ui.table.pivot import MOST_PLACES
+from pages.ui.table.pivot import MAX_POSITIONS
 from tests.support.data.classes import ODD
 from tests.support.lakes.many_classes import MANY, build_two_runs
 from tests.support.lakes.synthetic import build_synthetic_lake
@@ -201,9 +201,9 @@ def test_the_loss_by_class_is_drawn_of_the_largest_and_listed_of_all(
     app = open_page(many, "samples", pivot="label,split")
     held_out = known.filter(HELD_OUT)
     drawn = next(p for c in app.get("vega_lite_chart") for p in _frames(c) if "down_place" in p.columns)
-    assert drawn["down"].n_unique() == MOST_PLACES
+    assert drawn["down"].n_unique() == MAX_POSITIONS
     largest = held_out["label"].value_counts(name="n").sort("n", "label", descending=[True, False])["label"]
-    assert set(drawn["down"]) == set(largest.head(MOST_PLACES))
+    assert set(drawn["down"]) == set(largest.head(MAX_POSITIONS))
     assert len(app.dataframe[-1].value) == held_out.group_by("label", "split").len().height
 
 
@@ -223,7 +223,7 @@ def test_a_filter_takes_no_more_values_than_an_address_holds(many: str, open_pag
     next(button for button in app.button if button.label == "Add").click().run()
     assert not failures(app)
     chip = app.sidebar.toggle[0].label
-    assert chip.endswith(f" or {MAX_VALUES - MAX_SAID} others") and len(chip) < 200
+    assert chip.endswith(f" or {MAX_VALUES - MAX_VALUES_DESCRIBED} others") and len(chip) < 200
 
 
 def test_groups_are_those_of_the_samples_that_pass_the_filters(many: str, open_page: Open) -> None:

@@ -106,7 +106,7 @@ def test_an_image_is_turned_as_its_camera_says(run: Run) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no image", encode(Image.new("RGB", (64, 64)))[:60]])
 def test_what_is_no_image_is_refused_in_one_sentence(content: bytes, run: Run) -> None:
-    with pytest.raises(UserError, match="no image that can be read: choose a PNG, JPEG or WebP file"):
+    with pytest.raises(UserError, match="not a readable image: choose a PNG, JPEG or WebP file"):
         live_explain.read_upload(content, run)
 
 

@@ -21,7 +21,7 @@ from lake.storage.store import Lake
 from pages.charts.projection_layers import DOTS_OVER_DENSITY
 from pages.report import pictures
 from pages.report.document import MOST_CARDS
-from pages.text.words import GLOSSARY
+from pages.text.glossary import GLOSSARY
 from tests.support.data.scalars import mean, number
 from tests.support.lakes.changed_run import EARLIER, LATER
 from tests.support.lakes.hostile_run import LINK, SCRIPT, build_hostile_lake
@@ -183,7 +183,7 @@ def test_a_run_without_labels_says_what_cannot_be_said(tmp_path: Path) -> None:
     report = report_of(publish(tmp_path / "lake", **nothing))
     assert "This run has no labelled test samples." in report
     assert "No labelled image was held out" in report
-    assert "What proves the lists and maps of this run was not measured." in report
+    assert "The checks of the lists and maps of this run were not measured." in report
     assert report.count('<div class="chart') == 1, "the map needs no labels"
 
 

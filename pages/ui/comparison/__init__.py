@@ -1,1 +1,1 @@
-"""What changed between two runs, part by part."""
+"""Changes between two runs, one module for each part."""

@@ -1,4 +1,4 @@
-"""Whether the data differs: between two runs, and between the splits of one."""
+"""Drift of the data between two runs, and between the splits of one."""
 
 import polars as pl
 import streamlit as st
@@ -6,7 +6,8 @@ import streamlit as st
 from lake.comparison.differences import HUES
 from lake.comparison.drift import Drift
 from lake.storage.store import Run
-from pages.text.words import GLOSSARY, name, plain
+from pages.text.formatting import column_title, plain
+from pages.text.glossary import GLOSSARY
 from pages.ui.core import comparisons
 from pages.ui.session.navigation import link
 
@@ -14,41 +15,41 @@ DELTA = "1: every image of the first is higher than every one of the others; -1:
 
 
 def show_run_drift(run: Run, before: Run) -> None:
-    """The images that only this run's data has against those of the other."""
+    """Compare the images that only this run has with those of the other."""
     st.subheader("Data, between the two runs")
-    found = comparisons.run_drift(run, before)
-    if isinstance(found, str):
-        st.markdown(plain(found))
+    drift = comparisons.run_drift(run, before)
+    if isinstance(drift, str):
+        st.markdown(plain(drift))
         return
-    _show(found, key="run-drift")
+    _show(drift, key="run-drift")
 
 
 def show_split_drift(run: Run) -> None:
-    """Each split of the run against the others."""
+    """Compare each split of the run with the others."""
     st.subheader("Data, between the splits of this run")
-    found = comparisons.split_drift(run)
-    _show(found, key="split-drift")
+    drift = comparisons.split_drift(run)
+    _show(drift, key="split-drift")
     with st.container(horizontal=True):
-        for split in found.properties["set"].unique(maintain_order=True):
+        for split in drift.properties["set"].unique(maintain_order=True):
             link("samples", f"Open {split}", icon=":material/table_rows:", f=f"split.is.{split}")
 
 
-def _show(found: Drift, *, key: str) -> None:
-    """The sentences, and behind a fold every test."""
-    for sentence in found.sentences():
+def _show(drift: Drift, *, key: str) -> None:
+    """Show the sentences, and every test in an expander."""
+    for sentence in drift.sentences():
         st.markdown(plain(sentence))
-    n = len(found.properties) + len(found.spaces)
+    n = len(drift.properties) + len(drift.spaces)
     if not n:
         return
     with st.expander(f"All {n} tests"):
-        if len(found.properties):
-            _show_properties(found.properties, key=f"{key}-properties")
-        if len(found.spaces):
-            _show_spaces(found.spaces, key=f"{key}-spaces")
+        if len(drift.properties):
+            _show_properties(drift.properties, key=f"{key}-properties")
+        if len(drift.spaces):
+            _show_spaces(drift.spaces, key=f"{key}-spaces")
 
 
 def _show_properties(properties: pl.DataFrame, *, key: str) -> None:
-    words = [f"{p.capitalize()} objects (share)" if p in HUES else name(p) for p in properties["property"]]
+    words = [f"{p.capitalize()} objects (share)" if p in HUES else column_title(p) for p in properties["property"]]
     table = properties.with_columns(pl.Series("property", words)).sort(pl.col("delta").abs(), descending=True)
     number = st.column_config.NumberColumn
     st.dataframe(

@@ -1,4 +1,4 @@
-"""Whose loss changed between two runs: by class or by group, with interval and test, and the samples behind a row."""
+"""Changes of the loss between two runs by class or group, with interval and test, and the samples of a row."""
 
 from typing import TypedDict
 
@@ -10,8 +10,9 @@ from lake.query import queries
 from lake.storage.store import Run
 from lake.text.formatting import between
 from pages.charts import charts
+from pages.text.formatting import plain
+from pages.text.glossary import GLOSSARY
 from pages.text.groups import METHOD_NAMES
-from pages.text.words import GLOSSARY, plain
 from pages.ui.core import comparisons, data, filters
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.core.rows import pick_row
@@ -24,34 +25,34 @@ COLUMNS = {CLASSES: "label"} | {title: queries.cluster_column(method) for method
 
 
 class LossChange(TypedDict):
-    """What names a row of `lake.comparison.runs.loss_changes`, and finds its samples."""
+    """The columns of `lake.comparison.runs.loss_changes` that identify a row and its samples."""
 
     value: str
     filter: str
 
 
 def show_loss_changes(run: Run, before: Run, pairs: pl.DataFrame) -> None:
-    """The sentence, a dot a row with its interval, the table, and the samples of the row that changed most."""
+    """Show the summary, a chart with intervals, the table, and the samples of the selected row."""
     empty = data.empty_columns(run)
     choices = [title for title, column in COLUMNS.items() if title == CLASSES or column not in empty]
     by = st.segmented_control("By", choices, default=CLASSES, required=True, key="loss-by", bind="query-params")
     column = COLUMNS[by or CLASSES]
-    found = comparisons.comparison(run, before, filters.current(), by=column)
-    if found.is_empty():
+    changes = comparisons.comparison(run, before, filters.current(), by=column)
+    if changes.is_empty():
         st.info("No sample that passes the filters is in a group: loosen the filters, or choose another method.")
         return
-    what = "classes" if by == CLASSES else f"{by} groups of this run"
-    named = found.with_columns(pl.col("value").map_elements(plain, pl.String))
-    st.markdown(compare.say_loss_changes(named, what))
+    noun = "classes" if by == CLASSES else f"{by} groups of this run"
+    escaped = changes.with_columns(pl.col("value").map_elements(plain, pl.String))
+    st.markdown(compare.say_loss_changes(escaped, noun))
     title = "Class" if by == CLASSES else "Group"
     with st.container(horizontal=True, gap="small"):
         with st.container(width=CHART_WIDTH):
-            chart = charts.changes(found, title=title)
+            chart = charts.changes(changes, title=title)
             show_chart(chart, key=f"changes-{column}", alt="Change of the loss by row")
-            if len(found) > charts.MOST_ROWS:
-                st.caption(f"The {charts.MOST_ROWS} largest changes; the table has all {len(found):,}.")
+            if len(changes) > charts.MOST_ROWS:
+                st.caption(f"The {charts.MOST_ROWS} largest changes; the table has all {len(changes):,}.")
         with st.container(width=TABLE_WIDTH):
-            row = _pick(found, title, key=f"loss-table-{column}")
+            row = _pick(changes, title, key=f"loss-table-{column}")
     st.subheader(f"{title} {plain(row['value'])}: the largest changes first")
     st.caption("Under each: by how many nats its loss rose (above 0) or fell.")
     members = pairs.filter(pl.col(column).cast(pl.String) == row["value"]).with_columns(
@@ -62,12 +63,12 @@ def show_loss_changes(run: Run, before: Run, pairs: pl.DataFrame) -> None:
     link("samples", "Open these samples in the table", icon=":material/table_rows:", f=row["filter"])
 
 
-def _pick(found: pl.DataFrame, title: str, *, key: str) -> LossChange:
+def _pick(changes: pl.DataFrame, title: str, *, key: str) -> LossChange:
     number = st.column_config.NumberColumn
-    ends = [between(low, high, "+.3f") for low, high in found.select("low", "high").iter_rows()]
-    measured = found.with_columns(pl.Series("interval", ends))
+    ends = [between(low, high, "+.3f") for low, high in changes.select("low", "high").iter_rows()]
+    measured = changes.with_columns(pl.Series("interval", ends))
     return pick_row(
-        found,
+        changes,
         measured.select("value", "n", "loss_before", "loss", "change", "interval", "adjusted_p", "fixed", "broken"),
         LossChange,
         key=key,

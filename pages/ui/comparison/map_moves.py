@@ -1,4 +1,4 @@
-"""What moved on the map between two runs, once the earlier map is laid over the later one."""
+"""Movement on the map between two runs, after aligning the earlier map with the later one."""
 
 import polars as pl
 import streamlit as st
@@ -6,7 +6,7 @@ import streamlit as st
 from lake.comparison import projection_drift
 from lake.storage.store import Run
 from pages.charts import charts, scales
-from pages.text.words import PERCENT, plain
+from pages.text.formatting import PERCENT, plain
 from pages.ui.core import comparisons, data
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.samples.gallery import show_paged_gallery
@@ -17,12 +17,12 @@ MAP_WIDTH, TABLE_WIDTH = 580, 400
 
 
 def show_map_moves(run: Run, before: Run, now: pl.LazyFrame) -> None:
-    """How the maps were aligned, how far class centres moved, and the samples that moved most."""
-    alignment, everything = comparisons.map_moves(run, before)
-    moves = everything.join(now.select("sample_id").collect(), on="sample_id", how="semi")
+    """Show how the maps were aligned, how far class centres moved, and the samples that moved most."""
+    alignment, all_moves = comparisons.map_moves(run, before)
+    moves = all_moves.join(now.select("sample_id").collect(), on="sample_id", how="semi")
     classes = projection_drift.class_moves(moves, alignment.radius)
-    named = classes.with_columns(pl.col("label").map_elements(plain, pl.String))
-    st.markdown(f"{alignment.sentence()} {projection_drift.say_moves(named)}")
+    escaped = classes.with_columns(pl.col("label").map_elements(plain, pl.String))
+    st.markdown(f"{alignment.sentence()} {projection_drift.say_moves(escaped)}")
     context = moves.sample(min(len(moves), CONTEXT_DOTS), seed=0).select("x", "y")
     with st.container(horizontal=True, gap="small"):
         with st.container(width=MAP_WIDTH):
@@ -31,10 +31,10 @@ def show_map_moves(run: Run, before: Run, now: pl.LazyFrame) -> None:
                 key="class-moves",
                 alt="Where the centre of each class was on the map and where it is",
             )
-            first = f" The {charts.MOST_CENTRES} that moved farthest." if len(classes) > scales.MOST_VALUES else ""
+            farthest = f" The {charts.MOST_CENTRES} that moved farthest." if len(classes) > scales.MOST_VALUES else ""
             st.caption(
                 "Rings: class centres on the earlier map, aligned. Dots: on this one. Grey: samples on this one."
-                f"{first}"
+                f"{farthest}"
             )
         with st.container(width=TABLE_WIDTH):
             _show_table(classes)

@@ -1,4 +1,4 @@
-"""What changed since another run: which samples were fixed or broken, and which findings came and went."""
+"""Changes since another run: samples fixed and broken, findings new and gone."""
 
 from typing import TypedDict
 
@@ -11,8 +11,9 @@ from lake.query.filters import MAX_VALUES, Clause, Filters
 from lake.storage.store import Run
 from pages.charts import charts, scales
 from pages.text import changes
-from pages.text.changes import Measured
-from pages.text.words import GLOSSARY, plain
+from pages.text.changes import ComparedRun
+from pages.text.formatting import plain
+from pages.text.glossary import GLOSSARY
 from pages.ui.core import data
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.core.rows import pick_row
@@ -24,10 +25,10 @@ CHANGES = {"Fixed": "fixed", "Newly broken": "broken", "Still wrong": "wrong"}
 
 
 def show_changes(run: Run) -> None:
-    """The counts since the run before with their test, the findings of one run only, and where to read more."""
+    """Show what changed since the previous run, with a link to the comparison."""
     st.subheader("What changed since the last run")
     before = data.previous_run(run)
-    first, *rest = changes.say_changes(_measured(run), None if before is None else _measured(before))
+    first, *rest = changes.say_changes(_compared(run), None if before is None else _compared(before))
     st.markdown(first)
     for line in rest:
         st.caption(line)
@@ -36,7 +37,7 @@ def show_changes(run: Run) -> None:
 
 
 def show_samples(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) -> None:
-    """The fixed, newly broken or still wrong samples, and the difference of the two confusion matrices."""
+    """Show the fixed, newly broken or still wrong samples, and the difference of the two confusion matrices."""
     name = st.segmented_control(
         "Samples", list(CHANGES), default="Fixed", required=True, key="changed", bind="query-params"
     )
@@ -51,33 +52,33 @@ def show_samples(run: Run, before: Run, pairs: pl.DataFrame, now: pl.LazyFrame) 
         _link_to_samples(members)
     st.subheader("Which confusions grew and which shrank")
     cells = queries.confusion_difference(now, data.samples(before)).collect()
-    classes, which = run.classes, ""
+    classes, shown_classes = run.classes, ""
     if len(classes) > scales.MOST_VALUES:
         classes = most_changed(cells, IN_THE_MATRIX)
-        which = f"The {len(classes)} classes whose confusions changed most. "
+        shown_classes = f"The {len(classes)} classes whose confusions changed most. "
     show_chart(
         charts.confusion_matrix(among(cells, classes), classes, value="difference"),
         key="difference",
         alt="Confusion matrix of this run less that of the other",
     )
     st.caption(
-        f"{which}Percentage points of the label more or fewer than in the other run: red is worse, blue is better. "
-        "Point at a cell for its number of samples."
+        f"{shown_classes}Percentage points of the label more or fewer than in the other run: red is worse, blue is "
+        "better. Point at a cell for its number of samples."
     )
     link("confusion", "Open the samples of a cell", icon=":material/grid_view:")
 
 
 def _link_to_samples(members: pl.DataFrame) -> None:
-    """The same samples as a filter, as many as an address holds."""
+    """Link to the same samples as a filter, as many as a URL holds."""
     ids = [str(sample_id) for sample_id in members["sample_id"].head(MAX_VALUES)]
     clause = Clause(column="sample_id", op="is", values=tuple(ids))
-    which = "these" if len(ids) == len(members) else f"the first {len(ids)}"
+    subject = "these" if len(ids) == len(members) else f"the first {len(ids)}"
     text = Filters(clauses=(clause,)).to_text()
-    link("samples", f"Open {which} in the table", icon=":material/table_rows:", f=text)
+    link("samples", f"Open {subject} in the table", icon=":material/table_rows:", f=text)
 
 
 class FindingChange(TypedDict):
-    """What names a row of `lake.comparison.runs.finding_changes`, and finds its samples."""
+    """The columns of `lake.comparison.runs.finding_changes` that identify a row and its samples."""
 
     change: str
     name: str
@@ -85,19 +86,19 @@ class FindingChange(TypedDict):
 
 
 def show_findings(run: Run, before: Run) -> None:
-    """The findings of one run only as a table; the reader opens the samples of one."""
-    found = changes.finding_changes(_measured(run), _measured(before))
-    new, gone = (len(found.filter(change=change)) for change in ("new", "gone"))
+    """Show the findings of only one of the runs as a table, with a link to the samples of the selected one."""
+    finding_changes = changes.finding_changes(_compared(run), _compared(before))
+    new, gone = (len(finding_changes.filter(change=change)) for change in ("new", "gone"))
     st.markdown(
         f"**{new:,} new and {gone:,} gone** of the confirmed findings that stand for themselves. A finding is the same "
-        "where its filter is; groups are matched by their members."
+        "if its filter is the same; groups are matched by their members."
     )
-    if found.is_empty():
+    if finding_changes.is_empty():
         return
     number = st.column_config.NumberColumn
     row = pick_row(
-        found,
-        found.select("change", "name", "n", "lift"),
+        finding_changes,
+        finding_changes.select("change", "name", "n", "lift"),
         FindingChange,
         key="finding-changes",
         column_config={
@@ -117,5 +118,5 @@ def show_findings(run: Run, before: Run) -> None:
     )
 
 
-def _measured(run: Run) -> Measured:
-    return Measured(run.run_id, data.samples(run), data.table(run, "findings"))
+def _compared(run: Run) -> ComparedRun:
+    return ComparedRun(run.run_id, data.samples(run), data.table(run, "findings"))

@@ -1,1 +1,1 @@
-"""The data of a page and what every page shows of it."""
+"""Cached data, filters and components shared by all pages."""

@@ -1,4 +1,4 @@
-"""The charts that a page has drawn, kept for who wants them as files."""
+"""The charts that a page has drawn, kept for download."""
 
 from typing import Any
 
@@ -6,21 +6,21 @@ import streamlit as st
 
 from pages.charts.charts import AnyChart
 
-Drawn = dict[str, AnyChart]
+ChartsByKey = dict[str, AnyChart]
 
 
-def start_page() -> Drawn:
-    """Where the charts of the page that is drawn now will be, by key."""
+def start_page() -> ChartsByKey:
+    """Return the registry, by key, of the charts that the current page will draw."""
     st.session_state["charts"] = {}
     return st.session_state["charts"]
 
 
 def start_again() -> None:
-    """Forget the charts of the page, where a fragment that draws all of them runs again by itself."""
+    """Clear the registry; for a fragment that draws all charts of the page and is rerun alone."""
     st.session_state["charts"].clear()
 
 
 def show_chart(chart: AnyChart, *, key: str, alt: str, **options: Any) -> Any:
-    """Draw a chart with its text alternative, and keep it for who wants the file; returns what a reader selected."""
+    """Draw a chart with its text alternative and register it for download; returns the selection of the reader."""
     st.session_state["charts"][key] = chart
     return st.altair_chart(chart, key=key, alt=alt, **options)

@@ -1,4 +1,4 @@
-"""What pages read of two runs together, cached like `pages.ui.core.data`."""
+"""Cached comparisons of two runs, like `pages.ui.core.data`."""
 
 import polars as pl
 import streamlit as st
@@ -21,7 +21,7 @@ def _map_moves(root: str, run_id: str, before_id: str) -> tuple[Alignment, pl.Da
 
 
 def map_moves(run: Run, before: Run) -> tuple[Alignment, pl.DataFrame]:
-    """How the earlier map was laid over that of the run, and how far each sample of both moved."""
+    """Return how the earlier map was aligned with that of the run, and how far each sample of both moved."""
     return _map_moves(run.lake.root, run.run_id, before.run_id)
 
 
@@ -32,7 +32,7 @@ def _split_drift(root: str, run_id: str) -> Drift:
 
 
 def split_drift(run: Run) -> Drift:
-    """Whether the splits of the run differ."""
+    """Return the drift tests between the splits of the run."""
     return _split_drift(run.lake.root, run.run_id)
 
 
@@ -43,7 +43,7 @@ def _run_drift(root: str, run_id: str, before_id: str) -> Drift | str:
 
 
 def run_drift(run: Run, before: Run) -> Drift | str:
-    """Whether the images that only the run has differ from those of the other, or why that is not tested."""
+    """Return the drift tests of the images that only the run has, or why they are not tested."""
     return _run_drift(run.lake.root, run.run_id, before.run_id)
 
 
@@ -57,5 +57,5 @@ def _comparison(root: str, run_id: str, before_id: str, filters: str, by: str) -
 
 
 def comparison(run: Run, before: Run, filters: Filters, *, by: str = "") -> pl.DataFrame:
-    """The headline figures of both runs on the samples that pass, or the changes of their loss by a column."""
+    """Return the headline figures of both runs on the samples that pass, or the changes of the loss by a column."""
     return _comparison(run.lake.root, run.run_id, before.run_id, filters.to_text(), by)

@@ -1,4 +1,4 @@
-"""What a selection is made of, against all: shares with their lift, and the image properties that differ most."""
+"""Composition of a selection compared with all samples: shares with lift, and image properties that differ."""
 
 import polars as pl
 import streamlit as st
@@ -7,43 +7,43 @@ from lake.comparison.differences import measure
 from lake.contracts.clusters import METHODS
 from lake.query import queries
 from lake.statistics import wilson_interval
-from pages.text.words import PERCENT, name, percent
+from pages.text.formatting import PERCENT, column_title, percent
 from pages.ui.core.differences import show_differences
 
 PROPERTIES = "image properties"
 ROWS = 12
 
 
-def show_composition(group: pl.LazyFrame, samples: pl.DataFrame, *, whole: bool) -> None:
-    """The table of what a group is made of by a column the reader picks."""
-    n = group.select(pl.len()).collect().item()
+def show_composition(selection: pl.LazyFrame, samples: pl.DataFrame, *, whole: bool) -> None:
+    """Show the composition of a selection by a column that the reader picks."""
+    n = selection.select(pl.len()).collect().item()
     st.markdown(f"**{'All shown' if whole else 'Selection'}: {n:,} of {len(samples):,} samples**")
     clusters = [queries.cluster_column(method) for method in METHODS]
-    measured = [PROPERTIES] if samples[queries.PROPERTIES[0]].count() else []
-    columns = [c for c in ("label", "predicted", "split", *clusters) if samples[c].count()] + measured
-    column = st.selectbox("Made of", columns, format_func=name, key="map-composition")
+    property_choice = [PROPERTIES] if samples[queries.PROPERTIES[0]].count() else []
+    columns = [c for c in ("label", "predicted", "split", *clusters) if samples[c].count()] + property_choice
+    column = st.selectbox("Made of", columns, format_func=column_title, key="map-composition")
     if not n:
         st.info("No sample passes the filters: loosen them in the sidebar.")
     elif column == PROPERTIES:
-        _show_properties(group, samples)
+        _show_properties(selection, samples)
     else:
-        _show_shares(group, samples, column)
+        _show_shares(selection, samples, column)
 
 
-def _show_shares(group: pl.LazyFrame, samples: pl.DataFrame, column: str) -> None:
-    table = queries.composition(group, samples.lazy(), column).head(ROWS).collect()
-    total = int(group.select(pl.col(column).count()).collect().item())
+def _show_shares(selection: pl.LazyFrame, samples: pl.DataFrame, column: str) -> None:
+    table = queries.composition(selection, samples.lazy(), column).head(ROWS).collect()
+    total = int(selection.select(pl.col(column).count()).collect().item())
     intervals = [wilson_interval(n, total) for n in table["n"]]
-    here = [
+    shares = [
         f"{percent(share)} ({low * 100:.1f}–{high * 100:.1f})"
         for share, (low, high) in zip(table["share"], intervals, strict=True)
     ]
     number = st.column_config.NumberColumn
     st.dataframe(
-        table.select(column, "n", pl.Series("here", here, dtype=pl.String), pl.col("share_all") * 100, "lift"),
+        table.select(column, "n", pl.Series("here", shares, dtype=pl.String), pl.col("share_all") * 100, "lift"),
         hide_index=True,
         column_config={
-            column: name(column),
+            column: column_title(column),
             "n": number("n", format="localized"),
             "here": st.column_config.TextColumn("Here (95 %)"),
             "share_all": number("All", format=PERCENT),
@@ -52,7 +52,7 @@ def _show_shares(group: pl.LazyFrame, samples: pl.DataFrame, column: str) -> Non
     )
 
 
-def _show_properties(group: pl.LazyFrame, samples: pl.DataFrame) -> None:
-    members = group.select("sample_id").collect().to_series()
+def _show_properties(selection: pl.LazyFrame, samples: pl.DataFrame) -> None:
+    members = selection.select("sample_id").collect().to_series()
     inside = samples["sample_id"].is_in(members.implode()).to_numpy()
     show_differences(measure(samples, [inside]), "Here", "Others")

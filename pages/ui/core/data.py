@@ -1,4 +1,4 @@
-"""Everything pages read, cached by run and plain arguments; filtering happens outside the caches."""
+"""All reads of the pages, cached by run and plain arguments; filtering happens outside the caches."""
 
 import polars as pl
 import streamlit as st
@@ -36,14 +36,14 @@ def read_runs(root: str) -> pl.DataFrame:
 @st.cache_resource(max_entries=16, show_spinner=False)
 @telemetry.query("run")
 def open_run(root: str, run_id: str) -> Run:
-    """A run at its pinned table versions; nothing is written through it where the app is read-only."""
+    """Open a run at its pinned table versions; its lake rejects writes if the app is read-only."""
     return (ReadOnlyLake if access().read_only else Lake)(root).run(run_id)
 
 
 @st.cache_resource(ttl=SECONDS_READY, max_entries=4, show_spinner=False)
 @telemetry.query("ready")
 def read_latest(root: str) -> Run | None:
-    """The latest run, after one of its tables was read; None where there is none, `LakeError` where it is damaged."""
+    """Return the latest run after reading one of its tables; None if there is none, `LakeError` if it is damaged."""
     lake = Lake(root)
     if lake.runs().is_empty():
         return None
@@ -61,35 +61,35 @@ def runs() -> pl.DataFrame:
 @st.cache_data(max_entries=4, show_spinner=False)
 @telemetry.query("metrics of runs")
 def _metrics_of_runs(root: str, run_ids: tuple[str, ...], stage: str, names: tuple[str, ...]) -> pl.DataFrame:
-    listed = read_runs(root).filter(pl.col("run_id").is_in(run_ids))
-    return queries.metrics_of_runs(Lake(root), listed, stage, names).collect()
+    rows = read_runs(root).filter(pl.col("run_id").is_in(run_ids))
+    return queries.metrics_of_runs(Lake(root), rows, stage, names).collect()
 
 
 def metrics_of_runs(runs: pl.DataFrame, stage: str, *names: str) -> pl.DataFrame:
-    """Numbers that a stage of these runs measured, by run_id; the runs themselves are not opened."""
+    """Return metrics of a stage of these runs by run_id, without opening the runs."""
     return _metrics_of_runs(default_root(), tuple(runs["run_id"]), stage, names)
 
 
 @st.cache_data(ttl=SECONDS_UNTIL_NEW_RUNS_SHOW, max_entries=4, show_spinner=False)
 @telemetry.query("refused runs")
-def _read_refused(root: str) -> pl.DataFrame:
+def _read_rejected(root: str) -> pl.DataFrame:
     return Lake(root).rejected()
 
 
-def refused() -> pl.DataFrame:
-    """Runs that were computed and kept from readers, newest first."""
-    return _read_refused(default_root())
+def rejected() -> pl.DataFrame:
+    """Return the runs that were computed but rejected, newest first."""
+    return _read_rejected(default_root())
 
 
 def current_run() -> Run:
-    """The run this session reads; it changes only when the reader picks another."""
+    """Return the run of this session; it changes only when the reader picks another."""
     return open_run(default_root(), st.session_state["run_id"])
 
 
 def other_runs(run: Run) -> list[str]:
     """The other runs of the same dataset, newest first."""
-    found = runs().filter(pl.col("dataset_id") == run.dataset_id, pl.col("run_id") != run.run_id)
-    return found["run_id"].to_list()
+    rows = runs().filter(pl.col("dataset_id") == run.dataset_id, pl.col("run_id") != run.run_id)
+    return rows["run_id"].to_list()
 
 
 def runs_of_other_data(run: Run) -> list[str]:
@@ -98,7 +98,7 @@ def runs_of_other_data(run: Run) -> list[str]:
 
 
 def previous_run(run: Run) -> Run | None:
-    """The last run of the same dataset that was published before; None where there is none."""
+    """Return the previous run of the same dataset; None if there is none."""
     earlier = queries.previous_run_id(runs(), run)
     return open_run(run.lake.root, earlier) if earlier else None
 
@@ -110,15 +110,15 @@ def _samples(root: str, run_id: str) -> pl.DataFrame:
 
 
 def samples(run: Run) -> pl.LazyFrame:
-    """Every scored sample of the run with all that was measured of it, in the order of their ids."""
+    """Return the sample table of the run, ordered by sample id."""
     return _samples(run.lake.root, run.run_id).lazy()
 
 
 def samples_of(run: Run, sample_id: pl.Series) -> pl.DataFrame:
-    """The rows of `samples` of some ids, in their order; no row of an id that the run has not scored."""
+    """Return the rows of `samples` for some ids, in their order; ids that the run has not scored are skipped."""
     everything = _samples(run.lake.root, run.run_id)
-    place = everything["sample_id"].search_sorted(sample_id).clip(0, max(len(everything) - 1, 0))
-    rows = everything[place]
+    positions = everything["sample_id"].search_sorted(sample_id).clip(0, max(len(everything) - 1, 0))
+    rows = everything[positions]
     return rows.filter(rows["sample_id"] == sample_id)
 
 
@@ -133,7 +133,7 @@ def _values(root: str, run_id: str, column: str, most: int) -> tuple[list[object
 
 
 def values(run: Run, column: str, most: int) -> tuple[list[object], bool]:
-    """The ends of a column of numbers, or of another the first of its values, ascending; and whether some have none."""
+    """Return the range of a numeric column, or the first values of another column; and whether it has nulls."""
     return _values(run.lake.root, run.run_id, column, most)
 
 
@@ -174,7 +174,7 @@ def _shared(root: str, run_id: str, sample_ids: tuple[int, ...]) -> pl.DataFrame
 
 
 def shared(run: Run, sample_ids: list[int]) -> pl.DataFrame:
-    """How some samples differ from all others in measured properties: `lake.comparison.differences.measure`."""
+    """Return how some samples differ from all others, as `lake.comparison.differences.measure`."""
     return _shared(run.lake.root, run.run_id, tuple(sample_ids))
 
 
@@ -184,7 +184,7 @@ def _claims(root: str, run_id: str) -> list[Claim]:
 
 
 def claims(run: Run) -> list[Claim]:
-    """What the run has to say, in the order of the tour."""
+    """Return the claims of the run in the order of the tour."""
     return _claims(run.lake.root, run.run_id)
 
 
@@ -196,7 +196,7 @@ def _distances(root: str, run_id: str, method: str) -> pl.DataFrame:
 
 
 def distances(run: Run, method: str) -> pl.DataFrame:
-    """How far each sample is from the centre of its cluster; null for noise."""
+    """Return the distance of each sample to the centre of its cluster; null for noise."""
     return _distances(run.lake.root, run.run_id, method)
 
 
@@ -208,7 +208,7 @@ def _histograms(root: str, run_id: str, filters: str, columns: tuple[str, ...]) 
 
 
 def column_histograms(run: Run, filters: Filters, columns: list[str]) -> pl.DataFrame:
-    """How often the values of numeric columns fall into each bin, of all samples and of those that pass."""
+    """Return histograms of numeric columns, counting all samples and those that pass."""
     return _histograms(run.lake.root, run.run_id, filters.to_text(), tuple(columns))
 
 
@@ -218,20 +218,20 @@ def _cuts(root: str, run_id: str, column: str) -> list[float]:
 
 
 def axis(run: Run, column: str) -> Axis:
-    """A column as an axis of a table; a number is cut at its quantiles over the whole run."""
+    """Return a column as an axis; numbers are cut at their quantiles over the whole run."""
     dtype = _samples(run.lake.root, run.run_id).schema[column]
     return Axis(column, tuple(_cuts(run.lake.root, run.run_id, column)) if dtype.is_float() else None)
 
 
 def coarse_metadata(run: Run) -> list[str]:
-    """Columns of the source that colours and axes can show: numbers, and texts of few values."""
+    """Return the metadata columns that are usable as colours and axes: numbers, and texts with few values."""
     most = queries.GROUPS_AT_MOST
     kinds = run.metadata.items()
     return [column for column, kind in kinds if kind == "number" or len(values(run, column, most + 1)[0]) <= most]
 
 
 def empty_columns(run: Run) -> set[str]:
-    """Columns in which no sample has a value, such as those of what predictions were brought without."""
+    """Return the columns without any value, for example because external predictions lack images."""
     empty = {column.name for column in _samples(run.lake.root, run.run_id) if column.null_count() == len(column)}
     return empty if missing.has(run, missing.COPIES) else {*empty, "leak"}
 
@@ -243,7 +243,7 @@ def _color_scale(root: str, run_id: str, column: str, picked: tuple[str, ...]) -
 
 
 def color_scale(run: Run, column: str, picked: tuple[str, ...] = ()) -> scales.ColorScale:
-    """The colours of a column over the whole run, whatever the filters leave of it; of many values the picked ones."""
+    """Return the colour scale of a column over the whole run, regardless of filters; `picked` values among many."""
     return _color_scale(run.lake.root, run.run_id, column, picked)
 
 
@@ -253,7 +253,7 @@ def _color_values(root: str, run_id: str, column: str) -> list[str]:
 
 
 def color_values(run: Run, column: str) -> list[str]:
-    """The values of a column that is no number in words, the most frequent first."""
+    """Return the values of a non-numeric column as text, most frequent first."""
     return _color_values(run.lake.root, run.run_id, column)
 
 
@@ -270,12 +270,12 @@ def size_domain(run: Run, column: str) -> tuple[float, float]:
 @st.cache_data(max_entries=64, show_spinner=False)
 @telemetry.query("misplaced")
 def _misplaced(root: str, run_id: str, group: str) -> list[int]:
-    found = queries.misplaced(open_run(root, run_id), group).select("sample_id").collect(engine="streaming")
-    return found["sample_id"].to_list()
+    sample_ids = queries.misplaced(open_run(root, run_id), group).select("sample_id").collect(engine="streaming")
+    return sample_ids["sample_id"].to_list()
 
 
 def misplaced(run: Run, group: str) -> list[int]:
-    """Held-out samples most of whose 15 nearest are of another group, the deepest among others first."""
+    """Return the held-out samples most of whose 15 nearest are of another group, lowest share first."""
     return _misplaced(run.lake.root, run.run_id, group)
 
 
@@ -286,7 +286,7 @@ def _neighbors(root: str, run_id: str, sample_id: int) -> pl.DataFrame:
 
 
 def neighbors(run: Run, sample_id: int | None) -> pl.DataFrame:
-    """The nearest of a sample in latent space, most similar first; none of no sample."""
+    """Return the nearest neighbours of a sample in latent space, most similar first; empty for None."""
     return _neighbors(run.lake.root, run.run_id, -1 if sample_id is None else sample_id)
 
 
@@ -294,8 +294,8 @@ def neighbors(run: Run, sample_id: int | None) -> pl.DataFrame:
 @telemetry.query("loss_maps")
 def _maps(root: str, run_id: str, layer: str) -> Maps:
     run = open_run(root, run_id)
-    mapped = _samples(root, run_id).lazy().filter(loss_maps.MAPPED).select("sample_id").collect()["sample_id"]
-    return Maps.of(loss_maps.scan_maps(run, layer).collect()).of_samples(mapped.to_numpy())
+    sample_ids = _samples(root, run_id).lazy().filter(loss_maps.MAPPED).select("sample_id").collect()["sample_id"]
+    return Maps.of(loss_maps.scan_maps(run, layer).collect()).of_samples(sample_ids.to_numpy())
 
 
 def maps(run: Run, layer: str) -> Maps:
@@ -332,7 +332,7 @@ def _map_layers(root: str, run_id: str) -> list[str]:
 
 
 def map_layers(run: Run) -> list[str]:
-    """The layers of the run's loss maps, finest first; none where its model has no layers to explain."""
+    """Return the layers of the run's loss maps, finest first; empty if its model has no layers to explain."""
     return _map_layers(run.lake.root, run.run_id)
 
 
@@ -342,17 +342,17 @@ def _embedding_size(root: str, run_id: str) -> int:
 
 
 def embedding_size(run: Run) -> int:
-    """How many numbers the model computes of an image."""
+    """Return the dimension of the embeddings."""
     return _embedding_size(run.lake.root, run.run_id)
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
 @telemetry.query("image_size")
 def _image_size(root: str, run_id: str, sample_id: int) -> dict[str, int | None] | None:
-    found = queries.image_size(open_run(root, run_id), sample_id).collect()
-    return found.row(0, named=True) if len(found) else None
+    size = queries.image_size(open_run(root, run_id), sample_id).collect()
+    return size.row(0, named=True) if len(size) else None
 
 
 def image_size(run: Run, sample_id: int) -> dict[str, int | None] | None:
-    """Pixels of a sample's image and of what it was before, as `queries.image_size` has them; None without an image."""
+    """Return the size of a sample's image and of its original, as `queries.image_size`; None without an image."""
     return _image_size(run.lake.root, run.run_id, sample_id)

@@ -1,4 +1,4 @@
-"""The one sentence of a page that has nothing to show of a run, in place of the rest of it."""
+"""The message of a page that has nothing to show for a run."""
 
 import streamlit as st
 
@@ -8,8 +8,8 @@ from pages.text.missing import Part
 
 
 def show_missing(run: Run, part: Part) -> bool:
-    """Whether the run lacks what a page is about; then that is said, and the page is to end."""
-    said = missing.say(run, part)
-    if said is not None:
-        st.markdown(f"## {said}")
-    return said is not None
+    """Return whether the run lacks what the page shows, after showing a message; the page should then end."""
+    sentence = missing.say(run, part)
+    if sentence is not None:
+        st.markdown(f"## {sentence}")
+    return sentence is not None

@@ -1,4 +1,4 @@
-"""A table of which the reader opens one row."""
+"""A table with a selectable row."""
 
 from typing import Any, Literal
 
@@ -10,19 +10,19 @@ from lake.contracts.rows import Row, rows_of
 
 def pick_row(
     frame: pl.DataFrame,
-    shown: pl.DataFrame,
+    table: pl.DataFrame,
     kind: type[Row],
     *,
     key: str,
     column_config: dict[str, Any],
     height: int | Literal["auto"] = "auto",
 ) -> Row:
-    """The table `shown`, row by row that of `frame`, whose rows are of a `kind`.
+    """Show `table`, which has the same rows as `frame`, of type `kind`.
 
-    Returns the row of `frame` that the reader chose, else the first.
+    Returns the selected row of `frame`, by default the first.
     """
     state = st.dataframe(
-        shown,
+        table,
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",

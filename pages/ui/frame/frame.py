@@ -14,9 +14,10 @@ from lake.errors import LakeError
 from lake.storage.damage import reading
 from lake.storage.places import command, default_root, find_file
 from lake.storage.store import Run
-from pages.text.words import GLOSSARY, plain
+from pages.text.formatting import plain
+from pages.text.glossary import GLOSSARY
 from pages.ui.core import chart_registry, data, filters
-from pages.ui.core.told import tell_errors
+from pages.ui.core.page_errors import show_errors
 from pages.ui.frame import chart_files, tour
 from pages.ui.frame.freshness import ago, show_banner
 from pages.ui.session import login, telemetry
@@ -25,13 +26,13 @@ from pages.ui.session.navigation import ENTRIES, address, grouped_pages
 
 
 def show() -> None:
-    """Draw the frame and the page the address names, or the way to log in."""
+    """Draw the frame and the page that the URL names, or the login."""
     st.set_page_config(page_title="latentlake", page_icon="🌊", layout="wide")
     st.html(f"<style>{_styles()}</style>")
-    with tell_errors():
-        admitted = login.admit()
-        navigation = st.navigation(grouped_pages(), position="sidebar" if admitted else "hidden")
-        if admitted:
+    with show_errors():
+        may_read = login.admit()
+        navigation = st.navigation(grouped_pages(), position="sidebar" if may_read else "hidden")
+        if may_read:
             login.show_visitor()
             page_name = navigation.url_path or ENTRIES[0].name
             with telemetry.page_run(page_name), reading(default_root()):
@@ -56,15 +57,15 @@ def _show_run(navigation: st.Page, page_name: str) -> None:
     st.session_state["address"] = (st.session_state["run_id"], st.session_state["filters"])
     show_banner(run, page_name)
     tour.show_step(run, page_name)
-    drawn = chart_registry.start_page()
+    page_charts = chart_registry.start_page()
     navigation.run()
     with files:
-        chart_files.show_download(drawn, page_name)
+        chart_files.show_download(page_charts, page_name)
     _footer(run)
 
 
 def _choose_run() -> Run | None:
-    """The run of the session: at first that of the address, else the latest; None where the lake is empty."""
+    """Return the run of the session, initially that of the URL or the latest; None if the lake is empty."""
     runs = data.runs()
     if runs.is_empty():
         st.title("No run yet")
@@ -76,42 +77,42 @@ def _choose_run() -> Run | None:
         )
         return None
     ids = runs["run_id"].to_list()
-    followed = _follow_address(ids[0])
-    wanted = st.session_state["run_id"]
-    if wanted not in ids:
+    address_changed = _follow_address(ids[0])
+    run_id = st.session_state["run_id"]
+    if run_id not in ids:
         raise LakeError(
-            f"The run {plain(repr(wanted[:80]))} is not in this lake. "
+            f"The run {plain(repr(run_id[:80]))} is not in this lake. "
             f"Open it without ?run= to see the latest, {ids[0]}."
         )
     with st.sidebar:
-        st.session_state["run_picker"] = wanted
+        st.session_state["run_picker"] = run_id
         st.selectbox("Run", ids, format_func=name_runs(runs).__getitem__, key="run_picker", on_change=_pick_run)
     run = data.current_run()
-    if followed:
+    if address_changed:
         filters.accept(st.query_params.get("f", ""), run)
     return run
 
 
 def name_runs(runs: pl.DataFrame) -> dict[str, str]:
-    """When each run was published and with which preset; with its id too where another has the same name.
+    """Return the display name of each run: publication time and preset, with its id if another has the same.
 
-    Streamlit tells the options of a select box apart by what they are called.
+    Streamlit identifies the options of a select box by their display names.
     """
     names = {r["run_id"]: f"{r['published_at']:%d %b %Y %H:%M:%S} · {r['preset']}" for r in runs.iter_rows(named=True)}
-    taken = Counter(names.values())
-    return {run_id: name if taken[name] == 1 else f"{name} · {run_id}" for run_id, name in names.items()}
+    uses = Counter(names.values())
+    return {run_id: name if uses[name] == 1 else f"{name} · {run_id}" for run_id, name in names.items()}
 
 
 def _follow_address(latest: str) -> bool:
-    """Whether the address asks for something new: a session begins, or a link or the back button changed it.
+    """Return whether the URL has changed by a link or the back button, or a session begins.
 
     The navigation in the sidebar opens pages without parameters, and then the session's run and filters stay.
     """
-    asked = (st.query_params.get("run", latest), st.query_params.get("f", ""))
-    known = st.session_state.get("address")
-    if known is not None and ("run" not in st.query_params or asked == known):
+    requested = (st.query_params.get("run", latest), st.query_params.get("f", ""))
+    current = st.session_state.get("address")
+    if current is not None and ("run" not in st.query_params or requested == current):
         return False
-    st.session_state["run_id"] = asked[0]
+    st.session_state["run_id"] = requested[0]
     return True
 
 
@@ -120,19 +121,19 @@ def _pick_run() -> None:
 
 
 def _keep_address() -> None:
-    """Write run and filters into the address; what a page keeps there itself is left alone."""
-    pinned = address()
-    st.query_params["run"] = pinned["run"]
-    if "f" in pinned:
-        st.query_params["f"] = pinned["f"]
+    """Write run and filters into the URL; parameters of the page are kept."""
+    parameters = address()
+    st.query_params["run"] = parameters["run"]
+    if "f" in parameters:
+        st.query_params["f"] = parameters["f"]
     else:
         st.query_params.pop("f", None)
 
 
 def _explain_words() -> None:
-    """Every technical word of the pages, from A to Z."""
+    """Show the glossary in alphabetical order."""
     with st.popover("What the words mean", icon=":material/menu_book:", width="stretch"):
-        st.markdown("\n\n".join(_EXPLAINED))
+        st.markdown("\n\n".join(_GLOSSARY_LINES))
 
 
 def _footer(run: Run) -> None:
@@ -149,7 +150,7 @@ def _footer(run: Run) -> None:
     )
 
 
-_EXPLAINED = [
+_GLOSSARY_LINES = [
     f"**{plain(word[:1].upper() + word[1:])}**: {plain(GLOSSARY[word])}" for word in sorted(GLOSSARY, key=str.lower)
 ]
 

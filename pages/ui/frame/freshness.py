@@ -1,4 +1,4 @@
-"""How new what is read is: a banner where a newer run was published, or none for longer than the run allows."""
+"""A banner if a newer run was published, or if none was for longer than the run's `stale_days`."""
 
 import datetime as dt
 import json
@@ -7,23 +7,23 @@ import streamlit as st
 
 from lake.errors import LakeError
 from lake.storage.store import Run
-from pages.text.words import counted
+from pages.text.formatting import pluralize
 from pages.ui.core import data
-from pages.ui.core.told import tell_errors
+from pages.ui.core.page_errors import show_errors
 from pages.ui.session.navigation import address, page
 
 LOOK_AGAIN = dt.timedelta(minutes=1)
 STALE_DAYS = 7.0
-"""Where a run does not say when it counts as old."""
+"""Default for runs without this setting."""
 
 
 @st.fragment(run_every=LOOK_AGAIN)
-@tell_errors()
+@show_errors()
 def show_banner(run: Run, page_name: str) -> None:
-    """What the reader should know of the run's age; it looks again by itself, and never changes what is read."""
+    """Show a banner about the age of the run; it updates itself but never changes the run."""
     try:
         latest = data.runs().row(0, named=True)
-    except LakeError:  # it looks again without the frame, whose sentence would stand here otherwise
+    except LakeError:  # the fragment reruns without the frame, which would otherwise show the error
         st.caption(":material/cloud_off: The lake cannot be read at the moment, so newer runs are not seen.")
         return
     if latest["run_id"] != run.run_id:
@@ -38,14 +38,14 @@ def show_banner(run: Run, page_name: str) -> None:
     age = dt.datetime.now(dt.UTC) - run.facts["published_at"]
     if age > dt.timedelta(days=stale_days(run)):
         st.warning(
-            f"Nothing newer has been published for {age.days:,} days. Whether a refresh found nothing new or failed, "
-            "its log says.",
+            f"Nothing newer has been published for {age.days:,} days. The log of the refresh says "
+            "whether it found nothing new or failed.",
             icon=":material/history:",
         )
 
 
 def stale_days(run: Run) -> float:
-    """The age in days from which the run counts as old, as it was set when it was computed."""
+    """Return the age in days from which the run counts as old, from its settings."""
     return float(json.loads(run.facts["config"]).get("stale_days", STALE_DAYS))
 
 
@@ -54,4 +54,4 @@ def ago(age: dt.timedelta) -> str:
     hours = int(age.total_seconds() // 3600)
     if hours < 1:
         return "within the hour"
-    return f"{counted(hours // 24, 'day') if hours >= 48 else counted(hours, 'hour')} ago"
+    return f"{pluralize(hours // 24, 'day') if hours >= 48 else pluralize(hours, 'hour')} ago"

@@ -1,4 +1,4 @@
-"""The guided tour: the claims of a run, one strip on the page that shows each, the step kept in the address."""
+"""The guided tour: each claim of a run as a strip on the page that shows it; the step is kept in the URL."""
 
 import streamlit as st
 
@@ -11,42 +11,42 @@ STEP = "tour"
 
 
 def show_start(run: Run) -> None:
-    """The way in, for whoever reads this for the first time; nothing where the run can claim nothing."""
-    found = data.claims(run)
-    if not found:
+    """Show the start of the tour for new readers; nothing if the run has no claims."""
+    claims = data.claims(run)
+    if not claims:
         return
-    claims = "One claim, on" if len(found) == 1 else f"{len(found)} claims, each on"
+    number = "One claim, on" if len(claims) == 1 else f"{len(claims)} claims, each on"
     with st.container(horizontal=True, vertical_alignment="center", key="tour-start"):
-        st.markdown(f"New here? {claims} the page that shows it, with its count.", width="content")
-        _link(run, found, 1, "Take the tour", ":material/tour:")
+        st.markdown(f"New here? {number} the page that shows it, with its count.", width="content")
+        _link(run, claims, 1, "Take the tour", ":material/tour:")
 
 
 def show_step(run: Run, page_name: str) -> None:
-    """The strip over the page when the address asks for a step that is told there."""
-    asked = st.query_params.get(STEP, "")
-    found = data.claims(run) if asked else []
-    step = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 3 else 0
-    if not 1 <= step <= len(found) or found[step - 1].page != page_name:
+    """Show the strip above the page if the URL asks for a step that belongs to it."""
+    requested = st.query_params.get(STEP, "")
+    claims = data.claims(run) if requested else []
+    step = int(requested) if requested.isascii() and requested.isdecimal() and len(requested) < 3 else 0
+    if not 1 <= step <= len(claims) or claims[step - 1].page != page_name:
         return
-    claim = found[step - 1]
+    claim = claims[step - 1]
     with st.container(border=True, key="tour-step"):
-        st.markdown(f"**{step} of {len(found)} · {claim.title}.** {claim.sentence}")
-        if claim.proof:
-            st.caption(claim.proof)
+        st.markdown(f"**{step} of {len(claims)} · {claim.title}.** {claim.sentence}")
+        if claim.evidence:
+            st.caption(claim.evidence)
         st.markdown(claim.look)
         with st.container(horizontal=True):
             if step > 1:
-                _link(run, found, step - 1, "Back", ":material/arrow_back:")
-            if step < len(found):
-                _link(run, found, step + 1, f"Next: {_lower(found[step].title)}", ":material/arrow_forward:")
+                _link(run, claims, step - 1, "Back", ":material/arrow_back:")
+            if step < len(claims):
+                _link(run, claims, step + 1, f"Next: {_lower(claims[step].title)}", ":material/arrow_forward:")
             st.page_link(page("overview"), label="End the tour", icon=":material/close:", query_params=_pinned(run))
 
 
-def _link(run: Run, found: list[Claim], step: int, label: str, icon: str) -> None:
-    """A link to a step: its page, its filter or sample, and no filter of the step before."""
-    claim = found[step - 1]
-    asked = _pinned(run) | claim.query | {STEP: str(step)}
-    st.page_link(page(claim.page), label=label, icon=icon, query_params=asked)
+def _link(run: Run, claims: list[Claim], step: int, label: str, icon: str) -> None:
+    """Show a link to a step: its page with its filter or sample, without the filter of the previous step."""
+    claim = claims[step - 1]
+    query = _pinned(run) | claim.query | {STEP: str(step)}
+    st.page_link(page(claim.page), label=label, icon=icon, query_params=query)
 
 
 def _pinned(run: Run) -> dict[str, str]:

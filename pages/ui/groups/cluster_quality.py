@@ -1,4 +1,4 @@
-"""How far a clustering can be believed: one line of figures, and what other numbers of groups would give."""
+"""Quality of a clustering: one line of figures, and a sweep over the number of groups."""
 
 import polars as pl
 import streamlit as st
@@ -6,8 +6,8 @@ import streamlit as st
 from lake.contracts.clusters import SWEEP_MEASURES
 from lake.storage.store import Run
 from pages.charts import charts
+from pages.text.glossary import GLOSSARY
 from pages.text.groups import say_quality
-from pages.text.words import GLOSSARY
 from pages.ui.core import data
 from pages.ui.core.chart_registry import show_chart
 
@@ -15,13 +15,13 @@ SWEEP_TITLES = {"sweep_silhouette": "Silhouette", "sweep_half_agreement": "Agree
 
 
 def show_quality(run: Run, method: str) -> None:
-    """Silhouette, agreement over halves, seeds and methods, and noise; the sweep over k behind a fold."""
+    """Show silhouette, agreement over halves, seeds and methods, and noise, with the sweep over k in an expander."""
     quality = data.table(run, "cluster_quality")
-    said = list(say_quality(quality, method))
-    if not said:
+    figures = list(say_quality(quality, method))
+    if not figures:
         st.caption("How stable these groups are was not measured in this run.")
         return
-    st.caption(" · ".join(said), help=GLOSSARY["agreement"])
+    st.caption(" · ".join(figures), help=GLOSSARY["agreement"])
     _show_sweep(quality.filter(pl.col("method") == method, pl.col("measure").is_in(SWEEP_MEASURES)))
 
 

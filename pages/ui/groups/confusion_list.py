@@ -1,4 +1,4 @@
-"""The confusions of more classes than a matrix can show: the most frequent as a list, and the matrix around a class."""
+"""Confusions of too many classes for a matrix: a list of the most frequent, and the matrix around one class."""
 
 import polars as pl
 import streamlit as st
@@ -9,7 +9,8 @@ from lake.query.queries import rank_confusions
 from lake.statistics import wilson_interval
 from lake.storage.store import Run
 from pages.charts import charts
-from pages.text.words import GLOSSARY, percent, plain
+from pages.text.formatting import percent, plain
+from pages.text.glossary import GLOSSARY
 from pages.ui.core import filters
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.session.navigation import url
@@ -22,13 +23,13 @@ Cell = dict[str, object]
 
 
 def pick_confusion(cells: pl.DataFrame) -> Cell | None:
-    """The list; returns the row the reader selected."""
+    """Show the list; return the selected row."""
     ranked = rank_confusions(cells)
     if ranked.is_empty():
         return None
-    shown = ranked.head(IN_THE_LIST)
+    most_frequent = ranked.head(IN_THE_LIST)
     state = st.dataframe(
-        _tabulate(shown),
+        _tabulate(most_frequent),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
@@ -44,16 +45,20 @@ def pick_confusion(cells: pl.DataFrame) -> Cell | None:
             "images": st.column_config.LinkColumn("Table", display_text="Open", width=58),
         },
     )
-    rest = f"The {len(shown):,} most frequent of {len(ranked):,} confusions. " if len(ranked) > len(shown) else ""
+    rest = (
+        f"The {len(most_frequent):,} most frequent of {len(ranked):,} confusions. "
+        if len(ranked) > len(most_frequent)
+        else ""
+    )
     st.caption(f"{rest}Select a row to see its samples below.")
-    rows = [row for row in state["selection"]["rows"] if row < len(shown)]
-    return shown.row(rows[0], named=True) if rows else None
+    rows = [row for row in state["selection"]["rows"] if row < len(most_frequent)]
+    return most_frequent.row(rows[0], named=True) if rows else None
 
 
 def pick_class(run: Run, cells: pl.DataFrame) -> str:
-    """The class whose matrix is shown, at first that of the most frequent confusion."""
-    found = set(cells["label"])
-    classes = [name for name in run.classes if name in found]
+    """Choose the class whose matrix is shown, initially that of the most frequent confusion."""
+    labels = set(cells["label"])
+    classes = [name for name in run.classes if name in labels]
     ranked = rank_confusions(cells)
     first = classes.index(ranked["label"][0]) if len(ranked) else 0
     help_ = f"Type to search. The matrix shows it and the {IN_THE_MATRIX - 1} classes it is confused with most."
@@ -61,46 +66,46 @@ def pick_class(run: Run, cells: pl.DataFrame) -> str:
 
 
 def show_matrix_of(cells: pl.DataFrame, label: str, *, value: str) -> Cell | None:
-    """The matrix of a class and those it is confused with most; returns the cell the reader clicked."""
+    """Show the matrix of a class and those it is confused with most; return the selected cell."""
     classes = confused_with(cells, label, IN_THE_MATRIX)
     if len(classes) == 1:
         st.caption(f"{plain(label)} is never called another class, and no other is called {plain(label)}.")
-    said = f"Confusion matrix of {label} and the classes it is confused with most"
+    alt_text = f"Confusion matrix of {label} and the classes it is confused with most"
     height = min(charts.MATRIX_HEIGHT, HEADER_HEIGHT + ROW_HEIGHT * len(classes))
-    drawn = charts.confusion_matrix(among(cells, classes), classes, value=value).properties(height=height)
-    return show_matrix(drawn, key=f"matrix-{label}", alt=said)
+    matrix = charts.confusion_matrix(among(cells, classes), classes, value=value).properties(height=height)
+    return show_matrix(matrix, key=f"matrix-{label}", alt=alt_text)
 
 
 def show_matrix(matrix: charts.Layered, *, key: str, alt: str) -> Cell | None:
-    """The matrix; returns the cell the reader clicked."""
+    """Show the matrix; return the selected cell."""
     state = show_chart(matrix, on_select="rerun", selection_mode="cell", key=key, alt=alt)
-    picked = state["selection"].get("cell") or []
-    return dict(picked[0]) if picked and {"label", "predicted"} <= set(picked[0]) else None
+    cells = state["selection"].get("cell") or []
+    return dict(cells[0]) if cells and {"label", "predicted"} <= set(cells[0]) else None
 
 
 def top_around(cells: pl.DataFrame, label: str) -> Cell | None:
-    """The most frequent confusion of a class, else of others with it; None where it is in none."""
+    """Return the most frequent confusion of a class, else of others with it; None if there is none."""
     ranked = rank_confusions(cells)
     for side in ("label", "predicted"):
-        found = ranked.filter(pl.col(side) == label)
-        if len(found):
-            return found.row(0, named=True)
+        matches = ranked.filter(pl.col(side) == label)
+        if len(matches):
+            return matches.row(0, named=True)
     return None
 
 
-def keep_latest(picked: list[Cell | None]) -> Cell | None:
-    """Of what is selected in several places what the reader selected last; of as late ones the last."""
-    before = st.session_state.get(BEFORE, [None] * len(picked))
-    changed = [now for now, was in zip(picked, before, strict=True) if now is not None and now != was]
-    kept = st.session_state.get(CHOSEN)
-    still = kept if kept in picked else None
-    chosen = changed[-1] if changed else still or next(filter(None, picked), None)
-    st.session_state[BEFORE], st.session_state[CHOSEN] = picked, chosen
-    return chosen
+def keep_latest(cells: list[Cell | None]) -> Cell | None:
+    """Return the latest of several selections; of simultaneous ones the last."""
+    before = st.session_state.get(BEFORE, [None] * len(cells))
+    changed = [now for now, earlier in zip(cells, before, strict=True) if now is not None and now != earlier]
+    previous = st.session_state.get(CHOSEN)
+    unchanged = previous if previous in cells else None
+    latest = changed[-1] if changed else unchanged or next(filter(None, cells), None)
+    st.session_state[BEFORE], st.session_state[CHOSEN] = cells, latest
+    return latest
 
 
 def _tabulate(ranked: pl.DataFrame) -> pl.DataFrame:
-    """The rows in words, each with the address of its images."""
+    """Return the rows as text, each with a link to its samples."""
     shares = [_share(n, total) for n, total in ranked.select("n", "total").iter_rows()]
     links = [_link(*pair) for pair in ranked.select("label", "predicted").iter_rows()]
     words = pl.Series("share", shares), pl.Series("images", links)
@@ -113,8 +118,8 @@ def _share(n: int, total: int) -> str:
 
 
 def _link(label: str, predicted: str) -> str:
-    """The table of the samples of a cell that pass the filters."""
+    """Return the URL of the table with the samples of a cell that pass the filters."""
     values = {"label": label, "predicted": predicted, "out_of_sample": "true"}
     clauses = [Clause(column=column, op="is", values=(value,)) for column, value in values.items()]
-    held = [clause for clause in filters.current().clauses if clause not in clauses]
-    return url("samples", f=Filters(clauses=(*held, *clauses)).to_text())
+    others = [clause for clause in filters.current().clauses if clause not in clauses]
+    return url("samples", f=Filters(clauses=(*others, *clauses)).to_text())

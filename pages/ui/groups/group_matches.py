@@ -1,4 +1,4 @@
-"""Which groups of another run are the same, were split or merged, were born or died."""
+"""Groups of two runs that are the same, split, merged, born or died."""
 
 from typing import TypedDict
 
@@ -10,8 +10,9 @@ from lake.query.filters import Filters
 from lake.query.queries import cluster_column
 from lake.storage.store import Run
 from lake.text.formatting import between
+from pages.text.formatting import PERCENT
+from pages.text.glossary import GLOSSARY
 from pages.text.groups import METHOD_NAMES
-from pages.text.words import GLOSSARY, PERCENT
 from pages.ui.core import data
 from pages.ui.core.rows import pick_row
 from pages.ui.session.navigation import link
@@ -25,40 +26,40 @@ RULE = (
 
 
 class GroupMatch(TypedDict):
-    """The numbers of the groups of a row of `lake.comparison.cluster_matches.match_clusters`."""
+    """The cluster numbers of a row of `lake.comparison.cluster_matches.match_clusters`."""
 
     before: int | None
     now: int | None
 
 
 def show_group_matches(run: Run, before: Run) -> None:
-    """The sentence, a row each match, and the members of the one the reader picks, in both runs."""
+    """Show the summary, a row for each match, and links to the members of the selected one in both runs."""
     titles = list(METHODS)
     title = st.segmented_control("Method", titles, default=titles[0], required=True, key="matched", bind="query-params")
     method = METHODS[title or titles[0]]
-    found = cluster_matches.match_clusters(data.samples(run), data.samples(before), method)
-    if found.is_empty():
+    matches = cluster_matches.match_clusters(data.samples(run), data.samples(before), method)
+    if matches.is_empty():
         st.info(f"{title} found no groups in either run.")
         return
-    st.markdown(cluster_matches.say_matches(found))
-    row = _pick(found, key=f"matches-{method}")
+    st.markdown(cluster_matches.say_matches(matches))
+    row = _pick(matches, key=f"matches-{method}")
     st.caption(RULE)
     column = cluster_column(method)
     with st.container(horizontal=True):
-        for group, source in ((row["before"], before), (row["now"], run)):
-            if group is not None:
-                text = Filters.of(**{column: str(group)}).to_text()
-                name = f"Open group {group} of {source.run_id}"
+        for cluster, source in ((row["before"], before), (row["now"], run)):
+            if cluster is not None:
+                text = Filters.of(**{column: str(cluster)}).to_text()
+                name = f"Open group {cluster} of {source.run_id}"
                 link("samples", name, icon=":material/table_rows:", f=text, run=source.run_id)
 
 
-def _pick(found: pl.DataFrame, *, key: str) -> GroupMatch:
+def _pick(matches: pl.DataFrame, *, key: str) -> GroupMatch:
     number = st.column_config.NumberColumn
     columns = ["event", "before", "now", "n_before", "n_now", "n_both"]
-    ends = ["" if low is None else between(low, high, ".0%") for low, high in found.select("low", "high").iter_rows()]
+    ends = ["" if low is None else between(low, high, ".0%") for low, high in matches.select("low", "high").iter_rows()]
     return pick_row(
-        found,
-        found.select(*columns, pl.col("jaccard") * 100, pl.Series("interval", ends, dtype=pl.String)),
+        matches,
+        matches.select(*columns, pl.col("jaccard") * 100, pl.Series("interval", ends, dtype=pl.String)),
         GroupMatch,
         key=key,
         column_config={

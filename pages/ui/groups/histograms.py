@@ -1,4 +1,4 @@
-"""A strip of small histograms over the analyst's table: what passes over the shape of all; a drag is a filter."""
+"""A strip of small histograms above the sample table: samples that pass over all samples; dragging filters."""
 
 import polars as pl
 import streamlit as st
@@ -6,7 +6,7 @@ import streamlit as st
 from lake.query.filters import Clause
 from lake.query.sample_columns import with_unit
 from lake.storage.store import Run
-from pages.text.words import name
+from pages.text.formatting import column_title
 from pages.ui.core import data, filters
 from pages.ui.table import table_charts
 
@@ -14,14 +14,14 @@ WIDTH = 124
 
 
 def show_histograms(run: Run, columns: tuple[str, ...]) -> None:
-    """One for each numeric column that is shown; nothing where there is none."""
+    """Show a histogram for each visible numeric column; nothing if there is none."""
     schema = data.samples(run).collect_schema()
     numeric = [column for column in columns if schema[column].is_float()]
     if not numeric:
         return
-    counted = data.column_histograms(run, filters.current(), numeric)
+    histograms = data.column_histograms(run, filters.current(), numeric)
     with st.container(horizontal=True, gap="small", key="histograms"):
-        for (column,), bins in counted.group_by("column", maintain_order=True):
+        for (column,), bins in histograms.group_by("column", maintain_order=True):
             with st.container(width=WIDTH, gap=None):
                 _show_histogram(str(column), bins)
     st.caption(
@@ -34,15 +34,15 @@ def _show_histogram(column: str, bins: pl.DataFrame) -> None:
     # a chart of its own for each filter, or the range that was dragged would stay drawn on the next one
     key = f"histogram-{column}-{filters.current().to_text()}"
     st.vega_lite_chart(
-        spec=table_charts.histogram(bins, with_unit(column, name(column))),
+        spec=table_charts.histogram(bins, with_unit(column, column_title(column))),
         on_select=lambda: _take_range(column, key),
         key=key,
-        alt=f"Histogram of {name(column).lower()}: {bins['n'].sum():,} of {bins['n_all'].sum():,} samples pass",
+        alt=f"Histogram of {column_title(column).lower()}: {bins['n'].sum():,} of {bins['n_all'].sum():,} samples pass",
     )
 
 
 def _take_range(column: str, key: str) -> None:
-    """Filter by the range the reader dragged, in place of an earlier one on the column."""
+    """Filter by the dragged range, replacing an earlier one on the column."""
     ends = st.session_state[key]["selection"].get("range", {}).get("low")
     if ends and min(ends) < max(ends):
         values = (f"{min(ends):.4g}", f"{max(ends):.4g}")

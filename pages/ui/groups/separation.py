@@ -1,4 +1,4 @@
-"""How far groups lie apart and how far the map can be believed: the sentence, the figures, and who sits elsewhere."""
+"""Separation of groups and fidelity of the map: the summary, the figures, and misplaced samples."""
 
 import polars as pl
 import streamlit as st
@@ -6,7 +6,7 @@ import streamlit as st
 from lake.contracts.tables import SEPARATION_MEASURES
 from lake.storage.store import Run
 from pages.text import separation
-from pages.text.words import counted, estimate, name
+from pages.text.formatting import column_title, estimate, pluralize
 from pages.ui.core import data
 from pages.ui.samples.gallery import show_paged_gallery
 
@@ -31,14 +31,14 @@ NOT_MEASURED = "This run has no figures of how far its groups lie apart: refresh
 
 
 def show_answer(run: Run) -> None:
-    """How well the first grouping separates, in one sentence."""
-    away = data.misplaced(run, separation.first_group(run))
-    said = separation.say_separation(run, data.table(run, "separation"), len(away), data.embedding_size(run))
-    st.markdown(f"## {said or NOT_MEASURED}")
+    """Show in one sentence how well the first grouping separates."""
+    misplaced = data.misplaced(run, separation.first_group(run))
+    sentence = separation.say_separation(run, data.table(run, "separation"), len(misplaced), data.embedding_size(run))
+    st.markdown(f"## {sentence or NOT_MEASURED}")
 
 
 def show_separation(run: Run) -> None:
-    """Every measure of a grouping in latent space and on the map, by class, and the samples among the others."""
+    """Show every measure of a grouping in latent space and on the map, and the misplaced samples."""
     rows = data.table(run, "separation")
     st.subheader("How well they separate")
     if rows.is_empty():
@@ -46,14 +46,14 @@ def show_separation(run: Run) -> None:
         return
     groupings = [group for group in (*run.groups, "label") if group in rows["grouping"]]
     left, right = st.columns(2, vertical_alignment="bottom")
-    grouping = left.selectbox("Groups", groupings, format_func=name, key="separation-grouping")
+    grouping = left.selectbox("Groups", groupings, format_func=column_title, key="separation-grouping")
     label = right.selectbox("Of", ["", *run.classes], format_func=lambda v: v or "All classes", key="separation-label")
-    found = rows.filter(grouping=grouping, label=label)
-    if found.is_empty():
+    measures = rows.filter(grouping=grouping, label=label)
+    if measures.is_empty():
         st.caption("No held-out sample of this class was measured.")
         return
     order = pl.col("measure").cast(pl.Enum(SEPARATION_MEASURES))
-    table = found.sort(order, "space").select(
+    table = measures.sort(order, "space").select(
         pl.col("measure").replace_strict(MEASURE_NAMES),
         pl.col("space").replace_strict({"embedding": f"{data.embedding_size(run):,}-d", "umap": "Map"}),
         "n",
@@ -76,25 +76,25 @@ def show_separation(run: Run) -> None:
 
 
 def _show_misplaced(run: Run, grouping: str, label: str) -> None:
-    """The held-out samples that sit among others, of all classes or of one."""
-    away = data.misplaced(run, grouping)
-    members = data.samples(run).filter(pl.col("sample_id").is_in(away)).collect()
-    of_class = members.filter(pl.col("label") == label) if label else members
-    title = f"{counted(len(of_class), 'held-out sample')} among {separation.say_other(run, grouping)}"
+    """Show the misplaced held-out samples of all classes or of one."""
+    misplaced = data.misplaced(run, grouping)
+    members = data.samples(run).filter(pl.col("sample_id").is_in(misplaced)).collect()
+    class_members = members.filter(pl.col("label") == label) if label else members
+    title = f"{pluralize(len(class_members), 'held-out sample')} among {separation.say_other(run, grouping)}"
     with st.expander(title, on_change="rerun") as expander:
         if expander.open:
-            show_paged_gallery(run, of_class.sort("loss", descending=True), key="misplaced")
+            show_paged_gallery(run, class_members.sort("loss", descending=True), key="misplaced")
 
 
 def show_fidelity(run: Run) -> None:
-    """How many near neighbours the map keeps, against the plain alternative."""
+    """Show how many near neighbours the map keeps, compared with principal components."""
     rows = data.table(run, "map_quality")
-    said = separation.say_fidelity(rows, data.embedding_size(run))
+    sentence = separation.say_fidelity(rows, data.embedding_size(run))
     st.subheader("How far to believe the map")
     if rows.is_empty():
-        st.caption(f"Not measured in this run. {said}")
+        st.caption(f"Not measured in this run. {sentence}")
         return
-    st.markdown(f"{said} Colour by *Neighbors kept* to see where.")
+    st.markdown(f"{sentence} Colour by *Neighbors kept* to see where.")
     st.dataframe(
         rows.sort("measure", "view", descending=[True, True]).select(
             pl.col("measure").replace_strict(FIDELITY_NAMES),

@@ -1,1 +1,1 @@
-"""What the app uses of Streamlit and altair beyond their documentation."""
+"""Undocumented interfaces of Streamlit and altair that the app uses."""

@@ -1,10 +1,9 @@
-"""What the app uses of altair beyond its documented interface, here and nowhere else.
+"""The undocumented interfaces of altair that the app uses; no other module uses any.
 
-Any version may move it. `tests/pages/ui/test_altair_internals.py` uses it as the app does; known to be so
-since 6.3.
+Any version may move them. `tests/pages/ui/test_altair_internals.py` uses them as the app does; checked since 6.3.
 
-`disable_debug_mode`: altair then no longer validates every part of a chart as it is built. The tests have them
-validated, a reader need not wait for it.
+`disable_debug_mode`: altair then no longer validates every part of a chart as it is built. The tests validate the
+charts, so that readers need not wait for it.
 """
 
 from altair.utils.schemapi import disable_debug_mode

@@ -1,24 +1,25 @@
-"""What the app uses of Streamlit beyond its documented interface, here and nowhere else.
+"""The undocumented interfaces of Streamlit that the app uses; no other module uses any.
 
-Any version may move it or change how it is called. `tests/pages/ui/test_streamlit_internals.py` uses each of these as
-the app does and names the one that changed; all are known to be so since 1.67.
+Any version may move or change them. `tests/pages/ui/test_streamlit_internals.py` uses each of them as the app does and
+names the one that changed; checked since 1.67.
 
-`altair_settings`: the lock that Streamlit holds while it draws a chart with other settings of altair, which are those
-of all threads. Who writes a chart to a file holds it too.
+`altair_settings`: the lock that Streamlit holds while it draws a chart with other settings of altair, which apply to
+all threads. Code that writes a chart to a file holds it too.
 
-`cookie_content`, with the four names it takes: the content of the login's cookie, read as Streamlit's own websocket
-reads it, so that our routes know the same people as the pages do.
+`cookie_content` and the four names it uses: the content of the login cookie, read as Streamlit's own websocket does, so
+that routes and pages recognise the same users.
 
-`get_origin_from_redirect_uri`: the origin that such a cookie is of.
+`get_origin_from_redirect_uri`: the origin that such a cookie is valid for.
 
-`is_authlib_installed`, `validate_auth_credentials`, `StreamlitAuthError`: what a login lacks, said at the start of the
-server and not to the first reader who presses the button.
+`is_authlib_installed`, `validate_auth_credentials`, `StreamlitAuthError`: checks of the login when the server starts,
+instead of when the first reader presses the button.
 
-`get_logger`: a logger that writes where, and as, the server does.
+`get_logger`: a logger with the output and format of the server.
 
-`get_static_dir`: where the page is that every address of the app answers with.
+`get_static_dir`: the folder of the HTML page that the app serves at every URL.
 
-`serve`: the command `streamlit run`, with a settings file of our own instead of those of the folder and the home.
+`serve`: the command `streamlit run`, with a settings file of the app instead of those in the working folder and the home
+folder.
 """
 
 import logging
@@ -55,11 +56,11 @@ __all__ = [
     "validate_auth_credentials",
 ]
 CHATTER = ("streamlit.runtime.caching.cache_data_api", "streamlit.runtime.scriptrunner_utils.script_run_context")
-"""Loggers that warn, about nothing, of what is read before the first page is open."""
+"""Loggers with irrelevant warnings about reads before the first page is open."""
 
 
 def cookie_content(cookies: Mapping[str, str]) -> bytes | None:
-    """The signed content of the login's cookie among those of a request; None where it is absent, forged or expired."""
+    """Return the signed content of the login cookie of a request; None if it is missing, forged or expired."""
     secret = get_cookie_secret()
 
     def read(name: str) -> bytes | None:
@@ -69,7 +70,7 @@ def cookie_content(cookies: Mapping[str, str]) -> bytes | None:
 
 
 def serve(script: Path, options: list[str], *, settings: Path) -> None:
-    """Run the app until the process is told to stop; `options` are flags of `streamlit run`."""
+    """Run the app until the process is stopped; `options` are flags of `streamlit run`."""
     for name in CHATTER:
         logging.getLogger(name).addFilter(lambda record: record.levelno > logging.WARNING)
     find_files = config.get_config_files

@@ -1,21 +1,21 @@
-"""How far a method of the run can be believed: what was measured of it in other ways, and the bar it was held to."""
+"""How reliable a method of the run is: independent measurements, each with its threshold."""
 
 import streamlit as st
 
 from lake.storage.store import Run
-from pages.text.checks import say_proofs, tabulate
+from pages.text.checks import say_checks, tabulate
 from pages.ui.core import data
 
 
-def show_proofs(run: Run, subject: str) -> None:
-    """One line, and every figure behind a fold."""
-    proofs = data.table(run, "proofs").filter(subject=subject).sort("claim")
-    if proofs.is_empty():
-        st.caption("What proves these was not measured in this run.")
+def show_checks(run: Run, subject: str) -> None:
+    """Show one line that summarises the checks of a subject, and every figure in an expander."""
+    checks = data.table(run, "proofs").filter(subject=subject).sort("claim")
+    if checks.is_empty():
+        st.caption("These checks were not measured in this run.")
         return
-    with st.expander(say_proofs(proofs, subject)):
+    with st.expander(say_checks(checks, subject)):
         st.dataframe(
-            tabulate(proofs),
+            tabulate(checks),
             hide_index=True,
             column_config={
                 "verdict": st.column_config.TextColumn("Verdict", width="small"),

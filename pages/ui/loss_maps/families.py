@@ -1,4 +1,4 @@
-"""Families of loss maps: what the model looks at, and how often it is wrong where it looks so."""
+"""Families of loss maps: patterns of what the model looks at, with their error rates."""
 
 import polars as pl
 import streamlit as st
@@ -8,7 +8,7 @@ from lake.query.aggregates import or_zero
 from lake.query.filters import Filters
 from lake.storage.store import Run
 from pages.charts import charts
-from pages.text.words import share_with_interval
+from pages.text.formatting import share_with_interval
 from pages.ui.core import data
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.samples.gallery import show_gallery
@@ -18,23 +18,23 @@ IN_A_ROW, SIDE, EXAMPLES = 4, 150, 16
 
 
 def show_families(run: Run) -> None:
-    """Every family as its mean map, the one with most errors first; one of them opened."""
+    """Show every family by its mean map, highest error rate first, and the samples of one."""
     members = data.table(run, "map_families")
     if members.is_empty():
         st.info("This run has too few loss maps with something to explain to sort them into families.")
         return
-    counted = queries.accuracy(data.samples(run).join(members.lazy(), on="sample_id"), by="family").collect()
-    wrong, n = int((counted["n"] - counted["hits"]).sum()), int(counted["n"].sum())
+    families = queries.accuracy(data.samples(run).join(members.lazy(), on="sample_id"), by="family").collect()
+    wrong, n = int((families["n"] - families["hits"]).sum()), int(families["n"].sum())
     st.markdown(
-        f"Maps that look alike, whatever their size: {counted.height} families of the {n:,} held-out samples with "
+        f"Maps that look alike, whatever their size: {families.height} families of the {n:,} held-out samples with "
         f"something to explain, **{share_with_interval(wrong, n)}** of which are errors."
     )
-    everything = data.maps(run, data.map_layers(run)[0])
-    rows = counted.sort("family").rows(named=True)
+    all_maps = data.maps(run, data.map_layers(run)[0])
+    rows = families.sort("family").rows(named=True)
     for start in range(0, len(rows), IN_A_ROW):
         for column, row in zip(st.columns(IN_A_ROW), rows[start : start + IN_A_ROW], strict=False):
             ids = members.filter(family=row["family"])["sample_id"].to_numpy()
-            cells = everything.of_samples(ids).mean()
+            cells = all_maps.of_samples(ids).mean()
             limit = or_zero(cells["value"].abs().max()) or 1.0
             with column:
                 st.markdown(f"**Family {row['family']}** · {row['n']:,} maps")
@@ -50,13 +50,13 @@ def show_families(run: Run) -> None:
 
 
 def _show_family(run: Run, members: pl.DataFrame, families: list[int]) -> None:
-    chosen = st.segmented_control(
+    family = st.segmented_control(
         "Open a family", families, default=families[0], required=True, key="family", bind="query-params"
     )
-    chosen = families[0] if chosen is None else chosen  # an address whose value is empty gives none
-    nearest = members.filter(family=chosen).sort("similarity", descending=True).head(EXAMPLES).select("sample_id")
-    shown = nearest.join(data.samples_of(run, nearest["sample_id"]), on="sample_id", maintain_order="left")
-    st.caption(f"Samples whose maps are most like the mean of family {chosen}")
-    show_gallery(run, shown, key="family-gallery")
-    text = Filters.of(map_family=str(chosen)).to_text()
+    family = families[0] if family is None else family  # None if the URL has an empty value
+    nearest = members.filter(family=family).sort("similarity", descending=True).head(EXAMPLES).select("sample_id")
+    samples = nearest.join(data.samples_of(run, nearest["sample_id"]), on="sample_id", maintain_order="left")
+    st.caption(f"Samples whose maps are most like the mean of family {family}")
+    show_gallery(run, samples, key="family-gallery")
+    text = Filters.of(map_family=str(family)).to_text()
     st.page_link(page("samples"), label="As a table", query_params={**address(), "f": text})

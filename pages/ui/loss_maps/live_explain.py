@@ -1,6 +1,6 @@
-"""The one door to the pipeline: a loss map that was not computed beforehand, and images that are in no lake.
+"""Loss maps on demand, also of uploaded images; the only use of the pipeline by the pages.
 
-Open where the `train` extra is installed and the run's model is in the lake; without it the pages show what is there.
+Requires the `train` extra and a run with its model in the lake; otherwise the pages show only stored maps.
 """
 
 import importlib.util
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 
 def is_open(run: Run) -> bool:
-    """Whether maps of this run can be computed now."""
+    """Return whether maps of this run can be computed on demand."""
     rows = {table["name"]: table["rows"] for table in run.facts["tables"]}
     return rows.get("models", 0) > 0 and importlib.util.find_spec("torch") is not None
 
 
 def explain(run: Run, image_HWC: NDArray[np.uint8], fold: int, target: str, behind: str | None = None) -> "Explained":
-    """The maps of a class's loss, or of its margin over the class `behind`, by the model of a fold."""
+    """Compute the maps of a class's loss, or of its margin over the class `behind`, with the model of a fold."""
     others = None if behind is None else run.classes.index(behind)
     return _model(run.lake.root, run.run_id, fold).explain(image_HWC, run.classes.index(target), others)
 
 
 def probabilities(run: Run, image_HWC: NDArray[np.uint8]) -> pl.DataFrame:
     """Calibrated probability of every class, most probable first: label and probability."""
-    found = _model(run.lake.root, run.run_id, 0).probabilities(image_HWC)
-    return pl.DataFrame({"label": run.classes, "probability": found}).sort("probability", descending=True)
+    values = _model(run.lake.root, run.run_id, 0).probabilities(image_HWC)
+    return pl.DataFrame({"label": run.classes, "probability": values}).sort("probability", descending=True)
 
 
 def embedding(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -47,23 +47,23 @@ def embedding(run: Run, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def image_of(run: Run, sample_id: int) -> NDArray[np.uint8]:
     """The pixels of a sample [H, W, 3]."""
-    found = run.scan("images").filter(pl.col("sample_id") == sample_id).select("png").collect()
-    return _decode(found.item())
+    rows = run.scan("images").filter(pl.col("sample_id") == sample_id).select("png").collect()
+    return _decode(rows.item())
 
 
 def read_upload(content: bytes, run: Run) -> NDArray[np.uint8]:
-    """A reader's image as an image of the run's source becomes a sample: the middle of it, square [H, W, 3].
+    """Decode an uploaded image like the images of the run's source: its central square [H, W, 3].
 
-    Raises `UserError` with what is wrong with the file.
+    Raises `UserError` if it cannot be used.
     """
     from pipeline.data.decode import Unusable, decode
 
-    found = decode(content, _side(run.lake.root, run.run_id))
-    if not isinstance(found, Unusable):
-        return found
-    if found.reason == "too many pixels":
-        raise UserError(f"The image has {found.detail}: make it smaller.")
-    raise UserError("The file is no image that can be read: choose a PNG, JPEG or WebP file.")
+    image = decode(content, _side(run.lake.root, run.run_id))
+    if not isinstance(image, Unusable):
+        return image
+    if image.reason == "too many pixels":
+        raise UserError(f"The image has {image.detail}: make it smaller.")
+    raise UserError("The file is not a readable image: choose a PNG, JPEG or WebP file.")
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the model ...")

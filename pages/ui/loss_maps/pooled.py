@@ -1,4 +1,4 @@
-"""The loss maps of a group as one, beside those of others: where what raises the loss lies, and examples of both."""
+"""Mean loss maps of a group and of others: where the loss is raised, and examples."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,8 @@ from lake.statistics import Ratio
 from lake.storage.store import Run
 from lake.text.formatting import p_value
 from pages.charts import charts
-from pages.text.words import GLOSSARY, NO_BREAK, percent, plain
+from pages.text.formatting import NO_BREAK, percent, plain
+from pages.text.glossary import GLOSSARY
 from pages.ui.core import data
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.loss_maps.panel import show_color_bar
@@ -34,31 +35,31 @@ class Comparison:
     others: str
     outside: NDArray[np.int64]
     adjusted_p: float | None = None
-    """After correction for everything that was compared; None where this was the only question."""
+    """Adjusted for all comparisons of the table; None if this is the only one."""
 
 
 def groups(run: Run, layer: str) -> pl.DataFrame:
-    """The groups of the run whose maps were pooled, most maps first."""
+    """Return the groups of the run whose maps were pooled, most maps first."""
     return data.table(run, "pooled_maps").filter(layer=layer).sort("n", "name", descending=[True, False])
 
 
 def of_group(run: Run, row: PooledMapRow) -> Comparison:
-    """A group of `pooled_maps` against the rest of what it is a part of."""
-    inside, wider = (_ids(run, Filters.from_text(text)) for text in (row["filter"], row["others_filter"]))
-    return Comparison(row["name"], inside, row["others"], np.setdiff1d(wider, inside), row["adjusted_p"])
+    """Return a row of `pooled_maps` as a comparison of the group with the others."""
+    inside, population = (_ids(run, Filters.from_text(text)) for text in (row["filter"], row["others_filter"]))
+    return Comparison(row["name"], inside, row["others"], np.setdiff1d(population, inside), row["adjusted_p"])
 
 
-def show_pooled(run: Run, compared: Comparison, layer: str, *, key: str) -> None:
-    """The sentence, both mean maps, and samples that are examples for it and against it."""
-    everything = data.maps(run, layer)
-    here, there = everything.of_samples(compared.inside), everything.of_samples(compared.outside)
-    if min(len(here), len(there)) < 2:
+def show_pooled(run: Run, comparison: Comparison, layer: str, *, key: str) -> None:
+    """Show the sentence, both mean maps, and examples."""
+    all_maps = data.maps(run, layer)
+    group_maps, other_maps = all_maps.of_samples(comparison.inside), all_maps.of_samples(comparison.outside)
+    if min(len(group_maps), len(other_maps)) < 2:
         st.info("There are too few loss maps on one of the two sides: loosen the filters, or choose another group.")
         return
-    st.markdown(sentence(compared, here, there), help=GLOSSARY["border"])
-    limit = max(or_zero(m.mean()["value"].abs().max()) for m in (here, there)) or FLOOR_NATS
+    st.markdown(sentence(comparison, group_maps, other_maps), help=GLOSSARY["border"])
+    limit = max(or_zero(m.mean()["value"].abs().max()) for m in (group_maps, other_maps)) or FLOOR_NATS
     with st.container(horizontal=True, gap="large"):
-        for name, maps in ((compared.name, here), (compared.others, there)):
+        for name, maps in ((comparison.name, group_maps), (comparison.others, other_maps)):
             with st.container(width=SIDE):
                 st.markdown(f"**{plain(name[:1].upper() + name[1:])}**: mean of {len(maps):,} maps")
                 show_chart(
@@ -68,26 +69,26 @@ def show_pooled(run: Run, compared: Comparison, layer: str, *, key: str) -> None
                     alt=f"Mean loss map: {name}",
                 )
                 show_color_bar(limit, width=SIDE)
-    _show_examples(run, here, key=key)
+    _show_examples(run, group_maps, key=key)
 
 
-def sentence(compared: Comparison, here: Maps, there: Maps) -> str:
-    """Where what raises the loss of the group lies, against the others, with intervals and a test."""
-    share, other = here.border_share(), there.border_share()
-    name = plain(compared.name)
+def sentence(comparison: Comparison, group_maps: Maps, other_maps: Maps) -> str:
+    """Describe how much of what raises the loss is on the border, compared with the others."""
+    share, other = group_maps.border_share(), other_maps.border_share()
+    name = plain(comparison.name)
     if not np.isfinite([share.value, other.value]).all():
-        return f"Nothing raises the loss of {name} or of {plain(compared.others)}: there is nothing to compare."
-    area = percent(float(border_of(*here.values_NHW.shape[1:]).mean()))
-    said = (
+        return f"Nothing raises the loss of {name} or of {plain(comparison.others)}: there is nothing to compare."
+    area = percent(float(border_of(*group_maps.values_NHW.shape[1:]).mean()))
+    summary = (
         f"{_share(share)} of what raises the loss of **{name}** (n {share.n:,}) lies on the border, "
-        f"which is {area} of the area; of {plain(compared.others)} {_share(other)} (n {other.n:,})"
+        f"which is {area} of the area; of {plain(comparison.others)} {_share(other)} (n {other.n:,})"
     )
     p, adjusted = share.differs_p(other), ""
-    if compared.adjusted_p is not None:
-        p, adjusted = compared.adjusted_p, "adjusted "
+    if comparison.adjusted_p is not None:
+        p, adjusted = comparison.adjusted_p, "adjusted "
     if p >= SIGNIFICANT:
-        return f"{said}: no difference that chance would not make ({adjusted}{p_value(p)})."
-    return f"{said}: {'more' if share.value > other.value else 'less'} than there ({adjusted}{p_value(p)})."
+        return f"{summary}: no difference that chance would not make ({adjusted}{p_value(p)})."
+    return f"{summary}: {'more' if share.value > other.value else 'less'} than there ({adjusted}{p_value(p)})."
 
 
 def _share(ratio: Ratio) -> str:
@@ -96,7 +97,7 @@ def _share(ratio: Ratio) -> str:
 
 
 def _show_examples(run: Run, maps: Maps, *, key: str) -> None:
-    """Samples of the group whose own share is the largest, and the smallest, of those with something to explain."""
+    """Show the samples of the group with the largest and the smallest share on the border."""
     loud = maps.max_abs >= FLOOR_NATS
     share = maps.raising_on_border[loud] / maps.raising[loud].clip(1e-12)
     order = maps.sample_id[loud][np.argsort(-share, kind="stable")]

@@ -1,4 +1,4 @@
-"""A signed loss map as a page has it: where it comes from, what it says in words, and as files to take away."""
+"""A signed loss map: lookup or computation, description in words, and export."""
 
 import io
 import math
@@ -14,7 +14,7 @@ from lake.contracts.rows import LossMapRow, first_row
 from lake.query.loss_maps import FLOOR_NATS, border_and_centre, scan_map, to_cells
 from lake.storage.store import Run
 from pages.charts.palette import LOWERS, NEUTRAL, RAISES
-from pages.text.words import number, plain
+from pages.text.formatting import number, plain
 from pages.ui.loss_maps import live_explain
 
 Check = Literal["loss", "loss_without_red", "loss_without_blue", "loss_without_other"]
@@ -31,12 +31,12 @@ Target = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class SignedMap:
-    """One map in nats with the check beside it."""
+    """A map in nats with its check."""
 
     values_HW: NDArray[np.float32]
     target: Target
     checks: dict[str, float | None]
-    """Loss, or margin, as it is and with parts of the image blurred; None where that was not measured."""
+    """Loss, or margin, as it is and with parts of the image blurred; None if not measured."""
 
     @property
     def max_abs(self) -> float:
@@ -49,25 +49,25 @@ class SignedMap:
 
     @property
     def what(self) -> str:
-        """What the map raises and lowers: "loss", or "margin of cat over dog"."""
+        """The explained quantity: "loss", or "margin of cat over dog"."""
         return "loss" if self.target[1] is None else f"margin of {self.target[0]} over {self.target[1]}"
 
     def cells(self) -> pl.DataFrame:
-        """One row a cell: row, column and value."""
+        """Return one row per cell: row, column and value."""
         return to_cells(self.values_HW)
 
     def sentence(self) -> str:
-        """What border and centre do, and what blurring the red quarter does, in Markdown."""
+        """Describe the effect of border and centre, and of blurring the red quarter, in Markdown."""
         what = plain(self.what)
         if self.says_nothing:
             return f"The model is sure of {plain(self.target[0])}: no region matters to the {what}, nothing to explain."
         border, centre = border_and_centre(self.values_HW)
-        said = f"The border {effect(border, what)}, the centre {effect(centre, what)}."
+        summary = f"The border {effect(border, what)}, the centre {effect(centre, what)}."
         before, without, other = (self.checks.get(c) for c in ("loss", "loss_without_red", "loss_without_other"))
         if before is None or without is None or other is None:
-            return said
+            return summary
         return (
-            f"{said} Blurring the red quarter takes the {what} from **{number(before)}** to "
+            f"{summary} Blurring the red quarter takes the {what} from **{number(before)}** to "
             f"**{number(without)}**, blurring as much elsewhere to {number(other)}."
         )
 
@@ -78,7 +78,7 @@ def effect(nats: float, what: str = "loss") -> str:
 
 
 def find_map(run: Run, sample_id: int, layer: str, target: Target) -> SignedMap | None:
-    """The map of the lake, else one computed now; None where neither is to be had."""
+    """Return the stored map, else compute it; None if that is impossible."""
     label, behind = target
     if behind is None:
         stored = first_row(scan_map(run, sample_id, layer, label).collect(), LossMapRow)
@@ -91,21 +91,21 @@ def find_map(run: Run, sample_id: int, layer: str, target: Target) -> SignedMap 
 
 
 def compute_map(run: Run, image_HWC: NDArray[np.uint8], layer: str, target: Target, *, fold: int = 0) -> SignedMap:
-    """The map of an image, computed now."""
-    found = live_explain.explain(run, image_HWC, fold, *target)
-    checks = {name: None if math.isnan(value) else value for name, value in found.checks[layer].items()}
-    return SignedMap(found.maps[layer], target, {"loss": found.value, **checks})
+    """Compute the map of an image."""
+    explained = live_explain.explain(run, image_HWC, fold, *target)
+    checks = {name: None if math.isnan(value) else value for name, value in explained.checks[layer].items()}
+    return SignedMap(explained.maps[layer], target, {"loss": explained.value, **checks})
 
 
-def to_csv(shown: SignedMap) -> bytes:
-    """The cells as numbers: row, column and nats, from the top left corner."""
-    return shown.cells().rename({"value": "nats"}).write_csv().encode()
+def to_csv(signed_map: SignedMap) -> bytes:
+    """Export the cells as CSV: row, column and nats, from the top left corner."""
+    return signed_map.cells().rename({"value": "nats"}).write_csv().encode()
 
 
-def to_png(shown: SignedMap, image_HWC: NDArray[np.uint8], *, limit: float, opacity: float, title: str) -> bytes:
-    """The image under the map, with a title and the colour bar, as a file that can be shown elsewhere."""
+def to_png(signed_map: SignedMap, image_HWC: NDArray[np.uint8], *, limit: float, opacity: float, title: str) -> bytes:
+    """Export the image and the map over it, with a title and the colour bar, as PNG."""
     under = Image.fromarray(image_HWC).resize((EXPORT_SIDE, EXPORT_SIDE), Image.Resampling.NEAREST)
-    over = Image.fromarray(_colors(shown.values_HW, limit)).resize(under.size, Image.Resampling.NEAREST)
+    over = Image.fromarray(_colors(signed_map.values_HW, limit)).resize(under.size, Image.Resampling.NEAREST)
     sheet = Image.new("RGB", (EXPORT_SIDE + 2 * MARGIN, EXPORT_SIDE + 4 * BAR + 4 * MARGIN), "white")
     sheet.paste(Image.blend(under, over, opacity), (MARGIN, BAR + 2 * MARGIN))
     ramp = _colors(np.linspace(-limit, limit, EXPORT_SIDE, dtype=np.float32)[None], limit)
@@ -127,8 +127,8 @@ def _of_row(row: LossMapRow) -> SignedMap:
 
 
 def _colors(values_HW: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:
-    """Blue below 0, red above, as on the page [H, W, 3]."""
+    """Return the colours of values as on the page [H, W, 3]."""
     ends = np.array([ImageColor.getrgb(color) for color in (LOWERS, NEUTRAL, RAISES)], dtype=float)
-    place = np.clip(values_HW / limit, -1, 1) + 1
-    channels = [np.interp(place, [0, 1, 2], ends[:, channel]) for channel in range(3)]
+    positions = np.clip(values_HW / limit, -1, 1) + 1
+    channels = [np.interp(positions, [0, 1, 2], ends[:, channel]) for channel in range(3)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)

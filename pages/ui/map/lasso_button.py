@@ -9,7 +9,7 @@ from pages.charts.charts import MAP_HEIGHT, MAP_PADDING
 from pages.charts.lasso import MAX_CORNERS
 from pages.charts.raster import Extent
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 HTML = (
     '<button type="button" aria-pressed="false">Lasso</button> '
     '<button type="button" hidden>Clear</button>'
@@ -18,16 +18,16 @@ HTML = (
 
 
 def show_lasso(extent: Extent, *, chart: str, drawn: bool, key: str, on_change: Callable[[], None]) -> None:
-    """The button, and another that takes away the lasso that is `drawn`.
+    """Show the button, and another that removes the lasso if one is `drawn`.
 
-    `chart` is the key of the map and `extent` what it shows now. `on_change` finds the corners in the session's
-    `[key]["shape"]`, a text as in the address, empty where the lasso is taken away.
+    `chart` is the key of the map and `extent` its current extent. `on_change` reads the corners from the session's
+    `[key]["shape"]`, text as in the URL, empty if the lasso was removed.
     """
     component = st.components.v2.component(
         "latentlake_lasso",
         html=HTML,
-        css=(HERE / "lasso.css").read_text(encoding="utf-8"),
-        js=(HERE / "lasso.js").read_text(encoding="utf-8"),
+        css=(FOLDER / "lasso.css").read_text(encoding="utf-8"),
+        js=(FOLDER / "lasso.js").read_text(encoding="utf-8"),
     )
-    map_ = {"chart": chart, "extent": extent, "height": MAP_HEIGHT, "padding": MAP_PADDING}
-    component(data=map_ | {"drawn": drawn, "most": MAX_CORNERS}, key=key, on_shape_change=on_change)
+    projection = {"chart": chart, "extent": extent, "height": MAP_HEIGHT, "padding": MAP_PADDING}
+    component(data=projection | {"drawn": drawn, "most": MAX_CORNERS}, key=key, on_shape_change=on_change)

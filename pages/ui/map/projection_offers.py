@@ -1,4 +1,4 @@
-"""What the map of a run can be coloured and sized by and can show, and the state an address asks for among that."""
+"""The choices that the map of a run offers, and parsing of its state with them."""
 
 from collections.abc import Mapping
 
@@ -10,22 +10,22 @@ from pages.ui.core import data
 
 
 def color_columns(run: Run) -> list[str]:
-    """Columns a reader may colour by, the first grouping first."""
+    """Return the columns to colour by, the first grouping first."""
     empty = data.empty_columns(run)
     return [column for column in (*run.groups, *COLORS, *data.coarse_metadata(run)) if column not in empty]
 
 
 def size_columns(run: Run) -> list[str]:
-    """Columns a reader may size dots by."""
+    """Return the columns to size dots by."""
     empty = data.empty_columns(run)
     return [column for column in SIZES if column not in empty]
 
 
-def shows(run: Run) -> list[str]:
-    """As what a reader may see samples."""
-    return projection_state.SHOWS if run.has("images") else projection_state.SHOWS[:1]
+def show_options(run: Run) -> list[str]:
+    """Return how samples can be drawn: as dots, and as images if the run has them."""
+    return projection_state.SHOW_OPTIONS if run.has("images") else projection_state.SHOW_OPTIONS[:1]
 
 
 def read_state(query: Mapping[str, str], run: Run) -> tuple[MapState, list[str]]:
-    """The state an address asks for, and the parameters that were refused as the run has nothing like it."""
-    return projection_state.from_query(dict(query), color_columns(run), size_columns(run), shows(run))
+    """Return the state in a URL, and the parameters that do not fit the run."""
+    return projection_state.from_query(dict(query), color_columns(run), size_columns(run), show_options(run))

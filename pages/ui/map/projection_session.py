@@ -1,6 +1,6 @@
-"""The state of the map through a session: from the address, from the controls, from the chart, and back.
+"""The state of the map in a session, updated from the URL, the controls and the chart.
 
-Streamlit keeps the zoom and the box of a chart under its key, so a view that is set from outside takes a new key.
+Streamlit keeps the zoom and the box of a chart under its key, so setting a view requires a new key.
 """
 
 from collections.abc import Callable
@@ -23,48 +23,48 @@ STATE, START, GENERATION, SELECTION, ADDRESS, RUN, LASSO = (
 
 
 def current() -> MapState:
-    """What the map shows now."""
+    """Return the current state."""
     state: MapState = st.session_state[STATE]
     return state
 
 
 def at_start() -> MapState:
-    """The view and the box that the present chart began with."""
+    """Return the state that the current chart started with."""
     state: MapState = st.session_state[START]
     return state
 
 
 def chart_key() -> str:
-    """The key of the chart."""
+    """Return the key of the chart."""
     return f"map-chart-{st.session_state[GENERATION]}"
 
 
 def colored_key(color: str) -> str:
-    """The key of the control that says which values of a column have a colour."""
+    """Return the key of the control for the coloured values of a column."""
     return f"map-colored-{color}"
 
 
 def start(run: Run) -> None:
-    """Take the state from the address when a link opened the page, else keep that of the session."""
-    asked = page_address.asked(projection_state.PARAMETERS)
-    if STATE not in st.session_state or (asked and asked != st.session_state[ADDRESS]):
-        _begin(_follow(asked, run))
+    """Take the state from the URL if a link opened the page, else keep that of the session."""
+    parameters = page_address.read_parameters(projection_state.PARAMETERS)
+    if STATE not in st.session_state or (parameters and parameters != st.session_state[ADDRESS]):
+        _begin(_follow(parameters, run))
     elif st.session_state[RUN] != run.run_id:
-        there, _ = projection_offers.read_state(current().to_query(), run)
-        kept = {name: getattr(there, name) for name in ("color", "size", "show")}
-        _begin(current().changed(**kept, view=None, box=None, lasso=(), only=()))
+        offered, _ = projection_offers.read_state(current().to_query(), run)
+        controls = {name: getattr(offered, name) for name in ("color", "size", "show")}
+        _begin(current().changed(**controls, view=None, box=None, lasso=(), only=()))
     st.session_state[RUN] = run.run_id
     for name in CONTROLS:
         st.session_state[f"map-{name}"] = getattr(current(), name)
-    known = data.color_values(run, current().color) if current().colored else []
-    st.session_state[colored_key(current().color)] = [value for value in current().colored if value in known]
+    offered_values = data.color_values(run, current().color) if current().colored else []
+    st.session_state[colored_key(current().color)] = [value for value in current().colored if value in offered_values]
 
 
 def take_controls() -> MapState:
-    """Change the state to what the controls say, and return it; another layout begins anew."""
+    """Update the state from the controls and return it; another layout starts a new chart."""
     state = current()
-    shown = {name: st.session_state.get(f"map-{name}", getattr(state, name)) for name in CONTROLS}
-    changed = state.changed(**shown)
+    controls = {name: st.session_state.get(f"map-{name}", getattr(state, name)) for name in CONTROLS}
+    changed = state.changed(**controls)
     changed = changed.changed(colored=tuple(st.session_state.get(colored_key(changed.color), ())))
     if changed.layout != state.layout:
         _begin(changed)
@@ -73,33 +73,33 @@ def take_controls() -> MapState:
 
 
 def take_selection() -> None:
-    """Change the state by what the reader did to the chart: a pick, a box, a zoom, a click on the legend."""
+    """Update the state from the chart: a pick, a box, a zoom or a click on the legend."""
     before, now = st.session_state[SELECTION], dict(st.session_state[chart_key()]["selection"])
     changes = {
-        field: read(now.get(name)) for name, (field, read) in READERS.items() if now.get(name) != before.get(name)
+        field: parse(now.get(name)) for name, (field, parse) in READERS.items() if now.get(name) != before.get(name)
     }
     st.session_state[SELECTION] = now
     st.session_state[STATE] = current().changed(**changes)
 
 
 def take_lasso() -> None:
-    """Change the state by the lasso that the reader drew or took away; a box that it replaces leaves the chart."""
+    """Update the state from the lasso, drawn or removed; if it replaces a box, start a new chart."""
     text, state = st.session_state[LASSO]["shape"], current()
     if text is None:
         return
-    found, refused = projection_state.from_query({"lasso": text}, [state.color])
-    if refused:
+    lasso_state, rejected = projection_state.from_query({"lasso": text}, [state.color])
+    if rejected:
         return
-    changed = state.changed(lasso=found.lasso)
+    changed = state.changed(lasso=lasso_state.lasso)
     if state.box:
         _begin(changed)
     st.session_state[STATE] = changed
 
 
 def keep_address() -> None:
-    """Write the state into the address, so that a copied link shows the same."""
+    """Write the state into the URL, so that a copied link shows the same."""
     query = current().to_query()
-    page_address.keep(projection_state.PARAMETERS, query)
+    page_address.write_parameters(projection_state.PARAMETERS, query)
     st.session_state[ADDRESS] = query
 
 
@@ -109,14 +109,14 @@ def _begin(state: MapState) -> None:
     st.session_state[SELECTION] = {}
 
 
-def _follow(asked: dict[str, str], run: Run) -> MapState:
-    """The state that a link asks for; one that names no colour changes only what it names."""
-    found, refused = projection_offers.read_state(asked, run)
-    if refused:
-        st.toast(f"The address's {' and '.join(refused)} was ignored: this run has nothing like it.")
-    if STATE not in st.session_state or "color" in asked:
-        return found
-    return current().changed(**{name: getattr(found, name) for name in asked})
+def _follow(query: dict[str, str], run: Run) -> MapState:
+    """Return the state of a link; one without a colour changes only what it names."""
+    state, rejected = projection_offers.read_state(query, run)
+    if rejected:
+        st.toast(f"The address's {' and '.join(rejected)} was ignored: this run has nothing like it.")
+    if STATE not in st.session_state or "color" in query:
+        return state
+    return current().changed(**{name: getattr(state, name) for name in query})
 
 
 def _picked(value: Any) -> int | None:
@@ -131,9 +131,9 @@ def _extent(value: Any) -> Extent | None:
 
 
 def _isolated(value: Any) -> tuple[str, ...]:
-    """The values that the reader isolated; what all others are called in the legend is none."""
-    found = [part for item in value or [] for part in item.values()]
-    texts = [str(part).lower() if isinstance(part, bool) else str(part) for part in found]
+    """Return the isolated values, without the legend entry of all others."""
+    values = [part for item in value or [] for part in item.values()]
+    texts = [str(part).lower() if isinstance(part, bool) else str(part) for part in values]
     scale = data.color_scale(data.current_run(), current().color, current().colored)
     return tuple(text for text in texts if not scale.others or text != scale.name_of_others)
 
@@ -144,4 +144,4 @@ READERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "zoom": ("view", _extent),
     "only": ("only", _isolated),
 }
-"""The chart's parameters: which part of the state each one is, and how to read it."""
+"""Parameter of the chart -> field of the state and its parser."""

@@ -1,1 +1,1 @@
-"""What people look at again: label issues, duplicates, quarantine."""
+"""Review by people: label issues, duplicates, quarantine."""

@@ -11,14 +11,14 @@ EXAMPLES = 3
 
 
 def show_quarantine(run: Run) -> None:
-    """How many files could not be used, and by reason with examples; nothing where all could."""
-    refused = data.table(run, "quarantine").filter(pl.col("reason") != LEFT_OUT)
-    if refused.is_empty():
+    """Show how many files could not be used, by reason with examples; nothing if all could."""
+    unusable = data.table(run, "quarantine").filter(pl.col("reason") != LEFT_OUT)
+    if unusable.is_empty():
         return
-    files = "file" if len(refused) == 1 else "files"
-    with st.expander(f"{len(refused):,} {files} could not be used", icon=":material/report:"):
+    files = "file" if len(unusable) == 1 else "files"
+    with st.expander(f"{len(unusable):,} {files} could not be used", icon=":material/report:"):
         st.dataframe(
-            count_reasons(refused),
+            count_reasons(unusable),
             hide_index=True,
             column_config={
                 "reason": st.column_config.TextColumn("Why"),
@@ -28,8 +28,8 @@ def show_quarantine(run: Run) -> None:
         )
 
 
-def count_reasons(refused: pl.DataFrame) -> pl.DataFrame:
-    """How many files each reason has, the most frequent first, with the first few names."""
-    counted = refused.sort("source_name").group_by("reason", maintain_order=True)
+def count_reasons(unusable: pl.DataFrame) -> pl.DataFrame:
+    """Return the number of files by reason, most frequent first, with the first few names."""
+    by_reason = unusable.sort("source_name").group_by("reason", maintain_order=True)
     examples = pl.col("source_name").head(EXAMPLES).str.join(", ").alias("examples")
-    return counted.agg(pl.len().cast(pl.Int64).alias("n"), examples).sort("n", "reason", descending=[True, False])
+    return by_reason.agg(pl.len().cast(pl.Int64).alias("n"), examples).sort("n", "reason", descending=[True, False])

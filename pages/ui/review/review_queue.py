@@ -1,4 +1,4 @@
-"""The review queue: one doubtful label after the other, a verdict on each, and what the verdicts say of the list."""
+"""The review queue: one doubtful label at a time, a verdict on each, and the precision of the list by the verdicts."""
 
 from dataclasses import replace
 
@@ -7,10 +7,10 @@ import streamlit as st
 
 from lake.contracts.rows import LabelIssueRow, ReviewRow, first_row, rows_of
 from lake.errors import UserError
-from lake.query.reviews import Review, add_reviews, judged_issues, latest, scan_reviews, standing
+from lake.query.reviews import Review, active_reviews, add_reviews, judged_issues, latest, scan_reviews
 from lake.storage.rows_to_bytes import KINDS
 from lake.storage.store import Run
-from pages.text.words import number, percent, plain, share_with_interval
+from pages.text.formatting import number, percent, plain, share_with_interval
 from pages.ui.core import data
 from pages.ui.samples.exports import show_download
 from pages.ui.samples.sample_original import show_original
@@ -22,40 +22,45 @@ PICTURE = 260
 
 
 def show_queue(run: Run) -> None:
-    """How far the review has come, the next sample with its buttons, and the verdicts to take away."""
+    """Show the progress of the review, the next sample with its buttons, and the verdicts with their downloads."""
     issues = data.table(run, "label_issues").filter(kind="label").sort("rank")
     reviews = scan_reviews(run.lake, run.dataset_id)
     verdicts = latest(reviews).collect()
-    unseen = issues.join(verdicts, on="sample_id", how="anti", maintain_order="left")
-    st.markdown(f"{len(issues) - len(unseen):,} of the {len(issues):,} doubtful labels are reviewed.{_precision(run)}")
+    unreviewed = issues.join(verdicts, on="sample_id", how="anti", maintain_order="left")
+    st.markdown(
+        f"{len(issues) - len(unreviewed):,} of the {len(issues):,} doubtful labels are reviewed.{_precision(run)}"
+    )
     writable = may_write("verdicts")
     reviewer = ask_reviewer("reviewer") if writable else ""
-    next_ = first_row(unseen, LabelIssueRow)
-    if next_ is None:
+    issue = first_row(unreviewed, LabelIssueRow)
+    if issue is None:
         st.info("Every doubtful label of this run has a verdict.")
     elif writable:
-        st.caption("The most doubtful comes first: a verdict on it is the most likely to mend a label.")
-        _show_next(run, next_, reviewer)
-    said = standing(reviews).filter(pl.col("verdict") != "in set").collect()
-    if not said.is_empty():
+        st.caption("The most doubtful comes first: a verdict on it is the most likely to correct a label.")
+        _show_next(run, issue, reviewer)
+    record = active_reviews(reviews).filter(pl.col("verdict") != "in set").collect()
+    if not record.is_empty():
         with st.container(horizontal=True):
             if writable:
-                _offer_undo(run, rows_of(said.tail(1), ReviewRow)[0], reviewer)
-            _offer_export(said)
-        _show_record(said)
+                _offer_undo(run, rows_of(record.tail(1), ReviewRow)[0], reviewer)
+            _offer_export(record)
+        _show_record(record)
 
 
 def _precision(run: Run) -> str:
-    """How many labels that the lists of this and of earlier runs doubted were wrong, by the people who looked."""
-    judged = judged_issues(run.lake, run.dataset_id)["verdict"]
-    if judged.is_empty():
+    """Return the share of doubtful labels, of this and of earlier runs, that reviewers found wrong."""
+    issue_verdicts = judged_issues(run.lake, run.dataset_id)["verdict"]
+    if issue_verdicts.is_empty():
         return ""
-    wrong = share_with_interval(int((judged == "wrong").sum()), len(judged))
-    return f" Of {len(judged):,} such labels that people judged, in this run or an earlier one, **{wrong}** were wrong."
+    wrong = share_with_interval(int((issue_verdicts == "wrong").sum()), len(issue_verdicts))
+    return (
+        f" Of {len(issue_verdicts):,} such labels that people judged, in this run or an earlier one, "
+        f"**{wrong}** were wrong."
+    )
 
 
 def _show_next(run: Run, issue: LabelIssueRow, reviewer: str) -> None:
-    """The sample of highest rank without a verdict."""
+    """Show the most doubtful sample without a verdict."""
     sample_id = issue["sample_id"]
     left, right = st.columns([1, 2], gap="large")
     with left.container(width=PICTURE):
@@ -63,49 +68,49 @@ def _show_next(run: Run, issue: LabelIssueRow, reviewer: str) -> None:
         show_original(run, sample_id)
     with right:
         row = find_sample(run, sample_id)
-        said = f" · {describe(row)}" if row else ""
-        st.markdown(f"**Number {issue['rank']} of the list: sample {sample_id}**{said}")
+        summary = f" · {describe(row)}" if row else ""
+        st.markdown(f"**Number {issue['rank']} of the list: sample {sample_id}**{summary}")
         st.caption(f"{_evidence(issue, near=run.has('neighbors'))} Score {number(issue['score'])}.")
         classes = [issue["likely"], *(c for c in run.classes if c not in (issue["likely"], issue["label"]))]
-        right_class = st.selectbox("If the label is wrong, it is", classes, key=f"right-{sample_id}", width=240)
+        correct_class = st.selectbox("If the label is wrong, it is", classes, key=f"right-{sample_id}", width=240)
         note = st.text_input("Note", key=f"note-{sample_id}", max_chars=500)
         review = Review(run.dataset_id, sample_id, "fine", reviewer, note=note, run_id=run.run_id)
         with st.container(horizontal=True):
-            if st.button(f"Wrong: {plain(right_class)}", type="primary", key="verdict-wrong"):
-                _say(run, replace(review, verdict="wrong", label=right_class))
+            if st.button(f"Wrong: {plain(correct_class)}", type="primary", key="verdict-wrong"):
+                _save(run, replace(review, verdict="wrong", label=correct_class))
             for verdict, text in OTHER_VERDICTS.items():
                 if st.button(text, key=f"verdict-{verdict}"):
-                    _say(run, replace(review, verdict=verdict))
+                    _save(run, replace(review, verdict=verdict))
 
 
 def _evidence(issue: LabelIssueRow, *, near: bool) -> str:
-    """What speaks for the likely class: its probability, and neighbours where there are any."""
+    """Return the evidence for the likely class: its probability and, if the run has them, its neighbours."""
     likely, of_likely, of_label = (
         percent(share)
         for share in (issue["likely_confidence"], issue["likely_neighbor_share"], issue["neighbor_share"])
     )
-    said = f"Likely {plain(issue['likely'])}: probability {likely}"
-    return f"{said}, {of_likely} of its neighbours; the label has {of_label} of them." if near else f"{said}."
+    summary = f"Likely {plain(issue['likely'])}: probability {likely}"
+    return f"{summary}, {of_likely} of its neighbours; the label has {of_label} of them." if near else f"{summary}."
 
 
 def _offer_undo(run: Run, last: ReviewRow, reviewer: str) -> None:
-    """A button that takes the last verdict back."""
+    """Show a button that undoes the last verdict."""
     sample_id = last["sample_id"]
     if st.button(f"Take back: sample {sample_id} is {last['verdict']}", key="undo", icon=":material/undo:"):
-        _say(run, Review(run.dataset_id, sample_id, "undone", reviewer, undoes=last["review_id"]))
+        _save(run, Review(run.dataset_id, sample_id, "undone", reviewer, undoes=last["review_id"]))
 
 
 def _offer_export(reviews: pl.DataFrame) -> None:
-    """The verdicts to take along."""
+    """Show buttons that download the verdicts."""
     for kind in KINDS:
         show_download(reviews.lazy(), kind, f"Verdicts as {kind}", name="reviews")
 
 
 def _show_record(reviews: pl.DataFrame) -> None:
-    """The verdicts that stand, the last of them first."""
-    shown = reviews.reverse().select("reviewed_at", "sample_id", "verdict", "label", "reviewer", "note")
+    """Show the current verdicts, newest first."""
+    record = reviews.reverse().select("reviewed_at", "sample_id", "verdict", "label", "reviewer", "note")
     st.dataframe(
-        shown.head(100),
+        record.head(100),
         hide_index=True,
         column_config={
             "reviewed_at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm"),
@@ -118,8 +123,8 @@ def _show_record(reviews: pl.DataFrame) -> None:
     )
 
 
-def _say(run: Run, review: Review) -> None:
-    """Write the review and show the next sample; what is missing is said."""
+def _save(run: Run, review: Review) -> None:
+    """Write the review and show the next sample; show an error if the review is incomplete."""
     try:
         add_reviews(run.lake, [review])
     except UserError as error:

@@ -1,1 +1,1 @@
-"""Samples as images: galleries, one sample, sets under a name, exports."""
+"""Galleries, the panel of one sample, saved sets and exports."""

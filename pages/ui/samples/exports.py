@@ -1,4 +1,4 @@
-"""Rows to take away: exactly those that pass, in the order on screen, as CSV or parquet."""
+"""Export of the rows that pass, in the order on screen, as CSV or parquet."""
 
 import polars as pl
 import streamlit as st
@@ -9,8 +9,8 @@ COLUMNS = {"shown": "Shown columns", "all": "All columns"}
 NAMES = {"csv": "CSV", "parquet": "Parquet"}
 
 
-def show_exports(rows: pl.LazyFrame, shown: list[str], *, n: int, name: str) -> None:
-    """Downloads of the `n` rows; they are computed when somebody asks for them."""
+def show_exports(rows: pl.LazyFrame, shown_columns: list[str], *, n: int, name: str) -> None:
+    """Show downloads of the `n` rows; they are computed on demand."""
     with st.container(horizontal=True, vertical_alignment="center"):
         which = st.segmented_control(
             "Columns of the files",
@@ -22,13 +22,13 @@ def show_exports(rows: pl.LazyFrame, shown: list[str], *, n: int, name: str) -> 
             label_visibility="collapsed",
             width="content",
         )
-        chosen = rows.select(shown) if which == "shown" else rows
+        exported = rows.select(shown_columns) if which == "shown" else rows
         for kind in NAMES:
-            show_download(chosen, kind, f"{NAMES[kind]} ({n:,} rows)", name=name)
+            show_download(exported, kind, f"{NAMES[kind]} ({n:,} rows)", name=name)
 
 
 def show_download(rows: pl.LazyFrame, kind: str, label: str, *, name: str) -> None:
-    """The button that writes rows as a file of a kind."""
+    """Show a button that downloads rows as a file of a kind."""
     st.download_button(
         label,
         lambda: to_bytes(rows.collect(), kind),

@@ -1,4 +1,4 @@
-"""Galleries: a grid of thumbnails, of cards where the run has no images; a click opens the sample."""
+"""Galleries: a grid of thumbnails, or of cards if the run has no images; a click opens the sample."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from pages.text.samples import describe
 from pages.ui.samples.sample_panel import show_sample
 from pages.ui.session.addresses import thumbnail
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 TILES = 24
 
 
 def show_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str = "loss", open_sample: bool = True) -> None:
-    """The rows of `frame` as tiles in their order; `caption` is the number under each; a click opens the sample."""
+    """Show the rows of `frame` as tiles in order; `caption` is the number under each; a click opens the sample."""
     if frame.is_empty():
         st.caption("No samples to show: loosen the filters.")
         return
@@ -24,8 +24,8 @@ def show_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str = "los
     component = st.components.v2.component(
         "latentlake_gallery",
         html='<div class="gallery"></div>',
-        css=(HERE / "gallery.css").read_text(encoding="utf-8"),
-        js=(HERE / "gallery.js").read_text(encoding="utf-8"),
+        css=(FOLDER / "gallery.css").read_text(encoding="utf-8"),
+        js=(FOLDER / "gallery.js").read_text(encoding="utf-8"),
     )
     result = component(data={"items": items}, key=key, on_chosen_change=lambda: None)
     if open_sample and result.chosen is not None:
@@ -33,7 +33,7 @@ def show_gallery(run: Run, frame: pl.DataFrame, *, key: str, caption: str = "los
 
 
 def show_paged_gallery(run: Run, frame: pl.DataFrame | pl.LazyFrame, *, key: str, caption: str = "loss") -> None:
-    """The gallery of a frame of any length, a page at a time; of a lazy one only the page is collected."""
+    """Show a frame of any length as a gallery, a page at a time; only the page is collected."""
     rows = frame.lazy()
     pages = max(1, -(-rows.select(pl.len()).collect().item() // TILES))
     page = 1
@@ -44,7 +44,7 @@ def show_paged_gallery(run: Run, frame: pl.DataFrame | pl.LazyFrame, *, key: str
 
 
 def _item(run: Run, row: dict[str, object], caption: str, *, pictured: bool) -> dict[str, object]:
-    """What is on a tile: the image, or what the source calls the sample."""
+    """Return the data of a tile: the image, or the name of the sample in the source."""
     tile = describe(row, caption)
     return {
         "sample_id": tile.sample_id,

@@ -1,4 +1,4 @@
-"""The picture of a sample as it came, with a frame around the square of it that the model saw."""
+"""The original picture of a sample, with a frame around the square that the model saw."""
 
 from dataclasses import dataclass
 from html import escape
@@ -6,20 +6,20 @@ from html import escape
 import streamlit as st
 
 from lake.storage.store import Run
-from pages.text.words import NO_BREAK
+from pages.text.formatting import NO_BREAK
 from pages.ui.core import data
 from pages.ui.session.addresses import original
 
 FEW_PIXELS = 64
-"""A picture whose sides are shorter is shown pixel by pixel, and not as tall."""
+"""Smaller pictures are shown with sharp pixels, and less tall."""
 TALLEST, TALLEST_OF_FEW = 280, 120
-"""Pixels of the page."""
+"""Maximum heights on the page in pixels."""
 FRAME = "outline:2px solid #fff;outline-offset:-2px;box-shadow:inset 0 0 0 4px #0009"
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Width and height in pixels of an image as it came, and the side of the square that was made of it."""
+    """Width and height of an original in pixels, and the side length of the square image made from it."""
 
     width: int
     height: int
@@ -34,13 +34,13 @@ class Shape:
         return max(self.width, self.height) < FEW_PIXELS
 
     def sentence(self) -> str:
-        """What became of the image."""
-        came, seen = _pixels(self.width, self.height), "the framed square" if self.is_cut else "all of it"
-        return f"It came with {came}. The model saw {seen}, scaled to {_pixels(self.side, self.side)}."
+        """Describe how the image was cut and scaled."""
+        original_size, seen_part = _pixels(self.width, self.height), "the framed square" if self.is_cut else "all of it"
+        return f"It came with {original_size}. The model saw {seen_part}, scaled to {_pixels(self.side, self.side)}."
 
 
 def show_original(run: Run, sample_id: int) -> None:
-    """The whole picture and what became of it; nothing where the image came as the square that it is."""
+    """Show the original picture and how it was cut; nothing if no original was kept."""
     shape = _find_shape(run, sample_id)
     if shape is not None:
         st.html(_draw(escape(original(run, sample_id)), sample_id, shape))
@@ -60,10 +60,10 @@ def _pixels(width: int, height: int) -> str:
 
 
 def _draw(url: str, sample_id: int, shape: Shape) -> str:
-    """The picture in its aspect, as wide as its column and no taller than is said above, under the frame."""
-    tallest, drawn = (TALLEST_OF_FEW, "pixelated") if shape.has_few_pixels else (TALLEST, "auto")
+    """Return the HTML of the picture with its aspect ratio, limited in height, and the frame over it."""
+    tallest, rendering = (TALLEST_OF_FEW, "pixelated") if shape.has_few_pixels else (TALLEST, "auto")
     box = f"position:relative;width:min(100%, {tallest * shape.width / shape.height:.0f}px)"
-    image = f"display:block;width:100%;aspect-ratio:{shape.width}/{shape.height};image-rendering:{drawn}"
+    image = f"display:block;width:100%;aspect-ratio:{shape.width}/{shape.height};image-rendering:{rendering}"
     left, top = ((1 - min(shape.width, shape.height) / length) / 2 for length in (shape.width, shape.height))
     place = f"left:{left:.2%};right:{left:.2%};top:{top:.2%};bottom:{top:.2%}"
     frame = f'<div style="position:absolute;{place};{FRAME}"></div>' if shape.is_cut else ""

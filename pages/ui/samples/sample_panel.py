@@ -12,10 +12,10 @@ from lake.storage.store import Run
 from pages.charts import charts
 from pages.charts.sample_ids import read_sample_id
 from pages.text import missing
-from pages.text.words import number, percent, plain
+from pages.text.formatting import number, percent, plain
 from pages.ui.core import data, filters
 from pages.ui.core.chart_registry import show_chart
-from pages.ui.core.told import read_lake
+from pages.ui.core.page_errors import show_lake_errors
 from pages.ui.samples.sample_original import show_original
 from pages.ui.session.addresses import thumbnail
 from pages.ui.session.navigation import link
@@ -26,14 +26,14 @@ NEAREST_STYLE = "width:30%;margin:1%;aspect-ratio:1;image-rendering:pixelated;bo
 
 
 @st.dialog("Sample", width="large")
-@read_lake()
+@show_lake_errors()
 def show_sample(run: Run, sample_id: int) -> None:
-    """The sample in a dialog over the page."""
+    """Show a sample in a dialog over the page."""
     draw_sample(run, sample_id)
 
 
 def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
-    """Original, image, probabilities, loss map, nearest and facts of a sample, with links to where it can be seen."""
+    """Show original, image, probabilities, loss map, nearest and facts of a sample, with links to other pages."""
     row = find_sample(run, sample_id)
     if row is None:
         st.info(f"Sample {sample_id} was not scored in this run.")
@@ -60,7 +60,7 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
 
 
 def _targets(run: Run, *, on_map: bool) -> dict[str, str]:
-    """The pages that have more to show of a sample, with what they are there for."""
+    """Return the pages with more about a sample and the labels of their links."""
     targets = {"similar": "Fetch similar"} if missing.has(run, missing.SIMILAR) else {}
     if data.map_layers(run):
         targets["loss_analysis"] = "Analyse its loss"
@@ -70,28 +70,28 @@ def _targets(run: Run, *, on_map: bool) -> dict[str, str]:
 
 
 def _show_why_and_nearest(run: Run, sample_id: int, target: str) -> None:
-    """The signed loss map where there is one, and beside it the nearest in latent space."""
+    """Show the signed loss map if there is one, and the nearest in latent space beside it."""
     finest = (data.map_layers(run) or [""])[0]
-    found = loss_maps.scan_map(run, sample_id, finest, target).collect()
-    if found.is_empty():
+    rows = loss_maps.scan_map(run, sample_id, finest, target).collect()
+    if rows.is_empty():
         _show_nearest(run, sample_id)
         return
-    one = Maps.of(found)
+    loss_map = Maps.of(rows)
     left, right = st.columns([1, 2])
     with left:
         show_chart(
             charts.signed_map(
-                one.mean(),
-                limit=max(float(one.max_abs[0]), FLOOR_NATS),
+                loss_map.mean(),
+                limit=max(float(loss_map.max_abs[0]), FLOOR_NATS),
                 url=thumbnail(run, sample_id),
                 side=SMALL_MAP,
-                grey=one.max_abs[0] < FLOOR_NATS,
+                grey=loss_map.max_abs[0] < FLOOR_NATS,
             ),
             width="content",
             key=f"why-{sample_id}",
             alt="What raises (red) and lowers (blue) the loss",
         )
-        st.caption("Red raises the loss, blue lowers it; grey where nothing does.")
+        st.caption("Red raises the loss, blue lowers it; grey: no effect.")
     with right:
         _show_nearest(run, sample_id)
 
@@ -112,7 +112,7 @@ def _show_nearest(run: Run, sample_id: int) -> None:
 
 
 def show_image(run: Run, sample_id: int) -> None:
-    """The image as wide as its column, pixels kept sharp; without images what the source calls the sample."""
+    """Show the image as wide as its column with sharp pixels, or the name in the source if there are no images."""
     if not run.has("images"):
         row = find_sample(run, sample_id)
         st.caption(f"In the source  \n**{plain(row['source_name'])}**" if row else "")
@@ -122,24 +122,24 @@ def show_image(run: Run, sample_id: int) -> None:
 
 
 def _name(row: SampleRow) -> str:
-    """A sample among others in Markdown: its number, what it is, and what the source calls it."""
+    """Describe a sample in a list, in Markdown: number, label and name in the source."""
     what = row["label"] or f"{row['predicted']}?"
     return f"{row['sample_id']}: {plain(what)} · {plain(row['source_name'])}"
 
 
 def find_sample(run: Run, sample_id: int) -> SampleRow | None:
-    """The sample's row of `scan_samples`; None where it was not scored."""
+    """Return the sample's row of `scan_samples`; None if it was not scored."""
     return first_row(data.samples_of(run, pl.Series([sample_id])), SampleRow)
 
 
 def describe(row: SampleRow) -> str:
-    """One sentence in Markdown: what it is, what the model says, and how wrong that is."""
-    said = f"predicted {plain(row['predicted'])} ({percent(row['confidence'])})"
+    """Describe label, prediction and loss of a sample in Markdown."""
+    prediction = f"predicted {plain(row['predicted'])} ({percent(row['confidence'])})"
     if row["label"] is None or row["loss"] is None:
-        return f"label withheld, {said}, expected loss {number(row['expected_loss'])} nats"
+        return f"label withheld, {prediction}, expected loss {number(row['expected_loss'])} nats"
     verdict = "right" if row["correct"] else "wrong"
-    marked = "" if row["out_of_sample"] else " (in-sample)"
-    return f"{plain(row['label'])}, {said}: {verdict}, loss {number(row['loss'])} nats{marked}"
+    in_sample = "" if row["out_of_sample"] else " (in-sample)"
+    return f"{plain(row['label'])}, {prediction}: {verdict}, loss {number(row['loss'])} nats{in_sample}"
 
 
 def _show(value: object) -> str:
@@ -149,30 +149,30 @@ def _show(value: object) -> str:
 
 
 def choose_sample(run: Run) -> tuple[int, SampleRow]:
-    """The sample of the address, else the highest held-out loss that passes the filters, with controls to move on.
+    """Choose a sample: that of the URL, else the highest held-out loss that passes the filters, with controls.
 
-    Stops the page with a sentence where there is none.
+    Stops the page with a message if there is none.
     """
-    listed = filters.filtered(run).filter(pl.col("out_of_sample")).select("sample_id", loss=LOSS.fill_null(-1.0))
-    count, first = pl.collect_all([listed.select(pl.len()), _first(listed)])
+    candidates = filters.filtered(run).filter(pl.col("out_of_sample")).select("sample_id", loss=LOSS.fill_null(-1.0))
+    count, first = pl.collect_all([candidates.select(pl.len()), _first(candidates)])
     if first.is_empty():
         st.info("No held-out sample passes the filters: loosen them in the sidebar.")
         st.stop()
-    asked = read_sample_id(st.query_params.get("sample", ""))
-    sample_id = int(first["sample_id"][0]) if asked is None else asked
-    place, before, after = _find_place(listed, sample_id)
-    previous, number_box, following, where = st.columns([1, 2, 1, 5], vertical_alignment="bottom")
+    requested = read_sample_id(st.query_params.get("sample", ""))
+    sample_id = int(first["sample_id"][0]) if requested is None else requested
+    place, before, after = _find_place(candidates, sample_id)
+    previous, number_box, following, caption = st.columns([1, 2, 1, 5], vertical_alignment="bottom")
     if previous.button("", icon=":material/chevron_left:", disabled=before is None, help="Previous by loss"):
         _open(before)
     if following.button("", icon=":material/chevron_right:", disabled=after is None, help="Next by loss"):
         _open(after)
-    typed = number_box.number_input("Sample", min_value=0, value=sample_id, key=f"sample-number-{sample_id}")
-    if typed != sample_id:
-        _open(typed)
-    said = (
+    entered = number_box.number_input("Sample", min_value=0, value=sample_id, key=f"sample-number-{sample_id}")
+    if entered != sample_id:
+        _open(entered)
+    summary = (
         f"{place + 1:,} of {count.item():,} by loss, highest first" if place is not None else "not among the filtered"
     )
-    where.caption(said)
+    caption.caption(summary)
     row = find_sample(run, sample_id)
     if row is None:
         st.warning(f"Sample {sample_id} was not scored in this run: type another number.")
@@ -180,21 +180,21 @@ def choose_sample(run: Run) -> tuple[int, SampleRow]:
     return sample_id, row
 
 
-def _first(listed: pl.LazyFrame, *, last: bool = False) -> pl.LazyFrame:
-    """The sample with the highest loss, of equal ones the one with the smallest id; or the last in this order."""
-    return listed.sort("loss", "sample_id", descending=[not last, last]).head(1)
+def _first(candidates: pl.LazyFrame, *, last: bool = False) -> pl.LazyFrame:
+    """Return the first sample by descending loss and ascending id, or the last in this order."""
+    return candidates.sort("loss", "sample_id", descending=[not last, last]).head(1)
 
 
-def _find_place(listed: pl.LazyFrame, sample_id: int) -> tuple[int | None, int | None, int | None]:
-    """How many come before a sample by loss, the one before and the one after it; the first where it is not listed."""
-    own = listed.filter(pl.col("sample_id") == sample_id).collect()
-    if own.is_empty():
-        return None, None, int(_first(listed).collect()["sample_id"][0])
-    loss, tied = own["loss"][0], pl.col("loss") == own["loss"][0]
-    earlier = listed.filter((pl.col("loss") > loss) | (tied & (pl.col("sample_id") < sample_id)))
-    later = listed.filter((pl.col("loss") < loss) | (tied & (pl.col("sample_id") > sample_id)))
+def _find_place(candidates: pl.LazyFrame, sample_id: int) -> tuple[int | None, int | None, int | None]:
+    """Return position, previous and next of a sample by loss; if it is not listed, only the first sample as next."""
+    sample = candidates.filter(pl.col("sample_id") == sample_id).collect()
+    if sample.is_empty():
+        return None, None, int(_first(candidates).collect()["sample_id"][0])
+    loss, tied = sample["loss"][0], pl.col("loss") == sample["loss"][0]
+    earlier = candidates.filter((pl.col("loss") > loss) | (tied & (pl.col("sample_id") < sample_id)))
+    later = candidates.filter((pl.col("loss") < loss) | (tied & (pl.col("sample_id") > sample_id)))
     count, before, after = pl.collect_all([earlier.select(pl.len()), _first(earlier, last=True), _first(later)])
-    return count.item(), *(int(found["sample_id"][0]) if len(found) else None for found in (before, after))
+    return count.item(), *(int(row["sample_id"][0]) if len(row) else None for row in (before, after))
 
 
 def _open(sample_id: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Sets of samples that people keep under a name: save one, open one, take one back."""
+"""Saved sets of samples: save, open and remove."""
 
 from typing import TypedDict
 
@@ -9,7 +9,7 @@ from lake.errors import UserError
 from lake.query.filters import Filters
 from lake.query.reviews import drop_set, save_set, saved_sets, scan_reviews
 from lake.storage.store import Run
-from pages.text.words import plain
+from pages.text.formatting import plain
 from pages.ui.session.access import access
 from pages.ui.session.login import ask_reviewer, may_write
 from pages.ui.session.navigation import address, page
@@ -18,7 +18,7 @@ NAME_LENGTH = 80
 
 
 class SavedSet(TypedDict):
-    """What a row of `lake.query.reviews.saved_sets` says of a set."""
+    """A row of `lake.query.reviews.saved_sets`."""
 
     name: str
     sample_ids: list[int]
@@ -26,7 +26,7 @@ class SavedSet(TypedDict):
 
 
 def save_as_set(run: Run, sample_ids: list[int]) -> None:
-    """A button that asks for two names and keeps the samples."""
+    """Show a button that saves the samples as a set under a name."""
     if not may_write("saved sets"):
         return
     with st.popover("Save as a set", icon=":material/bookmark_add:"):
@@ -42,7 +42,7 @@ def save_as_set(run: Run, sample_ids: list[int]) -> None:
 
 
 def show_saved_sets(run: Run) -> None:
-    """Every set with ways to use it; nothing where there is none."""
+    """Show every saved set with its links; nothing if there is none."""
     sets = saved_sets(scan_reviews(run.lake, run.dataset_id)).collect()
     if sets.is_empty():
         return
@@ -52,7 +52,7 @@ def show_saved_sets(run: Run) -> None:
 
 
 def _show_set(run: Run, row: SavedSet) -> None:
-    """One line: what the set is, where it opens, and the button that takes it back."""
+    """Show a set in one line: description, links, and the button that removes it."""
     name, ids = row["name"], row["sample_ids"]
     by = ", ".join(row["saved_by"])
     text = Filters.of(sample_id=[str(i) for i in ids]).to_text()

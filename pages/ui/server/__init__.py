@@ -1,1 +1,1 @@
-"""The server around the pages: images, health, who may ask, how it starts."""
+"""The server around the pages: images, health checks, access control and start-up."""

@@ -1,6 +1,6 @@
-"""What stands before every request: the host names that are answered, the login, and the headers of each answer.
+"""Middleware around every request: allowed host names, the login, and security headers.
 
-Without a valid cookie only the shell of the pages is handed out, in which the frame shows the button to log in: no
+Without a valid cookie only the shell of the pages is served, in which the frame shows the button to log in: no
 image, download, upload or route that is added later.
 """
 
@@ -28,7 +28,7 @@ from pages.ui.session.navigation import ENTRIES
 
 LOGIN_PATHS = {"/auth/login", "/auth/logout", "/oauth2callback"}
 OPERATOR_PATHS = {"/healthz", "/readyz", "/metrics"}
-"""They decide by themselves what they tell to whom."""
+"""These routes check access themselves."""
 SHELL_PATHS = {"/", "/index.html", "/favicon.png", "/manifest.json"} | {f"/{entry.name}" for entry in ENTRIES}
 PROBES = {"/_stcore/health", "/_stcore/host-config"}
 HEADERS = {
@@ -40,7 +40,7 @@ HEADERS = {
 
 
 def middleware() -> list[Middleware]:
-    """What the app is wrapped in; stops the process with one sentence where its settings cannot work."""
+    """Return the middleware of the app; exits with a one-line message if the settings are invalid."""
     try:
         _check_login()
         hosts = list_hosts()
@@ -50,7 +50,7 @@ def middleware() -> list[Middleware]:
 
 
 class Guard:
-    """Refuses requests of people who are not logged in, where a login is configured, and adds the security headers."""
+    """Middleware that enforces a configured login and adds security headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -70,17 +70,17 @@ class Guard:
 
 
 def visitor_of(connection: HTTPConnection) -> Visitor | None:
-    """Who the signed cookie of a request is about; None where it is absent, forged, expired or another app's."""
-    found = login()
-    if found is None:
+    """Return the user of the signed cookie of a request; None if it is missing, forged, expired or of another app."""
+    settings = login()
+    if settings is None:
         return None
     content = cookie_content(connection.cookies)
     claims = json.loads(content) if content else {}
-    return find_visitor(claims) if claims.get("origin") == found.origin else None
+    return find_visitor(claims) if claims.get("origin") == settings.origin else None
 
 
 def may_read(connection: HTTPConnection) -> bool:
-    """Whether a request may be answered with what the lake holds."""
+    """Return whether a request may read the contents of the lake."""
     if login() is None:
         return True
     visitor = visitor_of(connection)
@@ -92,12 +92,12 @@ def _refuse(connection: HTTPConnection) -> Response | None:
         if _is_open(below_base(connection.scope["path"])) or may_read(connection):
             return None
     except UserError:
-        return PlainTextResponse("The login of this app is not configured rightly.", status_code=503)
+        return PlainTextResponse("The login of this app is misconfigured.", status_code=503)
     return PlainTextResponse("Log in first.", status_code=401, headers={"Cache-Control": "no-store"})
 
 
 def _is_open(path: str) -> bool:
-    """Whether strangers may have it: nothing but what they need to see the button to log in, and to press it."""
+    """Return whether a path is open to everybody: only what logging in requires."""
     if path in LOGIN_PATHS | OPERATOR_PATHS | PROBES or path.startswith("/static/"):
         return True
     return (path.rstrip("/") or "/") in SHELL_PATHS
@@ -107,22 +107,22 @@ def _add_headers(headers: MutableHeaders, path: str) -> None:
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
     if path == "/auth/logout":
-        headers["Clear-Site-Data"] = '"cache"'  # thumbnails are cached for ever, but not for who comes next
+        headers["Clear-Site-Data"] = '"cache"'  # thumbnails are cached for ever, but not for the next user
 
 
 def _check_login() -> None:
-    found = login()
-    if found is None:
+    settings = login()
+    if settings is None:
         if not is_on_loopback():
-            logging.getLogger("latentlake").warning(_OPEN)
+            logging.getLogger("latentlake").warning(_OPEN_WARNING)
         return
     if not is_authlib_installed():
         raise UsageError("A login needs the package Authlib: pip install '.[login]'.")
-    for provider in found.providers:
+    for provider in settings.providers:
         validate_auth_credentials(provider)
 
 
-_OPEN = (
-    "Warning: everybody who reaches this address reads the lake and adds reviews: it is beyond loopback, and no login "
-    "is configured (docs/security.md)."
+_OPEN_WARNING = (
+    "Warning: everybody who reaches this address can read the lake and add reviews: the app listens beyond loopback "
+    "and no login is configured (docs/security.md)."
 )

@@ -1,6 +1,6 @@
-"""What operators ask: `/healthz` whether the process lives, `/readyz` whether it can serve, and `/metrics`.
+"""Routes for operators: `/healthz` (the process is alive), `/readyz` (it can serve) and `/metrics`.
 
-Where a login is configured, figures are for those who are logged in, bring the token, or ask from this machine.
+If a login is configured, details require a login, the token, or a request from this machine.
 """
 
 import datetime as dt
@@ -30,25 +30,29 @@ REASONS = {
 
 
 async def serve_healthz(request: Request) -> Response:  # noqa: ARG001
-    """200 while the process answers; nothing of the lake is read."""
+    """Return 200 while the process answers, without reading the lake."""
     return PlainTextResponse("ok", headers=NO_STORE)
 
 
 async def serve_readyz(request: Request) -> Response:
-    """200 with the latest run, or 503 with why there is none; strangers get "ok" or one word."""
-    found = await _open_latest()
+    """Return 200 with the latest run, or 503 with the reason; strangers get "ok" or one word."""
+    latest = await _open_latest()
     trusted = _is_trusted(request)
-    if isinstance(found, str):
-        return PlainTextResponse(REASONS[found] if trusted else found, status_code=503, headers=NO_STORE)
+    if isinstance(latest, str):
+        return PlainTextResponse(REASONS[latest] if trusted else latest, status_code=503, headers=NO_STORE)
     if not trusted:
         return PlainTextResponse("ok", headers=NO_STORE)
-    published = found.facts["published_at"]
-    said = {"run_id": found.run_id, "published_at": published.isoformat(), "age_hours": round(_age(found) / 3600, 2)}
-    return JSONResponse(said, headers=NO_STORE)
+    published = latest.facts["published_at"]
+    summary = {
+        "run_id": latest.run_id,
+        "published_at": published.isoformat(),
+        "age_hours": round(_age(latest) / 3600, 2),
+    }
+    return JSONResponse(summary, headers=NO_STORE)
 
 
 async def serve_metrics(request: Request) -> Response:
-    """Everything measured, as Prometheus reads it; 401 for strangers."""
+    """Return all metrics in the format of Prometheus; 401 for strangers."""
     if not _is_trusted(request):
         return PlainTextResponse(
             "A token is needed.", status_code=401, headers={"WWW-Authenticate": "Bearer"} | NO_STORE
@@ -58,7 +62,7 @@ async def serve_metrics(request: Request) -> Response:
 
 
 async def _open_latest() -> Run | str:
-    """The latest run, or which of `REASONS` keeps it away."""
+    """Return the latest run, or the key of `REASONS` if it cannot be opened."""
     with anyio.move_on_after(SECONDS_TO_ANSWER):
         try:
             run = await anyio.to_thread.run_sync(data.read_latest, default_root(), abandon_on_cancel=True)
@@ -69,20 +73,20 @@ async def _open_latest() -> Run | str:
     return "slow"
 
 
-def _describe(found: Run | str) -> CollectorRegistry:
-    """Gauges of the latest run; only that there is none, where it cannot be opened."""
+def _describe(latest: Run | str) -> CollectorRegistry:
+    """Return gauges of the latest run; only `latentlake_ready` if it cannot be opened."""
     registry = CollectorRegistry()
     ready = Gauge("latentlake_ready", "Whether the latest run can be read.", registry=registry)
-    if isinstance(found, str):
+    if isinstance(latest, str):
         return registry
     ready.set(1)
     Info("latentlake_run", "The latest run.", registry=registry).info(
-        {"run_id": found.run_id, "preset": found.facts["preset"], "dataset_id": found.dataset_id}
+        {"run_id": latest.run_id, "preset": latest.facts["preset"], "dataset_id": latest.dataset_id}
     )
-    Gauge("latentlake_data_age_seconds", "Since the latest run was published.", registry=registry).set(_age(found))
+    Gauge("latentlake_data_age_seconds", "Since the latest run was published.", registry=registry).set(_age(latest))
     versions = Gauge("latentlake_table_version", "Version that the run pins.", ["table"], registry=registry)
     rows = Gauge("latentlake_table_rows", "Rows of the run.", ["table"], registry=registry)
-    for table in found.facts["tables"]:
+    for table in latest.facts["tables"]:
         versions.labels(table["name"]).set(table["version"])
         rows.labels(table["name"]).set(table["rows"])
     return registry
@@ -93,12 +97,12 @@ def _age(run: Run) -> float:
 
 
 def _is_trusted(request: Request) -> bool:
-    """Whether the asker may have figures: by the token where one is set, else as the pages, or from this machine."""
+    """Return whether a request may get details: by the token if one is set, else by login or from this machine."""
     token = access().metrics_token
     if token is not None:
-        brought = request.headers.get("authorization", "").encode()
+        authorization = request.headers.get("authorization", "").encode()
         expected = f"Bearer {token.get_secret_value()}".encode()
-        return hmac.compare_digest(brought, expected) or (login() is not None and may_read(request))
+        return hmac.compare_digest(authorization, expected) or (login() is not None and may_read(request))
     return may_read(request) or is_local(request)
 
 

@@ -1,7 +1,7 @@
-"""Which host names and origins are answered; everybody else is told which setting names them.
+"""Checks of host names and origins; a rejected request is answered with the setting that would allow it.
 
-Streamlit asks a server elsewhere for the address of this machine as soon as a websocket comes from an origin it does
-not know. Such requests end here.
+Streamlit asks an external server for the address of this machine as soon as a websocket comes from an unknown origin.
+Such requests are rejected here first.
 """
 
 import logging
@@ -20,9 +20,9 @@ NAME = re.compile(r"[a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\]")
 
 
 class HostNames:
-    """Refuses requests under other names than `hosts` (`*.example.org` and `*` too), and websockets of other sites.
+    """Middleware that rejects requests to names other than `hosts` (also `*.example.org`, `*`) and foreign websockets.
 
-    This machine may always ask for itself as localhost: a container's health check, somebody before its screen.
+    Requests from this machine to localhost are always allowed: health checks of a container, a local user.
     """
 
     def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...]) -> None:
@@ -44,41 +44,43 @@ class HostNames:
         return None
 
     def _is_own_origin(self, connection: HTTPConnection) -> bool:
-        """Whether a websocket comes from a page of this app, or from no page; a proxy may have changed the host."""
+        """Return whether a websocket comes from this app or from no page; a proxy may have changed the host."""
         origin = connection.headers.get("origin")
         if origin is None:
             return True
-        place = _place(origin)
-        known = (*LOOPBACK_HOSTS, *(host for host in self.hosts if host != "*"))
-        return place == connection.headers.get("host", "").lower() or any(_matches(_bare(place), h) for h in known)
+        netloc = _netloc(origin)
+        own_hosts = (*LOOPBACK_HOSTS, *(host for host in self.hosts if host != "*"))
+        return netloc == connection.headers.get("host", "").lower() or any(
+            _matches(_without_port(netloc), h) for h in own_hosts
+        )
 
 
 def host_name(connection: HTTPConnection) -> str:
-    """The host that a request asks for, in lower case and without its port."""
-    return _bare(connection.headers.get("host", "").lower())
+    """Return the host of a request, in lower case and without its port."""
+    return _without_port(connection.headers.get("host", "").lower())
 
 
 def is_local(connection: HTTPConnection) -> bool:
-    """Whether this machine asks for itself under a name of loopback, and not a proxy on it for somebody else."""
+    """Return whether a request comes from this machine to a loopback name, and not through a proxy on it."""
     forwarded = any(name == "forwarded" or name.startswith("x-forwarded") for name in connection.headers)
     return _is_loopback(connection) and host_name(connection) in LOOPBACK_HOSTS and not forwarded
 
 
 def _refuse_origin(connection: HTTPConnection) -> Response:
-    """403, and why for whoever runs the app: nobody sees what a websocket is answered with."""
-    name = _bare(_place(connection.headers["origin"]))
-    said = name if NAME.fullmatch(name) else "another site"
-    logging.getLogger("latentlake").warning(_OTHER_SITE, said)
+    """Return 403 and log the reason for the operator, because browsers hide the answer to a websocket."""
+    name = _without_port(_netloc(connection.headers["origin"]))
+    site = name if NAME.fullmatch(name) else "another site"
+    logging.getLogger("latentlake").warning(_REFUSED_ORIGIN, site)
     return PlainTextResponse("Pages of another site cannot connect to this app.", status_code=403)
 
 
 def _from_own_host(scope: Scope) -> Scope:
-    """A websocket that may connect, under the host of its page, which a proxy may have changed."""
+    """Return the scope with the host of the page that a websocket comes from, which a proxy may have changed."""
     origin = HTTPConnection(scope).headers.get("origin")
     if scope["type"] != "websocket" or origin is None:
         return scope
     others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-    return {**scope, "headers": [*others, (b"host", _place(origin).encode("latin-1"))]}
+    return {**scope, "headers": [*others, (b"host", _netloc(origin).encode("latin-1"))]}
 
 
 def _is_loopback(connection: HTTPConnection) -> bool:
@@ -89,15 +91,15 @@ def _is_loopback(connection: HTTPConnection) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def _place(origin: str) -> str:
-    """Host and port of an origin in lower case; empty where it is none."""
+def _netloc(origin: str) -> str:
+    """Return host and port of an origin in lower case; empty if it is invalid."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 
 
-def _bare(host: str) -> str:
+def _without_port(host: str) -> str:
     return re.sub(r":\d+$", "", host)
 
 
@@ -106,16 +108,16 @@ def _matches(name: str, host: str) -> bool:
 
 
 def _hint(name: str) -> str:
-    """What to do, with the name only where it is one: nothing else that a stranger wrote is sent back."""
+    """Return the hint for a rejected request; it repeats only valid host names, no other text of a stranger."""
     if not NAME.fullmatch(name):
         return UNNAMED
     return (
-        f"Invalid host header: this app does not answer to the name {name}. Whoever runs it adds the name to those of "
-        f"the variable LATENTLAKE_ALLOWED_HOSTS, for example LATENTLAKE_ALLOWED_HOSTS={name} where it has none."
+        f"Invalid host header: this app does not answer to the name {name}. Its operator can add the name to the "
+        f"variable LATENTLAKE_ALLOWED_HOSTS, for example LATENTLAKE_ALLOWED_HOSTS={name}."
     )
 
 
-_OTHER_SITE = (
-    "Refused a page of %s that wants to connect. Where a proxy before this app changes the host, name what people type "
-    "in LATENTLAKE_ALLOWED_HOSTS."
+_REFUSED_ORIGIN = (
+    "Rejected a connection from a page of %s. If a proxy in front of this app changes the host, set "
+    "LATENTLAKE_ALLOWED_HOSTS to the host name in the address bar."
 )

@@ -1,7 +1,7 @@
-"""Starts Streamlit on the app, with the settings beside this file and those of the command line: run by its path.
+"""Start Streamlit on the app, with the settings beside this file and those of the command line; run as a script.
 
-Streamlit would also read `.streamlit/config.toml` of the folder where a person stands and of their home, which is about
-other apps. `.streamlit/secrets.toml` is read there.
+Streamlit would also read `.streamlit/config.toml` in the working folder and in the home folder, which may be meant for
+other apps. `.streamlit/secrets.toml` is still read from there.
 """
 
 import logging
@@ -18,16 +18,16 @@ SCRIPT = Path(__file__).parents[3] / "streamlit_app.py"
 def main(options: list[str]) -> None:
     """Serve until the process is told to stop; `options` are flags of `streamlit run`."""
     signal.signal(signal.SIGINT, _stop)
-    sys.path.insert(0, str(SCRIPT.parent))  # where `pages` is not installed
-    from pages.ui.internals import streamlit_internals  # which takes a second, in which Ctrl+C is no mistake either
+    sys.path.insert(0, str(SCRIPT.parent))  # if `pages` is not installed
+    from pages.ui.internals import streamlit_internals  # takes a second, during which Ctrl+C must work too
 
     streamlit_internals.serve(SCRIPT, options, settings=SETTINGS)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """What Ctrl+C does before and after the server, which it tells to finish what it is answering."""
+    """Handle Ctrl+C before and after the server, which handles it itself by finishing open requests."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.disable()  # of what was under way, where it was pressed twice
+    logging.disable()  # of unfinished work, if it was pressed twice
     sys.exit(INTERRUPTED)
 
 

@@ -1,4 +1,4 @@
-"""Images over HTTP, cached for ever by the browser: those of a dataset and pictures of a run never change.
+"""Images over HTTP, cached for ever by the browser because images of a dataset and pictures of a run never change.
 
 Thumbnails are read a thousand at a time, so that a gallery costs one read of the lake; originals one by one.
 """
@@ -32,7 +32,7 @@ FOREVER = "private, max-age=31536000, immutable"
 
 
 def read_image(address: str) -> bytes | None:
-    """The image that this server has at an address of its own, None where it has none."""
+    """Return the image at a URL of this server; None if there is none."""
     parts = urlsplit(address)
     scope = {
         "type": "http",
@@ -42,38 +42,38 @@ def read_image(address: str) -> bytes | None:
         "headers": [],
     }
     for route in ROUTES:
-        match, found = route.matches(scope)
+        match, child_scope = route.matches(scope)
         if match is Match.FULL:
-            response = route.endpoint(Request({**scope, **found}))
+            response = route.endpoint(Request({**scope, **child_scope}))
             return response.body if response.status_code == 200 else None
     return None
 
 
 def list_routes() -> list[Route]:
-    """Our routes below the server's base path; those that operators ask are at the root too."""
+    """Return the routes below the base path; those of health checks also at the root."""
     below = [Route(f"{base()}{route.path}", route.endpoint) for route in (*shell.ROUTES, *ROUTES)]
     return [*below, *health.ROUTES] if base() else below
 
 
 def serve_picture(request: Request) -> Response:
-    """What lies under the dots of the map, as its parameters say; 404 where the run cannot answer them."""
+    """Return the picture under the dots of the map for the given parameters; 404 if the run cannot answer them."""
     try:
         with reading(default_root()):
             run = data.open_run(default_root(), request.path_params["run_id"])
             samples = data.samples(run).collect()
-            state, refused = projection_offers.read_state(request.query_params, run)
+            state, rejected = projection_offers.read_state(request.query_params, run)
             filters = Filters.from_text(request.query_params.get("f", "")).checked(samples.schema)
             png = _draw(default_root(), run.run_id, filters, state)
     except UserError:
         return Response("no such picture", status_code=404)
-    if refused:
+    if rejected:
         return Response("no such picture", status_code=404)
     return Response(png, media_type="image/png", headers={"Cache-Control": FOREVER})
 
 
 @lru_cache(maxsize=64)
 def _draw(root: str, run_id: str, filters: Filters, state: MapState) -> bytes:
-    """The picture, kept for other readers of the same view."""
+    """Draw the picture; cached for other readers of the same view."""
     run = data.open_run(root, run_id)
     return projection_layers.draw(
         data.samples(run).collect(), filters, state, data.color_scale(run, state.color, state.colored)
@@ -81,12 +81,12 @@ def _draw(root: str, run_id: str, filters: Filters, state: MapState) -> bytes:
 
 
 def serve_thumbnail(request: Request) -> Response:
-    """The PNG of one sample, or 404."""
+    """Return the PNG of one sample, or 404."""
     return _serve_image(request, _read_thumbnail, absent="no such sample")
 
 
 def serve_original(request: Request) -> Response:
-    """The whole picture of one sample, PNG or JPEG; 404 where none was kept."""
+    """Return the original picture of one sample, PNG or JPEG; 404 if none was kept."""
     return _serve_image(request, _read_original, absent="no original of such a sample")
 
 
@@ -108,7 +108,7 @@ def _serve_image(request: Request, read: Callable[[str, str, int], bytes | None]
 
 
 def _read_thumbnail(root: str, dataset_id: str, sample_id: int) -> bytes | None:
-    """From its block, or by itself where it has come since that was read."""
+    """Return a thumbnail from its block, or on its own if it was added after the block was read."""
     block = _read_block(root, dataset_id, sample_id // BLOCK)
     return block.get(sample_id) or _read_images(root, dataset_id, sample_id, sample_id).get(sample_id)
 
@@ -123,9 +123,9 @@ def _read_block(root: str, dataset_id: str, block: int) -> dict[int, bytes]:
 
 
 def _read_images(root: str, dataset_id: str, first: int, last: int, *, column: str = "png") -> dict[int, bytes]:
-    wanted = pl.col("sample_id").is_between(first, last)
+    in_range = pl.col("sample_id").is_between(first, last)
     with telemetry.query("images"), reading(root):
-        rows = Lake(root).staged("images", dataset_id).filter(wanted).select("sample_id", column).collect()
+        rows = Lake(root).staged("images", dataset_id).filter(in_range).select("sample_id", column).collect()
     return dict(rows.iter_rows())
 
 

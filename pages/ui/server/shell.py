@@ -1,7 +1,7 @@
-"""The page that browsers load under the address of each page of ours, and the addresses that lead to it.
+"""The HTML page that browsers load at the URL of each page, and redirects to it.
 
-Streamlit's client finds the path that a proxy keeps or strips by asking `_stcore/health` below the page's own address
-first. Here it is told: every page lies one level below the app, so the app is where `./` leads.
+Streamlit's client detects the path that a proxy keeps or strips by requesting `_stcore/health` below the page's own URL
+first. Here the page contains the answer: every page lies one level below the app, so the app is at `./`.
 """
 
 import re
@@ -19,12 +19,12 @@ from pages.ui.session.navigation import ENTRIES
 
 START, *OTHERS = (entry.name for entry in ENTRIES)
 PROBE = re.compile(rf"(?:/(?:{'|'.join((START, *OTHERS))}))?(/_stcore/(?:health|host-config))")
-MODULE = '<script type="module"'
-TOLD = '<script>window.__streamlit = { BACKEND_BASE_URL: new URL("./", location.href).href }</script>'
+MODULE_TAG = '<script type="module"'
+BACKEND_SCRIPT = '<script>window.__streamlit = { BACKEND_BASE_URL: new URL("./", location.href).href }</script>'
 
 
 class ProbesAtRoot:
-    """Answers Streamlit's questions below a page, and at the root beside a base path, as it does below that."""
+    """Middleware that answers Streamlit's probes below a page, and at the root next to a base path."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -35,19 +35,19 @@ class ProbesAtRoot:
 
 
 def serve_shell(request: Request) -> Response:  # noqa: ARG001
-    """Streamlit's page, told where the app is."""
+    """Return Streamlit's page with the URL of the app."""
     return HTMLResponse(_shell(), headers={"Cache-Control": "no-cache"})
 
 
 @cache
 def _shell() -> str:
-    return (Path(get_static_dir()) / "index.html").read_text().replace(MODULE, TOLD + MODULE, 1)
+    return (Path(get_static_dir()) / "index.html").read_text().replace(MODULE_TAG, BACKEND_SCRIPT + MODULE_TAG, 1)
 
 
-def _lead_to(place: str, request: Request) -> Response:
-    """A redirect relative to the address that was asked for, which a proxy may have changed."""
+def _lead_to(location: str, request: Request) -> Response:
+    """Return a redirect relative to the requested URL, which a proxy may have changed."""
     query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"{place}{query}", headers={"Cache-Control": "no-cache"})
+    return RedirectResponse(f"{location}{query}", headers={"Cache-Control": "no-cache"})
 
 
 def _lead_to_start(request: Request) -> Response:

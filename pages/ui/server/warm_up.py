@@ -1,4 +1,4 @@
-"""Read the latest run before anybody asks for it, so that nobody waits for what only the first reader would."""
+"""Read the latest run in advance, so that its first reader need not wait."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ SECONDS_BETWEEN_LOOKS = 60
 
 @asynccontextmanager
 async def keep_warm(app: st.App) -> AsyncIterator[None]:  # noqa: ARG001
-    """While the server runs: warm up for the latest run, and for each that is published later."""
+    """Warm up for the latest run and for each later one while the server runs."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_follow_runs)
         yield
@@ -27,7 +27,7 @@ async def keep_warm(app: st.App) -> AsyncIterator[None]:  # noqa: ARG001
 
 
 def warm_up(run: Run) -> None:
-    """Ask what the first pages ask; the answers are shared by all sessions."""
+    """Fill the caches that the first pages use; all sessions share them."""
     with reading(run.lake.root):
         data.samples(run)
         data.misplaced(run, first_group(run))
@@ -44,11 +44,11 @@ async def _follow_runs() -> None:
             if run is not None and run.run_id != warm:
                 await anyio.to_thread.run_sync(warm_up, run, abandon_on_cancel=True)
                 warm = run.run_id
-        except KeyboardInterrupt:  # polars ends the query of any thread by it; the server has been told as well
+        except KeyboardInterrupt:  # polars raises it in any thread; the server handles it too
             return
         except UserError as error:
             telemetry.count_error(error)
-        except Exception as error:  # the server goes on: whoever opens the page that fails is told
+        except Exception as error:  # the server keeps running: the page shows the error to its reader
             telemetry.count_error(error)
             telemetry.log_unforeseen(error)
         await anyio.sleep(SECONDS_BETWEEN_LOOKS)

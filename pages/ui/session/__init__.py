@@ -1,1 +1,1 @@
-"""Who reads, and where: access, login, addresses, the pages there are."""
+"""Access, login, addresses and navigation."""

@@ -1,6 +1,6 @@
-"""The settings of the app, and how people log in: pages and routes ask here, so that both give the same answer.
+"""Settings of access and login, shared by pages and routes so that both make the same decision.
 
-A login that is configured and cannot work is an error and never an open door.
+A login that is configured but cannot work is an error; it never grants access.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from pages.ui.internals.streamlit_internals import get_origin_from_redirect_uri
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 MIN_SECRET = 16
-Listed = Annotated[tuple[str, ...], NoDecode]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 class Access(BaseSettings):
@@ -24,8 +24,10 @@ class Access(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LATENTLAKE_", frozen=True, env_ignore_empty=True)
 
-    allowed_users: Listed = Field((), description="E-mails or @domains that may log in; everybody who can where empty.")
-    allowed_hosts: Listed = Field((), description="Host names that the app answers to.")
+    allowed_users: CommaSeparated = Field(
+        (), description="E-mail addresses or @domains that may log in; anyone if empty."
+    )
+    allowed_hosts: CommaSeparated = Field((), description="Host names that the app answers to.")
     read_only: bool = Field(False, description="Offer and accept no reviews and no saved sets.")
     metrics_token: SecretStr | None = Field(None, description="Bearer token for /metrics and the details of /readyz.")
 
@@ -39,15 +41,15 @@ class Access(BaseSettings):
     @field_validator("allowed_users")
     @classmethod
     def _name_people(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [part for part in value if part.count("@") != 1 or part.endswith("@")]:
-            raise ValueError(f"{wrong[0]} is neither an e-mail nor an @domain")
+        if invalid := [part for part in value if part.count("@") != 1 or part.endswith("@")]:
+            raise ValueError(f"{invalid[0]} is neither an e-mail nor an @domain")
         return value
 
     @field_validator("allowed_hosts")
     @classmethod
     def _name_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [part for part in value if "*" in part.removeprefix("*.") and part != "*"]:
-            raise ValueError(f"{wrong[0]} is neither a host name nor *.domain")
+        if invalid := [part for part in value if "*" in part.removeprefix("*.") and part != "*"]:
+            raise ValueError(f"{invalid[0]} is neither a host name nor *.domain")
         return value
 
     @field_validator("metrics_token")
@@ -60,7 +62,7 @@ class Access(BaseSettings):
 
 @dataclass(frozen=True)
 class Login:
-    """How people log in: the names of the providers, and the address of the app that their cookies are for."""
+    """The configured login: the names of the providers, and the origin that the cookies are valid for."""
 
     providers: tuple[str, ...]
     origin: str
@@ -68,14 +70,14 @@ class Login:
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who is logged in: the e-mail, or what else the provider calls them."""
+    """A person who is logged in, by e-mail address or else by the name that the provider gives."""
 
     name: str
     allowed: bool
 
 
 def access() -> Access:
-    """The settings of the environment; raises `UsageError` that names a wrong one, without its value."""
+    """Return the settings of the environment; raises `UsageError` naming an invalid one, without its value."""
     try:
         return Access()
     except ValidationError as error:
@@ -85,9 +87,9 @@ def access() -> Access:
 
 
 def login() -> Login | None:
-    """How people log in, from `[auth]` of Streamlit's secrets; None where everybody may read.
+    """Return the login configured in `[auth]` of Streamlit's secrets; None if everybody may read.
 
-    Raises `UsageError` where a login is asked for that cannot work.
+    Raises `UsageError` if the configuration is incomplete.
     """
     section = _read_secrets().get("auth")
     if section is None:
@@ -95,36 +97,36 @@ def login() -> Login | None:
             raise UsageError("LATENTLAKE_ALLOWED_USERS names who may log in, but the secrets have no [auth] section.")
         return None
     if not isinstance(section, dict):
-        raise UsageError("The section [auth] of the secrets is no section.")
+        raise UsageError("[auth] of the secrets is not a section.")
     secret, origin = section.get("cookie_secret"), get_origin_from_redirect_uri()
     if not isinstance(secret, str) or len(secret) < MIN_SECRET:
         raise UsageError(
             f"The section [auth] of the secrets needs a cookie_secret of at least {MIN_SECRET} characters."
         )
-    named = tuple(name for name, value in section.items() if isinstance(value, dict) and "client_id" in value)
-    providers = ("default", *named) if "client_id" in section else named
+    named_providers = tuple(name for name, value in section.items() if isinstance(value, dict) and "client_id" in value)
+    providers = ("default", *named_providers) if "client_id" in section else named_providers
     if not providers or origin is None:
         raise UsageError("The section [auth] of the secrets needs a redirect_uri and the client_id of a provider.")
     return Login(providers, origin)
 
 
 def find_visitor(claims: dict[str, Any]) -> Visitor | None:
-    """Who the claims of a provider are about, and whether the list lets them in; None where nobody is logged in.
+    """Return the person that a provider's claims describe, and whether they may read; None if nobody is logged in.
 
-    An e-mail that the provider says is not verified lets nobody in who must be on a list.
+    If a list of users is configured, an address that the provider reports as unverified is not allowed.
     """
     if claims.get("is_logged_in") is not True:
         return None
     email = str(claims.get("email") or "").lower()
-    listed = access().allowed_users
+    allowed_users = access().allowed_users
     name, _, domain = email.partition("@")
-    known = name != "" and (email in listed or f"@{domain}" in listed)
-    allowed = not listed or (known and claims.get("email_verified") is not False)
+    is_listed = name != "" and (email in allowed_users or f"@{domain}" in allowed_users)
+    allowed = not allowed_users or (is_listed and claims.get("email_verified") is not False)
     return Visitor(email or str(claims.get("name") or claims.get("sub") or "somebody without a name"), allowed)
 
 
 def is_on_loopback() -> bool:
-    """Whether the app listens to this machine only."""
+    """Return whether the app listens only on the loopback interface."""
     address = st.get_option("server.address") or ""
     try:
         return address == "localhost" or ip_address(address).is_loopback
@@ -133,18 +135,18 @@ def is_on_loopback() -> bool:
 
 
 def list_hosts() -> tuple[str, ...]:
-    """Host names that are answered: those of the setting, else loopback's where it listens there only, else all."""
+    """Return the host names that the app answers to: the configured ones, else those of loopback or `*`."""
     return access().allowed_hosts or (LOOPBACK_HOSTS if is_on_loopback() else ("*",))
 
 
 def _read_secrets() -> dict[str, Any]:
-    """Streamlit's secrets; none where there is no file of them, and `UsageError` where one cannot be read.
+    """Return Streamlit's secrets, empty if there is no secrets file; raises `UsageError` if a file cannot be read.
 
-    Streamlit itself takes a file with a typing error for no file, which would open the door.
+    Streamlit itself treats an invalid file as a missing one, which would disable the login.
     """
     try:
         return st.secrets.to_dict()
     except (OSError, UnicodeDecodeError) as error:
         if getattr(error, "error_id", None) == "no-secrets-found":
             return {}
-        raise UsageError("Streamlit's secrets cannot be read: mend secrets.toml, then start again.") from error
+        raise UsageError("Streamlit's secrets cannot be read: fix secrets.toml, then restart the app.") from error

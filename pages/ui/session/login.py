@@ -1,28 +1,28 @@
-"""What people see of the login: the page before it, the one for those who may not read, their name and the way out."""
+"""The login on the page: logging in, refused access, the name of the user, and logging out."""
 
 import streamlit as st
 
-from pages.text.words import plain
+from pages.text.formatting import plain
 from pages.ui.session.access import Visitor, access, find_visitor, login
 
 LONGEST_NAME = 80
 
 
 def admit() -> bool:
-    """Whether this session may read; where not, the page says why and offers what can be done."""
-    found = login()
-    if found is None:
+    """Return whether this session may read; if not, show why, with buttons to log in or out."""
+    settings = login()
+    if settings is None:
         return True
     visitor = find_visitor(st.user.to_dict())
     if visitor is None:
-        _offer_login(found.providers)
+        _offer_login(settings.providers)
     elif not visitor.allowed:
         _turn_away(visitor)
     return visitor is not None and visitor.allowed
 
 
 def show_visitor() -> None:
-    """Who is logged in, and the button to log out, in the sidebar; nothing where there is no login."""
+    """Show who is logged in, and a button to log out, in the sidebar; nothing without a login."""
     name = visitor_name()
     if name is not None:
         with st.sidebar:
@@ -31,13 +31,13 @@ def show_visitor() -> None:
 
 
 def visitor_name() -> str | None:
-    """The e-mail of who is logged in; None where there is no login."""
+    """Return the e-mail address or name of the user; None without a login."""
     visitor = find_visitor(st.user.to_dict()) if login() else None
     return visitor.name if visitor else None
 
 
 def ask_reviewer(key: str) -> str:
-    """Who reviews: the e-mail of who is logged in, else the name that is typed."""
+    """Return the name of the reviewer: that of the user who is logged in, else one that is typed in."""
     name = visitor_name()
     if name is None:
         return st.text_input("Your name", key=key, max_chars=LONGEST_NAME, width=300)
@@ -46,7 +46,7 @@ def ask_reviewer(key: str) -> str:
 
 
 def may_write(what: str) -> bool:
-    """Whether people may add to the lake; where not, one line says so in place of the controls."""
+    """Return whether users may add to the lake; if not, show a line that says so."""
     if access().read_only:
         st.caption(f":material/lock: This app is read-only: {what} can be neither added nor taken back.")
     return not access().read_only
@@ -59,13 +59,13 @@ def _offer_login(providers: tuple[str, ...]) -> None:
         label = "Log in" if provider == "default" else f"Log in with {plain(provider)}"
         st.button(label, icon=":material/login:", key=f"log-in-{provider}", on_click=st.login, args=[provider])
     if st.query_params:
-        st.caption("You came by a link: open it again when you are logged in.")
+        st.caption("You followed a link: open it again after logging in.")
 
 
 def _turn_away(visitor: Visitor) -> None:
     st.title("No access")
     st.markdown(
         f"You are logged in as **{plain(visitor.name)}**, who is not on the list of people that may read these pages. "
-        "Ask whoever runs them, or log in as somebody else."
+        "Ask their operator, or log in as somebody else."
     )
     st.button("Log out", icon=":material/logout:", key="log-out", on_click=st.logout)

@@ -1,4 +1,4 @@
-"""Which pages there are, in which group and under which address; links between them keep run and filters."""
+"""The pages with their groups and URLs; links between them keep run and filters."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +39,13 @@ ENTRIES = [
 
 
 def page(name: str) -> st.Page:
-    """The page of that name, to link or switch to."""
+    """Return the page of a name, to link or switch to."""
     entry = next(e for e in ENTRIES if e.name == name)
     return st.Page(FOLDER / f"{name}.py", title=entry.title, icon=entry.icon, url_path=name, default=not entry.path)
 
 
 def grouped_pages() -> dict[str, list[st.Page]]:
-    """Every page by group, in order."""
+    """Return every page by group, in order."""
     groups: dict[str, list[st.Page]] = {}
     for entry in ENTRIES:
         groups.setdefault(entry.group, []).append(page(entry.name))
@@ -53,16 +53,16 @@ def grouped_pages() -> dict[str, list[st.Page]]:
 
 
 def address(**extra: str | int) -> dict[str, str]:
-    """The query parameters that pin what this session shows: run, filters and what else is named."""
-    pinned = {"run": st.session_state["run_id"], "f": st.session_state.get("filters", "")}
-    return {k: str(v) for k, v in {**pinned, **extra}.items() if v != ""}
+    """Return the query parameters that reproduce this session: run, filters and `extra`."""
+    parameters = {"run": st.session_state["run_id"], "f": st.session_state.get("filters", "")}
+    return {k: str(v) for k, v in {**parameters, **extra}.items() if v != ""}
 
 
 def url(name: str, **extra: str | int) -> str:
-    """The address, relative to the page, of another that keeps the run and the filters, for a cell of a table."""
+    """Return a relative URL of another page that keeps the run and the filters, for a cell of a table."""
     return f"./{name}?{urlencode(address(**extra))}"
 
 
 def link(name: str, label: str, *, icon: str | None = None, **extra: str | int) -> None:
-    """A link to another page that keeps the run and the filters."""
+    """Show a link to another page that keeps the run and the filters."""
     st.page_link(page(name), label=label, icon=icon, query_params=address(**extra))

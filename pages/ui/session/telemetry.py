@@ -1,6 +1,6 @@
-"""What operators may know of the app, for `/metrics`: how long lake reads and pages take, and what went wrong.
+"""Metrics of the app for `/metrics`: durations of lake reads and page runs, and errors.
 
-The registry is our own, so that a second import of this module collides with nothing.
+A registry of its own avoids collisions if this module is imported twice.
 """
 
 import uuid
@@ -26,17 +26,17 @@ ERRORS = Counter("latentlake_errors", "Errors by kind.", ["kind"], registry=REGI
 
 
 def query(question: str) -> Timer:
-    """Measures a read of the lake; around a block, or as a decorator."""
+    """Measure a read of the lake; a context manager or decorator."""
     return QUERIES.labels(question=question).time()
 
 
 def page_run(name: str) -> Timer:
-    """Measures a run of a page, whether it ends, is stopped or fails."""
+    """Measure a run of a page, whether it ends, is stopped or fails."""
     return PAGES.labels(page=name).time()
 
 
 def log_unforeseen(error: Exception) -> str:
-    """Write the traceback of an error that nobody foresaw to the log of the server; returns its reference there."""
+    """Log the traceback of an unexpected error; return the reference of the log entry."""
     reference = uuid.uuid4().hex[:8]
     get_logger("latentlake").error("Unforeseen error %s", reference, exc_info=error)
     return reference

@@ -1,4 +1,4 @@
-"""Charts of the analyst's table."""
+"""Charts of the sample table."""
 
 from functools import cache
 from typing import Any
@@ -12,7 +12,7 @@ from pages.charts.palette import CONTEXT, GOOD, TEXT
 
 BINS = "bins"
 HEIGHT = 100
-"""Of a histogram with its name and its axis, in pixels; the bars have 60 of them."""
+"""Height of a histogram with title and axis in pixels; the bars take 60."""
 TITLE: dict[str, Any] = {
     "anchor": "start",
     "frame": "bounds",
@@ -26,7 +26,7 @@ TOO_FEW, LEAST, MOST = "#dfe2e6", "#fdebe4", "#f46036"  # opaque: the numbers on
 
 
 def histogram(bins: pl.DataFrame, title: str) -> dict[str, Any]:
-    """Vega-Lite of bars of those that pass (n) over the grey shape of all (n_all), as high as the root of the count.
+    """Return Vega-Lite: bars of rows that pass (n) over all in grey (n_all), with heights by the root of the count.
 
     A drag chooses a range.
     """
@@ -35,8 +35,8 @@ def histogram(bins: pl.DataFrame, title: str) -> dict[str, Any]:
 
 @cache
 def _histogram() -> dict[str, Any]:
-    """The chart without data and title; altair takes 30 ms to build and check one, and a page has a dozen."""
-    inside = alt.ExprRef("datum.index ? 'right' : 'left'")  # or the labels of both ends would stand out of the chart
+    """Return the chart without data and title, cached: altair takes 30 ms to build one and a page has a dozen."""
+    inside = alt.ExprRef("datum.index ? 'right' : 'left'")  # keeps the labels of both ends inside the chart
     ends = alt.ExprRef("domain('x')")
     axis = alt.Axis(
         values=ends, format=".3~g", labelAlign=inside, labelOverlap=False, title=None, grid=False, ticks=False
@@ -55,16 +55,16 @@ def _histogram() -> dict[str, Any]:
     grey, blue = (
         base.mark_bar(orient="vertical", **look) for look in ({"color": CONTEXT, "opacity": 0.4}, {"color": GOOD})
     )
-    everything = grey.encode(y=alt.Y("n_all:Q", scale=root, axis=None))
+    all_samples = grey.encode(y=alt.Y("n_all:Q", scale=root, axis=None))
     passing = blue.encode(y=alt.Y("n:Q", scale=root, axis=None))
     drag = alt.selection_interval(name="range", encodings=["x"], zoom=False)
-    chart = alt.layer(everything, passing.add_params(drag)).properties(height=HEIGHT, padding=TIGHT)
+    chart = alt.layer(all_samples, passing.add_params(drag)).properties(height=HEIGHT, padding=TIGHT)
     spec: dict[str, Any] = chart.configure_view(strokeWidth=0).to_dict()
     return spec
 
 
 def pivot_cells(cells: pl.DataFrame, *, down: str, across: str) -> Layered:
-    """Mean loss by the places on two axes, in the order of the frame; a cell of too `few` samples is grey."""
+    """Draw the mean loss by positions on two axes, in the order of the frame; cells with too `few` samples in grey."""
     titles = {"down": down, "across": across}
     order = {name: cells.sort(f"{name}_place")[name].unique(maintain_order=True).to_list() for name in titles}
     base = alt.Chart(cells).encode(
@@ -88,8 +88,8 @@ def pivot_cells(cells: pl.DataFrame, *, down: str, across: str) -> Layered:
     color = alt.condition(alt.datum.few, alt.value(TOO_FEW), alt.Color("mean_loss:Q", scale=scale, legend=None))
     pick = alt.selection_point(name="cell", fields=["cell"], on="click", clear="dblclick")
     tiles = base.mark_rect(cornerRadius=3).encode(color=color).add_params(pick)
-    written = base.mark_text(fontSize=12).encode(
+    numbers = base.mark_text(fontSize=12).encode(
         text=alt.Text("mean_loss:Q", format=".2f"),
         color=alt.condition(alt.datum.few, alt.value(TEXT), alt.value("black")),
     )
-    return alt.layer(tiles, written).properties(height=alt.Step(30))
+    return alt.layer(tiles, numbers).properties(height=alt.Step(30))

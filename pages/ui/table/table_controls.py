@@ -1,11 +1,11 @@
-"""Choose the columns of the analyst's table and the order of its rows, in two small menus."""
+"""Two menus for the columns of the sample table and the order of its rows."""
 
 from collections.abc import Callable
 
 import streamlit as st
 
 from lake.storage.store import Run
-from pages.text.words import name
+from pages.text.formatting import column_title
 from pages.ui.table import table_session
 from pages.ui.table.table_columns import columns_of, grouped_columns
 from pages.ui.table.table_state import Order
@@ -16,39 +16,45 @@ MENU_WIDTH = 420
 
 
 def choose_columns(run: Run) -> None:
-    """A menu of every column by what it is about; what is chosen later stands further right."""
-    shown = table_session.current().columns
-    with st.popover(f"Columns · {len(shown)}", icon=":material/view_column:"), st.container(width=MENU_WIDTH):
-        for group, columns in grouped_columns(run).items():
-            key = f"columns-{group}"
-            st.session_state[key] = [column for column in columns if column in shown]
+    """Show a menu of every column by section; columns are added on the right."""
+    visible = table_session.current().columns
+    with st.popover(f"Columns · {len(visible)}", icon=":material/view_column:"), st.container(width=MENU_WIDTH):
+        for section, columns in grouped_columns(run).items():
+            key = f"columns-{section}"
+            st.session_state[key] = [column for column in columns if column in visible]
             st.pills(
-                group, columns, selection_mode="multi", format_func=name, key=key, on_change=_take_columns, args=(run,)
+                section,
+                columns,
+                selection_mode="multi",
+                format_func=column_title,
+                key=key,
+                on_change=_take_columns,
+                args=(run,),
             )
 
 
 def _take_columns(run: Run) -> None:
-    chosen = [column for group in grouped_columns(run) for column in st.session_state[f"columns-{group}"]]
-    kept = [column for column in table_session.current().columns if column in chosen]
-    columns = dict.fromkeys([*kept, *chosen])
-    if columns:  # a table without a column is none
+    selected = [column for section in grouped_columns(run) for column in st.session_state[f"columns-{section}"]]
+    remaining = [column for column in table_session.current().columns if column in selected]
+    columns = dict.fromkeys([*remaining, *selected])
+    if columns:  # a table needs at least one column
         table_session.change(columns=tuple(columns))
 
 
 def choose_order(run: Run) -> None:
-    """A menu with a line for each column to sort by: turn it round, move it up, leave it out, add one."""
+    """Show a menu with a line for each sort column: reverse it, move it up, remove it, add one."""
     orders = table_session.current().sort
     with st.popover(_describe(orders), icon=":material/sort:"), st.container(width=MENU_WIDTH):
-        for place, order in enumerate(orders):
-            _show_order(place, order)
+        for position, order in enumerate(orders):
+            _show_order(position, order)
         if not orders:
             st.caption("The rows are in the order of their numbers.")
-        free = [column for column in columns_of(run) if column not in {order.column for order in orders}]
+        unused = [column for column in columns_of(run) if column not in {order.column for order in orders}]
         st.selectbox(
             "Then by" if orders else "Sort by",
-            free,
+            unused,
             index=None,
-            format_func=name,
+            format_func=column_title,
             placeholder="Add a column",
             key="sort-add",
             on_change=_add_order,
@@ -57,22 +63,28 @@ def choose_order(run: Run) -> None:
 
 def _describe(orders: tuple[Order, ...]) -> str:
     """ "Sort: loss ↓, label ↑": the columns in the order in which they count."""
-    said = [f"{name(order.column).lower()} {ARROWS[order.descending]}" for order in orders[:IN_LABEL]]
+    parts = [f"{column_title(order.column).lower()} {ARROWS[order.descending]}" for order in orders[:IN_LABEL]]
     more = f" +{len(orders) - IN_LABEL}" if len(orders) > IN_LABEL else ""
-    return f"Sort: {', '.join(said) or 'sample'}{more}"
+    return f"Sort: {', '.join(parts) or 'sample'}{more}"
 
 
-def _show_order(place: int, order: Order) -> None:
+def _show_order(position: int, order: Order) -> None:
     column = order.column
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"{place + 1}. {name(column)}", width="stretch")
-        turn = f"{ARROWS[order.descending]} {'highest' if order.descending else 'lowest'} first"
-        _button(turn, f"sort-turn-{column}", lambda orders: _replaced(orders, place, order.flipped()), "Turn round")
+        st.markdown(f"{position + 1}. {column_title(column)}", width="stretch")
+        direction = f"{ARROWS[order.descending]} {'highest' if order.descending else 'lowest'} first"
+        _button(
+            direction, f"sort-turn-{column}", lambda orders: _replaced(orders, position, order.flipped()), "Reverse"
+        )
         up = ":material/arrow_upward:"
         _button(
-            up, f"sort-up-{column}", lambda orders: _moved_up(orders, place), "Count it earlier", disabled=place == 0
+            up,
+            f"sort-up-{column}",
+            lambda orders: _moved_up(orders, position),
+            "Move up",
+            disabled=position == 0,
         )
-        _button(":material/close:", f"sort-drop-{column}", lambda orders: _without(orders, place), "Leave it out")
+        _button(":material/close:", f"sort-drop-{column}", lambda orders: _without(orders, position), "Remove")
 
 
 Change = Callable[[tuple[Order, ...]], tuple[Order, ...]]
@@ -85,16 +97,16 @@ def _button(label: str, key: str, change: Change, meaning: str, *, disabled: boo
     st.button(label, key=key, on_click=act, help=meaning, type="tertiary", disabled=disabled)
 
 
-def _replaced(orders: tuple[Order, ...], place: int, order: Order) -> tuple[Order, ...]:
-    return (*orders[:place], order, *orders[place + 1 :])
+def _replaced(orders: tuple[Order, ...], position: int, order: Order) -> tuple[Order, ...]:
+    return (*orders[:position], order, *orders[position + 1 :])
 
 
-def _moved_up(orders: tuple[Order, ...], place: int) -> tuple[Order, ...]:
-    return (*orders[: place - 1], orders[place], orders[place - 1], *orders[place + 1 :])
+def _moved_up(orders: tuple[Order, ...], position: int) -> tuple[Order, ...]:
+    return (*orders[: position - 1], orders[position], orders[position - 1], *orders[position + 1 :])
 
 
-def _without(orders: tuple[Order, ...], place: int) -> tuple[Order, ...]:
-    return (*orders[:place], *orders[place + 1 :])
+def _without(orders: tuple[Order, ...], position: int) -> tuple[Order, ...]:
+    return (*orders[:position], *orders[position + 1 :])
 
 
 def _add_order() -> None:

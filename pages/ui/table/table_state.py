@@ -1,18 +1,18 @@
-"""What the analyst's table shows, kept in the session, in the address and in saved views: columns, order, pivot.
+"""State of the sample table, kept in the session, in the URL and in saved views: columns, order, pivot.
 
-Addresses and saved views are untrusted: what this run does not have is left out, and said.
+URLs and saved views are untrusted: parts that do not fit the run are ignored and reported.
 """
 
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict
 
-from lake.query.sample_columns import SHOWN
+from lake.query.sample_columns import DEFAULT_COLUMNS
 
 PARAMETERS = ("columns", "sort", "pivot")
 MAX_PARTS = 100
 ROW = "sample_id"
-"""The column that orders rows which are equal otherwise."""
+"""The column that breaks ties."""
 
 
 class Order(BaseModel):
@@ -35,58 +35,58 @@ class TableState(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    columns: tuple[str, ...] = SHOWN
+    columns: tuple[str, ...] = DEFAULT_COLUMNS
     sort: tuple[Order, ...] = (Order(column="loss"),)
-    """The first column counts most; none leaves the rows by their number."""
+    """The first column takes precedence; empty sorts by sample id."""
     pivot: tuple[str, str] | None = None
-    """The columns down and across."""
+    """The columns of rows and columns."""
 
     def to_query(self) -> dict[str, str]:
-        """The parameters of the address; the sort always, so that a link without the others means the first ones."""
+        """Return the query parameters; `sort` is always present, so that without the others the defaults apply."""
         query = {"sort": ",".join(order.to_text() for order in self.sort) or ROW}
-        if self.columns != SHOWN:
+        if self.columns != DEFAULT_COLUMNS:
             query["columns"] = ",".join(quote(column, safe="") for column in self.columns)
         if self.pivot:
             query["pivot"] = ",".join(quote(column, safe="") for column in self.pivot)
         return query
 
     def changed(self, **values: object) -> "TableState":
-        """With other values."""
+        """Return a copy with other values."""
         return self.model_copy(update=values)
 
 
 def from_query(query: dict[str, str], columns: list[str], axes: list[str]) -> tuple[TableState, list[str]]:
-    """The state an address asks for, and in words what was left out of it."""
+    """Parse the state in a URL; return it and descriptions of the ignored parts."""
     directed = [ROW, *columns, *(f"-{column}" for column in columns)]
-    asked = {
+    parts_by_name = {
         name: _parts(query.get(name, ""), allowed)
         for name, allowed in {"columns": columns, "sort": directed, "pivot": axes}.items()
     }
-    refused = [f"{name} {part[:40]!r}" for name, (_, unknown) in asked.items() for part in unknown]
-    shown, sort, pivot = (known for known, _ in asked.values())
-    if query.get("pivot") and len(pivot) != 2 and not asked["pivot"][1]:
-        refused.append("a pivot, which takes two columns")
-    first = TableState()
+    rejected = [f"{name} {part[:40]!r}" for name, (_, unknown) in parts_by_name.items() for part in unknown]
+    visible, sort, pivot = (allowed_parts for allowed_parts, _ in parts_by_name.values())
+    if query.get("pivot") and len(pivot) != 2 and not parts_by_name["pivot"][1]:
+        rejected.append("a pivot, which takes two columns")
+    defaults = TableState()
     state = TableState(
-        columns=tuple(shown) or first.columns,
-        sort=_orders(sort) if sort else first.sort,
+        columns=tuple(visible) or defaults.columns,
+        sort=_orders(sort) if sort else defaults.sort,
         pivot=(pivot[0], pivot[1]) if len(pivot) == 2 else None,
     )
-    return state, refused
+    return state, rejected
 
 
 def _orders(parts: list[str]) -> tuple[Order, ...]:
-    """The columns to sort by; of a column that is named twice the first counts, and number orders rows anyway."""
-    found: dict[str, Order] = {}
+    """Return the sort columns without repetitions and without the sample id, which breaks ties anyway."""
+    orders: dict[str, Order] = {}
     for part in parts:
         column = part.removeprefix("-")
-        found.setdefault(column, Order(column=column, descending=part != column))
-    found.pop(ROW, None)
-    return tuple(found.values())
+        orders.setdefault(column, Order(column=column, descending=part != column))
+    orders.pop(ROW, None)
+    return tuple(orders.values())
 
 
 def _parts(text: str, allowed: list[str]) -> tuple[list[str], list[str]]:
-    """The parts of a list that are allowed, each once, and those that are not."""
-    readable = text.encode(errors="replace").decode()  # a lone surrogate is no text that could be shown
+    """Return the distinct allowed parts of a list, and the others."""
+    readable = text.encode(errors="replace").decode()  # lone surrogates cannot be displayed
     parts = dict.fromkeys(unquote(part) for part in readable.split(",")[:MAX_PARTS] if part)
     return [part for part in parts if part in allowed], [part for part in parts if part not in allowed]

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from lake.comparison import differences
-from lake.comparison.differences import HUES, WORDS, Difference, measure, notable, to_clause
+from lake.comparison.differences import HUES, PROPERTY_WORDING, Difference, measure, notable, to_clause
 from lake.contracts.rows import rows_of
 from tests.support.data.random_samples import make_properties
 from tests.support.data.scalars import number
@@ -19,7 +19,7 @@ def every_fourth(frame: pl.DataFrame) -> np.ndarray:
 def test_delta_medians_and_p_are_those_of_the_pairs_and_of_scipy() -> None:
     frame = make_properties(0, size=200).with_columns(pl.col("contrast").round(0))  # ties
     inside = every_fourth(frame)
-    for row in measure(frame, [inside]).filter(pl.col("property").is_in(list(WORDS))).iter_rows(named=True):
+    for row in measure(frame, [inside]).filter(pl.col("property").is_in(list(PROPERTY_WORDING))).iter_rows(named=True):
         values = frame[row["property"]].to_numpy()
         here, others = values[inside], values[~inside]
         assert row["delta"] == pytest.approx(np.sign(here[:, None] - others).mean())
@@ -52,8 +52,8 @@ def test_a_difference_inside_each_class_is_found_within_them() -> None:
 
 
 def test_what_was_measured_of_no_row_differs_nowhere() -> None:
-    frame = make_properties(3, size=40).with_columns(pl.lit(None, pl.Float64).alias(name) for name in WORDS)
-    found = measure(frame, [every_fourth(frame)]).filter(pl.col("property").is_in(list(WORDS)))
+    frame = make_properties(3, size=40).with_columns(pl.lit(None, pl.Float64).alias(name) for name in PROPERTY_WORDING)
+    found = measure(frame, [every_fourth(frame)]).filter(pl.col("property").is_in(list(PROPERTY_WORDING)))
     assert set(found["delta"]) == {0.0} and set(found["p"]) == set(found["adjusted_p"]) == {1.0}
 
 
@@ -100,10 +100,12 @@ def test_every_hue_is_named_where_planted_and_no_other(name: str) -> None:
 def test_at_most_four_differences_are_said_strongest_first() -> None:
     frame = make_properties(6)
     inside = every_fourth(frame)
-    shifted = frame.with_columns(pl.col(name) + pl.Series((8.0 + 3 * i) * inside) for i, name in enumerate(WORDS))
+    shifted = frame.with_columns(
+        pl.col(name) + pl.Series((8.0 + 3 * i) * inside) for i, name in enumerate(PROPERTY_WORDING)
+    )
     found = notable(measure(shifted, [inside]))
     assert len(found) == differences.MAX_CLAUSES
-    assert found["property"][0] == list(WORDS)[-1]
+    assert found["property"][0] == list(PROPERTY_WORDING)[-1]
     assert found["delta"].abs().is_sorted(descending=True)
 
 

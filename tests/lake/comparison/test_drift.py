@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu, rankdata
 
 from lake.comparison import drift
-from lake.comparison.differences import HUES, WORDS
+from lake.comparison.differences import HUES, PROPERTY_WORDING
 from lake.comparison.drift import Drift, delta_interval, energy_test, property_drift
 from lake.storage.store import Lake
 from tests.support.data.random_samples import make_properties
@@ -42,14 +42,14 @@ def test_the_largest_drift_comes_first_and_equal_ones_by_set_and_property() -> N
     assert said == ["w", "z", "x", "y"]
 
 
-@pytest.mark.parametrize("name", [name for name in WORDS if name != "shade"])
+@pytest.mark.parametrize("name", [name for name in PROPERTY_WORDING if name != "shade"])
 def test_a_planted_drift_of_one_property_is_named_and_no_other(name: str) -> None:
     frame = make_properties(11)
     shifted = frame.with_columns(pl.col(name) + pl.Series(6.0 * first_part(frame)))
     found = find_drift(shifted)
     assert found.drifted()["property"].to_list() == [name]
     head, said, *rest = found.sentences()
-    assert head.startswith(f"1 of {len(WORDS) + len(HUES)} tests of a property find drift")
+    assert head.startswith(f"1 of {len(PROPERTY_WORDING) + len(HUES)} tests of a property find drift")
     assert (
         said.startswith("New: ")
         and f"{number(shifted[name].filter(pl.Series(first_part(frame))).median()):.0f}, old" in said
@@ -205,7 +205,7 @@ def test_splits_drawn_at_random_have_not_drifted(tiny_lake: str, rows: pl.DataFr
     assert found.drifted().is_empty()
     assert set(found.spaces["set"]) == {"validation", "test", "unlabeled"}
     assert found.shifted().is_empty()
-    assert found.sentences()[0].startswith(f"0 of {4 * (len(WORDS) + len(HUES))} tests")
+    assert found.sentences()[0].startswith(f"0 of {4 * (len(PROPERTY_WORDING) + len(HUES))} tests")
 
 
 def test_a_split_of_other_images_is_named_by_property_and_by_embedding(tmp_path: Path) -> None:

@@ -90,5 +90,5 @@ def test_rows_are_read_with_their_values() -> None:
 
 
 def test_a_frame_without_a_column_is_refused_by_its_name() -> None:
-    with pytest.raises(ValueError, match="rows of DuplicateRow have leak, tier, which this frame has not"):
+    with pytest.raises(ValueError, match="the frame lacks columns of DuplicateRow: leak, tier"):
         rows_of(pl.DataFrame([COPY]).drop("tier", "leak"), DuplicateRow)

@@ -13,7 +13,7 @@ from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from lake.errors import LakeError, UsageError
-from lake.query.reviews import Review, add_reviews, drop_set, latest, save_set, saved_sets, scan_reviews, standing
+from lake.query.reviews import Review, active_reviews, add_reviews, drop_set, latest, save_set, saved_sets, scan_reviews
 from lake.storage import appending, door
 from lake.storage.store import Lake
 from tests.support.lakes.raw_tables import folder_of, write_raw
@@ -50,14 +50,14 @@ def test_a_later_verdict_stands_and_a_review_can_be_taken_back(lake: Lake) -> No
     add_reviews(lake, [said(1, "undone", undoes=second)])
     everything = scan_reviews(lake, DATA)
     assert latest(everything).collect()["verdict"].to_list() == ["fine"]
-    assert len(everything.collect()) == 3 and len(standing(everything).collect()) == 1
+    assert len(everything.collect()) == 3 and len(active_reviews(everything).collect()) == 1
 
 
 def test_a_saved_set_is_no_verdict(lake: Lake) -> None:
     add_reviews(lake, [said(i, "in set", note="white cats") for i in (3, 4)])
     everything = scan_reviews(lake, DATA)
     assert latest(everything).collect().is_empty()
-    assert standing(everything).filter(note="white cats").collect()["sample_id"].to_list() == [3, 4]
+    assert active_reviews(everything).filter(note="white cats").collect()["sample_id"].to_list() == [3, 4]
 
 
 def test_reviews_of_another_dataset_are_not_mixed_in(lake: Lake) -> None:

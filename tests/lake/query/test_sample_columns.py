@@ -7,7 +7,16 @@ import pytest
 
 from lake.contracts.columns import MODEL, SAMPLE
 from lake.query import queries
-from lake.query.sample_columns import COLORS, NO_AXIS, SHOWN, SIZES, USES, by_section, use_of_column, with_unit
+from lake.query.sample_columns import (
+    COLORS,
+    DEFAULT_COLUMNS,
+    NO_AXIS,
+    SIZES,
+    USES,
+    by_section,
+    use_of_column,
+    with_unit,
+)
 from lake.storage.store import Lake
 from pages.charts.scales import color_scale, size_domain
 from pages.ui.map.projection_offers import color_columns, size_columns
@@ -30,7 +39,7 @@ def test_numbers_alone_size_dots(tiny_lake: str) -> None:
 
 
 def test_the_table_begins_with_what_is_asked_first() -> None:
-    assert SHOWN == ("label", "predicted", "correct", "loss", "confidence", "split", "out_of_sample")
+    assert DEFAULT_COLUMNS == ("label", "predicted", "correct", "loss", "confidence", "split", "out_of_sample")
 
 
 def test_sections_hold_every_column_once_and_what_is_carried_along() -> None:

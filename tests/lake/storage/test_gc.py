@@ -15,7 +15,7 @@ from deltalake.schema import PrimitiveType
 from filelock import FileLock
 
 import lake.storage.gc as gc
-from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, SAID_TABLES, TABLES, UNPINNED
+from lake.contracts.tables import DATASET_TABLES, RUN_TABLES, TABLES, UNPINNED, USER_TABLES
 from lake.errors import LakeError
 from lake.query.reviews import Review, add_reviews, scan_reviews
 from lake.query.saved_views import View, save_view, scan_views
@@ -177,7 +177,7 @@ def test_the_rows_of_a_refused_run_stay_for_as_many_days_as_a_run_does(staged_la
     measured = {"before_run_id": FIRST, "test_accuracy": 0.5, "accuracy_before": 0.6}
     staged_lake.reject(facts_of(SECOND), "accuracy fell", measured)
     assert _collect(staged_lake, Retention(runs=30, days=30, hours=0), dry_run=True).orphans == []
-    assert gc._refused(staged_lake, Retention(runs=30, days=0, hours=0)) == []
+    assert gc._recently_rejected(staged_lake, Retention(runs=30, days=0, hours=0)) == []
 
 
 def test_a_run_is_not_read_at_a_version_with_columns_that_a_later_one_brought(four: Lake) -> None:
@@ -250,11 +250,11 @@ def test_reviews_and_views_are_never_touched(four: Lake) -> None:
         save_view(four.run(OLD), View(f"view {sample_id}", "Ada"))
     scans = (scan_reviews, scan_views)
     before = [scan(four, dataset_id).collect() for scan in scans]
-    versions = [four.open(name).version() for name in SAID_TABLES]
+    versions = [four.open(name).version() for name in USER_TABLES]
     assert [len(rows) for rows in before] == [3, 3]
     assert _collect(four, ONLY_NEWEST).runs == [MIDDLE, OLD]
     assert all(scan(four, dataset_id).collect().equals(rows) for scan, rows in zip(scans, before, strict=True))
-    assert [four.open(name).version() for name in SAID_TABLES] == versions
+    assert [four.open(name).version() for name in USER_TABLES] == versions
 
 
 @pytest.mark.long

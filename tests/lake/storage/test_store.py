@@ -194,7 +194,7 @@ def test_a_prediction_of_an_unknown_sample_publishes_nothing(
     staged_lake: Lake, tables: dict[str, pl.DataFrame]
 ) -> None:
     staged_lake.stage("samples", tables["samples"].filter(pl.col("sample_id") != 7))
-    _assert_refused(staged_lake, "1 scored samples are missing from samples")
+    _assert_refused(staged_lake, "1 scored sample is missing from samples")
 
 
 @pytest.mark.parametrize("table", ["images", "properties"])

@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from lake.contracts.tables import SAID_TABLES, TABLES
+from lake.contracts.tables import TABLES, USER_TABLES
 from lake.storage.door import open_table, plain_path, vacuum_table
 from lake.storage.store import KEEP_LOG, Lake
 from tests.support.lakes.raw_tables import files_of, folder_of, write_raw
@@ -111,7 +111,7 @@ def test_times_are_published_in_utc_and_every_table_stays_readable_by_old_reader
     runs = Lake(tiny_lake).runs()
     assert runs.schema["started_at"] == runs.schema["published_at"] == pl.Datetime("us", "UTC")
     assert runs["started_at"][0] == dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    for name in TABLES.keys() - {*SAID_TABLES, "rejected"}:  # nobody has said anything yet, nothing was refused
+    for name in TABLES.keys() - {*USER_TABLES, "rejected"}:  # nobody has said anything yet, nothing was refused
         assert DeltaTable(Lake(tiny_lake).uri(name)).protocol().min_reader_version == 1, name
 
 

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 from streamlit.runtime.secrets import secrets_singleton
 
 from lake.errors import UsageError
-from pages.text.words import WORD_JOINER
+from pages.text.formatting import WORD_JOINER
 from pages.ui.server import guard
 from pages.ui.server.hosts import UNNAMED, HostNames
 from pages.ui.session.access import access, find_visitor, list_hosts, login
@@ -97,7 +97,7 @@ def test_a_page_shows_nothing_of_the_lake_until_somebody_is_logged_in(
     app = open_page(tiny_lake, run=RUN_ID)
     assert [title.value for title in app.title] == ["Log in"]
     assert [button.label for button in app.button] == ["Log in"]
-    assert "You came by a link" in shown(app)
+    assert "You followed a link" in shown(app)
     assert not app.sidebar.selectbox and RUN_ID not in shown(app)
     app.user = {"is_logged_in": True, "email": "ada@example.org"}
     app.run()
@@ -134,7 +134,7 @@ def test_each_provider_has_a_button_of_its_own(tiny_lake: str, open_page: Open, 
         (WORKING | {"cookie_secret": ""}, "needs a cookie_secret of at least 16 characters"),
         (WORKING | {"cookie_secret": "short"}, "needs a cookie_secret of at least 16 characters"),
         ({"cookie_secret": WORKING["cookie_secret"]}, "needs a redirect_uri and the client_id"),
-        ("yes", "is no section"),
+        ("yes", "is not a section"),
     ],
     ids=["empty", "no secret", "short secret", "no provider", "no section"],
 )
@@ -153,7 +153,7 @@ def test_a_login_that_is_not_complete_is_an_error_and_no_open_door(
 
 def test_secrets_with_a_typing_error_are_an_error_and_no_open_door(secrets_file: Path) -> None:
     secrets_file.write_text("[auth\nclient_id = 'a'")
-    with pytest.raises(UsageError, match=r"mend secrets\.toml"):
+    with pytest.raises(UsageError, match=r"fix secrets\.toml"):
         login()
 
 

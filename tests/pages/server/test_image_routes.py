@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from lake.contracts.validation import validate
 from lake.storage.store import Lake
-from pages.text.words import NO_BREAK
+from pages.text.formatting import NO_BREAK
 from pages.ui.server.guard import Guard
 from pages.ui.server.routes import FOREVER, ROUTES
 from pages.ui.session import telemetry

@@ -17,7 +17,9 @@ from tests.support.lakes.changed_run import LATER
 from tests.support.lakes.raw_tables import read_raw, write_raw
 from tests.support.servers.apps import Open
 
-OLD = "Nothing newer has been published for {} days. Whether a refresh found nothing new or failed, its log says."
+OLD = (
+    "Nothing newer has been published for {} days. The log of the refresh says whether it found nothing new or failed."
+)
 
 
 @pytest.mark.parametrize(

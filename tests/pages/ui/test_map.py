@@ -188,7 +188,10 @@ def test_few_samples_are_all_dots_and_need_no_picture() -> None:
     assert layers.dots["sample_id"].to_list() == [*layers.dots.sort("size")["sample_id"]]
     assert (len(layers.dots), layers.in_view, layers.dense) == (60, 60, False)
     assert (
-        layers.picture.is_empty() and layers.rays.is_empty() and layers.images.is_empty() and layers.chosen.is_empty()
+        layers.picture.is_empty()
+        and layers.rays.is_empty()
+        and layers.images.is_empty()
+        and layers.chosen_sample.is_empty()
     )
 
 
@@ -261,7 +264,7 @@ def test_the_address_of_a_picture_says_all_it_depends_on_and_nothing_else() -> N
 
 def test_a_chosen_sample_has_a_ring_and_a_line_to_each_of_its_nearest() -> None:
     layers = lay_out(STATE.changed(sample=3))
-    assert layers.chosen["sample_id"].to_list() == [3]
+    assert layers.chosen_sample["sample_id"].to_list() == [3]
     ends = layers.rays.select("to_x", "to_y").sort("to_y").rows()
     nearest = samples().filter(pl.col("sample_id").is_in([4, 6, 8])).select("x", "y").rows()
     assert ends == nearest

@@ -160,7 +160,9 @@ def test_the_page_of_streamlit_can_be_told_where_the_app_is() -> None:
     from pages.ui.internals.streamlit_internals import get_static_dir
 
     page = (Path(get_static_dir()) / "index.html").read_text(encoding="utf-8")
-    assert shell.MODULE in page, "the script that the app's own goes before has changed: mend pages/ui/server/shell.py"
+    assert shell.MODULE_TAG in page, (
+        "the script that the app's own goes before has changed: mend pages/ui/server/shell.py"
+    )
 
 
 def test_loggers_that_chatter_are_those_of_modules() -> None:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lake.query.sample_columns import SHOWN
+from lake.query.sample_columns import DEFAULT_COLUMNS
 from pages.ui.table.table_state import Order, TableState, from_query
 
-COLUMNS = [*SHOWN, "margin", "odd, name", "100 %"]
+COLUMNS = [*DEFAULT_COLUMNS, "margin", "odd, name", "100 %"]
 AXES = ["label", "margin", "odd, name"]
 
 orders = st.builds(Order, column=st.sampled_from(COLUMNS), descending=st.booleans())

@@ -35,7 +35,7 @@ def test_what_shares_their_kind_is_said_beside_chance(told: list[Claim], tiny_la
     assert told[0].title == "Animals and vehicles separate"
     assert told[0].sentence.startswith(f"On average **{percent(kinds['value'])}** of the 15 nearest images")
     assert f"by chance {percent(kinds['chance'])}" in told[0].sentence
-    assert f"{kinds['n']} held-out samples" in told[0].proof
+    assert f"{kinds['n']} held-out samples" in told[0].evidence
     labels = stored.filter(grouping="label").row(0, named=True)
     assert f"{percent(labels['value'])} of the 15 images most similar" in told[4].sentence
 
@@ -60,8 +60,8 @@ def test_the_confusion_is_counted_and_carries_the_test_of_its_finding(
     assert f"of the {len(cats)} cat images are called dog: {dogs}," in told[2].sentence
     finding = Lake(tiny_lake).run().scan("findings").filter(kind="confusion").collect().row(0, named=True)
     assert finding["confirmed"]
-    assert f"adjusted p {finding['adjusted_p']:.2g}" in told[2].proof
-    assert "found again on the half of the samples that was held back" in told[2].proof
+    assert f"adjusted p {finding['adjusted_p']:.2g}" in told[2].evidence
+    assert "found again on the half of the samples that was held back" in told[2].evidence
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_nearest_of_the_example_are_counted(told: list[Claim], rows: pl.Data
 
 def test_what_was_not_measured_is_not_claimed(told: list[Claim]) -> None:
     assert told[5].sentence == "Not measured in this run: refresh to measure it."
-    assert told[5].proof == ""
+    assert told[5].evidence == ""
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake.contracts.stages import STAGES, tables_that_need
-from lake.contracts.validation import MEASURED
+from lake.contracts.validation import TABLES_OF_NEED
 from lake.errors import UsageError, UserError
 from lake.query import queries
 from lake.query.reviews import Review, add_reviews
@@ -191,8 +191,8 @@ def test_the_run_has_what_was_brought_and_no_more(lake: Lake, kind: str) -> None
     run = lake.run()
     assert run.verify()
     absent = set(KINDS[kind])
-    assert all(run.has(name) != ("embedding" in absent) for name in MEASURED["embeddings"])
-    assert all(run.has(name) != ("image" in absent) for name in MEASURED["images"])
+    assert all(run.has(name) != ("embedding" in absent) for name in TABLES_OF_NEED["embeddings"])
+    assert all(run.has(name) != ("image" in absent) for name in TABLES_OF_NEED["images"])
     assert run.has("duplicates") <= (not absent)
     assert not any(run.has(name) for name in tables_that_need({"model"}))
     assert all(run.has(name) for name in ("predictions", "triage", "findings", "metrics", "proofs"))

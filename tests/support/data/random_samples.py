@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from lake.comparison.differences import WORDS
+from lake.comparison.differences import PROPERTY_WORDING
 from pipeline.findings.error_causes import HIGH_LOSS
 
 CLASSES = np.array(["cat", "dog", "ship", "truck"])
@@ -23,7 +23,9 @@ def make_samples(seed: int, *, size: int = 1200, hard: str | None = None) -> pl.
         loss[label == hard] += 0.6
     other = CLASSES[(np.searchsorted(CLASSES, label) + rng.integers(1, 4, size)) % 4]
     numbers = {f"cluster_{m}": rng.integers(0, 6, size) for m in METHODS}
-    properties = {name: rng.normal(50, 10, size) for name in WORDS} | {"object_hue": rng.uniform(0, 360, size)}
+    properties = {name: rng.normal(50, 10, size) for name in PROPERTY_WORDING} | {
+        "object_hue": rng.uniform(0, 360, size)
+    }
     labelled = pl.lit(pl.Series(np.arange(size) >= size // 10))
     frame = pl.DataFrame(
         {
@@ -53,7 +55,7 @@ def make_samples(seed: int, *, size: int = 1200, hard: str | None = None) -> pl.
 def make_properties(seed: int, *, size: int = 1200) -> pl.DataFrame:
     """Properties without structure, and an unrelated label."""
     rng = np.random.default_rng(seed)
-    columns = {name: rng.normal(50, 10, size) for name in WORDS}
+    columns = {name: rng.normal(50, 10, size) for name in PROPERTY_WORDING}
     return pl.DataFrame(
         columns | {"object_hue": rng.uniform(0, 360, size), "label": np.array(["cat", "dog"])[rng.integers(0, 2, size)]}
     )

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from lake.contracts.tables import describe_tables
-from pages.text.words import GLOSSARY
+from pages.text.glossary import GLOSSARY
 from pipeline.config.dataset import DatasetSettings, PredictionSettings
 from pipeline.settings import Phase, Settings
 from tests.support.paths import REPOSITORY

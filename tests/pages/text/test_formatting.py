@@ -7,7 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from pages.report.markdown import to_html
-from pages.text.words import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER, counted, mix_text, number, plain
+from pages.text.formatting import ISOLATE, ISOLATED, NO_BREAK, WORD_JOINER, mix_text, number, plain, pluralize
 from tests.support.data.classes import ODD
 
 INVISIBLE = re.compile(f"[{WORD_JOINER}{ISOLATE}{ISOLATED}]")
@@ -48,7 +48,7 @@ def test_numbers_have_three_digits_on_either_side_of_0() -> None:
 
 
 def test_one_is_not_plural() -> None:
-    assert [counted(n, "image") for n in (0, 1, 2, 1400)] == ["0 images", "1 image", "2 images", "1,400 images"]
+    assert [pluralize(n, "image") for n in (0, 1, 2, 1400)] == ["0 images", "1 image", "2 images", "1,400 images"]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ def fail_in_a_fragment() -> None:
     import streamlit as st
 
     from lake.errors import UsageError
-    from pages.ui.core.told import read_lake
+    from pages.ui.core.page_errors import show_lake_errors
 
     @st.fragment
-    @read_lake()
+    @show_lake_errors()
     def draw() -> None:
         error = st.selectbox("Error", ["none", "foreseen", "not foreseen"])
         if error != "none":
