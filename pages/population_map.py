@@ -95,11 +95,12 @@ def draw_map(run: Run, samples: pl.DataFrame, state: MapState) -> projection_lay
 
 def show_legend(layers: projection_layers.Layers, state: MapState) -> None:
     """Explain how to read and use the map."""
+    size = column_title(state.size).lower()
     description = (
         f"Colour shows where {layers.in_view:,} samples lie densest, dots the "
-        f"{projection_layers.DOTS_OVER_DENSITY:,} of the highest {column_title(state.size).lower()}; zoom in to see more"
+        f"{projection_layers.DOTS_OVER_DENSITY:,} of the highest {size}; zoom in to see more"
         if layers.dense
-        else f"{layers.in_view:,} samples, larger where the {column_title(state.size).lower()} is higher"
+        else f"{layers.in_view:,} samples, larger where the {size} is higher"
     )
     st.caption(
         f"{description}. Click a dot for its sample, drag a box or draw a lasso for a group, turn the wheel to zoom, "

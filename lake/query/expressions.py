@@ -67,7 +67,7 @@ def _read(node: ast.expr, schema: Mapping[str, pl.DataType], *, depth: int) -> p
     if depth > MAX_DEPTH:
         raise FilterError(f"The expression is nested more than {MAX_DEPTH} levels deep.")
 
-    def read(inner: ast.expr) -> pl.Expr:
+    def read_inner(inner: ast.expr) -> pl.Expr:
         return _read(inner, schema, depth=depth + 1)
 
     def read_condition(inner: ast.expr) -> pl.Expr:

@@ -18,8 +18,8 @@ instead of when the first reader presses the button.
 
 `get_static_dir`: the folder of the HTML page that the app serves at every URL.
 
-`serve`: the command `streamlit run`, with a settings file of the app instead of those in the working folder and the home
-folder.
+`serve`: the command `streamlit run`, with a settings file of the app instead of those in the working folder and the
+home folder.
 """
 
 import logging
