@@ -95,7 +95,7 @@ def _matrix(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
         "matrix": _inline(pictures.draw_matrix(run, samples), "confusion-chart") if has_matrix else None,
         "held_out": n,
         "class_count": len(run.classes),
-        "found_classes": held_out.select(pl.col("label").n_unique()).collect().item(),
+        "labelled_classes": held_out.select(pl.col("label").n_unique()).collect().item(),
         "classes": tables.tabulate_classes(held_out),
         "confusions": Table({}, []) if has_matrix else tables.tabulate_confusions(held_out),
     }

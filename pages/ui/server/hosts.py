@@ -113,7 +113,7 @@ def _hint(name: str) -> str:
         return UNNAMED
     return (
         f"Invalid host header: this app does not answer to the name {name}. Its operator can add the name to the "
-        f"variable LATENTLAKE_ALLOWED_HOSTS, for example LATENTLAKE_ALLOWED_HOSTS={name}."
+        f"variable LATENTLAKE_ALLOWED_HOSTS, for example LATENTLAKE_ALLOWED_HOSTS={name} if it is not set."
     )
 
 

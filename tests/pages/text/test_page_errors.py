@@ -24,7 +24,9 @@ def fail_in_a_fragment() -> None:
     st.caption("the page goes on")
 
 
-@pytest.mark.parametrize(("error", "said"), [("foreseen", "Take another lake."), ("not foreseen", "log has under")])
+@pytest.mark.parametrize(
+    ("error", "said"), [("foreseen", "Take another lake."), ("not foreseen", "of the server's log")]
+)
 def test_an_error_in_a_fragment_is_a_sentence_in_its_place(
     error: str, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
