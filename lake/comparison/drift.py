@@ -178,7 +178,9 @@ def delta_interval(first: Points, second: Points) -> tuple[float, float]:
     """Return the 95 % interval of Cliff's delta of two sets of values without missing ones (DeLong et al. 1988)."""
     n, m = len(first), len(second)
     pooled_ranks = _ranks(np.concatenate([first, second]))
-    above = (pooled_ranks[:n] - _ranks(first)) / m  # for each value here, the share of values there that are lower
+    above = (
+        pooled_ranks[:n] - _ranks(first)
+    ) / m  # for each value of the first set, the share of lower ones in the second
     below = 1 - (pooled_ranks[n:] - _ranks(second)) / n
     delta = 2 * float(above.mean()) - 1
     half_width = 2 * Z95 * math.sqrt(above.var(ddof=1) / n + below.var(ddof=1) / m)

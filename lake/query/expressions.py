@@ -54,12 +54,12 @@ def parse(text: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
 
 def _check_types(expression: pl.Expr, schema: Mapping[str, pl.DataType]) -> None:
     try:
-        result = pl.DataFrame(schema=dict(schema)).lazy().select(expression.alias("kept")).collect()
+        result = pl.DataFrame(schema=dict(schema)).lazy().select(expression.alias("condition")).collect()
     except pl.exceptions.PolarsError:
         raise FilterError(
             "The expression combines values of incompatible types: text goes in quotes, numbers do not."
         ) from None
-    if result.schema["kept"] != pl.Boolean:
+    if result.schema["condition"] != pl.Boolean:
         raise FilterError("The expression is not a condition: compare something, as in loss > 2.")
 
 

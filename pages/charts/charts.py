@@ -190,13 +190,9 @@ def signed_map(
             x=alt.X("left:Q", **unit_axis), y=alt.Y("top:Q", scale=alt.Scale(domain=[1, 0]), axis=None), url="url:N"
         )
         layers = [image, overlay]
-    whole = {
-        "left": 0,
-        "top": 0,
-        "right": 0,
-        "bottom": 0,
-    }  # Streamlit would otherwise reserve 20 px below and squeeze the cells
-    return alt.layer(*layers).properties(width=side, height=side, padding=whole).configure_view(strokeWidth=0)
+    # Without it Streamlit would reserve 20 px below and squeeze the cells.
+    no_padding = {"left": 0, "top": 0, "right": 0, "bottom": 0}
+    return alt.layer(*layers).properties(width=side, height=side, padding=no_padding).configure_view(strokeWidth=0)
 
 
 def check_bars(frame: pl.DataFrame, *, title: str) -> Layered:
