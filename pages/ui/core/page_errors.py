@@ -35,5 +35,5 @@ def _describe_unforeseen(error: Exception) -> str:
     reference = telemetry.log_unforeseen(error)
     return (
         "This page failed with an unexpected error. "
-        f"Please report it together with entry {reference} of the server's log."
+        f"Please report it together with this entry of the server's log: {reference}."
     )
