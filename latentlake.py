@@ -37,7 +37,7 @@ def refresh(config: Any = None, *, dataset: Any = None, **values: Any) -> Run:
 
     settings, whole = read_arguments(config, dataset, values)
     try:
-        run_id = refresh_here(settings, whole, found=find_file() if config is None else None)
+        run_id = refresh_here(settings, whole, settings_file=find_file() if config is None else None)
     except ImportError as error:
         raise UserError(f"A refresh needs the training packages ({error}): pip install '.[train]'.") from error
     return open(settings.lake).run(run_id)

@@ -54,5 +54,5 @@ def write_file(path: Path, content: bytes) -> None:
 
 def _umask() -> int:
     """The umask of this process, which can only be read by setting it."""
-    os.umask(found := os.umask(0o077))
-    return found
+    os.umask(umask := os.umask(0o077))
+    return umask

@@ -32,10 +32,10 @@ def read_arguments(config: Any, dataset: Any, values: dict[str, Any]) -> tuple[S
     return settings, dataset if isinstance(dataset, Dataset) else None
 
 
-def refresh_here(settings: Settings, dataset: Dataset | None, *, found: Path | None) -> str:
+def refresh_here(settings: Settings, dataset: Dataset | None, *, settings_file: Path | None) -> str:
     """Refresh in the process of the caller; returns the id of the run that readers now see.
 
-    `found` is a settings file that was found, not named by the caller; it is reported. The threads and random state of
+    `settings_file` is one that was found, not named by the caller; it is reported. The threads and random state of
     torch, and the log configuration, are restored afterwards. Raises `UserError` if latentlake cannot run here, and
     `ImportError` if the training packages are missing.
     """
@@ -46,8 +46,8 @@ def refresh_here(settings: Settings, dataset: Dataset | None, *, found: Path | N
 
     with _log_on_stderr(settings), _own_torch():
         progress = Progress(bars=settings.log == "text")
-        if found:
-            progress.say(f"Settings from {found}.")
+        if settings_file:
+            progress.say(f"Settings from {settings_file}.")
         return refresh(settings, progress, dataset=dataset).run_id
 
 

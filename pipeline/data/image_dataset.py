@@ -24,7 +24,7 @@ from pipeline.data.dataset import Dataset, ExternalPredictions, hash_pixels, str
 from pipeline.data.decode import Unusable, decode_all
 from pipeline.data.display_images import Original, by_sample
 from pipeline.data.external_predictions import TablePredictions, name_classes, read_predictions
-from pipeline.data.image_tables import Found, Listing, list_images
+from pipeline.data.image_tables import ListedImage, Listing, list_images
 from pipeline.data.sample_ids import KnownSamples
 from pipeline.data.splits import assign_missing_splits
 from pipeline.engine.progress import Progress
@@ -39,7 +39,7 @@ OTHER = "other"
 class _Images:
     """The usable images, and name and reason of each unusable one."""
 
-    entries: list[Found]
+    entries: list[ListedImage]
     images_NHWC: NDArray[np.uint8]
     originals: list[Original | None]
     refused: list[tuple[str, Unusable]]
@@ -98,9 +98,9 @@ def _read_predictions(listing: Listing, own: DatasetSettings) -> TablePrediction
         return None
     predictions = read_predictions(listing.table, own)
     listing.refused += [
-        (entry.name, predictions.refused[entry.row]) for entry in listing.found if entry.row in predictions.refused
+        (entry.name, predictions.refused[entry.row]) for entry in listing.images if entry.row in predictions.refused
     ]
-    listing.found = [entry for entry in listing.found if entry.row not in predictions.refused]
+    listing.images = [entry for entry in listing.images if entry.row not in predictions.refused]
     return predictions
 
 
@@ -108,10 +108,10 @@ def _decode(
     listing: Listing, own: DatasetSettings, settings: Settings, known_samples: KnownSamples, progress: Progress
 ) -> _Images:
     """Decode every image of the listing; of images with the same name, the first is used."""
-    first_of_name = {entry.name: entry for entry in reversed(listing.found)}
-    unique = [entry for entry in listing.found if first_of_name[entry.name] is entry]
+    first_of_name = {entry.name: entry for entry in reversed(listing.images)}
+    unique = [entry for entry in listing.images if first_of_name[entry.name] is entry]
     refused = [
-        (entry.name, Unusable("duplicate name")) for entry in listing.found if first_of_name[entry.name] is not entry
+        (entry.name, Unusable("duplicate name")) for entry in listing.images if first_of_name[entry.name] is not entry
     ]
     pictures = [entry.image for entry in unique if entry.image is not None]
     if not pictures:
@@ -119,7 +119,7 @@ def _decode(
         refused = _rename([*listing.refused, *refused], set(first_of_name))
         return _Images(unique, no_pixels, [None] * len(unique), refused)
     images_NHWC = np.empty((len(unique), own.size, own.size, 3), np.uint8)
-    usable: list[Found] = []
+    usable: list[ListedImage] = []
     originals: list[Original | None] = []
     with progress.task("images", len(unique)) as task:
         decoded = decode_all(
@@ -212,7 +212,11 @@ def _quarantine(images: _Images) -> pl.DataFrame:
 
 
 def _split(
-    label: NDArray[np.int64], entries: list[Found], known_splits: list[str | None], own: DatasetSettings, seed: int
+    label: NDArray[np.int64],
+    entries: list[ListedImage],
+    known_splits: list[str | None],
+    own: DatasetSettings,
+    seed: int,
 ) -> NDArray[np.str_]:
     """The split of each image. Raises `UserError` if a required split has no labelled image.
 

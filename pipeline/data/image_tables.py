@@ -36,7 +36,7 @@ OPTIONAL = ("split_column", "name_column")
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedImage:
     """One image named by the source; `label` and `split` are None if the source does not specify them."""
 
     name: str
@@ -52,7 +52,7 @@ class Found:
 class Listing:
     """The content of a source: images, unusable entries by name, and metadata columns."""
 
-    found: list[Found] = field(default_factory=list)
+    images: list[ListedImage] = field(default_factory=list)
     refused: list[tuple[str, Unusable]] = field(default_factory=list)
     columns: dict[str, pl.Series] = field(default_factory=dict)
     table: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -146,7 +146,7 @@ def _list_folder(folder: Path) -> Listing:
         split = SPLIT_NAMES.get(parts[0].lower()) if len(parts) > 1 else None
         below = parts[1:] if split else parts
         label = below[0] if len(below) > 1 and split != "unlabeled" else None
-        listing.found.append(Found(name, path, label, split if label else "unlabeled"))
+        listing.images.append(ListedImage(name, path, label, split if label else "unlabeled"))
     return listing
 
 
@@ -177,51 +177,59 @@ def _list_table(dataset: DatasetSettings) -> Listing:
     rows = [_texts(table, getattr(dataset, key)) for key in TEXTS]
     pictured = dataset.image_column in table.columns
     images, paths = _images(table[dataset.image_column], dataset) if pictured else ([None] * len(table),) * 2
-    carried = {column_name(name): _carried(table[name], dataset) for name in dataset.metadata}
-    said = dataset.predictions
-    listing = Listing(columns=carried, table=table.select(_columns_of(said, table.columns)))
+    columns = {column_name(name): _metadata(table[name], dataset) for name in dataset.metadata}
+    predictions = dataset.predictions
+    listing = Listing(columns=columns, table=table.select(_columns_of(predictions, table.columns)))
     for row, (image, path, label, split, name) in enumerate(zip(images, paths, *rows, strict=True)):
-        called = name or path or f"row/{row}"
-        unsaid = "test" if said and label else None
-        found = _place(called, image, label, split or unsaid, row)
-        if pictured and image is None and isinstance(found, Found):
-            found = Unusable("image missing")
-        listing.found.append(found) if isinstance(found, Found) else listing.refused.append((called, found))
+        unique_name = name or path or f"row/{row}"
+        default_split = "test" if predictions and label else None
+        entry = _place(unique_name, image, label, split or default_split, row)
+        if pictured and image is None and isinstance(entry, ListedImage):
+            entry = Unusable("image missing")
+        if isinstance(entry, ListedImage):
+            listing.images.append(entry)
+        else:
+            listing.refused.append((unique_name, entry))
     return listing
 
 
 def _read_columns(dataset: DatasetSettings) -> pl.DataFrame:
     """The columns of the table named in the settings. Raises `UserError` if one is missing."""
     named = {key: getattr(dataset, key) for key in ("image_column", *TEXTS)}
-    said = dataset.predictions
-    may_lack = (*OPTIONAL, "image_column") if said else OPTIONAL
+    predictions = dataset.predictions
+    may_lack = (*OPTIONAL, "image_column") if predictions else OPTIONAL
     with _reading(dataset.source):
         scanned = _scan_table(dataset.source)
-        there = scanned.collect_schema().names()
-        asked = [name for key, name in named.items() if key not in may_lack or key in dataset.model_fields_set]
-        if said:
-            asked += [said.column, *([said.embedding_column] if "embedding_column" in said.model_fields_set else [])]
-        if absent := [name for name in (*asked, *dataset.metadata) if name not in there]:
+        columns = scanned.collect_schema().names()
+        required = [name for key, name in named.items() if key not in may_lack or key in dataset.model_fields_set]
+        if predictions:
+            required.append(predictions.column)
+            required += [predictions.embedding_column] if "embedding_column" in predictions.model_fields_set else []
+        if absent := [name for name in (*required, *dataset.metadata) if name not in columns]:
             raise UserError(
-                f"The dataset {dataset.source} has no column {absent[0]!r}: its columns are {', '.join(there)}."
+                f"The dataset {dataset.source} has no column {absent[0]!r}: its columns are {', '.join(columns)}."
             )
-        wanted = dict.fromkeys((*named.values(), *dataset.metadata, *_columns_of(said, there)))
-        return scanned.select(name for name in wanted if name in there).collect()
+        used = dict.fromkeys((*named.values(), *dataset.metadata, *_columns_of(predictions, columns)))
+        return scanned.select(name for name in used if name in columns).collect()
 
 
-def _columns_of(said: PredictionSettings | None, there: list[str]) -> list[str]:
-    """The prediction and embedding columns among `there`."""
-    return [name for name in (said.column, said.embedding_column) if name in there] if said else []
+def _columns_of(predictions: PredictionSettings | None, columns: list[str]) -> list[str]:
+    """The prediction and embedding columns among `columns`."""
+    if predictions is None:
+        return []
+    return [name for name in (predictions.column, predictions.embedding_column) if name in columns]
 
 
-def _place(name: str, image: bytes | Path | None, label: str | None, said: str | None, row: int) -> Found | Unusable:
-    split = SPLIT_NAMES.get(said.lower()) if said else None
-    if said and split is None:
-        return Unusable("unknown split", said[:80])
+def _place(
+    name: str, image: bytes | Path | None, label: str | None, split_name: str | None, row: int
+) -> ListedImage | Unusable:
+    split = SPLIT_NAMES.get(split_name.lower()) if split_name else None
+    if split_name and split is None:
+        return Unusable("unknown split", split_name[:80])
     if label is None and split in ("train", "validation", "test"):
         return Unusable("label missing", f"its split is {split}")
     unlabeled = label is None or split == "unlabeled"
-    return Found(name, image, None if unlabeled else label, "unlabeled" if unlabeled else split, row)
+    return ListedImage(name, image, None if unlabeled else label, "unlabeled" if unlabeled else split, row)
 
 
 def _texts(table: pl.DataFrame, column: str) -> list[str | None]:
@@ -249,7 +257,7 @@ def _images(column: pl.Series, dataset: DatasetSettings) -> tuple[list[bytes | P
     )
 
 
-def _carried(column: pl.Series, dataset: DatasetSettings) -> pl.Series:
+def _metadata(column: pl.Series, dataset: DatasetSettings) -> pl.Series:
     """A metadata column: numbers as Float64 (in a CSV, if all values are numbers), everything else as text."""
     is_csv = dataset.source.suffix.lower() == ".csv"
     numbers = column.cast(pl.Float64, strict=False) if column.dtype.is_numeric() or is_csv else None

@@ -152,10 +152,10 @@ class Sources:
             return External(f"{module}.{name}" if name else module)
         if name is None:
             return Module(module)
-        found = self.resolve(module, name)
-        if found is None and self.find(f"{module}.{name}"):
+        target = self.resolve(module, name)
+        if target is None and self.find(f"{module}.{name}"):
             return Module(f"{module}.{name}")
-        return found
+        return target
 
 
 class Closure:

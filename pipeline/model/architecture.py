@@ -108,11 +108,11 @@ def map_layers(model: Any) -> list[str]:
     architecture: Architecture = model.architecture
     stages = [info.get("module", "") for info in getattr(model, "feature_info", None) or []]
     wanted = list(architecture.layers) or stages
-    known = dict(model.named_modules())
-    if absent := [name for name in architecture.layers if name not in known]:
-        near = get_close_matches(absent[0], known, n=3, cutoff=0.3) or stages
+    modules = dict(model.named_modules())
+    if absent := [name for name in architecture.layers if name not in modules]:
+        near = get_close_matches(absent[0], modules, n=3, cutoff=0.3) or stages
         raise UsageError(f"loss_map_layers: {architecture.name} has no layer {absent[0]}: try {', '.join(near)}.")
-    shapes = _output_shapes(model, {name: known[name] for name in wanted if name in known}, architecture.side)
+    shapes = _output_shapes(model, {name: modules[name] for name in wanted if name in modules}, architecture.side)
     spatial = [name for name in shapes if _has_cells(shapes[name])]
     if flat := [name for name in architecture.layers if name not in spatial]:
         raise UsageError(

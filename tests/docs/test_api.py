@@ -110,7 +110,7 @@ def test_a_refresh_leaves_torch_and_the_log_as_they_were(folder: Path) -> None:
 def test_a_settings_file_that_nobody_named_is_said(
     folder: Path, found: Path | None, said: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refresh_here(tiny_settings(folder), drawn_dataset(), found=found)
+    refresh_here(tiny_settings(folder), drawn_dataset(), settings_file=found)
     assert ("Settings from latentlake.toml." in capsys.readouterr().err) == said
 
 

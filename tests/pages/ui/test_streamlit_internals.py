@@ -75,7 +75,7 @@ def test_what_is_imported_is_where_it_was(module: str, name: str) -> None:
         there = hasattr(found, name) or importlib.util.find_spec(f"{module}.{name}") is not None
     except ImportError:
         there = False
-    assert there, f"Streamlit {st.__version__} has no {name} in {module}: mend {MODULE}"
+    assert there, f"Streamlit {st.__version__} has no {name} in {module}: fix {MODULE}"
 
 
 def test_no_other_file_of_the_app_imports_from_inside_streamlit() -> None:
@@ -161,7 +161,7 @@ def test_the_page_of_streamlit_can_be_told_where_the_app_is() -> None:
 
     page = (Path(get_static_dir()) / "index.html").read_text(encoding="utf-8")
     assert shell.MODULE_TAG in page, (
-        "the script that the app's own goes before has changed: mend pages/ui/server/shell.py"
+        "the script that the app's own goes before has changed: fix pages/ui/server/shell.py"
     )
 
 
@@ -169,7 +169,7 @@ def test_loggers_that_chatter_are_those_of_modules() -> None:
     from pages.ui.internals.streamlit_internals import CHATTER
 
     for name in CHATTER:
-        assert importlib.util.find_spec(name), f"Streamlit {st.__version__} has no {name}: mend {MODULE}"
+        assert importlib.util.find_spec(name), f"Streamlit {st.__version__} has no {name}: fix {MODULE}"
 
 
 def test_the_server_reads_the_settings_of_the_app_and_no_others(tmp_path: Path) -> None:

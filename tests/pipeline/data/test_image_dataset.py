@@ -461,4 +461,4 @@ def test_what_is_said_to_be_unlabeled_is_whatever_label_it_has(
     label: str | None, said: str | None, placed: tuple[str | None, str | None]
 ) -> None:
     found = image_tables._place("a.png", None, label, said, 0)
-    assert isinstance(found, image_tables.Found) and (found.label, found.split) == placed
+    assert isinstance(found, image_tables.ListedImage) and (found.label, found.split) == placed
