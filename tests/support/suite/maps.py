@@ -24,6 +24,7 @@ def one_process(lock: Path, *, compiles: bool) -> Iterator[Fit]:
     holders of the same `lock` wait for it.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(int).result()  # a new process runs `__main__` again, which is a page once a test has opened one
         if compiles:
             pool.submit(_fit_alone, lock, np.eye(50, dtype=np.float32), None, neighbors=5, min_dist=0.1, seed=0)
         yield lambda *a, **b: pool.submit(_fit_alone, lock, *a, **b).result()
