@@ -16,7 +16,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --maxprocesses 4
 DAGSTER = $(VENV)-dagster
 SITE = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: demo refresh app test test-all test-since test-wheel test-dagster ray check bench docs house install
+.PHONY: demo refresh app test test-all test-since test-wheel test-dagster ray check bench docs house pictures install
 
 demo: refresh app
 
@@ -55,6 +55,10 @@ docs: install
 # Every module with what it is for, and the graph of packages.
 house: install
 	$(BIN)/python -m tests.support.suite.house
+
+# Pictures of every page of a lake, for docs/pages.md.
+pictures: install
+	$(BIN)/python -m tests.support.suite.pictures --lake $(or $(LAKE),data/lake)
 
 bench: install
 	$(BIN)/python -m benchmarks.bench $(BENCH)

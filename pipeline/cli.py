@@ -134,7 +134,7 @@ def refresh(
     }
     settings = _settings(config, override, preset=preset, lake=lake, data_dir=data_dir, **training)
     _need_training_packages("refresh")
-    refresh_options = refresh_command.Asked(force=force, if_stale=if_stale, max_hours=max_hours)
+    refresh_options = refresh_command.RefreshOptions(force=force, if_stale=if_stale, max_hours=max_hours)
     if int(os.environ.get("RANK", "0")) > 0:
         from pipeline.refresh.refresh import help_refresh
 
@@ -164,7 +164,9 @@ def serve(
 ) -> None:
     """Serve the pages of a lake in the browser."""
     root = _settings(config, None, lake=lake).lake
-    server_options = serve_command.Asked(root, host, port, base_path=base_path, read_only=read_only, secrets=secrets)
+    server_options = serve_command.ServeOptions(
+        root, host, port, base_path=base_path, read_only=read_only, secrets=secrets
+    )
     serve_command.become_server(server_options)
 
 

@@ -18,7 +18,7 @@ NOTHING_FOUND = "No group of samples has a loss above chance: there is nothing t
 NAMES = {
     "mislabeled": "doubtful labels",
     "leakage": "held-out images that were trained on",
-    "duplicate": "images that are there twice",
+    "duplicate": "images that occur twice",
     "domain gap": "splits that differ",
     "under-represented": "kinds of samples that are rare in training",
 }

@@ -19,7 +19,7 @@ UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
-class Asked:
+class RefreshOptions:
     """How to run this refresh, without effect on its result."""
 
     force: bool = False
@@ -27,7 +27,7 @@ class Asked:
     max_hours: float | None = None
 
 
-def run(settings: Settings, options: Asked) -> dict[str, object]:
+def run(settings: Settings, options: RefreshOptions) -> dict[str, object]:
     """Refresh if it is due and anything is new; returns the summary.
 
     Raises `UserError` with advice, and `RetryLater` if it is not due, another refresh is running, or time is up.

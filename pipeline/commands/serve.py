@@ -19,7 +19,7 @@ LAUNCHER = Path(__file__).parents[2] / "pages" / "ui" / "server" / "launch.py"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ServeOptions:
     """The command-line options; `base_path` is the prefix that a proxy puts before every path, such as `/lake`."""
 
     lake: str
@@ -44,7 +44,7 @@ class Asked:
         return f"http://{host}:{self.port}/{self.base}"
 
 
-def become_server(options: Asked) -> None:
+def become_server(options: ServeOptions) -> None:
     """Print the URL of the pages and replace this process by their server, which then receives its signals.
 
     Python's option -P keeps modules in the working folder, such as a user's own `pages`, away from the server. Raises
@@ -94,7 +94,7 @@ def _is_empty(root: str) -> bool:
         return False
 
 
-def _flags(options: Asked) -> list[str]:
+def _flags(options: ServeOptions) -> list[str]:
     flags = [
         f"--server.port={options.port}",
         f"--server.address={options.host}",
@@ -104,7 +104,7 @@ def _flags(options: Asked) -> list[str]:
     return flags if options.secrets is None else [*flags, f"--secrets.files={_existing_file(options.secrets)}"]
 
 
-def _variables(options: Asked) -> dict[str, str]:
+def _variables(options: ServeOptions) -> dict[str, str]:
     lake = {"LATENTLAKE_LAKE": _absolute(options.lake)}
     return lake | {"LATENTLAKE_READ_ONLY": "1"} if options.read_only else lake
 

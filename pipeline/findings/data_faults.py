@@ -81,7 +81,7 @@ def _copies(samples: pl.DataFrame) -> Iterator[Row]:
         exact = (copies["duplicate"] == "exact").sum()
         yield _row(
             "duplicate",
-            "Images that are there twice",
+            "Images that occur twice",
             f"{len(copies):,} of {len(samples):,} scored images have a copy, {exact:,} of them an exact one.",
             copies,
             samples,

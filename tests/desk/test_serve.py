@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lake.errors import UsageError, UserError
-from pipeline.commands.serve import Asked, become_server
+from pipeline.commands.serve import ServeOptions, become_server
 from tests.support.servers.browser import free_port, wait_until_up
 
 HERE = "127.0.0.1"
@@ -42,7 +42,7 @@ def test_a_host_that_is_not_of_this_machine_is_refused_before_anything_is_said(
     host: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UsageError, match=sentence):
-        become_server(Asked(str(tmp_path), host, 0))
+        become_server(ServeOptions(str(tmp_path), host, 0))
     assert capsys.readouterr().out == ""
 
 
@@ -52,7 +52,7 @@ def test_a_port_in_use_is_told_with_what_to_do(tmp_path: Path, capsys: pytest.Ca
         with pytest.raises(
             UserError, match=rf"^Port {port} on {HERE} is in use: choose another one with --port"
         ) as told:
-            become_server(Asked(str(tmp_path), HERE, port))
+            become_server(ServeOptions(str(tmp_path), HERE, port))
     assert told.value.exit_code == 1 and capsys.readouterr().out == ""
 
 
@@ -64,7 +64,7 @@ def test_a_port_that_is_kept_from_this_user_is_told_with_those_that_are_not(
 
     monkeypatch.setattr(socket.socket, "bind", refuse)
     with pytest.raises(UserError, match=r"^This user may not listen on port 80: choose 1024 or above") as told:
-        become_server(Asked(str(tmp_path), HERE, 80))
+        become_server(ServeOptions(str(tmp_path), HERE, 80))
     assert told.value.exit_code == 1
 
 
@@ -73,7 +73,7 @@ def test_of_port_0_the_one_that_was_found_is_said_and_so_is_that_there_is_no_run
 ) -> None:
     for lake, said in {str(tmp_path / "none"): " (it has no published run yet)", tiny_lake: ""}.items():
         with pytest.raises(Started) as started:
-            become_server(Asked(lake, HERE, 0))
+            become_server(ServeOptions(lake, HERE, 0))
         (option,) = (part for part in started.value.args[1] if part.startswith("--server.port="))
         port = int(option.partition("=")[2])
         assert port and f"Serving {lake}{said} at http://{HERE}:{port}/" in capsys.readouterr().out

@@ -144,8 +144,8 @@ def test_cards_of_findings_lead_only_to_pages_that_show_them(lakes: dict[str, st
 
 def test_faults_that_could_not_be_looked_for_are_not_said_to_be_absent(lakes: dict[str, str], open_page: Open) -> None:
     said = {kind: shown(open_page(root)) for kind, root in lakes.items()}
-    assert "images that are there twice" in said["both"]
-    assert "splits that differ" in said["images"] and "images that are there twice" not in said["images"]
+    assert "images that occur twice" in said["both"]
+    assert "splits that differ" in said["images"] and "images that occur twice" not in said["images"]
     assert "splits that differ" not in said["predictions alone"]
     (line,) = (line for line in said["predictions alone"].split("\n") if line.startswith("Looked for"))
     assert "image" not in line

@@ -18,7 +18,7 @@ from lake.errors import BrokenContract, LakeError, RetryLater, UsageError
 from lake.storage import store
 from lake.storage.store import Lake, Run
 from pipeline.commands import refresh as refresh_command
-from pipeline.commands.refresh import Asked, parse_duration
+from pipeline.commands.refresh import RefreshOptions, parse_duration
 from pipeline.engine import refresh_lock
 from pipeline.engine.progress import Progress
 from pipeline.engine.refresh_lock import Holder, only_one
@@ -56,7 +56,7 @@ def test_once_asked_the_same_request_is_answered_without_the_data(folder: Path) 
     assert find_answer(settings, lake) is None, "the copy lies elsewhere"
     run_id = again(folder)
     assert find_answer(settings, lake) == run_id
-    summary = refresh_command.run(settings, Asked())
+    summary = refresh_command.run(settings, RefreshOptions())
     assert (summary["status"], summary["run_id"], summary["exit_code"]) == ("nothing new", run_id, 0)
     assert len(lake.runs()) == 1
 
@@ -102,7 +102,7 @@ def test_a_young_run_is_not_due_and_an_old_one_is(tmp_path: Path) -> None:
     with pytest.raises(
         RetryLater, match=r"Not due: the latest run is 0\.0 hours old, and the next refresh is due after 24"
     ):
-        refresh_command.run(tiny_settings(tmp_path), Asked(if_stale="24h"))
+        refresh_command.run(tiny_settings(tmp_path), RefreshOptions(if_stale="24h"))
     old = read_raw(tmp_path / "lake" / "runs")
     for shift in (dt.timedelta(hours=-25), dt.timedelta(hours=5)):  # old, and from before the clock went back
         moved = old.with_columns(pl.col("published_at") + shift)
