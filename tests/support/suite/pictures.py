@@ -1,4 +1,4 @@
-"""Pictures of every page for the documentation: `make pictures` writes `docs/pictures/*.png`.
+"""Pictures of every page for the documentation: `make pictures` writes `docs/reference/pictures/*.png`.
 
 The lake should hold two runs of CIFAR-10 with the preset `quick`, so that Compare has something to compare.
 """
@@ -12,7 +12,7 @@ from pages.ui.session.navigation import ENTRIES
 from tests.support.paths import REPOSITORY
 from tests.support.servers.browser import chromium, open_page, serve
 
-FOLDER = REPOSITORY / "docs" / "pictures"
+FOLDER = REPOSITORY / "docs" / "reference" / "pictures"
 WIDTH, HEIGHT = 1400, 900
 COLOURS = 128
 """Enough for a page; the file is a third as large as with all colours."""
