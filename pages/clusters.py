@@ -5,7 +5,7 @@ import streamlit as st
 
 from lake.contracts.clusters import METHODS
 from lake.contracts.rows import ClusterSummaryRow, PooledMapRow, rows_of
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.query.aggregates import or_zero
 from lake.query.filters import Filters
 from lake.storage.store import Run
@@ -47,7 +47,7 @@ def show_answer(summaries: pl.DataFrame) -> None:
 
 def keep_passing(run: Run, method: str, summaries: pl.DataFrame) -> pl.DataFrame:
     """Return the groups with samples that pass the filters; show a message if there are none."""
-    column = queries.cluster_column(method)
+    column = joined_samples.cluster_column(method)
     clusters = filters.filtered(run).select(pl.col(column).drop_nulls().unique()).collect()[column]
     passing = summaries.filter(pl.col("cluster").is_in(clusters.implode()))
     if passing.is_empty():
@@ -92,7 +92,7 @@ def pick_group(summaries: pl.DataFrame, *, described: bool) -> ClusterSummaryRow
 
 def show_group(run: Run, method: str, summary: ClusterSummaryRow) -> None:
     """Show description, class mix and galleries of one group."""
-    column = queries.cluster_column(method)
+    column = joined_samples.cluster_column(method)
     members = filters.filtered(run).filter(pl.col(column) == summary["cluster"])
     st.subheader(f"Group {summary['cluster']}: {plain(mix_text(summary['class_mix']))}")
     if run.has("properties"):
@@ -141,7 +141,7 @@ def show_galleries(run: Run, members: pl.LazyFrame, distances: pl.DataFrame) -> 
 
 def show_maps(run: Run, method: str, cluster: int) -> None:
     """Show where in the image the loss of the group is raised, compared with all other samples."""
-    prefix = f"{Filters.of(**{queries.cluster_column(method): str(cluster)}).to_text()};"
+    prefix = f"{Filters.of(**{joined_samples.cluster_column(method): str(cluster)}).to_text()};"
     finest = (data.map_layers(run) or [""])[0]
     pooled_maps = pooled.groups(run, finest).filter(pl.col("filter").str.starts_with(prefix))
     if len(pooled_maps):
@@ -158,7 +158,7 @@ def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> 
     rows = rows_of(others, ClusterSummaryRow)
     names = {row["cluster"]: f"Group {row['cluster']}: {mix_text(row['class_mix'])}" for row in rows}
     other = st.selectbox("Other group", list(names), format_func=names.__getitem__, key=f"versus-{method}-{cluster}")
-    column = queries.cluster_column(method)
+    column = joined_samples.cluster_column(method)
     members = data.samples(run).filter(pl.col(column).is_in([cluster, other])).collect()
     with_distances = members.join(data.distances(run, method), on="sample_id", maintain_order="left")
     show_versus(
@@ -168,7 +168,7 @@ def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> 
 
 def show_noise(run: Run, method: str) -> None:
     """Show the samples that are in no group, highest loss first."""
-    column = queries.cluster_column(method)
+    column = joined_samples.cluster_column(method)
     noise = filters.filtered(run).filter(pl.col(column).is_null())
     n = noise.select(pl.len()).collect().item()
     if not n:

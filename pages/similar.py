@@ -1,4 +1,4 @@
-"""Similar: the nearest images in latent space to one sample, to several, or to an uploaded image."""
+"""Similar: the nearest images to one sample, several or an uploaded one, and which samples the search leaves out."""
 
 import numpy as np
 import polars as pl

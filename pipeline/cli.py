@@ -18,13 +18,13 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from lake.errors import Unprinted, UserError
-from lake.query import queries
+from lake.errors import Unprinted, UsageError, UserError
+from lake.query import joined_samples, queries
 from lake.storage.damage import reading
 from lake.storage.gc import Removed, Retention, collect_garbage
 from lake.storage.places import CONFIG, find_file, to_path
 from lake.storage.store import Lake
-from lake.text.formatting import say_age
+from lake.text.formatting import percent, say_age
 from pipeline.commands import doctor as diagnosis
 from pipeline.commands import failures, outcome, platforms
 from pipeline.commands import init as init_file
@@ -175,14 +175,14 @@ def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
     """Show what readers see now: the latest run, its age and headline figures."""
     run = Lake(_settings(config, None, lake=lake).lake).run()
     age = dt.datetime.now(dt.UTC) - run.facts["published_at"]
-    test = queries.scan_samples(run).filter(pl.col("split") == "test")
+    test = joined_samples.scan_samples(run).filter(pl.col("split") == "test")
     with reading(run.lake.root):
         n, hits, loss = queries.accuracy(test).select("n", "hits", "mean_loss").collect().row(0)
     rows = {table["name"]: table["rows"] for table in run.facts["tables"]}
     console = open_console()
     console.print(f"run        {run.run_id} ({run.facts['preset']}, {run.facts['dataset_name']})", highlight=False)
     console.print(f"published  {run.facts['published_at']:%Y-%m-%d %H:%M} UTC, {say_age(age)} ago", highlight=False)
-    test_text = f"{hits / n:.1%} right of {n:,}, mean loss {loss:.3f} nats" if n else "no labelled samples"
+    test_text = f"{percent(hits / n)} right of {n:,}, mean loss {loss:.3f} nats" if n else "no labelled samples"
     console.print(f"test       {test_text}", highlight=False)
     console.print(f"samples    {rows['predictions']:,} scored of {rows['samples']:,}", highlight=False)
     console.print(f"findings   {rows['findings']}", highlight=False)
@@ -220,7 +220,10 @@ def compare(
     from pipeline.commands.compare import print_summary, summarise
 
     store = Lake(_settings(config, None, lake=lake).lake)
-    summary = summarise(store.run(b), store.run(a))
+    earlier, later = store.run(a), store.run(b)
+    if earlier.run_id == later.run_id:
+        raise UsageError(f"{a} and {b} are the same run, {later.run_id}: name two runs (`latentlake runs` lists them).")
+    summary = summarise(later, earlier)
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
     else:
@@ -232,7 +235,7 @@ def export(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="File to write: .html for the report, .csv or .parquet for the samples, .svg for a chart.",
+            help="File to write: .html for the report, .csv or .parquet for the samples, .svg or .png for a chart.",
             metavar="PATH",
             parser=_to_path,
         ),

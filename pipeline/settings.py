@@ -321,7 +321,7 @@ def load_settings(config: Path | Mapping[str, Any] | None = None, **flags: Any) 
         settings = _Settings(**values)
     except ValidationError as error:
         raise UsageError(
-            f"Settings: {describe(Settings, error, values)}. `latentlake config` lists them all."
+            f"Settings: {describe(Settings, error, values)}. `latentlake config` lists all settings."
         ) from None
     if settings.phases == preset_phases(settings.preset, PRESET_SIDE):
         settings.phases = preset_phases(settings.preset, settings.side)

@@ -4,7 +4,7 @@ import altair as alt
 import polars as pl
 import streamlit as st
 
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.store import Lake, default_root
 
 
@@ -12,7 +12,7 @@ from lake.storage.store import Lake, default_root
 def samples() -> pl.DataFrame:
     """The columns needed to draw each sample of the latest run."""
     columns = ["sample_id", "x", "y", "label", "predicted", "loss"]
-    return queries.scan_samples(Lake(default_root()).run()).select(columns).collect()
+    return joined_samples.scan_samples(Lake(default_root()).run()).select(columns).collect()
 
 
 st.set_page_config(layout="wide")

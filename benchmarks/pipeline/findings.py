@@ -26,7 +26,7 @@ from sklearn.cluster import KMeans
 from torch import nn
 
 from lake.contracts.tables import make_frame
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.search.vectors import to_unit
 from lake.storage.store import Lake, Run
 from pipeline.data.dataset import Dataset
@@ -60,10 +60,10 @@ class Planted:
 def silent(lake: Path, runs: int = 200, partitions: int = 100) -> None:
     """Measure how often shuffled losses yield a finding, and random clusters of the same sizes a description."""
     run = Lake(lake).run()
-    samples, settings = queries.scan_samples(run).collect(), _settings_of(run)
+    samples, settings = joined_samples.scan_samples(run).collect(), _settings_of(run)
     flagged = sum(_is_flagged(samples, settings, seed) for seed in range(runs))
     console.print(f"shuffled losses: any group flagged in {flagged} of {runs} runs ({flagged / runs:.1%})")
-    column = queries.cluster_column("kmeans")
+    column = joined_samples.cluster_column("kmeans")
     spoken = 0
     for seed in range(partitions):
         number = np.random.default_rng(seed).permutation(samples[column].to_numpy())
@@ -80,7 +80,7 @@ def planted(lake: Path, checkpoint: Path) -> None:
     settings = _settings_of(run)
     dataset = load_dataset(settings, QUIET)
     trained, _ = classifier.load_checkpoint(checkpoint, classes=dataset.classes, dataset_id=dataset.dataset_id)
-    samples = queries.scan_samples(run).collect()
+    samples = joined_samples.scan_samples(run).collect()
     for plant in (_relabelled, _low_contrast, _blurred):
         slice_ = plant(dataset, samples)
         _report(slice_, _search(slice_, run, trained, settings))
@@ -179,8 +179,8 @@ def _search(slice_: Planted, run: Run, classifier: nn.Module, settings: Settings
         "duplicates": make_frame("duplicates", []),
     }
     staged = Staged(dataset.groups, frames)
-    frames["triage"] = error_causes.sort_out(queries.scan_samples(staged).collect(), near)
-    samples = queries.scan_samples(staged).collect()
+    frames["triage"] = error_causes.sort_out(joined_samples.scan_samples(staged).collect(), near)
+    samples = joined_samples.scan_samples(staged).collect()
     density = Density.of(samples, near, training_images=len(dataset.rows("train")))
     return findings.find(samples, density, settings, QUIET)
 

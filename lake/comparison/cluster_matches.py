@@ -10,9 +10,9 @@ of these sizes, so that random groups do not match.
 import polars as pl
 
 from lake.contracts.clusters import METHODS
-from lake.query.queries import cluster_column
+from lake.query.joined_samples import cluster_column
 from lake.statistics import wilson_interval
-from lake.text.formatting import between
+from lake.text.formatting import between, percent
 
 HALF, TENTH = 0.5, 0.1
 EVENTS = ["same", "split", "merged", "born", "died"]
@@ -73,11 +73,13 @@ def say_matches(matches: pl.DataFrame) -> str:
     if same.is_empty():
         return f"{summary}."
     weakest = same.row(0, named=True)
+    if weakest["jaccard"] == 1:
+        return f"{summary}. All that are the same have exactly the same samples."
     union = weakest["n_before"] + weakest["n_now"] - weakest["n_both"]
     return (
-        f"{summary}. Of the same ones the least alike are {weakest['before']} before and {weakest['now']} now: they "
-        f"share {weakest['jaccard']:.0%} of their {union:,} samples "
-        f"({between(weakest['low'], weakest['high'], '.0%')})."
+        f"{summary}. Among those that are the same, {weakest['before']} before and {weakest['now']} now differ most: "
+        f"they share {percent(weakest['jaccard'], 0)} of their {union:,} samples "
+        f"({between(weakest['low'] * 100, weakest['high'] * 100, '.0f')})."
     )
 
 

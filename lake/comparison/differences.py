@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lake.statistics import benjamini_hochberg
+from lake.text.formatting import percent
 
 PROPERTY_WORDING = {
     "bg_lightness": ("dark background", "light background", "median L*"),
@@ -111,7 +112,8 @@ def to_clause(row: Difference, *, others: str = "others") -> str:
     degree = "clearly" if abs(delta) >= CLEARLY else "somewhat" if abs(delta) >= SOMEWHAT else "slightly"
     value, other_value = row["here"], row["others"]
     if name in HUES:
-        return f"{degree} {'more' if delta > 0 else 'fewer'} {name} objects ({value:.0%}, {others} {other_value:.0%})"
+        amount = f"{degree} {'more' if delta > 0 else 'fewer'}"
+        return f"{amount} {name} objects ({percent(value, 0)}, {others} {percent(other_value, 0)})"
     low, high, unit = PROPERTY_WORDING[name]
     return f"{degree} {high if delta > 0 else low} ({unit} {_number(value)}, {others} {_number(other_value)})"
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lake.comparison.differences import HUES, PROPERTY_WORDING, Difference, Mask, measure, to_clause
 from lake.contracts.rows import rows_of
 from lake.contracts.samples import SPLITS
-from lake.query.queries import Tables
+from lake.query.joined_samples import Tables
 from lake.search.vectors import to_unit
 from lake.statistics import Z95, benjamini_hochberg
 from lake.storage.store import Run

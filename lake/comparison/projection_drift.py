@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lake.statistics import bootstrap_interval
+from lake.text.formatting import percent
 
 ROUNDS = 50
 RESAMPLES = 500
@@ -38,14 +39,14 @@ class Alignment:
 
     def sentence(self) -> str:
         """Describe the alignment, and whether the remaining distances can be interpreted as movement."""
-        mirrored = "mirrored" if self.mirrored else "not mirrored"
+        mirrored = "mirrored, " if self.mirrored else ""
         summary = (
-            f"To lie over this map the earlier one was {mirrored}, turned by {self.degrees:.0f}° and scaled by "
-            f"{self.scale:.2f}; then it gives {max(0.0, self.explained):.0%} of where samples lie"
+            f"To align the earlier map with this one, it was {mirrored}turned by {self.degrees:.0f}° and scaled by "
+            f"{self.scale:.2f}; it then explains {percent(max(0.0, self.explained), 0)} of the variance of positions"
         )
         if self.explained < ALIKE:
             return f"{summary}: the two are different drawings, so movement between them says little about the model."
-        return f"{summary}, and what is left is movement."
+        return f"{summary}, and the rest is movement."
 
 
 def measure_moves(now: pl.LazyFrame, before: pl.LazyFrame) -> tuple[Alignment, pl.DataFrame]:
@@ -99,13 +100,14 @@ def say_moves(classes: pl.DataFrame) -> str:
     """Describe in one sentence how many class centres moved by more than a tenth of the radius, and the farthest."""
     moved_count = len(classes.filter(pl.col("low") > MOVED))
     summary = (
-        f"The centres of {moved_count} of {len(classes)} classes moved by more than {MOVED:.0%} of the map's radius"
+        f"The centres of {moved_count} of {len(classes)} classes moved by more than {percent(MOVED, 0)} "
+        "of the map's radius"
     )
     if classes.is_empty():
         return f"{summary}."
     farthest = classes.row(0, named=True)
     return (
-        f"{summary}; the farthest, {farthest['label']}, by {farthest['moved']:.1%} "
+        f"{summary}; the farthest, {farthest['label']}, by {percent(farthest['moved'])} "
         f"({100 * farthest['low']:.1f} to {100 * farthest['high']:.1f}; n {farthest['n']:,})."
     )
 

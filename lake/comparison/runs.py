@@ -1,7 +1,7 @@
-"""Compare two runs of the same data sample by sample: fixed and broken predictions, loss changes and cost.
+"""Compare two runs of the same data sample by sample, with the sentence that says whether they differ, or do not.
 
 All comparisons use samples that are held out in both runs; `before` is the reference run. The frames come from
-`lake.query.queries.scan_samples`, filtered or not, so that every row has a filter that reproduces it.
+`scan_samples`, filtered or not, so that every row has a filter that reproduces it.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from lake.contracts.stages import title_of
 from lake.query.filters import Clause, Filters
-from lake.query.queries import HELD_OUT, cluster_column, stage_costs
+from lake.query.joined_samples import cluster_column
+from lake.query.queries import HELD_OUT, stage_costs
 from lake.statistics import (
     benjamini_hochberg,
     bootstrap_mean_interval,

@@ -242,7 +242,7 @@ class ViewRow(TypedDict):
 
 
 class SampleRow(TypedDict):
-    """A row of `lake.query.queries.scan_samples` without the columns of groupings and of the source."""
+    """A row of `scan_samples` without the columns of groupings and of the source."""
 
     sample_id: int
     split: str

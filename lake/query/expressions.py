@@ -7,7 +7,8 @@ allowed; anything else is rejected with a message that quotes it.
 import ast
 import operator
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import polars as pl
@@ -117,7 +118,13 @@ def _column(name: str, schema: Mapping[str, pl.DataType]) -> pl.Expr:
         return pl.col(name)
     if name in LITERALS:
         return pl.lit(LITERALS[name])
-    raise FilterError(f"There is no column {name[:60]!r}. Text goes in quotes.")
+    raise FilterError(f"There is no column {name[:60]!r}{suggest_column(name, schema)}. Text goes in quotes.")
+
+
+def suggest_column(name: str, columns: Iterable[str]) -> str:
+    """Return ": the closest is 'loss'" if a column has a similar name, otherwise nothing."""
+    similar = get_close_matches(name, list(columns), n=1)
+    return f": the closest is {similar[0]!r}" if similar else ""
 
 
 def _value(node: ast.expr) -> str | float | bool | None:

@@ -84,7 +84,8 @@ class Clause(BaseModel):
         """Raise `FilterError` if the run has no such column or the values do not fit it."""
         expected = NUMBER_OF_VALUES.get(self.op)
         if self.op != "where" and self.column not in schema:
-            raise FilterError(f"There is no column {self.column[:60]!r} to filter by.")
+            suggestion = expressions.suggest_column(self.column, schema)
+            raise FilterError(f"There is no column {self.column[:60]!r} to filter by{suggestion}.")
         if (expected is None and not self.values) or (expected is not None and len(self.values) != expected):
             subject = f"on {self.column} " if self.column else ""
             raise FilterError(

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lake.query.queries import HELD_OUT, Tables
+from lake.query.joined_samples import Tables
+from lake.query.queries import HELD_OUT
 from lake.statistics import Ratio, pooled_ratio
 
 FLOOR_NATS = 0.02

@@ -1,14 +1,13 @@
-"""Queries behind the pages: they take a run or a lazy frame and return a lazy frame."""
+"""Figures derived from the sample table: accuracy, confusions, calibration, purity, and figures of runs and stages."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol, TypeVar
+from typing import TypeVar
 
 import polars as pl
 
-from lake.contracts.clusters import METHODS
 from lake.contracts.samples import Properties
 from lake.contracts.stages import RENAMED
-from lake.contracts.tables import TABLES
+from lake.query.joined_samples import Tables, group_columns
 from lake.storage.store import Lake, Run
 
 PROPERTIES = [name for name in Properties.column_names() if name not in ("dataset_id", "sample_id")]
@@ -18,76 +17,6 @@ HELD_OUT = LABELLED & pl.col("out_of_sample")
 GROUPS_AT_MOST = 60
 """Maximum number of distinct values of a text metadata column that is used for grouping."""
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
-
-
-class Tables(Protocol):
-    """A published run, or one that is about to be published."""
-
-    @property
-    def groups(self) -> dict[str, dict[str, str]]: ...
-
-    @property
-    def metadata(self) -> dict[str, str]: ...
-
-    def scan(self, name: str) -> pl.LazyFrame: ...
-
-
-def scan_samples(run: Tables) -> pl.LazyFrame:
-    """Return the sample table: one row per scored sample with all its measurements except vectors.
-
-    For external predictions, image properties are null without images, and positions and clusters without embeddings.
-    """
-    source_columns = (*_group_columns(run), *metadata_columns(run))
-    samples = run.scan("samples").select("sample_id", "split", "label", *source_columns, "source_name")
-    omitted = ("run_id", "probabilities", "logits", "raw_loss", "fold", "temperature")
-    predictions = run.scan("predictions").drop(omitted, strict=False)
-    projection = run.scan("projection").drop("run_id", strict=False)
-    properties = run.scan("properties").drop("dataset_id", strict=False)
-    frame = predictions.join(samples, on="sample_id").join(projection, on="sample_id", how="left")
-    frame = frame.join(properties, on="sample_id", how="left")
-    for method in METHODS:
-        members = run.scan("clusters").filter(pl.col("method") == method)
-        frame = frame.join(
-            members.select("sample_id", pl.col("cluster").alias(cluster_column(method))), on="sample_id", how="left"
-        )
-    frame = frame.join(run.scan("triage").select("sample_id", "reason"), on="sample_id", how="left")
-    copies = run.scan("duplicates").select("sample_id", pl.col("tier").alias("duplicate"), "leak")
-    frame = frame.join(copies, on="sample_id", how="left").with_columns(pl.col("leak").fill_null(value=False))
-    families = run.scan("map_families").select("sample_id", pl.col("family").alias("map_family"))
-    frame = frame.join(families, on="sample_id", how="left")
-    return frame.select(
-        "sample_id",
-        "split",
-        "label",
-        "predicted",
-        "correct",
-        "loss",
-        pl.all().exclude("sample_id", "split", "label", "predicted", "correct", "loss"),
-    ).sort("sample_id")
-
-
-def metadata_columns(run: Tables) -> list[pl.Expr]:
-    """Return the metadata columns of the source by name, as expressions on the table `samples`."""
-    fields = {"number": "number", "text": "value"}
-    columns = [
-        pl.col("metadata").list.get(i).struct.field(fields[kind]) for i, kind in enumerate(run.metadata.values())
-    ]
-    return [column.alias(name) for column, name in zip(columns, run.metadata, strict=True)]
-
-
-def reserved_columns() -> set[str]:
-    """Return the names that neither a grouping nor a metadata column may have."""
-    return {*sample_schema(), "row"}
-
-
-def sample_schema() -> pl.Schema:
-    """Return the columns of `scan_samples` that every run has."""
-    return scan_samples(_Empty()).collect_schema()
-
-
-def cluster_column(method: str) -> str:
-    """Return the name of the column of `scan_samples` with the clusters of a method."""
-    return f"cluster_{method}"
 
 
 def accuracy(frame: pl.LazyFrame, by: str | None = None) -> pl.LazyFrame:
@@ -265,18 +194,4 @@ def stage_costs(run: Run) -> pl.LazyFrame:
 
 
 def _samples_with_groups(run: Tables) -> pl.LazyFrame:
-    return run.scan("samples").select("sample_id", "split", "label", *_group_columns(run))
-
-
-def _group_columns(run: Tables) -> list[pl.Expr]:
-    return [pl.col("groups").list.get(i).struct.field("value").alias(name) for i, name in enumerate(run.groups)]
-
-
-class _Empty:
-    """A run without samples, groupings or metadata columns."""
-
-    groups: ClassVar[dict[str, dict[str, str]]] = {}
-    metadata: ClassVar[dict[str, str]] = {}
-
-    def scan(self, name: str) -> pl.LazyFrame:
-        return TABLES[name].create_empty().lazy()
+    return run.scan("samples").select("sample_id", "split", "label", *group_columns(run))

@@ -9,7 +9,7 @@ from lake.contracts.quality import Duplicates, Triage
 from lake.contracts.samples import Predictions, Projection, Properties, Samples
 
 JOINED_CONTRACTS = (Samples, Predictions, Properties, Clusters, Projection, Triage, Duplicates, MapFamilies)
-"""Contracts of the tables that `lake.query.queries.scan_samples` joins, in the order of the sections."""
+"""Contracts of the tables that `scan_samples` joins, in the order of the sections."""
 
 
 def _uses() -> Iterator[tuple[str, Use]]:

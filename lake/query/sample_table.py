@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from lake.query.queries import scan_samples
+from lake.query.joined_samples import scan_samples
 from lake.storage import local_cache
 from lake.storage.store import Run
 
@@ -16,7 +16,7 @@ IDS_AT_ONCE = 1_000_000
 
 
 def read_samples(run: Run) -> pl.DataFrame:
-    """Return all rows of `lake.query.queries.scan_samples`, ordered by sample id."""
+    """Return all rows of `scan_samples`, ordered by sample id."""
     if run.scan("predictions").select(pl.len()).collect().item() > local_cache.MAPPED_ABOVE:
         with suppress(OSError):  # without disk space, read into memory
             file = local_cache.find_file(run, "arrow", partial(_write, run))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lake.errors import LakeError
-from lake.query.queries import Tables
+from lake.query.joined_samples import Tables
 
 LISTS_PROBED = 128
 """Number of inverted lists probed; more with a mask, so that about as many allowed rows are examined."""

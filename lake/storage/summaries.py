@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from lake.errors import LakeError
+from lake.text.formatting import percent
 
 if TYPE_CHECKING:
     from lake.storage.store import Lake, Run
@@ -38,4 +39,4 @@ def _test_accuracy(run: "Run") -> list[str]:
         value = run.metric("score", "test_accuracy")
     except LakeError:
         return []
-    return [] if value is None else [f"test accuracy {value:.1%}"]
+    return [] if value is None else [f"test accuracy {percent(value)}"]

@@ -8,6 +8,11 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p {p:.2g}"
 
 
+def percent(share: float, decimals: int = 1) -> str:
+    """Format a share: "92.4 %"."""
+    return f"{share * 100:.{decimals}f} %"
+
+
 def between(low: float, high: float, form: str = ".2f") -> str:
     """Format an interval: "0.10 to 0.31"."""
     return f"{low:{form}} to {high:{form}}"

@@ -9,7 +9,7 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.storage.damage import reading
 from lake.storage.store import Run
 from pages.charts.charts import Layered
@@ -42,7 +42,7 @@ def find_previous(run: Run) -> Run | None:
 def render_report(run: Run, before: Run | None) -> str:
     """The report as one HTML file; `before` is the run it is compared with, if there is one."""
     with reading(run.lake.root):
-        samples = queries.scan_samples(run).collect()
+        samples = joined_samples.scan_samples(run).collect()
         parts = {
             "title": run.facts["dataset_name"],
             "noun": noun(run),
@@ -128,7 +128,7 @@ def _changes(run: Run, samples: pl.DataFrame, before: Run | None) -> dict[str, A
     now = ComparedRun(run.run_id, samples.lazy(), run.scan("findings").collect())
     if before is None:
         return {"changes": say_changes(now, None), "changed_figures": Table({}, [])}
-    earlier = queries.scan_samples(before).collect().lazy()
+    earlier = joined_samples.scan_samples(before).collect().lazy()
     measured_before = ComparedRun(before.run_id, earlier, before.scan("findings").collect())
     return {
         "changes": say_changes(now, measured_before),

@@ -11,7 +11,7 @@ import polars as pl
 import vl_convert
 
 from lake.errors import UserError
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.query.confusions import among, confused_with
 from lake.query.filters import Filters
 from lake.query.queries import rank_confusions
@@ -74,7 +74,7 @@ def render_chart(run: Run, name: str, *, png: bool) -> bytes:
     if name == "map" and (reason := missing.say(run, missing.MAP)):
         raise UserError(reason)
     with reading(run.lake.root):
-        chart = CHARTS[name](run, queries.scan_samples(run).collect())
+        chart = CHARTS[name](run, joined_samples.scan_samples(run).collect())
     return to_png(chart) if png else to_svg(chart, name).encode()
 
 

@@ -11,7 +11,10 @@ VERDICTS = {True: "holds", False: "missed", None: "too few"}
 def say_checks(checks: pl.DataFrame, subject: str) -> str:
     """Return a line with the number of checks of a subject that hold."""
     n_holding, n_measured = int(checks["holds"].sum()), int(checks["holds"].is_not_null().sum())
-    return f"How far can these {subject} be believed? {n_holding} of {n_measured} checks hold"
+    if not n_measured:
+        return f"How reliable are these {subject}? Too few samples for any check"
+    verb = "check holds" if n_measured == 1 else "checks hold"
+    return f"How reliable are these {subject}? {n_holding} of {n_measured} {verb}"
 
 
 def tabulate(checks: pl.DataFrame) -> pl.DataFrame:

@@ -39,7 +39,7 @@ class Claim:
 
 
 def find_claims(run: Run, samples: pl.LazyFrame) -> list[Claim]:
-    """Return the claims of the run, up to six; `samples` as from `lake.query.queries.scan_samples`."""
+    """Return the claims of the run, up to six; `samples` as from `scan_samples`."""
     held_out = samples.filter(queries.HELD_OUT)
     tables = {name: run.scan(name).collect() for name in ("separation", "findings", "cluster_summaries", "proofs")}
     noun = missing.noun(run)

@@ -5,6 +5,7 @@ import unicodedata
 
 from lake.contracts.rows import LabelCount
 from lake.statistics import wilson_interval
+from lake.text import formatting
 
 NO_BREAK = "\u00a0"
 WORD_JOINER = "\u2060"  # has no width and keeps an address or e-mail from becoming a link, which no escape does
@@ -16,7 +17,7 @@ RIGHT_TO_LEFT = {"R", "AL", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI"}
 
 def percent(share: float) -> str:
     """0.924 -> "92.4 %", never broken over two lines."""
-    return f"{share * 100:.1f}{NO_BREAK}%"
+    return formatting.percent(share).replace(" ", NO_BREAK)
 
 
 PERCENT = "%.1f %%"
@@ -51,10 +52,12 @@ def pluralize(n: int, noun: str) -> str:
 
 
 def mix_text(mix: list[LabelCount]) -> str:
-    """ "cat 62%, dog 31%": the most frequent class with its share, the next if it has a hundredth."""
+    """ "cat 62 %, dog 31 %": the most frequent class with its share, the next if it has a hundredth."""
     total = sum(part["n"] for part in mix) or 1
     shares = [(part["label"], part["n"] / total) for part in mix[:2]]
-    parts = [f"{label} {share:.0%}" for i, (label, share) in enumerate(shares) if i == 0 or share >= 0.01]
+    parts = [
+        f"{label} {formatting.percent(share, 0)}" for i, (label, share) in enumerate(shares) if i == 0 or share >= 0.01
+    ]
     return ", ".join(parts) or "no labels"
 
 

@@ -76,7 +76,7 @@ def headline_figures(samples: pl.LazyFrame, findings: pl.DataFrame, calibration_
         Figure(
             "Mean loss (nats)", number(total["mean_loss"]), f"{number(loss_ends[0])} to {number(loss_ends[1])}", "loss"
         ),
-        Figure("Calibration error", calibration, "0 is honest", "calibration"),
+        Figure("Calibration error", calibration, "0 is perfectly calibrated", "calibration"),
         Figure("Samples scored", f"{samples.select(pl.len()).collect().item():,}", "in every split"),
         Figure("Findings confirmed", f"{confirmed}", f"{len(tested_findings) - confirmed} open", "confirmed"),
     ]

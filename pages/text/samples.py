@@ -24,7 +24,7 @@ class Tile:
 
 
 def describe(row: Mapping[str, Any], measure: str = "loss") -> Tile:
-    """Return the tile of a row of `queries.scan_samples` with one of its numbers; by default the (expected) loss."""
+    """Return the tile of a row of `scan_samples` with one of its numbers; by default the (expected) loss."""
     label, predicted, value = row["label"], row["predicted"], row[measure]
     if measure == "loss" and value is None:
         measure, value = "expected loss", row["expected_loss"]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
 from lake.contracts.tables import make_frame
+from lake.text.formatting import percent
 from pipeline.checks.row import Row, check_row
 from pipeline.findings.label_issues import Evidence
 
@@ -24,9 +25,9 @@ def check_label_issues(evidence: Evidence, classes: list[str], *, seed: int) -> 
     Flips between two classes are skipped if no two classes are confused.
     """
     pair = _most_confused(evidence)
-    ways = {"uniform": (f"{SHARE:.0%} of labels flipped to any other", np.arange(len(evidence.label)))}
+    ways = {"uniform": (f"{percent(SHARE, 0)} of labels flipped to any other", np.arange(len(evidence.label)))}
     if pair:
-        description = f"{SHARE:.0%} of {classes[pair[0]]} and {classes[pair[1]]} flipped to each other"
+        description = f"{percent(SHARE, 0)} of {classes[pair[0]]} and {classes[pair[1]]} flipped to each other"
         ways["pair"] = (description, np.flatnonzero(np.isin(evidence.label, pair)))
     rows: list[Row] = []
     for way, (description, population) in ways.items():

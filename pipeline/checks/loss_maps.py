@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lake.contracts.tables import make_frame
+from lake.query.joined_samples import Tables
 from lake.query.loss_maps import FLOOR_NATS, quarter_effect
-from lake.query.queries import Tables
 from lake.statistics import bootstrap_mean_interval
 from pipeline.checks.row import Row, check_row, share
 from pipeline.engine.progress import Progress

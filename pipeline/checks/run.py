@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from lake.query.queries import Tables
+from lake.query.joined_samples import Tables
 from lake.storage.damage import reading
 from lake.storage.store import Run
 from pipeline.checks import (

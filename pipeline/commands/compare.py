@@ -15,7 +15,7 @@ from lake.comparison import cluster_matches, drift, projection_drift
 from lake.comparison import runs as compare
 from lake.comparison.drift import Drift
 from lake.contracts.clusters import METHODS
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.storage.store import Run
 from lake.text.formatting import between, p_value
 from pipeline.findings.candidate_groups import METHOD_NAMES
@@ -31,7 +31,7 @@ def summarise(now: Run, before: Run) -> Summary:
     drift_summary = {name: _of_drift(result) for name, result in drifts.items()}
     if now.dataset_id != before.dataset_id:
         return head | {"sentence": compare.say_other_data(now, before), "drift": drift_summary}
-    samples, earlier = (queries.scan_samples(run).collect().lazy() for run in (now, before))
+    samples, earlier = (joined_samples.scan_samples(run).collect().lazy() for run in (now, before))
     pairs = compare.scan_pairs(samples, earlier).collect()
     if pairs.is_empty():
         return head | {"sentence": compare.NOTHING_SHARED, "drift": drift_summary}
@@ -71,7 +71,7 @@ def _have(now: Run, before: Run, table: str) -> bool:
 def _of_samples(pairs: pl.DataFrame, methods: list[str]) -> Summary:
     changes = compare.count_changes(pairs)
     low, high = changes.interval
-    by = {"classes": "label"} | {f"{METHOD_NAMES[m]} groups": queries.cluster_column(m) for m in methods}
+    by = {"classes": "label"} | {f"{METHOD_NAMES[m]} groups": joined_samples.cluster_column(m) for m in methods}
     losses = {grouping: compare.loss_changes(pairs, column) for grouping, column in by.items()}
     counts = {"n": changes.n, "fixed": changes.fixed, "broken": changes.broken, "wrong": changes.wrong}
     return {

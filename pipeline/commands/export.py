@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from lake.errors import UsageError
-from lake.query import queries
+from lake.query import joined_samples
 from lake.query.filters import Clause, Filters
 from lake.storage.damage import reading
 from lake.storage.rows_to_bytes import KINDS, to_bytes
@@ -90,7 +90,7 @@ def _find_chart(run: Run, path: Path) -> Callable[[], bytes]:
 
 
 def _select_rows(run: Run, condition: str | None) -> pl.DataFrame:
-    samples = queries.scan_samples(run)
+    samples = joined_samples.scan_samples(run)
     clauses = () if condition is None else (Clause.where(condition),)
     with reading(run.lake.root):
         return Filters(clauses=clauses).checked(samples.collect_schema()).apply(samples).collect()

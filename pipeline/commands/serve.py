@@ -50,8 +50,9 @@ def become_server(options: ServeOptions) -> None:
     Python's option -P keeps modules in the working folder, such as a user's own `pages`, away from the server. Raises
     `UsageError` if the secrets file, the base path or the host cannot be used, and `UserError` if the port is not free.
     """
+    flags = _flags(options)
     options = replace(options, port=_find_port(options.host, options.port))
-    command = [sys.executable, "-P", str(LAUNCHER), *_flags(options)]
+    command = [sys.executable, "-P", str(LAUNCHER), *flags, f"--server.port={options.port}"]
     empty = " (it has no published run yet)" if _is_empty(options.lake) else ""
     typer.echo(f"Serving {options.lake}{empty} at {options.address} (Ctrl+C stops it)")
     sys.stdout.flush()
@@ -95,8 +96,8 @@ def _is_empty(root: str) -> bool:
 
 
 def _flags(options: ServeOptions) -> list[str]:
+    """Streamlit's flags except the port, which is looked for once all other options are known to be valid."""
     flags = [
-        f"--server.port={options.port}",
         f"--server.address={options.host}",
         f"--server.baseUrlPath={options.base}",
         "--server.headless=true",

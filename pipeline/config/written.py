@@ -47,7 +47,7 @@ def read_flags(model: type[BaseModel], flags: Mapping[str, Any], texts: Iterable
         if not equals:
             raise UsageError(f"--set {name}: expected name=value with a name that `latentlake config` lists.")
         if name not in known_names:
-            raise UsageError(f"--set {name}: {say_unknown(model, name)}. `latentlake config` lists them all.")
+            raise UsageError(f"--set {name}: {say_unknown(model, name)}. `latentlake config` lists all settings.")
         *sections, last = name.split(".")
         place = values
         for section in sections:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lake.contracts.tables import make_frame
 from lake.errors import UserError
-from lake.query.queries import reserved_columns
+from lake.query.joined_samples import reserved_columns
 from lake.storage.store import Lake
 from pipeline.config.dataset import DatasetSettings
 from pipeline.data.dataset import Dataset, ExternalPredictions, hash_pixels, stratified

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from lake.atomic_files import create_array, write_whole
 from lake.errors import LakeError, UserError
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.damage import reading
 from lake.storage.store import Run
 from pipeline.data.dataset import Dataset
@@ -46,7 +46,7 @@ def load_mapped_dataset(run: Run, folder: Path, progress: Progress) -> Dataset:
         label=samples["label"].replace_strict(number, return_dtype=pl.Int64).fill_null(-1).to_numpy(),
         split=samples["split"].to_numpy().astype(np.str_),
         source_name=samples["source_name"].to_list(),
-        metadata=samples.select(queries.metadata_columns(run)).to_dict(),
+        metadata=samples.select(joined_samples.metadata_columns(run)).to_dict(),
     ).with_hashes(sha256)
 
 

@@ -12,6 +12,7 @@ from lake.contracts.quality import LEFT_OUT as REASON
 from lake.query.reviews import judged_issues, latest, scan_reviews
 from lake.statistics import wilson_interval
 from lake.storage.store import Lake
+from lake.text.formatting import percent
 from pipeline.data.dataset import Dataset
 from pipeline.engine.progress import Progress
 
@@ -70,6 +71,6 @@ def report_reviews(lake: Lake, dataset_id: str, progress: Progress) -> dict[str,
     low, high = wilson_interval(wrong, len(verdicts))
     progress.say(
         f"Reviews: {wrong:,} of {len(verdicts):,} doubtful labels judged by people were wrong "
-        f"({wrong / len(verdicts):.1%}, {low:.1%} to {high:.1%})."
+        f"({percent(wrong / len(verdicts))}, {percent(low)} to {percent(high)})."
     )
     return {"judged": len(verdicts), "wrong": wrong, "precision": wrong / len(verdicts)}

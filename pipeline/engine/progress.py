@@ -121,5 +121,6 @@ class Progress:
 
 
 def _log(event: str, **values: object) -> None:
+    fields = {name: value for name, value in values.items() if value != ""}
     with suppress(*UNWRITABLE):
-        structlog.get_logger().info(event, **values)
+        structlog.get_logger().info(event, **fields)

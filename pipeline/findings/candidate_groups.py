@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from lake.comparison.differences import HUES, PROPERTY_WORDING
 from lake.contracts.clusters import METHODS
 from lake.query.filters import Clause, Filters
-from lake.query.queries import GROUPS_AT_MOST, cluster_column
+from lake.query.joined_samples import cluster_column
+from lake.query.queries import GROUPS_AT_MOST
+from lake.text.formatting import percent
 
 ENDS = (0.02, 0.05, 0.2)
 """Shares of the samples at the lower and the upper end of a property."""
@@ -54,7 +56,7 @@ def model_free_groups(samples: pl.DataFrame, *, at_least: int) -> list[Group]:
 def all_groups(samples: pl.DataFrame, *, at_least: int, source_columns: Sequence[str] = ()) -> list[Group]:
     """Every group of labelled samples with at least `at_least` members.
 
-    `samples` is the result of `lake.query.queries.scan_samples`; `source_columns` lists its columns that come from the
+    `samples` is the result of `scan_samples`; `source_columns` lists its columns that come from the
     source.
     """
     rows = samples.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
@@ -126,7 +128,7 @@ def _ends(
     for (share, i), (low, high) in _tails(np.sort(values)).items():
         inside = (values >= low) & (values <= high)
         limit = f"{'up to' if i == 0 else 'from'} {(high, low)[i]:.3g}"
-        name = f"{subject} with {words[i]} (the {share:.0%} {('lowest', 'highest')[i]}, {limit})"
+        name = f"{subject} with {words[i]} (the {percent(share, 0)} {('lowest', 'highest')[i]}, {limit})"
         yield Group("slice", name, index[inside], where, {column: (float(low), float(high))})
 
 

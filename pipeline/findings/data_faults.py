@@ -23,6 +23,7 @@ from lake.query.filters import Clause, Filters
 from lake.query.queries import HELD_OUT
 from lake.search.vectors import to_common_scale
 from lake.statistics import Z95, benjamini_hochberg
+from lake.text.formatting import percent
 from pipeline.engine.progress import Progress
 from pipeline.findings.candidate_groups import Group, model_free_groups
 from pipeline.findings.error_causes import CONFIDENT
@@ -44,7 +45,7 @@ def find_in_data(
 ) -> pl.DataFrame:
     """Findings about the data, as rows of the table `findings` with `finding_id` starting at 1.
 
-    `samples` is the result of `lake.query.queries.scan_samples`; row i of the embedding belongs to row i of `samples`.
+    `samples` is the result of `scan_samples`; row i of the embedding belongs to row i of `samples`.
     """
     with progress.task("data findings", 4) as task:
         rows = list(_copies(samples))
@@ -70,7 +71,7 @@ def _copies(samples: pl.DataFrame) -> Iterator[Row]:
             "leakage",
             "Copies of training images",
             f"{len(leaks):,} of {len(held_out):,} held-out images are in the training data too, exactly or nearly; "
-            f"wrong are {wrong:,} of them.",
+            f"the model is wrong on {wrong:,} of them.",
             leaks,
             held_out,
             Filters.of(leak="true", out_of_sample="true").with_clause(Clause(column="label", op="present")),
@@ -106,8 +107,8 @@ def _doubted_row(held_out: pl.DataFrame, doubted: pl.DataFrame) -> Row:
     return _row(
         "mislabeled",
         "Doubtful labels",
-        f"{wrong:,} predictions of at least {CONFIDENT:.0%} confidence contradict the label, where that confidence "
-        f"allows {expected:.0f}; for {len(doubted):,} of them the nearest samples side with the prediction.",
+        f"{wrong:,} predictions of at least {percent(CONFIDENT, 0)} confidence contradict the label, where that "
+        f"confidence allows {expected:.0f}; for {len(doubted):,} of them the nearest samples side with the prediction.",
         doubted,
         held_out,
         Filters.of(reason="doubtful label"),
@@ -168,7 +169,7 @@ def _gap_row(samples: pl.DataFrame, a: str, b: str, space: str, hits: int, n: in
         _row(
             "domain gap",
             f"{a.capitalize()} images differ from {b} images",
-            f"A linear classifier on the {space} tells {a} from {b} images in {share:.1%} of {n:,} cases; "
+            f"A linear classifier on the {space} tells {a} from {b} images in {percent(share)} of {n:,} cases; "
             "by chance in 50 %.",
             samples.filter(pl.col("split") == a),
             samples,

@@ -8,7 +8,8 @@ from lake.comparison.differences import Difference, measure, notable, to_clause
 from lake.contracts.clusters import METHODS
 from lake.contracts.rows import rows_of
 from lake.contracts.tables import make_frame
-from lake.query.queries import HELD_OUT, cluster_column
+from lake.query.joined_samples import cluster_column
+from lake.query.queries import HELD_OUT
 from lake.statistics import benjamini_hochberg
 from pipeline.engine.progress import Progress
 from pipeline.findings.permutation import raised_p, to_matrix
@@ -23,7 +24,7 @@ Row = dict[str, object]
 def summarize(
     samples: pl.DataFrame, clusters: pl.DataFrame, stability: pl.DataFrame, settings: Settings, progress: Progress
 ) -> pl.DataFrame:
-    """The table `cluster_summaries` without the column run_id; `samples` is from `lake.query.queries.scan_samples`."""
+    """The table `cluster_summaries` without the column run_id; `samples` is from `scan_samples`."""
     tables = []
     with progress.task("clusters", 1 + len(METHODS)) as task:
         losses = _compare_losses(samples, settings)

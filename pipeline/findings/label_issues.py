@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lake.contracts.tables import make_frame
 from lake.query.aggregates import or_zero
-from lake.query.queries import Tables
+from lake.query.joined_samples import Tables
 
 BOTH_LIKELY = 0.25
 """Mean of probability and neighbour share from which a class counts as likely."""

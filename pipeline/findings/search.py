@@ -74,7 +74,7 @@ def find(
 ) -> pl.DataFrame:
     """The table `findings` without the column run_id, ranked: not covered by another, then confirmed, then most severe.
 
-    `samples` is the result of `lake.query.queries.scan_samples`; `source_columns` lists its columns that come from the
+    `samples` is the result of `scan_samples`; `source_columns` lists its columns that come from the
     source.
     """
     findings = search(populations(samples, settings, source_columns), settings, progress)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lake.contracts.rows import ConfusionCount, ReasonCount, SplitCount, rows_of
 from lake.statistics import bootstrap_mean_interval
+from lake.text.formatting import percent
 from pipeline.findings.candidate_groups import Group
 from pipeline.findings.error_causes import HIGH_LOSS
 
@@ -170,7 +171,7 @@ def _name(group: Group, inside: pl.DataFrame) -> str:
 def _mix(group: Group, inside: pl.DataFrame) -> str:
     column = "label" if group.kind == "cluster" else "predicted"
     most = _count_values(inside, column).head(2)
-    return " and ".join(f"{value} ({n / len(inside):.0%})" for value, n in most.iter_rows())
+    return " and ".join(f"{value} ({percent(n / len(inside), 0)})" for value, n in most.iter_rows())
 
 
 def _sentence(group: Group, name: str, inside: pl.DataFrame, facts: Facts) -> str:

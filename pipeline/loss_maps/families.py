@@ -12,8 +12,8 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from lake.contracts.tables import make_frame
+from lake.query.joined_samples import Tables, scan_samples
 from lake.query.loss_maps import FLOOR_NATS, MAPPED, Maps, map_layers, scan_maps
-from lake.query.queries import Tables, scan_samples
 from lake.search.vectors import to_unit
 
 FAMILIES = 8

@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lake.contracts.tables import make_frame
+from lake.query.joined_samples import Tables, scan_samples
 from lake.query.loss_maps import MAPPED, Maps, border_of, map_layers, scan_maps
-from lake.query.queries import Tables, scan_samples
 from lake.statistics import Ratio, benjamini_hochberg
 from pipeline.findings.candidate_groups import Group
 from pipeline.findings.search import Population, filter_of, labelled

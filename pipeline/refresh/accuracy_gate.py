@@ -2,6 +2,7 @@
 
 from lake.errors import UserError
 from lake.storage.store import Lake, Run
+from lake.text.formatting import percent
 from pipeline.settings import Settings
 
 ROUNDING = 1e-9
@@ -35,8 +36,8 @@ def find_reason(accuracy: float | None, previous: Run | None, settings: Settings
     if earlier - accuracy <= settings.max_accuracy_drop + ROUNDING:
         return None
     return (
-        f"the test accuracy fell from {earlier:.1%} (run {previous.run_id}) to {accuracy:.1%}, which is more than "
-        f"the {settings.max_accuracy_drop:.1%} that max_accuracy_drop allows."
+        f"the test accuracy fell from {percent(earlier)} (run {previous.run_id}) to {percent(accuracy)}, which is more "
+        f"than the {percent(settings.max_accuracy_drop)} that max_accuracy_drop allows."
     )
 
 

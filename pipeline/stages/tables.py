@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lake.contracts.clusters import METHODS
 from lake.contracts.tables import make_frame
-from lake.query import queries
+from lake.query import joined_samples
 from lake.search.ann_index import SearchIndex
 from lake.search.vectors import to_unit
 from pipeline.checks import run as method_checks
@@ -270,8 +270,8 @@ def finding_tables(inputs: StageInputs) -> Frames:
     """The tables `triage` (causes of high loss), `cluster_summaries` and `findings` (hard groups)."""
     joined, common = inputs.tables(), (inputs.settings, inputs.progress)
     near = joined.frames["neighbors"]
-    joined.frames["triage"] = error_causes.sort_out(queries.scan_samples(joined).collect(), near)
-    samples, members = queries.scan_samples(joined).collect(), joined.frames["clusters"]
+    joined.frames["triage"] = error_causes.sort_out(joined_samples.scan_samples(joined).collect(), near)
+    samples, members = joined_samples.scan_samples(joined).collect(), joined.frames["clusters"]
     density = wording.Density.of(samples, near, training_images=len(inputs.dataset.rows("train")))
     group_findings = findings.find(samples, density, *common, source_columns=tuple(joined.metadata))
     of_data = data_faults.find_in_data(samples, inputs.embedding(), *common)

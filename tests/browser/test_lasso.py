@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from lake.query.queries import scan_samples
+from lake.query.joined_samples import scan_samples
 from lake.storage.store import Lake
 from pages.charts.projection_state import from_query
 from tests.support.lakes.synthetic import build_synthetic_lake

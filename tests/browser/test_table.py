@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from lake.query.filters import Filters
-from lake.query.queries import scan_samples
+from lake.query.joined_samples import scan_samples
 from lake.storage.store import Lake
 from tests.support.servers.apps import HELD_OUT
 from tests.support.servers.browser import serve, unexpected, wait_until_drawn

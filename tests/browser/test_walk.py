@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lake.query.filters import Filters
-from lake.query.queries import scan_samples
+from lake.query.joined_samples import scan_samples
 from lake.storage.store import Lake
 from pages.charts.projection_state import from_query
 from pages.ui.loss_maps.panel import MAP_SIDE

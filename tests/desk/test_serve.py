@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,15 @@ def test_a_port_in_use_is_told_with_what_to_do(tmp_path: Path, capsys: pytest.Ca
         ) as told:
             become_server(ServeOptions(str(tmp_path), HERE, port))
     assert told.value.exit_code == 1 and capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("options", [{"secrets": Path("nowhere.toml")}, {"base_path": "a b"}])
+def test_a_wrong_option_is_told_even_if_the_port_is_in_use(options: dict[str, Any], tmp_path: Path) -> None:
+    with (
+        socket.create_server((HERE, 0)) as other,
+        pytest.raises(UsageError, match=r"nowhere\.toml does not exist|--base-path a b is not valid"),
+    ):
+        become_server(ServeOptions(str(tmp_path), HERE, other.getsockname()[1], **options))
 
 
 def test_a_port_that_is_kept_from_this_user_is_told_with_those_that_are_not(

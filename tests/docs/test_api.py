@@ -15,8 +15,9 @@ import torch
 import lake
 import latentlake
 from lake.errors import UsageError
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.store import Lake
+from lake.text.formatting import percent
 from pipeline.commands.python_use import read_arguments, refresh_here
 from pipeline.settings import load_settings
 from tests.support.data.drawn import drawn_dataset, tiny_settings
@@ -38,7 +39,7 @@ def test_the_example_of_the_readme_runs(tiny_lake: str) -> None:
     exec("\n".join(lines).replace("data/lake", tiny_lake), found)
     worst = found["worst"]
     assert isinstance(worst, pl.DataFrame)
-    held_out = queries.scan_samples(Lake(tiny_lake).run()).filter("out_of_sample").collect()
+    held_out = joined_samples.scan_samples(Lake(tiny_lake).run()).filter("out_of_sample").collect()
     assert worst["loss"].to_list() == held_out["loss"].sort(descending=True, nulls_last=True).head(20).to_list()
 
 
@@ -120,7 +121,7 @@ def test_a_run_and_a_lake_print_what_they_are(tiny_lake: str, empty_lake: str, l
     assert repr(run) == (
         f"<Run {run.run_id}: {run.facts['dataset_name']}, {run.scan('samples').collect().height:,} samples of "
         f"{len(run.classes)} classes; published {run.facts['published_at']:%Y-%m-%d %H:%M} UTC; "
-        f"test accuracy {accuracy:.1%}>"
+        f"test accuracy {percent(accuracy or 0)}>"
     )
     assert repr(Lake(tiny_lake)) == f"<Lake {tiny_lake}: 1 published run, latest {run.run_id}>"
     assert repr(Lake(empty_lake)) == f"<Lake {empty_lake}: no published run yet>"

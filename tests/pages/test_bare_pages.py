@@ -9,7 +9,7 @@ import structlog
 from typer.testing import CliRunner
 
 from lake.errors import UserError
-from lake.query.queries import scan_samples
+from lake.query.joined_samples import scan_samples
 from lake.storage.store import Lake
 from pages.report.document import render_report
 from pages.report.pictures import render_chart
@@ -276,10 +276,12 @@ def test_the_commands_work_on_it(root: str, kind: str, tmp_path: Path) -> None:
     def said(*arguments: str) -> str:
         return command(*arguments, "--lake", root)
 
-    assert "84.4% right of 32" in said("status")
+    assert "84.4 % right of 32" in said("status")
     assert SECOND in said("runs")
     assert "No measurable difference" in said("compare", RUN_ID, SECOND)
     assert "0 of 0" not in said("compare", RUN_ID, SECOND)
+    same = CliRunner().invoke(commands, ["compare", "latest", "--lake", root])
+    assert (same.exit_code, f"latest and latest are the same run, {SECOND}" in str(same.exception)) == (2, True)
     assert "the report" in said("export", str(tmp_path / "report.html"))
     assert "80 samples" in said("export", str(tmp_path / "rows.csv"))
     assert "the chart" in said("export", str(tmp_path / "confusion.svg"))

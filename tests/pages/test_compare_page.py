@@ -12,8 +12,8 @@ from scipy.stats import bootstrap
 
 from lake.comparison import cluster_matches, projection_drift
 from lake.comparison import runs as compare
-from lake.query import queries
 from lake.query.filters import Filters
+from lake.query.joined_samples import scan_samples
 from lake.storage.store import Lake
 from pages.ui.comparison import run_changes
 from tests.support.lakes.changed_run import EARLIER, LATER
@@ -121,7 +121,7 @@ def test_the_link_of_a_row_leads_to_its_samples(changed_lake: str, both: pl.Data
     first = app.dataframe[0].value.iloc[0]
     (address,) = [a for a in (parse_qs(link.proto.query_string) for link in app.get("page_link")) if "f" in a]
     assert address["run"] == [LATER]
-    found = Filters.from_text(address["f"][0]).apply(queries.scan_samples(Lake(changed_lake).run(LATER))).collect()
+    found = Filters.from_text(address["f"][0]).apply(scan_samples(Lake(changed_lake).run(LATER))).collect()
     assert set(found["sample_id"]) == set(both.filter(label=first["value"])["sample_id"])
     assert len(found) == first["n"]
 
@@ -147,7 +147,7 @@ def test_what_is_of_the_earlier_run_opens_there(changed_lake: str, part: str, ru
     addresses = [a for a in (parse_qs(link.proto.query_string) for link in links) if "f" in a]
     assert {address["run"][0] for address in addresses} == runs
     for address in addresses:
-        samples = queries.scan_samples(Lake(changed_lake).run(address["run"][0]))
+        samples = scan_samples(Lake(changed_lake).run(address["run"][0]))
         assert not Filters.from_text(address["f"][0]).apply(samples).collect().is_empty()
 
 
@@ -212,7 +212,7 @@ def test_the_summary_for_machines_holds_every_number(changed_lake: str) -> None:
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     now, before = (Lake(changed_lake).run(name) for name in (LATER, EARLIER))
-    samples, earlier = (queries.scan_samples(run) for run in (now, before))
+    samples, earlier = (scan_samples(run) for run in (now, before))
     pairs = compare.scan_pairs(samples, earlier).collect()
     changes = compare.count_changes(pairs)
     assert (found["run"], found["before"], found["sentence"]) == (LATER, EARLIER, changes.sentence())

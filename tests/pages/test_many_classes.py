@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lake.query import queries
 from lake.query.filters import MAX_VALUES, MAX_VALUES_DESCRIBED, Filters
+from lake.query.joined_samples import scan_samples
 from lake.query.pivots import FEW
 from lake.storage.store import Lake
 from pages.charts.palette import DISTINCT
@@ -136,7 +136,7 @@ def test_a_legend_holds_the_most_frequent_values_in_distinct_colours(color: str,
     app = open_page(many, "population_map", color=color)
     (scale,) = (part["encoding"]["color"]["scale"] for part in chart(app)["layer"] if "color" in part["encoding"])
     assert len(scale["domain"]) == len(set(scale["range"])) == len(DISTINCT) + 1
-    values = queries.scan_samples(Lake(many).run()).select(pl.col(color).drop_nulls().cast(pl.String)).collect()[color]
+    values = scan_samples(Lake(many).run()).select(pl.col(color).drop_nulls().cast(pl.String)).collect()[color]
     counted = values.value_counts(name="n").sort("n", descending=True)
     assert scale["domain"][-1] == f"{len(counted) - len(DISTINCT):,} others"
     n = dict(counted.iter_rows())
@@ -227,7 +227,7 @@ def test_a_filter_takes_no_more_values_than_an_address_holds(many: str, open_pag
 
 
 def test_groups_are_those_of_the_samples_that_pass_the_filters(many: str, open_page: Open) -> None:
-    samples = queries.scan_samples(Lake(many).run()).filter(label=ODD[2]).collect()
+    samples = scan_samples(Lake(many).run()).filter(label=ODD[2]).collect()
     passing = set(samples["cluster_kmeans"].drop_nulls())
     app = open_page(many, "clusters", f=Filters.of(label=ODD[2]).to_text())
     assert set(app.dataframe[0].value["cluster"]) == passing

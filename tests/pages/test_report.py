@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from lake.pictures import encode_png
-from lake.query import queries
+from lake.query import joined_samples
 from lake.query.filters import Filters
 from lake.storage.store import Lake
 from pages.charts.projection_layers import DOTS_OVER_DENSITY
@@ -196,7 +196,7 @@ def test_findings_that_are_not_confirmed_are_rows_and_not_cards(tmp_path: Path) 
 
 
 def test_the_checks_of_every_subject_stand_with_figure_bar_and_verdict(words: str) -> None:
-    assert "How far can these loss maps be believed? 1 of 2 checks hold" in words
+    assert "How reliable are these loss maps? 1 of 2 checks hold" in words
     assert "Share of errors 40 0.90 (0.77 to 0.96) at least 0.7 holds" in words
     assert "Share of mosaics 4 – at least 0.7 too few" in words
 
@@ -288,7 +288,7 @@ def test_large_images_are_made_small(tmp_path: Path) -> None:
 
 def test_of_many_samples_the_map_is_their_density_and_the_highest_dots(tiny_lake: str) -> None:
     run = Lake(tiny_lake).run()
-    few, rng = queries.scan_samples(run).collect(), np.random.default_rng(0)
+    few, rng = joined_samples.scan_samples(run).collect(), np.random.default_rng(0)
     many = pl.concat([few] * 250, rechunk=True).with_columns(sample_id=pl.int_range(pl.len(), dtype=pl.Int64))
     spread = many.with_columns(pl.col(axis) + pl.Series(rng.normal(0, 0.5, len(many))) for axis in ("x", "y"))
     svg = pictures.to_svg(pictures.draw_map(run, spread), "map")

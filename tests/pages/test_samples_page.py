@@ -14,7 +14,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from lake.query.filters import MAX_CLAUSES, Filters
-from lake.query.queries import scan_samples
+from lake.query.joined_samples import scan_samples
 from lake.query.saved_views import View, save_view, saved_views, scan_views
 from lake.storage.store import Lake
 from tests.support.servers.apps import HELD_OUT, Open, answer, failures, shown

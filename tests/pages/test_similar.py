@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from lake.comparison.differences import measure, notable
-from lake.query.queries import scan_samples
+from lake.query.joined_samples import scan_samples
 from lake.query.reviews import saved_sets, scan_reviews
 from lake.search.similar import Index
 from lake.search.vectors import to_unit

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.store import Lake
 from tests.support.data.classes import ODD
 from tests.support.data.scalars import number
@@ -26,13 +26,13 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def test_all_parts_are_published_and_keep_their_contracts(drawn: Lake) -> None:
     run = drawn.run()
     assert run.verify() > 0
-    rows = queries.scan_samples(run).collect()
+    rows = joined_samples.scan_samples(run).collect()
     assert rows["sample_id"].to_list() == list(range(SAMPLES))
     assert run.scan("images").select(pl.len()).collect().item() == SAMPLES
 
 
 def test_clusters_lie_apart_and_some_are_taken_for_another_class(drawn: Lake) -> None:
-    rows = queries.scan_samples(drawn.run()).filter(pl.col("label").is_not_null()).collect()
+    rows = joined_samples.scan_samples(drawn.run()).filter(pl.col("label").is_not_null()).collect()
     within = rows.group_by("cluster_kmeans").agg(pl.col("x", "y").std()).select(pl.mean_horizontal("x", "y").mean())
     assert within.item() < 0.2 * number(rows["x"].std())
     wrong = rows.group_by("cluster_kmeans").agg(wrong=1 - pl.col("correct").mean()).sort("wrong")["wrong"]

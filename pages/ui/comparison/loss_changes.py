@@ -6,7 +6,7 @@ import polars as pl
 import streamlit as st
 
 from lake.comparison import runs as compare
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.store import Run
 from lake.text.formatting import between
 from pages.charts import charts
@@ -21,7 +21,7 @@ from pages.ui.session.navigation import link
 
 CLASSES = "Classes"
 CHART_WIDTH, TABLE_WIDTH = 320, 660
-COLUMNS = {CLASSES: "label"} | {title: queries.cluster_column(method) for method, title in METHOD_NAMES.items()}
+COLUMNS = {CLASSES: "label"} | {title: joined_samples.cluster_column(method) for method, title in METHOD_NAMES.items()}
 
 
 class LossChange(TypedDict):

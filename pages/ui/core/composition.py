@@ -5,7 +5,7 @@ import streamlit as st
 
 from lake.comparison.differences import measure
 from lake.contracts.clusters import METHODS
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.statistics import wilson_interval
 from pages.text.formatting import PERCENT, column_title, percent
 from pages.ui.core.differences import show_differences
@@ -18,7 +18,7 @@ def show_composition(selection: pl.LazyFrame, samples: pl.DataFrame, *, whole: b
     """Show the composition of a selection by a column that the reader picks."""
     n = selection.select(pl.len()).collect().item()
     st.markdown(f"**{'All shown' if whole else 'Selection'}: {n:,} of {len(samples):,} samples**")
-    clusters = [queries.cluster_column(method) for method in METHODS]
+    clusters = [joined_samples.cluster_column(method) for method in METHODS]
     property_choice = [PROPERTIES] if samples[queries.PROPERTIES[0]].count() else []
     columns = [c for c in ("label", "predicted", "split", *clusters) if samples[c].count()] + property_choice
     column = st.selectbox("Made of", columns, format_func=column_title, key="map-composition")

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lake.comparison import cluster_matches
 from lake.query.filters import Filters
-from lake.query.queries import cluster_column
+from lake.query.joined_samples import cluster_column
 from lake.storage.store import Run
 from lake.text.formatting import between
 from pages.text.formatting import PERCENT

@@ -8,7 +8,7 @@ import pytest
 
 from lake.comparison import cluster_matches
 from lake.comparison.cluster_matches import count_events, match_clusters, same_clusters, say_matches
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.store import Lake
 from tests.support.lakes.changed_run import EARLIER, LATER, NEW_CLUSTER, RENUMBERED, SHIP
 
@@ -36,8 +36,8 @@ def test_clusters_with_other_numbers_are_the_same_with_their_jaccard_index_and_i
     assert (first["n_before"], first["n_now"], first["n_both"], first["jaccard"]) == (100, 90, 90, 0.9)
     assert first["low"] < 0.9 < first["high"]
     assert say_matches(found) == (
-        "2 groups before and 2 now: 2 the same, 0 split, 0 merged, 0 born, 0 died. Of the same ones the least alike "
-        "are 1 before and 7 now: they share 90% of their 100 samples (83% to 94%)."
+        "2 groups before and 2 now: 2 the same, 0 split, 0 merged, 0 born, 0 died. Among those that are the same, "
+        "1 before and 7 now differ most: they share 90 % of their 100 samples (83 to 94)."
     )
 
 
@@ -99,7 +99,7 @@ def test_samples_of_one_run_only_count_for_nothing() -> None:
 
 
 def test_the_clusters_of_two_runs_are_matched_by_every_method(changed_lake: str) -> None:
-    now, before = (queries.scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER))
+    now, before = (joined_samples.scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER))
     found = match_clusters(now, before, "kmeans")
     assert pairs(found, "same") == [(old, new) for old, new in RENUMBERED.items() if old != SHIP]
     assert pairs(found, "split") == [(SHIP, RENUMBERED[SHIP]), (SHIP, NEW_CLUSTER)]
@@ -111,3 +111,8 @@ def test_the_clusters_of_two_runs_are_matched_by_every_method(changed_lake: str)
     assert matched["bisecting"] == {0: 0, 1: 1}
     assert matched["hdbscan"] == {n: n for n in matched["hdbscan"]}
     assert pytest.approx(1) == match_clusters(now, before, "bisecting")["jaccard"].min()
+
+
+def test_clusters_with_the_same_samples_are_said_to_be_exactly_the_same() -> None:
+    found = match([1] * 100 + [2] * 100, [1] * 100 + [2] * 100)
+    assert say_matches(found).endswith("0 died. All that are the same have exactly the same samples.")

@@ -93,7 +93,7 @@ def test_every_hue_is_named_where_planted_and_no_other(name: str) -> None:
         .alias("object_hue")
     )
     said = [to_clause(row) for row in rows_of(notable(measure(planted, [inside])), Difference)]
-    assert said[0].startswith(f"clearly more {name} objects (100%, others 0%)")
+    assert said[0].startswith(f"clearly more {name} objects (100 %, others 0 %)")
     assert not any("more" in clause for clause in said[1:])
 
 

@@ -7,7 +7,7 @@ from scipy.spatial import procrustes
 
 from lake.comparison import projection_drift
 from lake.comparison.projection_drift import Alignment, class_moves, measure_moves, say_moves
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.store import Lake
 from tests.support.lakes.changed_run import EARLIER, LATER, SCALE, TRUCKS_MOVED, TURN
 
@@ -40,7 +40,7 @@ def test_a_map_drawn_anew_has_moved_nobody(degrees: float, mirror: bool) -> None
     assert alignment.explained == pytest.approx(1)
     assert float(moves["moved"].to_numpy().max()) < 1e-6
     assert float(moves["moved_as_drawn"].to_numpy().max()) > 0.1
-    assert f"the earlier one was {'mirrored' if mirror else 'not mirrored'}" in alignment.sentence()
+    assert f"it was {'mirrored, ' if mirror else ''}turned by" in alignment.sentence()
     classes = class_moves(moves, alignment.radius)
     assert say_moves(classes).startswith("The centres of 0 of 4 classes moved")
 
@@ -74,14 +74,14 @@ def test_a_class_has_moved_where_the_whole_interval_is_beyond_a_tenth_of_the_rad
         {"label": ["ship", "cat"], "n": [1200, 40], "moved": [0.3, 0.12], "low": [0.25, 0.08], "high": [0.35, 0.16]}
     )
     assert say_moves(classes) == (
-        "The centres of 1 of 2 classes moved by more than 10% of the map's radius; the farthest, ship, by 30.0% "
+        "The centres of 1 of 2 classes moved by more than 10 % of the map's radius; the farthest, ship, by 30.0 % "
         "(25.0 to 35.0; n 1,200)."
     )
 
 
 def test_a_map_that_gives_less_than_nothing_of_another_gives_0_of_it() -> None:
     said = Alignment(degrees=0, mirrored=False, scale=1, radius=1, explained=-0.2).sentence()
-    assert "then it gives 0% of where samples lie: the two are different drawings" in said
+    assert "then explains 0 % of the variance of positions: the two are different drawings" in said
 
 
 def test_unrelated_maps_are_called_different_drawings() -> None:
@@ -102,7 +102,7 @@ def test_the_share_explained_is_that_of_scipys_procrustes_where_nothing_stands_o
 
 
 def test_the_interval_holds_the_movement_of_a_class(changed_lake: str) -> None:
-    now, before = (queries.scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER))
+    now, before = (joined_samples.scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER))
     alignment, moves = measure_moves(now, before)
     assert alignment.mirrored
     assert alignment.degrees == pytest.approx(TURN) and alignment.scale == pytest.approx(SCALE)

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import permutation_test
 
 from lake.comparison import runs as compare
-from lake.query import queries
+from lake.query import joined_samples
 from lake.query.filters import Filters
 from lake.statistics import calibration_error, paired_difference_interval, sign_flip_p
 from lake.storage.store import Lake, Run
@@ -25,7 +25,7 @@ def runs(changed_lake: str) -> Runs:
 
 @pytest.fixture(scope="module")
 def pairs(runs: Runs) -> pl.DataFrame:
-    return compare.scan_pairs(*(queries.scan_samples(run) for run in runs)).collect()
+    return compare.scan_pairs(*(joined_samples.scan_samples(run) for run in runs)).collect()
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_fixed_broken_and_still_wrong_are_counted_with_interval_and_test(
 
 
 def test_equal_runs_have_nothing_fixed_broken_or_changed(runs: Runs) -> None:
-    samples = queries.scan_samples(runs[0]).collect().lazy()
+    samples = joined_samples.scan_samples(runs[0]).collect().lazy()
     same = compare.scan_pairs(samples, samples).collect()
     changes = compare.count_changes(same)
     assert (changes.fixed, changes.broken, changes.p, changes.verdict) == (0, 0, 1.0, "No measurable difference")
@@ -133,7 +133,7 @@ def test_the_largest_change_of_a_loss_comes_first_whether_it_rose_or_fell() -> N
 
 @pytest.mark.parametrize("by", ["label", "cluster_kmeans"])
 def test_the_filter_of_a_row_finds_its_samples(runs: Runs, pairs: pl.DataFrame, by: str) -> None:
-    samples = queries.scan_samples(runs[0])
+    samples = joined_samples.scan_samples(runs[0])
     for row in compare.loss_changes(pairs, by).iter_rows(named=True):
         assert Filters.from_text(row["filter"]).apply(samples).collect().height == row["n"]
 

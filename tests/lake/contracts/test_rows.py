@@ -11,7 +11,7 @@ import pytest
 from lake.contracts import rows
 from lake.contracts.rows import DuplicateRow, LabelCount, SampleRow, first_row, rows_of
 from lake.contracts.tables import TABLES
-from lake.query.queries import sample_schema
+from lake.query.joined_samples import sample_schema
 
 CONTRACTS = {
     rows.FindingRow: "findings",

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from lake.contracts.clusters import METHODS
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.query.filters import Filters
 from lake.query.queries import HELD_OUT
 from lake.storage.store import Lake, Run
@@ -30,7 +30,7 @@ def run(tiny_lake: str) -> Run:
 
 @pytest.fixture(scope="module")
 def frame(run: Run) -> pl.LazyFrame:
-    return queries.scan_samples(run).collect().lazy()
+    return joined_samples.scan_samples(run).collect().lazy()
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_samples_table_has_one_row_a_sample_and_everything_measured_of_it(ru
         assert row["loss"] == sources["predictions"][i]["loss"]
         assert (row["x"], row["y"]) == (sources["projection"][i]["x"], sources["projection"][i]["y"])
         assert row["contrast"] == sources["properties"][i]["contrast"]
-        assert [row[queries.cluster_column(m)] for m in METHODS] == [clusters[m, i] for m in METHODS]
+        assert [row[joined_samples.cluster_column(m)] for m in METHODS] == [clusters[m, i] for m in METHODS]
 
 
 def test_the_samples_table_leaves_vectors_out_and_can_be_filtered_by_every_column(frame: pl.LazyFrame) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lake.contracts.columns import MODEL, SAMPLE
-from lake.query import queries
+from lake.query import joined_samples
 from lake.query.sample_columns import (
     COLORS,
     DEFAULT_COLUMNS,
@@ -28,12 +28,12 @@ OURS = {"sample_id", "superclass"}
 
 
 def test_every_column_of_the_table_of_samples_has_a_use(tiny_lake: str) -> None:
-    samples = queries.scan_samples(Lake(tiny_lake).run()).collect_schema()
+    samples = joined_samples.scan_samples(Lake(tiny_lake).run()).collect_schema()
     assert set(samples.names()) - OURS == USES.keys()
 
 
 def test_numbers_alone_size_dots(tiny_lake: str) -> None:
-    samples = queries.scan_samples(Lake(tiny_lake).run()).collect_schema()
+    samples = joined_samples.scan_samples(Lake(tiny_lake).run()).collect_schema()
     assert all(samples[name].is_float() for name in SIZES)
     assert "loss" in SIZES and "label" not in SIZES
 
@@ -63,7 +63,7 @@ def test_a_measured_number_is_offered_everywhere_by_its_contract_alone(tiny_lake
     assert USES["entropy"].section == MODEL
     for offered in (COLORS, SIZES, color_columns(run), size_columns(run), columns_of(run), axes_of(run)):
         assert "entropy" in offered
-    values = queries.scan_samples(run).select("entropy").collect().to_series()
+    values = joined_samples.scan_samples(run).select("entropy").collect().to_series()
     assert color_scale(values, run.classes, run.groups).kind == "linear"
     assert size_domain(values) == (0.0, 1.0)
     for file in (REPOSITORY / "pages").rglob("*.py"):

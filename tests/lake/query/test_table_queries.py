@@ -7,8 +7,8 @@ from scipy import stats
 
 from lake.query.filters import Filters
 from lake.query.histograms import histograms
+from lake.query.joined_samples import scan_samples
 from lake.query.pivots import FEW, PARTS, Axis, pivot, quantiles
-from lake.query.queries import scan_samples
 from lake.storage.store import Lake
 from tests.support.data.scalars import number
 from tests.support.servers.apps import HELD_OUT

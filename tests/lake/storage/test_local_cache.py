@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lake.query import queries, sample_table
+from lake.query import joined_samples, sample_table
 from lake.query.sample_table import read_samples
 from lake.search import vectors
 from lake.search.similar import Index
@@ -46,7 +46,7 @@ def test_vectors_from_a_file_are_those_in_memory(run: Run, folder: Path, monkeyp
 
 
 def test_samples_from_a_file_are_those_in_memory(run: Run, folder: Path) -> None:
-    wanted = queries.scan_samples(run).collect()
+    wanted = joined_samples.scan_samples(run).collect()
     for _ in range(2):
         assert read_samples(run).equals(wanted)
     assert len(list(folder.glob("*.arrow"))) == 1
@@ -78,7 +78,7 @@ def test_without_a_place_for_the_file_all_is_in_memory(
 ) -> None:
     folder.write_text("a file where the folder should be")
     assert not isinstance(read_vectors(run)[1], np.memmap)
-    assert read_samples(run).equals(queries.scan_samples(run).collect())
+    assert read_samples(run).equals(joined_samples.scan_samples(run).collect())
 
 
 def test_a_copy_that_was_not_finished_is_not_seen(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

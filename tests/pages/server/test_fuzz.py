@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from lake.errors import FilterError
 from lake.query.filters import Filters
-from lake.query.queries import scan_samples
+from lake.query.joined_samples import scan_samples
 from lake.storage.store import Lake
 from pages.charts import projection_state
 from pages.charts.sample_ids import read_sample_id, read_sample_ids

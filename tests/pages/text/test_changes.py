@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 
 from lake.comparison import runs as compare
 from lake.query import queries
+from lake.query.joined_samples import scan_samples
 from lake.statistics import mcnemar_p
 from lake.storage.store import Lake
 from tests.support.data.scalars import mean
@@ -31,7 +32,7 @@ def both(changed_lake: str) -> pl.DataFrame:
 
 
 def test_every_shared_sample_is_fixed_broken_right_or_wrong(changed_lake: str, both: pl.DataFrame) -> None:
-    frames = [queries.scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER)]
+    frames = [scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER)]
     found = dict(compare.scan_pairs(*frames).select("sample_id", "change").collect().iter_rows())
     names = {(True, False): "fixed", (False, True): "broken", (True, True): "right", (False, False): "wrong"}
     expected = {row["sample_id"]: names[row["correct"], row["correct_before"]] for row in both.iter_rows(named=True)}
@@ -40,7 +41,7 @@ def test_every_shared_sample_is_fixed_broken_right_or_wrong(changed_lake: str, b
 
 
 def test_the_difference_of_two_matrices_is_that_of_their_shares(changed_lake: str, both: pl.DataFrame) -> None:
-    frames = [queries.scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER)]
+    frames = [scan_samples(Lake(changed_lake).run(name)) for name in (LATER, EARLIER)]
     totals = dict(both["label"].value_counts().iter_rows())
     found = queries.confusion_difference(*frames).collect()
     pairs = both.select("label", "predicted"), both.select("label", predicted="predicted_before")
@@ -60,7 +61,7 @@ def test_mcnemar_is_the_binomial_test_of_the_changed() -> None:
 
 def test_calibration_by_class_is_confidence_less_the_share_right(tiny_lake: str, rows: pl.DataFrame) -> None:
     held_out = rows.filter(HELD_OUT)
-    found = queries.class_calibration(queries.scan_samples(Lake(tiny_lake).run()).filter(queries.HELD_OUT)).collect()
+    found = queries.class_calibration(scan_samples(Lake(tiny_lake).run()).filter(queries.HELD_OUT)).collect()
     assert set(found["predicted"]) == set(held_out["predicted"])
     for row in found.iter_rows(named=True):
         part = held_out.filter(predicted=row["predicted"])

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.store import Lake
 from pages.text.claims import Claim, find_claims
 from tests.support.servers.apps import HELD_OUT, Open, failures, percent, shown
@@ -14,7 +14,7 @@ STEPS = range(1, 7)
 @pytest.fixture(scope="module")
 def told(tiny_lake: str) -> list[Claim]:
     run = Lake(tiny_lake).run()
-    return find_claims(run, queries.scan_samples(run))
+    return find_claims(run, joined_samples.scan_samples(run))
 
 
 def test_there_are_six_claims_each_with_a_page_of_its_own_to_look_at(told: list[Claim]) -> None:
@@ -71,7 +71,7 @@ def test_a_confusion_is_the_most_frequent_unless_another_class_is_called_as_ofte
     ships: int, words: str, tiny_lake: str
 ) -> None:
     run = Lake(tiny_lake).run()
-    samples = queries.scan_samples(run).collect()
+    samples = joined_samples.scan_samples(run).collect()
     wrong = samples.filter(HELD_OUT, label="cat", correct=False)["sample_id"]
     half = (len(wrong) - 1) // 2
     called = dict(zip(wrong, ["ship"] * (half + ships) + ["truck"] * half + ["dog"] * len(wrong), strict=False))
@@ -95,7 +95,7 @@ def test_a_light_background_is_named_where_a_group_has_one_and_denied_where_none
     )
     scan = run.scan
     monkeypatch.setattr(run, "scan", lambda name: described if name == "cluster_summaries" else scan(name))
-    sentence = find_claims(run, queries.scan_samples(run))[3].sentence
+    sentence = find_claims(run, joined_samples.scan_samples(run))[3].sentence
     assert sentence.startswith("2 of 4 groups differ")
     assert r"Group 2, mostly ship: clearly light background \(median L\* 88, others 53\)" in sentence
     assert "None has" not in sentence

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from lake.errors import UserError
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.store import Lake
 from pages.report.document import find_previous, render_report
 from pipeline.commands import init as init_file
@@ -46,7 +46,7 @@ def test_rows_are_those_that_meet_the_condition(tiny_lake: str, rows: pl.DataFra
         written = export(run, tmp_path / f"cats{ending}", condition="label == 'cat' and loss > 2")
         found = read(written.path)
         assert found["sample_id"].to_list() == expected
-        assert found.columns == queries.scan_samples(run).collect_schema().names()
+        assert found.columns == joined_samples.scan_samples(run).collect_schema().names()
         assert f"{len(expected)} samples of run {RUN_ID}" in written.to_sentence()
 
 
@@ -68,7 +68,7 @@ def test_a_chart_is_written_as_svg_and_as_png(chart: str, tiny_lake: str, tmp_pa
         ("report.pdf", None, "report.pdf must end in one of .html, .svg, .png, .csv, .parquet"),
         ("losses.svg", None, "There is no chart losses: the charts are map and confusion"),
         ("report.html", "loss > 2", "--filter selects rows, but report.html has none"),
-        ("rows.csv", "los > 2", "There is no column 'los'"),
+        ("rows.csv", "los > 2", "There is no column 'los': the closest is 'loss'. Text goes in quotes."),
         ("rows.csv", "import os", "The expression 'import os' cannot be read"),
         ("nowhere/report.html", None, "There is no folder"),
         (f"{'a' * 300}.csv", None, "File name too long): name another file"),

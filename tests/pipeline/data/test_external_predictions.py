@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lake.contracts.stages import STAGES, tables_that_need
 from lake.contracts.validation import TABLES_OF_NEED
 from lake.errors import UsageError, UserError
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.query.reviews import Review, add_reviews
 from lake.storage.store import Lake, Run
 from pages.ui.session.navigation import ENTRIES
@@ -223,7 +223,7 @@ def test_the_planted_confusion_is_the_first_finding_and_its_filter_reproduces_it
     run = lake.run()
     first = run.scan("findings").filter(pl.col("kind") == "confusion").sort("finding_id").collect().row(0, named=True)
     assert first["filter"].startswith("label") and first["confirmed"]
-    samples = queries.scan_samples(run).filter(queries.HELD_OUT).collect()
+    samples = joined_samples.scan_samples(run).filter(queries.HELD_OUT).collect()
     discs = samples.filter(label=CLASSES[DISC], predicted=CLASSES[RING])
     assert first["n"] == len(discs) and CLASSES[RING] in first["sentence"]
 

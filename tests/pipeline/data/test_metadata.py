@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from lake.contracts.samples import Samples
-from lake.query import queries
+from lake.query import joined_samples
 from lake.query.filters import Clause, Filters
-from lake.query.queries import scan_samples
+from lake.query.joined_samples import scan_samples
 from lake.storage.store import Lake, Run
 from pages.ui.table.table_columns import axes_of, columns_of
 from pipeline.data.dataset import Dataset
@@ -86,7 +86,7 @@ def test_a_run_without_them_has_the_columns_it_had(tiny_lake: str) -> None:
     run = Lake(tiny_lake).run()
     assert run.metadata == {}
     columns = set(scan_samples(run).collect_schema().names())
-    assert columns == queries.reserved_columns() - {"row"} | set(run.groups)
+    assert columns == joined_samples.reserved_columns() - {"row"} | set(run.groups)
 
 
 def test_few_values_and_numbers_are_axes_and_a_text_of_many_values_is_not(run: Run) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.query.reviews import Review, add_reviews, judged_issues
 from lake.storage.store import Lake, Run
 from pipeline.data.review_corrections import apply_verdicts
@@ -72,7 +72,7 @@ def reviewed(drawn_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 def test_the_next_refresh_honours_verdicts_without_training_again(reviewed: tuple[Run, Run, list[int]]) -> None:
     before, after, (wrong, out) = reviewed
     assert after.run_id != before.run_id
-    then, now = (queries.scan_samples(run).collect() for run in (before, after))
+    then, now = (joined_samples.scan_samples(run).collect() for run in (before, after))
     assert set(then["sample_id"]) - set(now["sample_id"]) == {out}
     changed = then.join(now, on="sample_id", suffix="_now").filter(pl.col("label") != pl.col("label_now"))
     assert changed["sample_id"].to_list() == [wrong]
@@ -89,7 +89,7 @@ def test_the_precision_of_the_list_is_reported_by_the_verdicts_on_it(
     lake = Lake(shutil.copytree(tiny_lake, tmp_path / "lake"))
     run = lake.run()
     listed = run.scan("label_issues").filter(kind="label").sort("rank").collect()["sample_id"].to_list()
-    others = set(queries.scan_samples(run).collect()["sample_id"]) - set(listed)
+    others = set(joined_samples.scan_samples(run).collect()["sample_id"]) - set(listed)
     said = {listed[0]: "wrong", listed[1]: "fine", min(others): "wrong"}
     label = {"wrong": run.classes[0]}
     for sample_id, verdict in said.items():

@@ -67,6 +67,14 @@ def test_a_terminal_shows_names_as_they_are() -> None:
     assert "data [/cats]: [red] :cat:" in out.getvalue() and "[/cats] [bold]" in out.getvalue()
 
 
+def test_a_line_leaves_out_what_is_empty(clock: list[float]) -> None:
+    with capture_logs() as lines:
+        task = Task("score", 10, None, quiet=False)
+        clock[0] += 10
+        task.advance(5)
+    assert lines == [{"event": "score", "done": 5, "total": 10, "left": "10 s", "log_level": "info"}]
+
+
 def test_steps_beyond_the_total_are_told_and_leave_no_time(clock: list[float]) -> None:
     task = Task("write", 2, None, quiet=True)
     clock[0] += 3

@@ -76,7 +76,7 @@ def test_copies_and_leaks_are_counted(settings: Settings) -> None:
     assert found["duplicate"]["n"] == 81
     assert "1 of them an exact one" in found["duplicate"]["sentence"]
     assert found["leakage"]["n"] == len(leaks)
-    assert f"wrong are {(~leaks['correct']).sum()} of them" in found["leakage"]["sentence"]
+    assert f"the model is wrong on {(~leaks['correct']).sum()} of them" in found["leakage"]["sentence"]
     assert found["leakage"]["p"] is None and found["leakage"]["confirmed"] is None
 
 

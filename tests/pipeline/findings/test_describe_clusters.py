@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from lake.contracts.clusters import METHODS
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.store import Lake
 from pipeline.engine.progress import Progress
 from pipeline.findings.describe_clusters import summarize
@@ -23,8 +23,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     """Samples whose losses are raised in one cluster of k-means."""
     root = str(tmp_path_factory.mktemp("described") / "lake")
     build_tiny_lake(root, samples=600)
-    raised = pl.col("loss") + 5 * (pl.col(queries.cluster_column("kmeans")) == HARD)
-    return queries.scan_samples(Lake(root).run()).with_columns(loss=raised).collect()
+    raised = pl.col("loss") + 5 * (pl.col(joined_samples.cluster_column("kmeans")) == HARD)
+    return joined_samples.scan_samples(Lake(root).run()).with_columns(loss=raised).collect()
 
 
 def members(samples: pl.DataFrame, order: np.ndarray) -> pl.DataFrame:
@@ -32,7 +32,7 @@ def members(samples: pl.DataFrame, order: np.ndarray) -> pl.DataFrame:
     parts = [
         samples.select(
             "sample_id",
-            cluster=queries.cluster_column(method),
+            cluster=joined_samples.cluster_column(method),
             distance=pl.col("sample_id") / 1000,
             method=pl.lit(method),
         )
@@ -51,7 +51,7 @@ def test_each_number_is_that_of_the_rows_in_whatever_order_they_come(samples: pl
     assert given.equals(shuffled)
     held_out = samples.filter(pl.col("out_of_sample"), pl.col("label").is_not_null())
     for row in given.iter_rows(named=True):
-        loss = held_out.filter(pl.col(queries.cluster_column(row["method"])) == row["cluster"])["loss"]
+        loss = held_out.filter(pl.col(joined_samples.cluster_column(row["method"])) == row["cluster"])["loss"]
         assert row["n_held_out"] == len(loss)
         if len(loss) < SETTINGS.min_group_size:
             assert (row["mean_loss"], row["lift"], row["adjusted_p"]) == (None, None, None)

@@ -103,7 +103,7 @@ def say(row: dict[str, Any], members: pl.DataFrame) -> str:
 
     def mostly(column: str) -> str:
         counts = Counter(members[column]).most_common(2)
-        return " and ".join(f"{value} ({n / len(members):.0%})" for value, n in counts)
+        return " and ".join(f"{value} ({100 * n / len(members):.0f} %)" for value, n in counts)
 
     times = f"{row['lift']:.1f} times the average (95 % interval {row['lift_low']:.1f} to {row['lift_high']:.1f})"
     if row["kind"] == "unlabeled":
@@ -314,7 +314,7 @@ def test_planted_orange_objects_are_named_there_and_nowhere_else(settings: Setti
     samples = samples.with_columns(pl.when(inside).then(55.0).otherwise("object_hue").alias("object_hue"))
     texts = describe_clusters.describe_sets(samples, samples["cluster_kmeans"].to_numpy(), settings)
     share = mean(samples.filter(~inside)["object_hue"].is_between(40, 70, closed="left"))
-    assert texts[2] == f"clearly more orange objects (100%, others {share:.0%}) even for its classes"
+    assert texts[2] == f"clearly more orange objects (100%, others {100 * share:.0f} %) even for its classes"
     assert all(text == describe_clusters.NOTHING for i, text in enumerate(texts) if i != 2)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from lake.contracts.tables import make_frame
 from lake.query.filters import Filters
+from lake.query.joined_samples import scan_samples
 from lake.query.loss_maps import Maps, border_of
-from lake.query.queries import scan_samples
 from pipeline.findings.search import filter_of, labelled
 from pipeline.loss_maps.pooled import pool_maps
 from pipeline.settings import load_settings

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lake.query import loss_maps, queries
+from lake.query import joined_samples, loss_maps, queries
 from lake.search.similar import Index
 from lake.storage.store import Lake, Run
 from pages.report.document import render_report
@@ -110,7 +110,7 @@ def test_a_model_without_cells_has_no_maps_families_pools_or_proofs_of_maps(tran
     assert "loss maps" not in run.scan("proofs").collect()["subject"].to_list()
     assert check_again(run, QUIET, MAPS).is_empty()
     assert run.verify() > 0
-    assert find_claims(run, queries.scan_samples(run))[-1].sentence == NO_MAPS
+    assert find_claims(run, joined_samples.scan_samples(run))[-1].sentence == NO_MAPS
 
 
 def test_its_embeddings_are_searched_and_computed_on_demand(transformer: Path) -> None:

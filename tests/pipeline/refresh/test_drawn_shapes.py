@@ -15,7 +15,7 @@ from hypothesis import event, example, given, settings
 
 from lake.contracts.tables import RUN_TABLES
 from lake.errors import LakeError, UserError
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.query.filters import Filters
 from lake.storage.store import Lake, Run
 from pipeline.engine.progress import Progress
@@ -93,7 +93,7 @@ def published(asked: Settings) -> bool:
 def check_run(run: Run, table: pl.DataFrame) -> None:
     """What a reader could add up: rows, cells of the confusion matrix, members of findings, no figure that is none."""
     assert run.verify()
-    samples = queries.scan_samples(run).collect()
+    samples = joined_samples.scan_samples(run).collect()
     assert len(samples) + len(run.scan("quarantine").collect()) == len(table)
     cells = queries.confusion(samples.lazy()).collect()
     assert cells["n"].sum() == samples["label"].count()

@@ -12,6 +12,7 @@ import pytest
 
 from lake.contracts.tables import TABLES
 from lake.query import queries
+from lake.query.joined_samples import scan_samples
 from lake.storage.store import Lake, Run
 from pipeline.data.dataset import Dataset
 from pipeline.engine.progress import Progress
@@ -115,7 +116,7 @@ def test_nobody_moves_and_nothing_that_was_measured_changes(runs: tuple[Run, Run
 
 def test_new_samples_lie_among_their_like(runs: tuple[Run, Run]) -> None:
     _, now = runs
-    samples = queries.scan_samples(now).collect()
+    samples = scan_samples(now).collect()
     new, old = (samples.filter(pl.col("sample_id").is_in(NEW.tolist()) == there) for there in (True, False))
     distance = np.hypot(*(new[a].to_numpy()[:, None] - old[a].to_numpy()[None] for a in ("x", "y")))
     assert (old["predicted"].to_numpy()[distance.argmin(1)] == new["predicted"].to_numpy()).mean() >= 0.9
@@ -159,9 +160,9 @@ def test_the_same_again_is_nothing_new(folder: Path, runs: tuple[Run, Run]) -> N
 
 
 def test_labels_that_arrive_update_their_samples(runs: tuple[Run, Run], kept: Run) -> None:
-    rows = queries.scan_samples(kept).filter(pl.col("sample_id").is_in(NEW.tolist())).collect()
+    rows = scan_samples(kept).filter(pl.col("sample_id").is_in(NEW.tolist())).collect()
     assert rows["split"].unique().to_list() == ["test"] and rows["loss"].null_count() == 0
-    before = queries.scan_samples(runs[1]).filter(pl.col("sample_id").is_in(NEW.tolist())).collect()
+    before = scan_samples(runs[1]).filter(pl.col("sample_id").is_in(NEW.tolist())).collect()
     assert rows.sort("sample_id")["x"].equals(before.sort("sample_id")["x"])
     assert before["label"].null_count() == len(NEW), "the run before is as it was"
 
@@ -218,9 +219,7 @@ def test_with_a_kept_model_the_changed_data_are_published_once(
 def test_the_map_of_a_new_model_lies_as_the_one_before(folder: Path, runs: tuple[Run, Run], tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder / "lake", tmp_path / "lake")).parent
     refresh(tiny_settings(copy, seed=3), QUIET, dataset=grown(drawn_dataset()), force=True)
-    before, now = (
-        queries.scan_samples(run).filter(queries.HELD_OUT).collect() for run in (runs[1], Lake(copy / "lake").run())
-    )
+    before, now = (scan_samples(run).filter(queries.HELD_OUT).collect() for run in (runs[1], Lake(copy / "lake").run()))
     centres = [
         frame.group_by("label").agg(pl.col("x", "y").mean()).sort("label").select("x", "y").to_numpy()
         for frame in (before, now)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.query.filters import Filters
 from lake.storage.store import Lake, Run
 from pages.ui.session.navigation import ENTRIES
@@ -65,13 +65,13 @@ def test_the_file_as_it_was_is_kept_beside_the_square_that_is_twice_as_large(run
 
 
 def test_the_model_learns_them(run: Run) -> None:
-    test = queries.scan_samples(run).filter(pl.col("split") == "test")
+    test = joined_samples.scan_samples(run).filter(pl.col("split") == "test")
     n, hits = queries.accuracy(test).select("n", "hits").collect().row(0)
     assert n == 359 and hits / n > 0.8
 
 
 def test_who_wrote_them_is_a_column_to_filter_by(run: Run) -> None:
-    samples = queries.scan_samples(run)
+    samples = joined_samples.scan_samples(run)
     first = Filters.of(writer_half="first").checked(samples.collect_schema()).apply(samples).collect()
     assert len(first) and str(first["source_name"].max()) < f"png/{DIGITS // 2:04}.png"
 

@@ -17,7 +17,7 @@ from PIL import Image
 from lake.contracts.stages import BY_NAME
 from lake.contracts.tables import TABLES, UNPINNED
 from lake.errors import RetryLater, UserError
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.search.similar import Index
 from lake.search.vectors import to_unit
 from lake.storage.store import Lake, Run
@@ -57,14 +57,14 @@ def test_every_table_is_published_and_counts_are_pinned(run: Run) -> None:
 
 
 def test_the_model_learns_the_drawn_shapes(run: Run) -> None:
-    test = queries.scan_samples(run).filter(pl.col("split") == "test")
+    test = joined_samples.scan_samples(run).filter(pl.col("split") == "test")
     n, hits = queries.accuracy(test).select("n", "hits").collect().row(0)
     assert hits / n > 0.9
     assert run.metric("score", "test_accuracy") == pytest.approx(hits / n)
 
 
 def test_withheld_labels_reach_no_table(run: Run) -> None:
-    samples = queries.scan_samples(run).filter(pl.col("split") == "unlabeled").collect()
+    samples = joined_samples.scan_samples(run).filter(pl.col("split") == "unlabeled").collect()
     assert len(samples) > 0
     assert (
         samples["label"].null_count()
@@ -196,11 +196,11 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 @pytest.mark.long
 def test_with_folds_every_training_sample_is_measured_by_a_model_that_never_saw_it(both: list[Run]) -> None:
     run, folded = both
-    samples = queries.scan_samples(folded).collect()
+    samples = joined_samples.scan_samples(folded).collect()
     assert samples["out_of_sample"].all()
     fold = folded.scan("predictions").collect()["fold"].value_counts().sort("fold", nulls_last=True)
     assert fold.rows() == [(1, 240), (2, 240), (None, 320)]
-    before = queries.scan_samples(run).filter(pl.col("split") != "train").collect()
+    before = joined_samples.scan_samples(run).filter(pl.col("split") != "train").collect()
     held_out = samples.filter(pl.col("split") != "train")
     assert held_out["loss"].equals(before["loss"])
 
@@ -211,7 +211,7 @@ def test_features_of_the_folds_lie_in_the_space_of_the_main_model(both: list[Run
     _, folded = both
     alignment = folded.metric("score", "fold_1_alignment")
     assert alignment is not None and alignment > 0.8
-    samples = queries.scan_samples(folded).collect().select("sample_id", "split", "predicted")
+    samples = joined_samples.scan_samples(folded).collect().select("sample_id", "split", "predicted")
     features = folded.scan("embeddings").collect().join(samples, on="sample_id")
     train, other = features.filter(pl.col("split") == "train"), features.filter(pl.col("split") != "train")
     ours, theirs = (f["embedding"].explode().to_numpy().reshape(len(f), -1) for f in (train, other))
@@ -236,7 +236,7 @@ def test_what_is_learnt_shows_in_the_loss_and_the_accuracy_of_training(run: Run)
 
 
 def test_every_training_sample_tells_how_it_was_learnt(run: Run) -> None:
-    trained = queries.scan_samples(run).filter(pl.col("split") == "train").select("sample_id").collect()
+    trained = joined_samples.scan_samples(run).filter(pl.col("split") == "train").select("sample_id").collect()
     dynamics = run.scan("dynamics").sort("sample_id").collect()
     assert dynamics["sample_id"].equals(trained.sort("sample_id")["sample_id"])
     assert number(dynamics["times_seen"].min()) >= 5 and mean(dynamics["confidence"]) > 0.5

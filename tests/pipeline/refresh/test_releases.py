@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.query import queries
+from lake.query import joined_samples
 from lake.storage.store import Lake
 from pipeline.commands.compare import summarise
 from pipeline.engine.progress import Progress
@@ -34,7 +34,7 @@ def test_a_lake_of_every_release_is_kept() -> None:
 def test_its_run_is_read_whole_and_verified(folder: Path) -> None:
     run = Lake(folder / "lake").run()
     assert run.verify() > 0
-    rows = queries.scan_samples(run).collect()
+    rows = joined_samples.scan_samples(run).collect()
     assert len(rows) == PHOTOS
     assert rows["loss"].is_finite().all() and rows["x", "y"].null_count().sum_horizontal().item() == 0
 

@@ -4,7 +4,7 @@ READER = """
 import json, sys
 from pathlib import Path
 import polars as pl
-from lake.query import queries
+from lake.query import joined_samples, queries
 from lake.storage.store import Lake
 root, stop, told = sys.argv[1:]
 reads, torn, errors, seen = 0, [], [], []
@@ -13,7 +13,7 @@ while not Path(stop).exists():
         run = Lake(root).run()
         pinned = {table["name"]: table["rows"] for table in run.facts["tables"]}
         found = {name: run.scan(name).select(pl.len()).collect().item() for name in pinned}
-        rows = len(queries.scan_samples(run).collect())
+        rows = len(joined_samples.scan_samples(run).collect())
     except Exception as error:
         errors.append(repr(error))
         continue

@@ -57,7 +57,7 @@ def glossary() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "commands.md": command_line,
     "glossary.md": glossary,
-    "house.md": house.page,
+    "modules.md": house.page,
     "settings.md": settings,
     "tables.md": tables,
 }

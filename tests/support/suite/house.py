@@ -67,7 +67,7 @@ def draw_tree(root: Path = REPOSITORY) -> str:
 def page() -> str:
     """The complete page for the docs."""
     graph = graph_of(find_modules())
-    parts = ["# The house", "Printed by `make house`. A package imports only what lies below it; a test holds that."]
+    parts = ["# Modules", "Printed by `make house`. A package imports only packages below it; a test checks this."]
     for top in TOPS:
         parts += [f"## Packages of `{top}`", draw_graph(graph, top)]
     return "\n\n".join([*parts, "## Every module", f"```text\n{draw_tree()}\n```"]) + "\n"
