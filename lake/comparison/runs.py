@@ -91,7 +91,7 @@ class Changes:
         """Describe the counts with interval and test, for readers without background."""
         low, high = self.interval
         return (
-            f"{self.verdict}: of {self.n:,} samples that neither run was trained on {self.fixed:,} were fixed and "
+            f"{self.verdict}: of {self.n:,} samples that neither run was trained on, {self.fixed:,} were fixed and "
             f"{self.broken:,} newly broken, {self.wrong:,} are still wrong; the share right changed by "
             f"{100 * self.difference:+.1f} points ({between(100 * low, 100 * high, '+.1f')}; McNemar's exact test, "
             f"{p_value(self.p)})."

@@ -36,8 +36,8 @@ def estimate(row: dict[str, float]) -> str:
 
 
 def number(value: float) -> str:
-    """Format a number to three significant digits, without an exponent."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    """Format a number to three significant digits, without an exponent; negative zero as zero."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value + 0.0:.3g}"
 
 
 def column_title(column: str) -> str:

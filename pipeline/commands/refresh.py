@@ -3,6 +3,7 @@
 import datetime as dt
 import gc
 import json
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -32,6 +33,9 @@ def run(settings: Settings, options: RefreshOptions) -> dict[str, object]:
 
     Raises `UserError` with advice, and `RetryLater` if it is not due, another refresh is running, or time is up.
     """
+    hours = options.max_hours
+    if hours is not None and not 0 < hours < math.inf:
+        raise UsageError(f"--max-hours {hours:g}: give a number of hours above 0.")
     started = time.monotonic()
     caches.settle(settings.work_dir)
     lake = Lake(settings.lake)
@@ -40,7 +44,7 @@ def run(settings: Settings, options: RefreshOptions) -> dict[str, object]:
     with _uncollected():
         from pipeline.refresh.unchanged import find_answer  # needs the extra `train`
 
-    progress = Progress(hours=options.max_hours, bars=settings.log == "text")
+    progress = Progress(hours=hours, bars=settings.log == "text")
     same = None if options.force else find_answer(settings, lake)
     if same:
         progress.say(f"Nothing new: data, settings and code are the same as for {same}.")

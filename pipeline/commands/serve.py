@@ -12,6 +12,7 @@ import typer
 
 from lake.errors import UsageError, UserError
 from lake.storage.places import to_path
+from lake.storage.roots import check_folder
 from lake.storage.store import Lake
 
 BASE_PATH = re.compile(r"([\w~-][\w.~-]*(/[\w~-][\w.~-]*)*)?", re.ASCII)
@@ -48,8 +49,10 @@ def become_server(options: ServeOptions) -> None:
     """Print the URL of the pages and replace this process by their server, which then receives its signals.
 
     Python's option -P keeps modules in the working folder, such as a user's own `pages`, away from the server. Raises
-    `UsageError` if the secrets file, the base path or the host cannot be used, and `UserError` if the port is not free.
+    `UsageError` if the secrets file, the base path or the host cannot be used, and `UserError` if the lake is a file or
+    the port is not free.
     """
+    check_folder(options.lake)
     flags = _flags(options)
     options = replace(options, port=_find_port(options.host, options.port))
     command = [sys.executable, "-P", str(LAUNCHER), *flags, f"--server.port={options.port}"]

@@ -24,7 +24,7 @@ from pipeline.data.dataset import Dataset, ExternalPredictions, hash_pixels, str
 from pipeline.data.decode import Unusable, decode_all
 from pipeline.data.display_images import Original, by_sample
 from pipeline.data.external_predictions import TablePredictions, name_classes, read_predictions
-from pipeline.data.image_tables import ListedImage, Listing, list_images
+from pipeline.data.image_tables import ListedImage, Listing, is_table, list_images
 from pipeline.data.sample_ids import KnownSamples
 from pipeline.data.splits import assign_missing_splits
 from pipeline.engine.progress import Progress
@@ -244,6 +244,11 @@ def _split(
 
 def _check_names(own: DatasetSettings, listing: Listing) -> None:
     """Raises `UserError` if a grouping or metadata column has the name of another column."""
+    if own.metadata and not is_table(own):
+        raise UserError(
+            f"metadata = {own.metadata}, but {own.source} is a folder of images, which has no columns: remove the "
+            "setting, or name a table as the source."
+        )
     names = [*own.groups, *listing.columns]
     clashes = [name for name in names if name in reserved_columns() or names.count(name) > 1]
     if len(listing.columns) < len(own.metadata):

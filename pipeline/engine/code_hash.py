@@ -13,21 +13,26 @@ something outside the project (an `nn.Module`) contributes all of its methods.
 
 import ast
 import hashlib
-import importlib.util
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import cache
-from importlib.abc import InspectLoader
-from pathlib import Path
 from typing import Any
 
 from lake import errors
 from lake.contracts.tables import make_frame
 from pipeline.engine import consoles, log_setup, progress
-from pipeline.engine.scopes import Comprehension, Function, Import, Scope, bindings, parameters_of
+from pipeline.engine.scopes import (
+    Comprehension,
+    Function,
+    Import,
+    Scope,
+    bindings,
+    list_members,
+    parameters_of,
+    visible,
+)
+from pipeline.engine.sources import Definition, External, Module, Read, Sources, Target, is_ours, is_text, read_source
 
-OURS = ("lake", "pipeline")
 INERT = frozenset(
     {
         *(module.__name__ for module in (consoles, errors, log_setup, progress)),
@@ -42,32 +47,6 @@ REPORTS = ("say", "task")
 CALLED_BY_NAME_ONLY = ("typing.Protocol", "typing.Generic", *SETTINGS_BASES)
 UNREAD = ("ctx", "kind", "type_comment", "type_ignores")
 BindsByText = ast.ExceptHandler | ast.MatchAs | ast.MatchStar | ast.MatchMapping
-Read = Callable[[str], str | None]
-
-
-@dataclass(frozen=True)
-class Definition:
-    """A function, class or constant of a project module."""
-
-    module: str
-    name: str
-
-
-@dataclass(frozen=True)
-class Module:
-    """A project module."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class External:
-    """A name of another package, as a dotted path."""
-
-    path: str
-
-
-Target = Definition | Module | External
 
 
 def hash_code(function: Callable[..., object]) -> str:
@@ -90,74 +69,6 @@ def sources_of(read: Read) -> "Sources":
     return Sources(read)
 
 
-def read_source(module: str) -> str | None:
-    """The source of an importable module; None if there is no such module."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
-        return None
-    if spec is None or spec.origin is None:
-        return None
-    if isinstance(spec.loader, InspectLoader):
-        return spec.loader.get_source(module)
-    return Path(spec.origin).read_text(
-        encoding="utf-8"
-    )  # a loader without `get_source`, such as one installed in front of Python's own
-
-
-class _Source:
-    """The statements of a module, by the names they bind."""
-
-    def __init__(self, name: str, text: str) -> None:
-        self.name = name
-        body = ast.parse(text).body
-        self.scope = bindings(body)
-        self.definitions: dict[str, list[ast.stmt]] = {}
-        self.effects: list[ast.stmt] = []
-        """Statements that bind nothing and run when the module is imported."""
-        for statement in body:
-            bound = bindings([statement])
-            for binding in sorted(bound.names):
-                self.definitions.setdefault(binding, []).append(statement)
-            if not (bound.names or bound.imports or _is_text(statement)):
-                self.effects.append(statement)
-
-
-class Sources:
-    """Project modules, parsed on demand, and the resolution of names in them."""
-
-    def __init__(self, read: Read) -> None:
-        self._read = read
-        self._parsed: dict[str, _Source | None] = {}
-
-    def find(self, module: str) -> _Source | None:
-        """Return the module, or None if there is none of that name."""
-        if module not in self._parsed:
-            text = self._read(module)
-            self._parsed[module] = None if text is None else _Source(module, text)
-        return self._parsed[module]
-
-    def resolve(self, module: str, name: str) -> Target | None:
-        """Resolve a top-level name of a module; None for a builtin."""
-        source = self.find(module)
-        if source is None:
-            return None
-        if name in source.scope.imports:
-            return self.follow(*source.scope.imports[name])
-        return Definition(module, name) if name in source.definitions else None
-
-    def follow(self, module: str, name: str | None) -> Target | None:
-        """Resolve a module, or a name in it."""
-        if not _is_ours(module):
-            return External(f"{module}.{name}" if name else module)
-        if name is None:
-            return Module(module)
-        target = self.resolve(module, name)
-        if target is None and self.find(f"{module}.{name}"):
-            return Module(f"{module}.{name}")
-        return target
-
-
 class Closure:
     """The definitions that a root reaches; `numbers` numbers them in the order of discovery."""
 
@@ -165,15 +76,15 @@ class Closure:
         self._sources = sources
         self.numbers: dict[Definition, int] = {}
         self._waiting: list[Definition] = []
-        self._methods: list[tuple[str, str, Function]] = []
-        """Module, name and tree of methods whose name has not been mentioned in reached code so far."""
+        self._methods: list[tuple[Definition, Function]] = []
+        """Methods of reached classes whose name has not been mentioned in reached code so far."""
         self._mentioned: set[str] = set()
         self._modules: set[str] = set()
         self._read: list[Any] = []
 
     def hash(self, root: Definition) -> str:
         """The hash of a root. Call it only once."""
-        source = self._sources.find(root.module) if _is_ours(root.module) else None
+        source = self._sources.find(root.module) if is_ours(root.module) else None
         if source is None or root.name not in source.definitions:
             raise ValueError(f"{root.module}.{root.name} is not defined at the top of a module of this project.")
         self.refer(root)
@@ -194,7 +105,7 @@ class Closure:
                 [self.refer(Definition(target.name, name)) for name in source.definitions] if source else 0,
             ]
         if target.module in INERT or f"{target.module}.{target.name}" in INERT:
-            return ["inert"]
+            return ["inert", target.name]
         if target not in self.numbers:
             self.numbers[target] = len(self.numbers)
             self._waiting.append(target)
@@ -212,31 +123,50 @@ class Closure:
             self._read.append(self._dump(source.name, source.effects))
         for statement in source.definitions[definition.name]:
             if isinstance(statement, ast.ClassDef):
-                self._add_class(source.name, statement)
+                self._add_class(definition, statement)
             else:
                 self._read.append(self._dump(source.name, statement))
 
-    def _add_class(self, module: str, tree: ast.ClassDef) -> None:
-        reader = _Reader(self._sources, module, self)
-        bases = [reader.target(base) for base in tree.bases]
-        external = {base.path for base in bases if isinstance(base, External)}
+    def _add_class(self, definition: Definition, tree: ast.ClassDef) -> None:
+        reader = _Reader(self._sources, definition.module, self)
+        external = set(self._external_bases(definition, tree))
         is_settings = not external.isdisjoint(SETTINGS_BASES)
         methods = [node for node in tree.body if isinstance(node, Function)]
-        fields = [] if is_settings else [node for node in tree.body if not isinstance(node, Function)]
+        fields = [node for node in tree.body if not (isinstance(node, Function) or (is_settings and _is_setting(node)))]
+        names = {node.id for field in fields for node in ast.walk(field) if isinstance(node, ast.Name)}
+        self._mentioned |= names & {method.name for method in methods}
         self._read.append(reader.dump([*tree.bases, *tree.keywords, *tree.decorator_list, *fields]))
+        self._read.append(list_members(fields))
         called_back = not external <= set(CALLED_BY_NAME_ONLY)
         for method in methods:
             if called_back or (_is_special(method.name) and not is_settings):
-                self._read.append(reader.dump(method))
+                self._add_method(definition, method)
             else:
-                self._methods.append((module, method.name, method))
+                self._methods.append((definition, method))
+
+    def _external_bases(self, definition: Definition, tree: ast.ClassDef) -> Iterator[str]:
+        """The classes of other packages from which a class derives, directly or not."""
+        reader = _Reader(self._sources, definition.module, self)
+        for base in tree.bases:
+            target = reader.target(base.value if isinstance(base, ast.Subscript) else base)
+            if isinstance(target, External):
+                yield target.path
+            elif isinstance(target, Definition):
+                for statement in self._sources.definition(target):
+                    if isinstance(statement, ast.ClassDef):
+                        yield from self._external_bases(target, statement)
+
+    def _add_method(self, definition: Definition, tree: Function) -> None:
+        """Add a method with its class and name, by which it is called."""
+        reader = _Reader(self._sources, definition.module, self)
+        self._read.append(["method", self.numbers[definition], reader.dump(tree)])
 
     def _add_methods(self) -> None:
         """Add the waiting methods that have been mentioned by now. Called only when no definition is waiting."""
-        named = [method for method in self._methods if method[1] in self._mentioned]
-        self._methods = [method for method in self._methods if method[1] not in self._mentioned]
-        for module, _, tree in named:
-            self._read.append(self._dump(module, tree))
+        named = [method for method in self._methods if method[1].name in self._mentioned]
+        self._methods = [method for method in self._methods if method[1].name not in self._mentioned]
+        for definition, tree in named:
+            self._add_method(definition, tree)
         if named and not self._waiting:
             self._add_methods()
 
@@ -258,19 +188,21 @@ class _Reader:
 
     def dump(self, node: Any) -> Any:
         if isinstance(node, list):
-            return [self.dump(part) for part in node if not _is_text(part) and not isinstance(part, Import)]
+            return [self.dump(part) for part in node if not is_text(part) and not isinstance(part, Import)]
         if isinstance(node, ast.Constant):
             return ["Constant", repr(node.value)]
         if isinstance(node, ast.Name | ast.Attribute):
             return self._reference(node)
         if isinstance(node, ast.Raise):
-            return ["Raise"]
+            return ["Raise", self._raised(node.exc)]
+        if isinstance(node, ast.ClassDef):
+            return self._class(node)
         if isinstance(node, ast.Assert):
             return ["Assert", self.dump(node.test)]
         if isinstance(node, Function):
             return self._function(node, self._name(node.name))
         if isinstance(node, ast.Lambda):
-            return ["Lambda", *self._within(parameters_of(node.args), node.args, node.body)]
+            return ["Lambda", self.dump(node.args), *self.within(parameters_of(node.args), node.body)]
         if isinstance(node, Comprehension):
             return self._comprehension(node)
         return self._fields(node) if isinstance(node, ast.AST) else node
@@ -296,37 +228,49 @@ class _Reader:
         return ["Attribute", self.dump(node.value), node.attr]
 
     def _name(self, name: str) -> Any:
-        """A name that is not of a module: a local variable by its scope and number, a parameter or builtin as it is."""
-        for depth, scope in reversed([*enumerate(self._scopes)]):
-            if name in scope.names:
-                if name in scope.parameters:
-                    break
-                return ["Local", depth, scope.numbers.setdefault(name, len(scope.numbers))]
-        return ["Name", name]
+        """A name that is not of a module: a local variable by its scope and number, others as they are."""
+        found = visible(self._scopes, name)
+        if found is None or name in found[1].kept:
+            return ["Name", name]
+        depth, scope = found
+        return ["Local", depth, scope.numbers.setdefault(name, len(scope.numbers))]
+
+    def _raised(self, error: ast.expr | None) -> Any:
+        """The type of the error without its message; of a function that makes the error, the annotated type."""
+        kind = error.func if isinstance(error, ast.Call) else error
+        target = None if kind is None else self.target(kind)
+        if isinstance(target, Definition) and target.module not in INERT:
+            made = [node.returns for node in self._sources.definition(target) if isinstance(node, Function)]
+            return [ast.unparse(returns) for returns in made if returns] if made else self.dump(kind)
+        return self.dump(kind)
+
+    def _class(self, node: ast.ClassDef) -> Any:
+        outside = [node.bases, node.keywords, node.decorator_list]
+        return ["Class", self._name(node.name), *map(self.dump, [*outside, node.body]), list_members(node.body)]
 
     def _lookup(self, name: str) -> Target | None:
-        for scope in reversed(self._scopes):
-            if name in scope.imports:
-                return self._sources.follow(*scope.imports[name])
-            if name in scope.names:
-                return None
-        return self._sources.resolve(self._module, name)
+        found = visible(self._scopes, name)
+        if found is None:
+            return self._sources.resolve(self._module, name)
+        imports = found[1].imports
+        return self._sources.follow(*imports[name]) if name in imports else None
 
     def _function(self, node: Function, name: Any) -> Any:
         outside = [node.decorator_list, node.returns, node.args]
         scope = bindings(node.body)
-        scope.parameters = parameters_of(node.args).parameters
-        scope.names |= scope.parameters
-        return [type(node).__name__, name, *map(self.dump, outside), *self._within(scope, node.body)]
+        scope.kept = parameters_of(node.args).kept
+        scope.names |= scope.kept
+        return [type(node).__name__, name, *map(self.dump, outside), *self.within(scope, node.body)]
 
     def _comprehension(self, node: Comprehension) -> Any:
         first = self.dump(node.generators[0].iter)
         scope = bindings([generator.target for generator in node.generators])
         parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
         inner = [[g.target, g.ifs, *([] if g is node.generators[0] else [g.iter])] for g in node.generators]
-        return [type(node).__name__, first, *self._within(scope, *parts, *inner)]
+        return [type(node).__name__, first, *self.within(scope, *parts, *inner)]
 
-    def _within(self, scope: Scope, *nodes: Any) -> list[Any]:
+    def within(self, scope: Scope, *nodes: Any) -> list[Any]:
+        """Dump nodes that see the names of one more scope."""
         self._scopes.append(scope)
         dumped = [self.dump(node) for node in nodes]
         self._scopes.pop()
@@ -338,20 +282,28 @@ class _Reader:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
             for text in (part.value for part in node.args if isinstance(part, ast.Constant)):
                 self._closure.mention(str(text))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in REPORTS:
+        if isinstance(node, ast.Call) and _is_report(node):
             given["args"] = node.args[1:]
+        if isinstance(node, ast.MatchClass):
+            for attribute in node.kwd_attrs:
+                self._closure.mention(attribute)
         if isinstance(node, BindsByText):
             given |= {name: self._name(given[name]) for name in ("name", "rest") if name in given}
         return [type(node).__name__, *([name, self.dump(value)] for name, value in given.items())]
 
 
-def _is_ours(module: str) -> bool:
-    return module.split(".")[0] in OURS
+def _is_report(call: ast.Call) -> bool:
+    """Whether a call only shows its first argument, a text or a name, in which no variable is assigned."""
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr in REPORTS and call.args):
+        return False
+    text = call.args[0]
+    is_text = isinstance(text, ast.Constant | ast.JoinedStr | ast.Name)
+    return is_text and not any(isinstance(node, ast.NamedExpr) for node in ast.walk(text))
 
 
-def _is_text(node: object) -> bool:
-    """Whether a statement is only a string, such as a docstring."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _is_setting(node: ast.stmt) -> bool:
+    """Whether a statement of a settings class declares a setting or documents one, and not a constant."""
+    return is_text(node) or (isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node.annotation))
 
 
 def _is_special(name: str) -> bool:

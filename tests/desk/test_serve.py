@@ -57,6 +57,16 @@ def test_a_port_in_use_is_told_with_what_to_do(tmp_path: Path, capsys: pytest.Ca
     assert told.value.exit_code == 1 and capsys.readouterr().out == ""
 
 
+def test_a_lake_that_is_a_file_is_refused_before_anything_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "lake"
+    file.write_bytes(b"")
+    with pytest.raises(UserError, match="is a file, but a lake must be a folder"):
+        become_server(ServeOptions(str(file), HERE, 0))
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize("options", [{"secrets": Path("nowhere.toml")}, {"base_path": "a b"}])
 def test_a_wrong_option_is_told_even_if_the_port_is_in_use(options: dict[str, Any], tmp_path: Path) -> None:
     with (

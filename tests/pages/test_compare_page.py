@@ -64,7 +64,7 @@ def test_the_page_opens_against_the_run_before_and_counts(
 ) -> None:
     app = open_page(changed_lake, "compare")
     assert app.selectbox(key="against").value == EARLIER
-    assert f"of {len(both)} samples that neither run was trained on {len(fixed(both))} were fixed and 3" in answer(app)
+    assert f"of {len(both)} samples that neither run was trained on, {len(fixed(both))} were fixed and 3" in answer(app)
     assert {metric.label.split(" (")[0] for metric in app.metric} == {
         "Share right",
         "Mean loss",
@@ -90,7 +90,7 @@ def test_the_filters_of_the_sidebar_narrow_what_is_compared(
 ) -> None:
     cats = both.filter(label="cat")
     app = open_page(changed_lake, "compare", f="label.is.cat")
-    assert f"of {len(cats)} samples that neither run was trained on {len(fixed(cats))} were fixed and 0" in answer(app)
+    assert f"of {len(cats)} samples that neither run was trained on, {len(fixed(cats))} were fixed and 0" in answer(app)
 
 
 def test_newly_broken_samples_are_those_that_were_planted(
@@ -202,7 +202,7 @@ def test_the_command_says_the_same_as_the_page(changed_lake: str, both: pl.DataF
     assert result.returncode == 0, result.stderr
     said = " ".join(result.stdout.split())
     assert f"run {LATER} compared with {EARLIER}" in said
-    assert f"of {len(both)} samples that neither run was trained on {len(fixed(both))} were fixed and 3" in said
+    assert f"of {len(both)} samples that neither run was trained on, {len(fixed(both))} were fixed and 3" in said
     assert "findings gone 1: cat → dog" in said
     assert "Both runs are of the same data" in said
 

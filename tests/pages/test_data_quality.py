@@ -117,6 +117,15 @@ def test_equal_images_differ_in_nothing_mirrored_and_shifted_ones_neither() -> N
 # --- reviews
 
 
+def test_a_run_without_doubtful_labels_says_so(tmp_path: Path, open_page: Open) -> None:
+    lake, tables = Lake(tmp_path / "lake"), tiny_tables(samples=40)
+    stage_all(lake, tables | {"label_issues": tables["label_issues"].clear()})
+    lake.publish(run_facts(dataset_id=dataset_id_of(40, 0), samples=40))
+    said = shown(open_page(lake.root, "data_quality"))
+    assert "This run has no doubtful labels." in said
+    assert "0 of the 0" not in said and "Every doubtful label" not in said
+
+
 def click(app: AppTest, key: str) -> AppTest:
     return next(button for button in app.button if button.key == key).click().run()
 

@@ -150,7 +150,7 @@ def test_what_changed_is_said_with_both_runs_on_the_same_samples(changed_lake: s
     now, before = (side.filter("out_of_sample").join(labelled, on="sample_id", how="semi") for side in sides)
     fixed = (now["correct"] & ~before["correct"]).sum()
     assert f"Since {EARLIER}: " in words
-    assert f"of {len(now)} samples that neither run was trained on {fixed} were fixed and 3 newly broken" in words
+    assert f"of {len(now)} samples that neither run was trained on, {fixed} were fixed and 3 newly broken" in words
     assert "No longer found: cat → dog." in words
     assert f"Share right {percent(mean(before['correct']))} {percent(mean(now['correct']))} " in words
     assert f"Mean loss {mean(before['loss']):.3g} {mean(now['loss']):.3g} " in words

@@ -27,15 +27,14 @@ def show_queue(run: Run) -> None:
     reviews = scan_reviews(run.lake, run.dataset_id)
     verdicts = latest(reviews).collect()
     unreviewed = issues.join(verdicts, on="sample_id", how="anti", maintain_order="left")
-    st.markdown(
-        f"{len(issues) - len(unreviewed):,} of the {len(issues):,} doubtful labels are reviewed.{_precision(run)}"
-    )
+    reviewed = f"{len(issues) - len(unreviewed):,} of the {len(issues):,} doubtful labels are reviewed."
+    st.markdown(f"{reviewed if len(issues) else 'This run has no doubtful labels.'}{_precision(run)}")
     writable = may_write("verdicts")
     reviewer = ask_reviewer("reviewer") if writable else ""
     issue = first_row(unreviewed, LabelIssueRow)
-    if issue is None:
+    if issue is None and len(issues):
         st.info("Every doubtful label of this run has a verdict.")
-    elif writable:
+    elif issue is not None and writable:
         st.caption("The most doubtful comes first: a verdict on it is the most likely to correct a label.")
         _show_next(run, issue, reviewer)
     record = active_reviews(reviews).filter(pl.col("verdict") != "in set").collect()

@@ -75,7 +75,7 @@ def test_the_overview_counts_what_was_fixed_and_what_broke(
 ) -> None:
     fixed = both.filter(pl.col("correct") & ~pl.col("correct_before"))
     said = shown(open_page(changed_lake)).replace("**", "")
-    assert f"of {len(both)} samples that neither run was trained on {len(fixed)} were fixed and 3 newly broken" in said
+    assert f"of {len(both)} samples that neither run was trained on, {len(fixed)} were fixed and 3 newly broken" in said
     assert "No longer found: cat → dog" in said.replace("\\", "")
 
 

@@ -43,7 +43,7 @@ def test_text_from_right_to_left_does_not_turn_the_sentence() -> None:
 
 
 def test_numbers_have_three_digits_on_either_side_of_0() -> None:
-    said = {1234.6: "1,235", -1234.6: "-1,235", 999.6: "1e+03", 12.34: "12.3", -0.01234: "-0.0123"}
+    said = {1234.6: "1,235", -1234.6: "-1,235", 999.6: "1e+03", 12.34: "12.3", -0.01234: "-0.0123", -0.0: "0"}
     assert {value: number(value) for value in said} == said
 
 

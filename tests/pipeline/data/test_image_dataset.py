@@ -58,6 +58,13 @@ def sources(files: dict[str, tuple[bytes, str]], root: Path) -> dict[str, Path]:
 # --- sources
 
 
+def test_a_folder_has_no_columns_to_carry(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"^metadata = \['camera'\], but .* is a folder of images, which has no columns"
+    ):
+        load(own_settings(tmp_path, folder, dataset={"metadata": ["camera"]}))
+
+
 def test_every_kind_of_source_gives_the_same_dataset(files: dict[str, tuple[bytes, str]], tmp_path: Path) -> None:
     found = {}
     for kind, source in sources(files, tmp_path).items():

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.data.dataset import Dataset
 from pipeline.engine import code_hash
-from pipeline.engine.code_hash import Definition, hash_code, hash_definition, read_source
+from pipeline.engine.code_hash import hash_code, hash_definition
+from pipeline.engine.sources import Definition, read_source
 from pipeline.stages.tables import neighbor_table, train_model
 from tests.support.paths import REPOSITORY
 
@@ -304,8 +305,10 @@ def test_a_training_reaches_the_dataset_it_reads(method: str) -> None:
 
 def test_every_process_comes_to_the_same_hash() -> None:
     """Names are kept in sets, whose order is another in each process."""
-    root = "Definition('pipeline.checks.run', 'check_methods')"
-    program = f"from pipeline.engine.code_hash import *; print(hash_definition({root}))"
+    program = (
+        "from pipeline.checks.run import check_methods; from pipeline.engine.code_hash import hash_code; "
+        "print(hash_code(check_methods))"
+    )
     seen = {
         subprocess.run(
             [sys.executable, "-c", program],

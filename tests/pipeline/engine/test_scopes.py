@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from pipeline.engine.code_hash import Definition, hash_definition
+from pipeline.engine.code_hash import hash_definition
+from pipeline.engine.sources import Definition
 
 BODY = """
 def measure(table, limit):

@@ -4,6 +4,7 @@ import datetime as dt
 import errno
 import itertools
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -95,6 +96,12 @@ def test_durations_are_read(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="expected minutes, hours or days"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("hours", [0, -1, math.nan, math.inf])
+def test_hours_that_limit_nothing_are_refused(hours: float, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"^--max-hours {hours:g}: give a number of hours above 0\.$"):
+        refresh_command.run(tiny_settings(tmp_path), RefreshOptions(max_hours=hours))
 
 
 def test_a_young_run_is_not_due_and_an_old_one_is(tmp_path: Path) -> None:

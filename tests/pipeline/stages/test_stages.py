@@ -15,9 +15,10 @@ from lake.contracts.tables import RUN_TABLES, SAMPLE_TABLES, make_frame
 from lake.errors import UserError
 from lake.query import queries
 from lake.storage.store import Lake
-from pipeline.engine.code_hash import Closure, Definition, read_source, sources_of
+from pipeline.engine.code_hash import Closure, sources_of
 from pipeline.engine.progress import Progress
 from pipeline.engine.results import check_result
+from pipeline.engine.sources import Definition, read_source
 from pipeline.engine.stage_cache import KEY_RULE
 from pipeline.measure import aligned_projection, cross_fitting, score
 from pipeline.model import train
