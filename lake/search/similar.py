@@ -1,4 +1,4 @@
-"""Search for similar samples by cosine similarity of embeddings, with any number of positive and negative examples.
+"""Search the allowed samples for similar ones by cosine similarity, with any number of positive and negative examples.
 
 All samples are compared, or only those that the run's search index proposes. Shapes: N samples, D features.
 """

@@ -17,7 +17,7 @@ from lake.query.joined_samples import scan_samples
 from lake.storage.store import Lake
 from pages.ui.comparison import run_changes
 from tests.support.lakes.changed_run import EARLIER, LATER
-from tests.support.lakes.tiny_lake import build_tiny_lake
+from tests.support.lakes.tiny_lake import RUN_ID, build_tiny_lake
 from tests.support.processes.commands import latentlake
 from tests.support.servers.apps import HELD_OUT, Open, answer, failures, shown, tiles
 
@@ -25,7 +25,7 @@ PARTS: dict[str, list[str]] = {
     "Samples": ["were fixed and 3"],
     "Losses": ["The loss fell for 1 and rose for 0 of 4 classes"],
     "Map": [
-        "the earlier one was mirrored, turned by 30° and scaled by 2.00",
+        "it was mirrored, turned by 30° and scaled by 2.00",
         "1 of 4 classes moved",
         "the farthest, truck",
     ],
@@ -227,10 +227,10 @@ def test_the_summary_for_machines_holds_every_number(changed_lake: str) -> None:
     assert {"between_runs", "between_splits"} == set(found["drift"])
 
 
-def test_a_run_compared_with_itself_has_changed_nothing(tiny_lake: str) -> None:
-    result = latentlake("compare", "latest", "latest", "--lake", tiny_lake, COLUMNS="200")
-    assert result.returncode == 0, result.stderr
-    assert "No measurable difference" in result.stdout and "0 were fixed and 0 newly broken" in result.stdout
+def test_a_run_compared_with_itself_is_refused(tiny_lake: str) -> None:
+    result = latentlake("compare", "latest", RUN_ID, "--lake", tiny_lake)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"latest and {RUN_ID} are the same run, {RUN_ID}: name two runs" in result.stderr
 
 
 def test_an_unknown_run_is_one_clear_sentence(tiny_lake: str) -> None:

@@ -212,7 +212,7 @@ def test_an_address_that_leaves_the_family_empty_opens_the_first(tiny_lake: str,
 
 def test_proofs_tell_what_holds_and_what_was_missed(tiny_lake: str, open_page: Open) -> None:
     app = open_page(tiny_lake, "loss_analysis")
-    label = next(e.label for e in app.expander if e.label.startswith("How far"))
+    label = next(e.label for e in app.expander if e.label.startswith("How reliable"))
     assert label.endswith("1 of 2 checks hold")
     table = next(d.value for d in app.dataframe if "verdict" in d.value.columns)
     assert set(table["verdict"]) == {"holds", "missed", "too few"}

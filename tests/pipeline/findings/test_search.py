@@ -314,7 +314,7 @@ def test_planted_orange_objects_are_named_there_and_nowhere_else(settings: Setti
     samples = samples.with_columns(pl.when(inside).then(55.0).otherwise("object_hue").alias("object_hue"))
     texts = describe_clusters.describe_sets(samples, samples["cluster_kmeans"].to_numpy(), settings)
     share = mean(samples.filter(~inside)["object_hue"].is_between(40, 70, closed="left"))
-    assert texts[2] == f"clearly more orange objects (100%, others {100 * share:.0f} %) even for its classes"
+    assert texts[2] == f"clearly more orange objects (100 %, others {100 * share:.0f} %) even for its classes"
     assert all(text == describe_clusters.NOTHING for i, text in enumerate(texts) if i != 2)
 
 
