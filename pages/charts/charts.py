@@ -52,24 +52,9 @@ def population_map(
     `sizes` are the values of the smallest and the largest dot, `start` is the initial view and box, `folder` the URL
     prefix of the thumbnails in the hover card, empty if there are none.
     """
-    left, right, bottom, top = layers.extent
-    x: dict[str, Any] = {"axis": None, "scale": alt.Scale(domain=[left, right], nice=False)}
-    y: dict[str, Any] = {"axis": None, "scale": alt.Scale(domain=[bottom, top], nice=False)}
+    x, y = _axes(layers)
     position = {"x": alt.X("at_x:Q", **x), "y": alt.Y("at_y:Q", **y)}
-    picture = (
-        alt.Chart(layers.picture)
-        .mark_image(aspect=False, aria=False)
-        .encode(x=alt.X("left:Q", **x), x2="right", y=alt.Y("bottom:Q", **y), y2="top", url="url:N")
-    )
-    rays = (
-        alt.Chart(layers.rays).mark_rule(color=CHOSEN, opacity=0.6, aria=False).encode(**position, x2="to_x", y2="to_y")
-    )
-    images = alt.Chart(layers.images).mark_image(width=34, height=34, aria=False).encode(**position, url="url:N")
-    lasso = (
-        alt.Chart(layers.outline)
-        .mark_line(color=CHOSEN, strokeWidth=2, aria=False)
-        .encode(**position, order="corner:Q")
-    )
+    below = _layers_below_dots(layers, x, y)
     ring = alt.Chart(layers.chosen_sample).mark_point(color=CHOSEN, size=260, strokeWidth=2.5, opacity=1, aria=False)
     base = alt.Chart(scale.name_others(layers.dots))
     if folder:
@@ -86,7 +71,7 @@ def population_map(
     )
     # The dots are the second to last layer, so that they are picked rather than what lies below them.
     return (
-        alt.layer(picture, rays, images, lasso, dots, ring.encode(**position))
+        alt.layer(*below, dots, ring.encode(**position))
         .properties(
             height=height,
             padding=dict.fromkeys(("left", "right", "top", "bottom"), MAP_PADDING),
@@ -94,6 +79,34 @@ def population_map(
         )
         .configure_view(strokeWidth=0)
     )
+
+
+def _axes(layers: Layers) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of both axes, which show the extent and no ticks."""
+    left, right, bottom, top = layers.extent
+    domains = ([left, right], [bottom, top])
+    x, y = ({"axis": None, "scale": alt.Scale(domain=domain, nice=False)} for domain in domains)
+    return x, y
+
+
+def _layers_below_dots(layers: Layers, x: dict[str, Any], y: dict[str, Any]) -> list[alt.Chart]:
+    """The density picture, the lines to the neighbours, the images and the lasso."""
+    position = {"x": alt.X("at_x:Q", **x), "y": alt.Y("at_y:Q", **y)}
+    picture = (
+        alt.Chart(layers.picture)
+        .mark_image(aspect=False, aria=False)
+        .encode(x=alt.X("left:Q", **x), x2="right", y=alt.Y("bottom:Q", **y), y2="top", url="url:N")
+    )
+    rays = (
+        alt.Chart(layers.rays).mark_rule(color=CHOSEN, opacity=0.6, aria=False).encode(**position, x2="to_x", y2="to_y")
+    )
+    images = alt.Chart(layers.images).mark_image(width=34, height=34, aria=False).encode(**position, url="url:N")
+    lasso = (
+        alt.Chart(layers.outline)
+        .mark_line(color=CHOSEN, strokeWidth=2, aria=False)
+        .encode(**position, order="corner:Q")
+    )
+    return [picture, rays, images, lasso]
 
 
 def _selections(start: MapState, scale: ColorScale, *, legend: bool) -> list[alt.Parameter]:
