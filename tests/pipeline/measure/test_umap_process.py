@@ -58,7 +58,7 @@ def test_an_interrupt_from_the_keyboard_ends_it_silently() -> None:
     child = wait_for_child(psutil.Process(process.pid), lambda: process.poll() is None)
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate() == ("stopped\n", "")
-    child.wait(30)
+    child.wait()
 
 
 def test_one_that_has_no_memory_says_so_and_a_fault_is_shown() -> None:
