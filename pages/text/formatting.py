@@ -15,9 +15,9 @@ ISOLATE, ISOLATED = "\u2066", "\u2069"
 RIGHT_TO_LEFT = {"R", "AL", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI", "FSI"}
 
 
-def percent(share: float) -> str:
+def percent(share: float, decimals: int = 1) -> str:
     """0.924 -> "92.4 %", never broken over two lines."""
-    return formatting.percent(share).replace(" ", NO_BREAK)
+    return formatting.percent(share, decimals).replace(" ", NO_BREAK)
 
 
 PERCENT = "%.1f %%"
@@ -55,9 +55,7 @@ def mix_text(mix: list[LabelCount]) -> str:
     """ "cat 62 %, dog 31 %": the most frequent class with its share, the next if it has a hundredth."""
     total = sum(part["n"] for part in mix) or 1
     shares = [(part["label"], part["n"] / total) for part in mix[:2]]
-    parts = [
-        f"{label} {formatting.percent(share, 0)}" for i, (label, share) in enumerate(shares) if i == 0 or share >= 0.01
-    ]
+    parts = [f"{label} {percent(share, 0)}" for i, (label, share) in enumerate(shares) if i == 0 or share >= 0.01]
     return ", ".join(parts) or "no labels"
 
 

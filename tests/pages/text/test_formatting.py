@@ -54,10 +54,10 @@ def test_one_is_not_plural() -> None:
 @pytest.mark.parametrize(
     ("counts", "said"),
     [
-        ([("cat", 99), ("dog", 1)], "cat 99 %, dog 1 %"),
-        ([("cat", 991), ("dog", 9)], "cat 99 %"),
-        ([("cat", 2), ("dog", 1), ("ship", 1)], "cat 50 %, dog 25 %"),
-        ([("cat", 7)], "cat 100 %"),
+        ([("cat", 99), ("dog", 1)], "cat 99\u00a0%, dog 1\u00a0%"),
+        ([("cat", 991), ("dog", 9)], "cat 99\u00a0%"),
+        ([("cat", 2), ("dog", 1), ("ship", 1)], "cat 50\u00a0%, dog 25\u00a0%"),
+        ([("cat", 7)], "cat 100\u00a0%"),
         ([], "no labels"),
     ],
 )
