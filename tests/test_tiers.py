@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,21 @@ def test_what_is_neither_a_commit_nor_a_time_is_refused(
     with pytest.raises(SystemExit, match="2"):
         reach.main([f"--changed-since={since}", "tests/pages/test_one.py"])
     assert f"{since!r} is neither a commit nor a time in the past" in capsys.readouterr().err
+
+
+def test_what_is_not_a_time_is_refused_also_where_git_is_slow(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [1_000.0]
+
+    def answer_late(_: Path, *__: str) -> list[str]:
+        said = f"--max-age={seconds[0]:.0f}"
+        seconds[0] += 30
+        return [said]
+
+    monkeypatch.setattr(time, "time", lambda: seconds[0])
+    monkeypatch.setattr(reach, "_where_left", lambda *_: [])
+    monkeypatch.setattr(reach, "_git", answer_late)
+    with pytest.raises(ValueError, match="neither a commit nor a time"):
+        find_changes(planted, "not a time")
 
 
 def test_the_distance_is_the_number_of_imports(planted: Path) -> None:

@@ -88,9 +88,10 @@ def _where_left(root: Path, name: str) -> list[str]:
 
 def _seconds(root: Path, since: str) -> int:
     """The time as understood by git, which takes anything it does not understand as now."""
+    asked = int(time.time())  # before git reads the clock, however long it takes to answer
     (said,) = _git(root, "rev-parse", f"--since={since}")
     seconds = int(said.removeprefix("--max-age="))
-    if seconds >= time.time() - 1:
+    if seconds >= asked:
         raise ValueError(f"{since!r} is neither a commit nor a time in the past: say '1 day ago', or 'main'")
     return seconds
 
