@@ -136,7 +136,7 @@ def _value(node: ast.expr) -> str | float | bool | None:
     value = constant.value
     if isinstance(value, bool | None | str) and sign == 1:
         return value
-    if isinstance(value, int | float) and abs(value) <= 2**53:
+    if isinstance(value, int | float) and abs(value) <= (2**63 - 1 if isinstance(value, int) else 2**53):
         return sign * value
     raise FilterError(f"The expression cannot contain {ast.unparse(constant)[:60]!r}.")
 

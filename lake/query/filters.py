@@ -6,6 +6,7 @@ what does not fit the run.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Literal, get_args
 from urllib.parse import quote, unquote
@@ -21,6 +22,8 @@ Schema = Mapping[str, pl.DataType]
 MAX_CLAUSES, MAX_VALUES, MAX_VALUES_DESCRIBED = 20, 200, 5
 NUMBER_OF_VALUES = {"between": 2, "null": 0, "present": 0, "where": 1}
 OFF = "~"
+DIGITS = re.compile("-?[0-9]{1,18}")
+"""An integer that fits into 64 bits."""
 
 
 class Clause(BaseModel):
@@ -109,6 +112,8 @@ class Clause(BaseModel):
         return list(self.values)
 
     def _integer(self, value: str) -> int:
+        if DIGITS.fullmatch(value):  # a float would round long ids
+            return int(value)
         number = self._number(value)
         if not number.is_integer():
             raise FilterError(f"{self.column}: {value[:60]!r} is not a whole number.")

@@ -10,6 +10,8 @@ from lake.statistics import Z95
 
 PARTS, FEW = 5, 20
 """Number of bins of a numeric column, and the minimum number of samples for a reliable mean."""
+CATEGORIES = 12
+"""Maximum number of distinct values of an integer column that are used as they are."""
 DIGITS = 4
 STRAIGHT = 1e-6
 """Skewness below which the transformation reduces to the identity and would divide by zero."""
@@ -17,7 +19,10 @@ STRAIGHT = 1e-6
 
 @dataclass(frozen=True)
 class Axis:
-    """A column as an axis; `cuts` are the inclusive upper bounds of all bins of a numeric column except the last."""
+    """A column as an axis; `cuts` are the inclusive upper bounds of all bins of a numeric column except the last.
+
+    The cuts of a column of integers are integers.
+    """
 
     column: str
     cuts: tuple[float, ...] | None = None
@@ -31,7 +36,7 @@ class Axis:
         return pl.when(value.is_not_null()).then(pl.sum_horizontal(pl.lit(0, pl.Int64), *above))
 
     def text(self, key: object) -> str:
-        """Describe a position in words: cat, true, 12.3 to 20.1."""
+        """Describe a position in words: cat, true, 12.3 to 20.1; a bin of integers by its first and last, 4 to 7."""
         if key is None:
             return "empty"
         if self.cuts is None:
@@ -39,6 +44,10 @@ class Axis:
         match self._ends(key):
             case None, None:
                 return "any"
+            case int(low), int(high):
+                return f"{low + 1} to {high}" if low + 1 < high else f"{high}"
+            case (None, int(end)) | (int(end), None):
+                return f"to {end}" if key == 0 else f"above {end}"
             case None, high:
                 return f"to {high:g}"
             case low, None:
@@ -63,11 +72,15 @@ class Axis:
 
 
 def quantiles(frame: pl.LazyFrame, column: str) -> pl.LazyFrame:
-    """Return the bounds between bins of equally many held-out samples, rounded to four significant digits."""
+    """Return the bounds between bins of equally many held-out samples.
+
+    Integers stay integers, other numbers are rounded to four significant digits.
+    """
+    dtype = frame.collect_schema()[column]
     shares = [part / PARTS for part in range(1, PARTS)]
     held_out = frame.filter(HELD_OUT).select(pl.col(column).drop_nulls())
     ends = pl.concat_list(pl.col(column).quantile(share, "lower") for share in shares).explode()
-    cuts = held_out.select(ends.round_sig_figs(DIGITS)).unique()
+    cuts = held_out.select(ends.cast(dtype) if dtype.is_integer() else ends.round_sig_figs(DIGITS)).unique()
     highest = held_out.select(pl.max(column).alias("highest"))
     above = cuts.join(highest, how="cross").filter(pl.col(column) < pl.col("highest"))  # or the last bin would be empty
     return above.select(column).sort(column)

@@ -3,7 +3,7 @@
 import polars as pl
 import streamlit as st
 
-from lake.storage.rows_to_bytes import to_bytes
+from lake.exports.rows_to_bytes import to_bytes
 
 COLUMNS = {"shown": "Shown columns", "all": "All columns"}
 NAMES = {"csv": "CSV", "parquet": "Parquet"}
@@ -31,7 +31,7 @@ def show_download(rows: pl.LazyFrame, kind: str, label: str, *, name: str) -> No
     """Show a button that downloads rows as a file of a kind."""
     st.download_button(
         label,
-        lambda: to_bytes(rows.collect(), kind),
+        lambda: to_bytes(rows.collect(), kind, for_spreadsheets=True),
         f"{name}.{kind}",
         key=f"{name}-{kind}",
         icon=":material/download:",

@@ -115,6 +115,21 @@ def test_clauses_keep_the_rows_they_say(text: str, kept: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
+        ("id.is.9007199254740993", [1]),
+        ("id.not.9007199254740993", [0, 2]),
+        ("id.is.-9007199254740993", [2]),
+        (".where.id%20%3D%3D%209007199254740993", [1]),
+        (".where.id%20in%20%28-9007199254740993%2C%201%29", [2]),
+    ],
+)
+def test_integers_beyond_the_digits_of_a_float_are_told_apart(text: str, kept: list[int]) -> None:
+    ids = pl.DataFrame({"row": [0, 1, 2], "id": [9007199254740992, 9007199254740993, -9007199254740993]})
+    assert Filters.from_text(text).checked(ids.schema).apply(ids.lazy()).collect()["row"].to_list() == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
         ("label.null", [4]),
         ("label.present", [0, 1, 2, 3]),
         ("label.not.cat", [2, 3]),

@@ -121,6 +121,14 @@ def test_a_number_is_cut_into_parts_of_as_many_held_out_samples(samples: pl.Data
     assert number(sizes.min()) > 0.9 * number(sizes.max())
 
 
+def test_dates_of_digits_are_cut_at_dates_that_are_not_rounded() -> None:
+    days = [20240101 + i for i in range(20)]
+    frame = pl.LazyFrame({"day": days, "label": "a", "out_of_sample": True})
+    assert quantiles(frame, "day").collect()["day"].to_list() == [20240104, 20240108, 20240112, 20240116]
+    rounded = quantiles(frame.cast({"day": pl.Float64}), "day").collect()["day"]
+    assert rounded.to_list() == [20240000.0], "as floats, all days of a year are one"
+
+
 def test_a_value_at_a_cut_belongs_to_the_part_that_ends_there() -> None:
     axis, values = Axis("a", (1.0, 2.0)), pl.DataFrame({"a": [0.5, 1.0, 1.5, 2.0, 2.5, None]})
     keys = values.select(axis.key()).to_series().to_list()
@@ -152,6 +160,10 @@ def test_the_filter_of_a_cell_leaves_exactly_the_samples_it_counts(samples: pl.D
         (Axis("shade", (-1.5, 2.0)), 0, "to -1.5", "shade <= -1.5"),
         (Axis("shade", (-1.5, 2.0)), 1, "-1.5 to 2", "shade > -1.5 and shade <= 2.0"),
         (Axis("shade", (-1.5, 2.0)), 2, "above 2", "shade > 2.0"),
+        (Axis("year", (1999, 2004, 2005)), 0, "to 1999", "year <= 1999"),
+        (Axis("year", (1999, 2004, 2005)), 1, "2000 to 2004", "year > 1999 and year <= 2004"),
+        (Axis("year", (1999, 2004, 2005)), 2, "2005", "year > 2004 and year <= 2005"),
+        (Axis("year", (1999, 2004, 2005)), 3, "above 2005", "year > 2005"),
     ],
 )
 def test_a_place_is_said_in_words_and_as_a_filter(axis: Axis, key: object, words: str, clause: str) -> None:

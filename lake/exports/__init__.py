@@ -1,0 +1,1 @@
+"""Rows as files that people download: parquet, CSV for programs, CSV for spreadsheets."""
