@@ -21,7 +21,7 @@ Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """Maps the row indices [B, N] of resamples to the values [B] of the statistic."""
 
 
-def wilson_interval(hits: int, n: int) -> tuple[float, float]:
+def wilson_interval(hits: float, n: float) -> tuple[float, float]:
     """Return the 95 % interval of a proportion; (0, 1) if n is 0 (Wilson 1927)."""
     if n == 0:
         return 0.0, 1.0
@@ -29,6 +29,41 @@ def wilson_interval(hits: int, n: int) -> tuple[float, float]:
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def proportion_difference_interval(hits: float, n: float, other_hits: float, other_n: float) -> tuple[float, float]:
+    """Return the 95 % interval of the first proportion minus the other, of independent samples (Newcombe 1998).
+
+    Counts need not be whole, such as those of an effective sample size. It is (-1, 1) if either n is 0.
+    """
+    if not (n and other_n):
+        return -1.0, 1.0
+    share, other = hits / n, other_hits / other_n
+    low, high = wilson_interval(hits, n)
+    other_low, other_high = wilson_interval(other_hits, other_n)
+    difference = share - other
+    return (
+        max(-1.0, difference - math.hypot(share - low, other_high - other)),
+        min(1.0, difference + math.hypot(high - share, other - other_low)),
+    )
+
+
+def effective_size(hits: NDArray[np.float64], sizes: NDArray[np.float64]) -> float:
+    """Return the number of independent samples that say as much of a proportion as these clusters do.
+
+    `hits` and `sizes` [C] are the successes and samples of each cluster. It is at most the number of samples, and
+    smaller if the clusters differ by more than chance (design effect; Kish 1965) or are few (Student's t); 0 for one
+    cluster, which does not show how far others would differ.
+    """
+    from scipy.stats import t
+
+    n, count = float(sizes.sum()), len(sizes)
+    if count < 2:
+        return 0.0
+    share = float(hits.sum()) / n
+    chance = share * (1 - share) / n
+    effect = pooled_ratio(hits, sizes).error ** 2 / chance if chance > 0 else 1.0
+    return n / max(1.0, effect) * (Z95 / float(t.ppf(0.975, count - 1))) ** 2
 
 
 def mcnemar_p(fixed: int, broken: int) -> float:

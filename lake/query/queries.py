@@ -119,6 +119,10 @@ def misplaced(run: Run, group: str, *, nearest: int = 15) -> pl.LazyFrame:
     return purity.filter(pl.col("purity") < 0.5).sort("purity", "sample_id")
 
 
+EMBEDDED = pl.col("x").is_not_null()
+"""Whether a sample of the sample table has an embedding, and so a position."""
+
+
 def composition(selected: pl.LazyFrame, everything: pl.LazyFrame, column: str) -> pl.LazyFrame:
     """Return n and share of each value of a column in a selection, its share in all rows and the lift, by share."""
 

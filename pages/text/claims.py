@@ -57,7 +57,7 @@ def find_claims(run: Run, samples: pl.LazyFrame) -> list[Claim]:
     if missing.has(run, GROUPS) and run.has("properties"):
         claims.append(_groups(tables["cluster_summaries"]))
     if missing.has(run, SIMILAR):
-        claims.append(_similar(run, samples, tables["separation"], int(example)))
+        claims.append(_similar(run, samples, tables["separation"], _with_neighbors(held_out, examples)))
     if missing.has(run, LOSS_MAPS):
         claims.append(_loss_maps(map_layers(run), tables["proofs"], int(example)))
     return claims
@@ -166,8 +166,18 @@ def _groups(summaries: pl.DataFrame) -> Claim:
     )
 
 
-def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example: int) -> Claim:
-    """Claim how often similar samples have the same label, with the labels of those nearest to the example."""
+def _with_neighbors(held_out: pl.LazyFrame, examples: pl.LazyFrame) -> int | None:
+    """Return the hardest example with an embedding, else the hardest such held-out sample; None if none has one."""
+    for candidates in (examples, held_out):
+        hardest = candidates.filter(queries.EMBEDDED).sort("loss", "sample_id", descending=[True, False])
+        found = hardest.head(1).collect()["sample_id"]
+        if len(found):
+            return int(found[0])
+    return None
+
+
+def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example: int | None) -> Claim:
+    """Claim how often similar samples have the same label, with the labels of those nearest to the example, if any."""
     purity, noun = find_purity(separation, "label"), missing.noun(run)
     neighbors = run.scan("neighbors").filter(pl.col("sample_id") == example, pl.col("rank") <= NEAREST)
     labels = neighbors.join(samples.select(neighbor_id="sample_id", near="label"), on="neighbor_id").select("near")
@@ -193,7 +203,7 @@ def _similar(run: Run, samples: pl.LazyFrame, separation: pl.DataFrame, example:
         sentence=sentence + nearest,
         evidence=_of_purity(method, purity),
         look=f"Add samples to search from{upload}, and keep what you find as a set.",
-        query={"sample": str(example)},
+        query={} if example is None else {"sample": str(example)},
     )
 
 
