@@ -1,6 +1,6 @@
 """The picture for display: the whole image in its own aspect ratio, beside the square that the model sees.
 
-It is made from the decoded pixels, upright and in RGB as returned by `pipeline.data.decode`, never from the bytes of
+It is made from the decoded pixels, upright and in RGB as returned by `pipeline.pixels.decode`, never from the bytes of
 the file, so metadata such as place, author and camera is dropped. The longer side is limited and never enlarged. A
 picture smaller than 64 px, or with at most 64 colours like a drawing, becomes a lossless PNG; any other a JPEG of
 quality 85, about 40 kB at 512 px, which takes a tenth of the time of WebP.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.decode import MAX_PIXELS, Unusable, decode, decode_all, read_file
+from pipeline.pixels.decode import MAX_PIXELS, Unusable, decode, decode_all, read_file
 from tests.support.data.pictures import GREEN, RED, SIDE, WHITE, corner, encode, png_header
 
 
@@ -134,6 +134,7 @@ def test_each_fault_has_its_reason() -> None:
     assert reason(b"hello") == reason(whole[:1]) == reason(b"%!PS-Adobe-3.0 EPSF-3.0\n") == "not an image"
     assert reason(whole[:10]) == reason(whole[: len(whole) // 2]) == "truncated"
     assert reason(encode(corner())[:-40]) in ("truncated", "damaged image")
+    assert reason(encode(corner())[:12]) == reason(b"\xff\xd8\xffjunk") == "damaged image"
 
 
 @pytest.mark.parametrize("size", [(10_000, MAX_PIXELS // 10_000 + 1), (60_000, 60_000), (2**31 - 1, 2**31 - 1)])

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from pipeline.data.decode import Decoded, Pixels, Unusable, decode, decode_all
-from pipeline.data.display_images import Original, encode_picture, fit
+from pipeline.pixels.decode import Decoded, Pixels, Unusable, decode, decode_all
+from pipeline.pixels.display_images import Original, encode_picture, fit
 from tests.support.data.pictures import GREEN, RED, SIDE, WHITE, corner, encode, noise
 
 DISPLAY = 256

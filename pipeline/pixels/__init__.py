@@ -1,0 +1,1 @@
+"""Image files of any format and depth, decoded to the squares of pixels that the model sees."""
