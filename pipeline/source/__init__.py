@@ -1,0 +1,1 @@
+"""Sources of images and predictions: folders, tables and archives as people have them, listed before decoding."""
