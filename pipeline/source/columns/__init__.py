@@ -1,0 +1,1 @@
+"""Tables in parquet, Arrow and Delta, and what their columns hold."""
