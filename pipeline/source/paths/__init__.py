@@ -1,0 +1,1 @@
+"""Files that the texts of a table mean."""
