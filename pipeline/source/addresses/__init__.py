@@ -1,0 +1,1 @@
+"""Images and whole sources by their address."""

@@ -1,0 +1,1 @@
+"""Images as arrays: NumPy's .npz and the IDX files of MNIST."""
