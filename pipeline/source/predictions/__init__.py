@@ -1,0 +1,1 @@
+"""Predictions and embeddings of another model, as people have them."""
