@@ -65,10 +65,16 @@ def own_settings(root: Path, source: Path, *, dataset: dict[str, Any] | None = N
     return load_settings(**given | changes)
 
 
-def load(settings: Settings) -> Dataset:
-    """Load the dataset named by the settings."""
+def load(settings: Settings, *, accept: bool = False) -> Dataset:
+    """Load the dataset named by the settings; `accept` takes suggestions for what is unclear."""
     assert settings.dataset is not None
-    return load_own_images(settings.dataset, settings, Lake(settings.lake), Progress(quiet=True))
+    return load_own_images(settings.dataset, settings, Lake(settings.lake), Progress(quiet=True), accept=accept)
+
+
+def count_splits(dataset: Dataset) -> dict[str, int]:
+    """Split -> number of samples."""
+    names, count = np.unique(dataset.split, return_counts=True)
+    return dict(zip(names.tolist(), count.tolist(), strict=True))
 
 
 def keep(settings: Settings, dataset: Dataset) -> None:
