@@ -4,6 +4,7 @@ import polars as pl
 import streamlit as st
 
 from lake.contracts.quality import COPIES, TIERS
+from lake.exports.spreadsheet_csv import to_spreadsheet_csv
 from lake.query import queries
 from lake.storage.store import Run
 from pages.text import missing
@@ -12,7 +13,9 @@ from pages.text.glossary import GLOSSARY
 from pages.ui.core import data, filters
 from pages.ui.loss_maps.checks import show_checks
 from pages.ui.review.copies import show_pairs
+from pages.ui.review.refused import show_refused, show_understood
 from pages.ui.review.review_queue import show_queue
+from pages.ui.review.shared_values import show_shared_values
 from pages.ui.samples.gallery import show_paged_gallery
 
 KINDS = {"label": "Likely wrong", "ambiguous": "Ambiguous"}
@@ -26,11 +29,20 @@ ROWS = 300
 def show_answer(run: Run) -> None:
     """Show how many labels are doubtful, how reliable that list is, and how many held-out images were trained on."""
     issues = data.table(run, "label_issues").filter(kind="label")
+    if not data.has_labels(run):
+        st.markdown("## No sample has a label, so none can be doubted.")
+        return
     n_judged = data.samples(run).filter(queries.HELD_OUT).select(pl.len()).collect().item()
     count = f"{len(issues):,} of {n_judged:,} labels"
     agreement = f"Model and neighbours agree on another class for {count}"
     sentence = agreement if run.has("neighbors") else f"The model alone contradicts {count}"
-    st.markdown(f"## {sentence}{_believed(run)}{_leaked(run)}.")
+    st.markdown(f"## {sentence}{_alone(run, issues)}{_believed(run)}{_leaked(run)}.")
+
+
+def _alone(run: Run, issues: pl.DataFrame) -> str:
+    """Return how many of the labels only the model contradicts, as they have no neighbours, in words; empty if none."""
+    count = issues["neighbor_share"].null_count() if run.has("neighbors") else 0
+    return f", {count:,} of them without an embedding, where the model alone does" if count else ""
 
 
 def _leaked(run: Run) -> str:
@@ -89,7 +101,7 @@ def show_label_issues(run: Run) -> None:
     )
     st.download_button(
         "Export this list as CSV",
-        issue_samples.select(issues.columns).write_csv(),
+        to_spreadsheet_csv(issue_samples.select(issues.columns)),
         f"label-issues-{kind}.csv",
         "text/csv",
         icon=":material/download:",
@@ -126,11 +138,14 @@ def main() -> None:
     run = data.current_run()
     st.title("Data quality")
     show_answer(run)
+    show_refused(run)
+    show_understood(run)
     labels, copies, reviews = st.tabs(["Label issues", "Duplicates and leakage", "Review queue"])
     with labels:
         show_checks(run, "label issues")
         show_label_issues(run)
     with copies:
+        show_shared_values(run)
         if reason := missing.say(run, missing.COPIES):
             st.info(reason)
         else:

@@ -69,14 +69,27 @@ class LabelIssues(dy.Schema):
     label = dy.String(description="The given label.")
     likely = dy.String(description="The more likely class, or for ambiguous images the other likely one.")
     score = float_column(
-        "Lead of that class over the label, in the mean of probability and share of neighbours.", min=-1, max=1
+        "Lead of that class over the label, in the mean of probability and share of neighbours; without an embedding, "
+        "in the probability alone.",
+        min=-1,
+        max=1,
     )
     self_confidence = float_column(
         "Probability of the label, by a model that was not trained on the sample.", min=0, max=1.0001
     )
     likely_confidence = float_column("Probability of the likely class.", min=0, max=1.0001)
-    neighbor_share = float_column("Share of its labelled neighbours that have the same label.", min=0, max=1)
-    likely_neighbor_share = float_column("Share of its labelled neighbours that have the likely class.", min=0, max=1)
+    neighbor_share = float_column(
+        "Share of its labelled neighbours that have the same label; null without an embedding.",
+        nullable=True,
+        min=0,
+        max=1,
+    )
+    likely_neighbor_share = float_column(
+        "Share of its labelled neighbours that have the likely class; null without an embedding.",
+        nullable=True,
+        min=0,
+        max=1,
+    )
     aum = float_column("Area under the margin during training; null if it was not a training sample.", nullable=True)
     expected_precision = float_column(
         "Expected share of wrong labels in the list down to this row, after subtracting contradictions expected by "

@@ -21,6 +21,7 @@ FILE_URL = re.compile(r"file:(?://(?:localhost)?)?(/[^/].*|/)", flags=re.DOTALL 
 SCHEMES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
 """URL schemes of object stores that both deltalake and polars support."""
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+ADDRESS = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://[^/]", flags=re.IGNORECASE)
 
 
 def to_path(text: str | os.PathLike[str]) -> Path:
@@ -29,6 +30,11 @@ def to_path(text: str | os.PathLike[str]) -> Path:
     if URL.match(path):
         raise ValueError("this is a URL, but a path on this machine is needed")
     return Path(path)
+
+
+def to_source(text: str | os.PathLike[str]) -> Path | str:
+    """Convert text to a path as in `to_path`, or leave it if it is an address; raises `ValueError` if it is neither."""
+    return text if isinstance(text, str) and ADDRESS.match(text) else to_path(text)
 
 
 def to_root(text: str | os.PathLike[str]) -> str:

@@ -54,7 +54,7 @@ class Lake:
 
         Raises `LakeError` if the lake is damaged or was written by a newer version.
         """
-        runs = self._read("runs")
+        runs = self.read_newest("runs")
         newest = max(runs["format_version"].to_list(), default=0)
         if newest > FORMAT_VERSION:
             raise LakeError(
@@ -66,7 +66,7 @@ class Lake:
 
     def rejected(self) -> pl.DataFrame:
         """Return the runs that were computed but rejected, newest first."""
-        return self._read("rejected").sort("rejected_at", descending=True)
+        return self.read_newest("rejected").sort("rejected_at", descending=True)
 
     def run(self, run_id: str = "latest") -> "Run":
         """Return the published run with an id, or the latest; raises `LakeError` if there is none."""
@@ -259,8 +259,8 @@ class Lake:
         with writing(self.root):
             self.append_once("runs", row, transaction=f"publish/{row['run_id'][0]}")
 
-    def _read(self, name: str) -> pl.DataFrame:
-        """Read a table at its newest version; columns added since it was written are null."""
+    def read_newest(self, name: str) -> pl.DataFrame:
+        """Read a whole table at its newest version; columns added since it was written are null."""
         with reading(self.root):
             check_folder(self.root)
             try:

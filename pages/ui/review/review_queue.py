@@ -7,8 +7,8 @@ import streamlit as st
 
 from lake.contracts.rows import LabelIssueRow, ReviewRow, first_row, rows_of
 from lake.errors import UserError
+from lake.exports.rows_to_bytes import KINDS
 from lake.query.reviews import Review, active_reviews, add_reviews, judged_issues, latest, scan_reviews
-from lake.storage.rows_to_bytes import KINDS
 from lake.storage.store import Run
 from pages.text.formatting import number, percent, plain, share_with_interval
 from pages.ui.core import data
@@ -84,12 +84,11 @@ def _show_next(run: Run, issue: LabelIssueRow, reviewer: str) -> None:
 
 def _evidence(issue: LabelIssueRow, *, near: bool) -> str:
     """Return the evidence for the likely class: its probability and, if the run has them, its neighbours."""
-    likely, of_likely, of_label = (
-        percent(share)
-        for share in (issue["likely_confidence"], issue["likely_neighbor_share"], issue["neighbor_share"])
-    )
-    summary = f"Likely {plain(issue['likely'])}: probability {likely}"
-    return f"{summary}, {of_likely} of its neighbours; the label has {of_label} of them." if near else f"{summary}."
+    of_likely, of_label = issue["likely_neighbor_share"], issue["neighbor_share"]
+    summary = f"Likely {plain(issue['likely'])}: probability {percent(issue['likely_confidence'])}"
+    if not near or of_likely is None or of_label is None:
+        return f"{summary}."
+    return f"{summary}, {percent(of_likely)} of its neighbours; the label has {percent(of_label)} of them."
 
 
 def _offer_undo(run: Run, last: ReviewRow, reviewer: str) -> None:

@@ -213,6 +213,15 @@ def test_a_sample_one_stage_left_out_publishes_nothing(
     _assert_refused(staged_lake, "the stages have measured different sets of samples")
 
 
+def test_a_run_with_a_model_has_an_embedding_of_every_sample(
+    staged_lake: Lake, tables: dict[str, pl.DataFrame]
+) -> None:
+    """Only external predictions may lack some."""
+    for table in ("embeddings", "projection", "clusters", "neighbors"):
+        staged_lake.stage(table, tables[table].filter(pl.col("sample_id") != 7))
+    _assert_refused(staged_lake, "the stages have measured different sets of samples")
+
+
 def test_a_sample_left_out_by_one_clustering_publishes_nothing(
     staged_lake: Lake, tables: dict[str, pl.DataFrame]
 ) -> None:
