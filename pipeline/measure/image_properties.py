@@ -1,7 +1,8 @@
 """Measure image properties in CIELAB (sRGB, D65), for the background ring and the central object.
 
 The ring is a border of 3 px of 32 and the object the central 16 x 16 of 32, both scaled with the image; this is a
-proxy, and the pages say so.
+proxy, and the pages say so. Contrast, plainness, edges and sharpness are of colour, not only of lightness: red on a
+green of the same lightness is a strong edge.
 Conversion: IEC 61966-2-1 and CIE 15:2004.
 """
 
@@ -60,17 +61,18 @@ def _measure(lab_NHWC: NDArray[np.float32]) -> Batch:
     object_lightness = np.median(lightness[:, centre], axis=1)
     object_chroma = chroma[:, centre].mean(1)
     hue = np.degrees(np.arctan2(lab_NHWC[:, centre, 2].sum(1), lab_NHWC[:, centre, 1].sum(1))) % 360
-    gradient = np.hypot(*np.gradient(lightness, axis=(1, 2)))
+    down, across = np.gradient(lab_NHWC, axis=(1, 2))
+    gradient = np.sqrt((down**2 + across**2).sum(-1))
     columns = {
         "bg_lightness": bg_lightness.clip(0, 100),
-        "bg_plainness": lightness[:, ring].std(1),
+        "bg_plainness": _spread(lab_NHWC[:, ring]),
         "bg_chroma": chroma[:, ring].mean(1),
         "object_lightness": object_lightness.clip(0, 100),
         "shade": object_lightness - bg_lightness,
         "object_chroma": object_chroma,
         "object_hue": np.where(object_chroma > MIN_CHROMA_FOR_HUE, hue, np.nan),
-        "contrast": lightness.std((1, 2)),
-        "sharpness": _laplacian(lightness).var((1, 2)),
+        "contrast": _spread(lab_NHWC.reshape(len(lab_NHWC), -1, 3)),
+        "sharpness": _laplacian(lab_NHWC).var((1, 2)).sum(-1),
         "edge_density": (gradient > EDGE_GRADIENT).mean((1, 2)),
     }
     return {name: values.astype(np.float64) for name, values in columns.items()}
@@ -83,8 +85,13 @@ def _regions(height: int, width: int) -> tuple[NDArray[np.bool_], NDArray[np.boo
     return edge < RING_SHARE, edge >= (1 - OBJECT_SHARE) / 2
 
 
-def _laplacian(lightness_NHW: NDArray[np.float32]) -> NDArray[np.float32]:
-    inner = lightness_NHW[:, 1:-1, 1:-1]
-    around = lightness_NHW[:, :-2, 1:-1] + lightness_NHW[:, 2:, 1:-1]
-    around = around + lightness_NHW[:, 1:-1, :-2] + lightness_NHW[:, 1:-1, 2:]
+def _spread(lab_NPC: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Root mean square distance of the colours [N, P, 3] of P pixels from their mean; of greys, the deviation of L*."""
+    return np.sqrt(lab_NPC.var(1).sum(-1))
+
+
+def _laplacian(lab_NHWC: NDArray[np.float32]) -> NDArray[np.float32]:
+    inner = lab_NHWC[:, 1:-1, 1:-1]
+    around = lab_NHWC[:, :-2, 1:-1] + lab_NHWC[:, 2:, 1:-1]
+    around = around + lab_NHWC[:, 1:-1, :-2] + lab_NHWC[:, 1:-1, 2:]
     return around - 4 * inner

@@ -49,3 +49,21 @@ def test_a_grey_object_has_no_hue_and_a_blurred_image_is_less_sharp() -> None:
     assert sharp["object_hue"] is None
     assert sharp["sharpness"] > soft["sharpness"] == 0
     assert sharp["edge_density"] > 0.5 > soft["edge_density"]
+
+
+def test_a_colour_of_the_same_lightness_is_seen() -> None:
+    images = plain((200, 60, 60))
+    images[0, :, 16:] = (20, 130, 20)  # L* of both is 47
+    lightness = srgb_to_lab(images)[0, :, :, 0]
+    assert np.ptp(lightness) < 1
+    plain_row, striped = (
+        compute_properties(image, SETTINGS, QUIET).row(0, named=True) for image in (plain((200, 60, 60)), images)
+    )
+    for name in ("contrast", "bg_plainness", "sharpness", "edge_density"):
+        assert plain_row[name] == pytest.approx(0, abs=1e-3) and striped[name] > 0.05, name
+
+
+def test_of_greys_the_spread_is_that_of_lightness() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 1), dtype=np.uint8).repeat(3, axis=3)
+    row = compute_properties(noise, SETTINGS, QUIET).row(0, named=True)
+    assert row["contrast"] == pytest.approx(srgb_to_lab(noise)[..., 0].std(), rel=1e-3)
