@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from lake.contracts.tables import make_frame
 from lake.errors import UserError
 from pipeline.data import cifar10
-from pipeline.data.display_images import Original
 from pipeline.engine.hashing import hash_samples
 from pipeline.engine.progress import Progress
+from pipeline.pixels.display_images import Original
 from pipeline.settings import Settings
 
 HELD_OUT = ("validation", "test", "unlabeled")
+FEWEST_EMBEDDED = 20
+"""Number of samples with an embedding below which no map, clusters and neighbours are computed."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,23 @@ class ExternalPredictions:
     sample_id: NDArray[np.int64]
     logits_NK: NDArray[np.float32]
     embedding_ND: NDArray[np.float32]
+    """Zeros for samples without an embedding."""
+    has_embedding_N: NDArray[np.bool_]
 
     def at(self, sample_id: NDArray[np.int64]) -> "ExternalPredictions":
         """The predictions of some of the samples."""
         rows = np.searchsorted(self.sample_id, sample_id)
-        return ExternalPredictions(sample_id, self.logits_NK[rows], self.embedding_ND[rows])
+        return ExternalPredictions(sample_id, self.logits_NK[rows], self.embedding_ND[rows], self.has_embedding_N[rows])
+
+    def embedded(self, sample_id: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether the embedding of each of the samples is used; if fewer than `FEWEST_EMBEDDED` have one, none is."""
+        has_embedding = self.has_embedding_N[np.searchsorted(self.sample_id, sample_id)]
+        enough = self.embedding_ND.shape[1] > 0 and has_embedding.sum() >= FEWEST_EMBEDDED
+        return has_embedding if enough else np.zeros(len(sample_id), np.bool_)
 
     def content(self) -> str:
         """Hash of all arrays."""
-        arrays = (self.sample_id, self.logits_NK, self.embedding_ND)
+        arrays = (self.sample_id, self.logits_NK, self.embedding_ND, self.has_embedding_N)
         return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
 
 
@@ -61,22 +71,30 @@ class Dataset:
     source_name: list[str]
     quarantine: pl.DataFrame = field(default_factory=lambda: make_frame("quarantine", []))
     """The table `quarantine` without the column dataset_id: entries of the source that are not samples."""
+    usable: int | None = None
+    """Number of entries of the source that can be used, including those that `samples` leaves out; None if not counted.
+    """
 
     metadata: dict[str, pl.Series] = field(default_factory=dict)
-    """Metadata columns of the source: text, or numbers as Float64; row i belongs to sample i."""
+    """Metadata columns of the source: text, Float64 or Int64; row i belongs to sample i."""
     external: ExternalPredictions | None = None
     """External predictions, used instead of our own model; may cover further samples."""
 
     originals: dict[int, Original] = field(default_factory=dict)
     """By `sample_id`, the original of each image that is new to the lake and was not already such a square."""
 
+    understood: list[str] = field(default_factory=list)
+    """How the source was understood where it could be otherwise, and what was noticed of its images: sentences."""
+    assumed: list[dict[str, str]] = field(default_factory=list)
+    """Suggestions taken for what was unclear, as the column `assumed` of `runs` holds them."""
+
     def __len__(self) -> int:
         return len(self.sample_id)
 
     @property
     def metadata_kinds(self) -> dict[str, str]:
-        """Metadata column -> "text" or "number"."""
-        return {name: "number" if column.dtype.is_float() else "text" for name, column in self.metadata.items()}
+        """Metadata column -> "text", "number" or "integer"."""
+        return {name: _kind(column) for name, column in self.metadata.items()}
 
     def rows(self, *splits: str) -> NDArray[np.int64]:
         """Row indices of the named splits."""
@@ -142,12 +160,18 @@ class Dataset:
         structs = [
             pl.struct(
                 name=pl.lit(name),
-                value=pl.lit(None if column.dtype.is_float() else column, pl.String),
-                number=pl.lit(column if column.dtype.is_float() else None, pl.Float64),
+                value=pl.lit(None if column.dtype.is_float() else column.cast(pl.String), pl.String),
+                number=pl.lit(column.cast(pl.Float64) if column.dtype.is_numeric() else None, pl.Float64),
             )
             for name, column in self.metadata.items()
         ]
         return pl.select(pl.concat_list(structs)).to_series().cast(dtype)
+
+
+def _kind(column: pl.Series) -> str:
+    if column.dtype.is_integer():
+        return "integer"
+    return "number" if column.dtype.is_float() else "text"
 
 
 def hash_pixels(image_HWC: NDArray[np.uint8], name: str) -> str:

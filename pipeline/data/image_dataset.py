@@ -4,10 +4,6 @@ Every image is either a sample, in quarantine, or left out by the setting `sampl
 predictions without images. N images, K classes.
 """
 
-import hashlib
-import json
-import re
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 
@@ -20,17 +16,27 @@ from lake.errors import UserError
 from lake.query.joined_samples import reserved_columns
 from lake.storage.store import Lake
 from pipeline.config.dataset import DatasetSettings
-from pipeline.data.dataset import Dataset, ExternalPredictions, hash_pixels, stratified
-from pipeline.data.decode import Unusable, decode_all
-from pipeline.data.display_images import Original, by_sample
-from pipeline.data.external_predictions import TablePredictions, name_classes, read_predictions
-from pipeline.data.image_tables import ListedImage, Listing, is_table, list_images
+from pipeline.data.dataset import FEWEST_EMBEDDED, Dataset, ExternalPredictions, hash_pixels, stratified
+from pipeline.data.dataset_id import find_id, name_of
+from pipeline.data.few_images import check_enough, check_training, tell_few
+from pipeline.data.known_range import SETTING, settle_range
+from pipeline.data.moved import check_continued, tell_moved
 from pipeline.data.sample_ids import KnownSamples
 from pipeline.data.splits import assign_missing_splits
+from pipeline.data.usable_counts import check_share, tell_commonest
 from pipeline.engine.progress import Progress
+from pipeline.pixels.bit_depth import ValueRange
+from pipeline.pixels.decode import Unusable, decode_all, tell_remarks
+from pipeline.pixels.display_images import Original, by_sample
+from pipeline.pixels.survey import count_crops
 from pipeline.settings import Settings
+from pipeline.source.columns.metadata import metadata_names
+from pipeline.source.errors import UnusableSource
+from pipeline.source.listing import ListedImage, Listing
+from pipeline.source.printable import show
+from pipeline.source.understanding.settle import read_assumed, settle, to_rows
+from pipeline.source.understanding.understand import SourcePredictions, Understanding
 
-MIN_IMAGES, MIN_CLASSES, MAX_CLASSES = 100, 2, 1000
 OTHER = "other"
 """Value of a class that a grouping does not name."""
 
@@ -43,107 +49,182 @@ class _Images:
     images_NHWC: NDArray[np.uint8]
     originals: list[Original | None]
     refused: list[tuple[str, Unusable]]
+    remarks: list[str]
+    """What was noticed while they were decoded."""
 
 
-def load_own_images(own: DatasetSettings, settings: Settings, lake: Lake, progress: Progress) -> Dataset:
+def load_own_images(
+    own: DatasetSettings, settings: Settings, lake: Lake, progress: Progress, *, accept: bool = False
+) -> Dataset:
     """The dataset described by `own`; samples known to the lake keep their ids and splits.
 
-    Raises `UserError` if the source cannot be read or cannot be trained on, or if a column name is reserved.
+    With `accept`, suggestions for what is unclear are taken. Raises `Unclear` if something is, and `UnusableSource` if
+    the source cannot be read or cannot be trained on, or if a column name is reserved.
     """
-    listing = list_images(own)
-    _check_names(own, listing)
-    predictions = _read_predictions(listing, own)
-    known_samples = KnownSamples.read(lake, _dataset_id(own, settings))
-    images = _decode(listing, own, settings, known_samples, progress)
-    classes = _find_classes(images, predictions, own)
-    class_index = {name: i for i, name in enumerate(classes)}
-    label = np.array(
-        [-1 if entry.label is None else class_index[entry.label] for entry in images.entries], dtype=np.int64
-    )
+    dataset_id = find_id(own, settings, lake)
+    known = read_assumed(lake, dataset_id)
+    check_continued(own, lake)
+    moved = tell_moved(own, lake, dataset_id)
+    for remark in moved:
+        progress.say(remark)
+    answers = [one for one in known if one.setting != SETTING]
+    settled = settle(own, answers, settings.cache_dir, progress.say, accept=accept, where="the settings file")
+    source, own = settled.understanding, settled.understanding.own
+    _check_names(own, source)
+    _check_usable(own, settings, source.listing.images, source.listing.refused)
+    depth = settle_range([entry.image for entry in source.listing.images if entry.image is not None], known)
+    known_samples = KnownSamples.read(lake, dataset_id)
+    images = _decode(source.listing, own, settings, known_samples, depth.value_range, progress)
+    _check_usable(own, settings, images.entries, images.refused)
+    classes = _find_classes(source, images)
+    label = _to_indices([entry.label for entry in images.entries], classes)
     keys = [
         (entry.name, hash_pixels(image, entry.name))
         for entry, image in zip(images.entries, images.images_NHWC, strict=True)
     ]
-    split = _split(label, images.entries, [known_samples.split.get(key) for key in keys], own, settings.split_seed)
+    groups = _groups_of(source, images.entries)
+    split = _split(label, images, [known_samples.split.get(key) for key in keys], groups, own, settings.split_seed)
     rows = _choose(label, split, np.array([key in known_samples.sample_id for key in keys]), settings)
     sample_id = known_samples.assign_ids([keys[i] for i in rows])
     order, sample_id = rows[np.argsort(sample_id)], np.sort(sample_id)
-    counts = f"{len(order):,} of {len(keys):,} images of {len(classes):,} classes"
-    progress.say(f"{_name(own)}: {counts}; {len(images.refused):,} files could not be used.")
     source_rows = [images.entries[i].row for i in order]
+    external = _external(source.predictions, source_rows, sample_id) if source.predictions else None
+    remarks = [
+        *depth.remarks,
+        *_tell_found(source, images, classes),
+        *tell_few(label, split, classes, predicted=bool(own.predictions), min_group_size=settings.min_group_size),
+        *(_tell_few_embedded(external) if external else []),
+    ]
+    noun = "images" if images.images_NHWC.size else "rows"
+    counts = f"{len(order):,} of {len(keys):,} {noun} of {len(classes):,} {'class' if len(classes) == 1 else 'classes'}"
+    progress.say(f"{name_of(own)}: {counts}; {len(images.refused):,} could not be used.")
+    for sentence in [*([f"{tell_commonest(images.refused)}."] if images.refused else []), *remarks]:
+        progress.say(sentence)
     return Dataset(
-        dataset_id=_dataset_id(own, settings),
-        name=_name(own),
+        dataset_id=dataset_id,
+        name=name_of(own),
         classes=classes,
-        groups=_groupings(own, classes),
+        groups=_groupings(own, source.classes, classes),
         sample_id=sample_id,
         images_NHWC=images.images_NHWC[order],
         label=label[order],
         split=split[order],
         source_name=[keys[i][0] for i in order],
         quarantine=_quarantine(images),
-        metadata={name: column.gather(source_rows) for name, column in listing.columns.items()},
-        external=ExternalPredictions(
-            sample_id, predictions.logits_NK[source_rows], predictions.embedding_ND[source_rows]
-        )
-        if predictions
-        else None,
+        usable=len(keys),
+        metadata={name: column.gather(source_rows) for name, column in source.metadata.items()},
+        external=external,
         originals=by_sample(sample_id, [images.originals[i] for i in order]),
+        understood=[*moved, *remarks],
+        assumed=to_rows([*settled.assumed, *depth.to_assumed()]),
     ).with_hashes([keys[i][1] for i in order])
 
 
-def _read_predictions(listing: Listing, own: DatasetSettings) -> TablePredictions | None:
-    """The predictions of all rows; entries of `listing` without usable ones are refused. None if not configured."""
-    if own.predictions is None:
-        return None
-    predictions = read_predictions(listing.table, own)
-    listing.refused += [
-        (entry.name, predictions.refused[entry.row]) for entry in listing.images if entry.row in predictions.refused
+def _check_usable(
+    own: DatasetSettings, settings: Settings, usable: list[ListedImage], refused: list[tuple[str, Unusable]]
+) -> None:
+    """Raises `UnusableSource` if too few images can be used, or too many cannot."""
+    check_enough(own, [entry.label for entry in usable], refused, checkpoint=settings.checkpoint)
+    check_share(refused, len(usable), own)
+
+
+def _to_indices(labels: list[str | None], classes: list[str]) -> NDArray[np.int64]:
+    """Labels as positions of classes, -1 for none."""
+    class_index = {name: i for i, name in enumerate(classes)}
+    return np.array([-1 if label is None else class_index[label] for label in labels], dtype=np.int64)
+
+
+def _tell_found(source: Understanding, images: _Images, classes: list[str]) -> list[str]:
+    """What was understood, left aside, noticed while decoding, and which classes are lost."""
+    remarks = [*source.listing.notes.remarks, *images.remarks]
+    if asides := source.listing.notes.tell_asides():
+        remarks.append(f"Left aside: {asides}.")
+    if absent := [name for name in source.classes if name not in classes]:
+        remarks.append(f"No image of {len(absent):,} classes can be used, such as {show(absent[0])!r}.")
+    return remarks
+
+
+def _find_classes(source: Understanding, images: _Images) -> list[str]:
+    """The classes that usable images have; all of them if predictions have a number for each."""
+    found = {entry.label for entry in images.entries}
+    return source.classes if source.predictions else [name for name in source.classes if name in found]
+
+
+def _external(predictions: SourcePredictions, rows: list[int], sample_id: NDArray[np.int64]) -> ExternalPredictions:
+    """The predictions at some rows of the source, which belong to the samples."""
+    embedding_ND = predictions.embedding_ND[rows]
+    has_embedding = predictions.embedded_N[rows] if embedding_ND.shape[1] else np.zeros(len(rows), np.bool_)
+    return ExternalPredictions(sample_id, predictions.logits_NK[rows], embedding_ND, has_embedding)
+
+
+def _tell_few_embedded(external: ExternalPredictions) -> list[str]:
+    count = int(external.has_embedding_N.sum())
+    if not count or external.embedded(external.sample_id).any():
+        return []
+    return [
+        f"Only {count:,} of {len(external.sample_id):,} samples have an embedding: no map, clusters and neighbours are "
+        f"computed, as at least {FEWEST_EMBEDDED} are needed."
     ]
-    listing.images = [entry for entry in listing.images if entry.row not in predictions.refused]
-    return predictions
+
+
+def _groups_of(source: Understanding, entries: list[ListedImage]) -> list[str | None] | None:
+    """The group of each usable image."""
+    if source.groups is None:
+        return None
+    group_of = {entry.name: group for entry, group in zip(source.listing.images, source.groups, strict=True)}
+    return [group_of[entry.name] for entry in entries]
 
 
 def _decode(
-    listing: Listing, own: DatasetSettings, settings: Settings, known_samples: KnownSamples, progress: Progress
+    listing: Listing,
+    own: DatasetSettings,
+    settings: Settings,
+    known_samples: KnownSamples,
+    value_range: ValueRange | None,
+    progress: Progress,
 ) -> _Images:
-    """Decode every image of the listing; of images with the same name, the first is used."""
-    first_of_name = {entry.name: entry for entry in reversed(listing.images)}
-    unique = [entry for entry in listing.images if first_of_name[entry.name] is entry]
-    refused = [
-        (entry.name, Unusable("duplicate name")) for entry in listing.images if first_of_name[entry.name] is not entry
-    ]
-    pictures = [entry.image for entry in unique if entry.image is not None]
+    """Decode every image of the listing, whose names are entries."""
+    entries = listing.images
+    refused: list[tuple[str, Unusable]] = []
+    pictures = [entry.image for entry in entries if entry.image is not None]
     if not pictures:
-        no_pixels = np.empty((len(unique), 0, 0, 3), np.uint8)
-        refused = _rename([*listing.refused, *refused], set(first_of_name))
-        return _Images(unique, no_pixels, [None] * len(unique), refused)
-    images_NHWC = np.empty((len(unique), own.size, own.size, 3), np.uint8)
+        no_pixels = np.empty((len(entries), 0, 0, 3), np.uint8)
+        refused = give_unique_names(listing.refused, {entry.name for entry in entries})
+        return _Images(entries, no_pixels, [None] * len(entries), refused, [])
+    images_NHWC = np.empty((len(entries), own.size, own.size, 3), np.uint8)
     usable: list[ListedImage] = []
     originals: list[Original | None] = []
-    with progress.task("images", len(unique)) as task:
+    sizes: list[tuple[int, int]] = []
+    counts: Counter[str] = Counter()
+    with progress.task("images", len(entries)) as task:
         decoded = decode_all(
             pictures,
             own.size,
             display_side=own.display_side,
             is_new=lambda i, pixels: (
-                (unique[i].name, hash_pixels(pixels, unique[i].name)) not in known_samples.sample_id
+                (entries[i].name, hash_pixels(pixels, entries[i].name)) not in known_samples.sample_id
             ),
             threads=settings.threads,
             done=task.advance,
+            value_range=value_range,
         )
-        for entry, image in zip(unique, decoded, strict=True):
+        for entry, image in zip(entries, decoded, strict=True):
             if isinstance(image, Unusable):
                 refused.append((entry.name, image))
             else:
                 images_NHWC[len(usable)] = image.pixels
                 usable.append(entry)
                 originals.append(image.original)
+                sizes.append(image.size)
+                counts.update(image.remarks)
     names = {entry.name for entry in usable}
-    return _Images(usable, images_NHWC[: len(usable)], originals, _rename([*listing.refused, *refused], names))
+    remarks = [*tell_remarks(counts), *count_crops(np.array(sizes).reshape(-1, 2), own.size)]
+    return _Images(
+        usable, images_NHWC[: len(usable)], originals, give_unique_names([*listing.refused, *refused], names), remarks
+    )
 
 
-def _rename(refused: list[tuple[str, Unusable]], used_names: set[str]) -> list[tuple[str, Unusable]]:
+def give_unique_names(refused: list[tuple[str, Unusable]], used_names: set[str]) -> list[tuple[str, Unusable]]:
     """The refused entries with unique names that are not in `used_names`."""
     renamed = []
     times = Counter(used_names)
@@ -155,40 +236,6 @@ def _rename(refused: list[tuple[str, Unusable]], used_names: set[str]) -> list[t
         used_names.add(unique_name)
         renamed.append((unique_name, why))
     return renamed
-
-
-def _find_classes(images: _Images, predictions: TablePredictions | None, own: DatasetSettings) -> list[str]:
-    """The classes of the external predictions, otherwise the sorted labels.
-
-    Raises `UserError` if there are too few or too many classes, or too few images.
-    """
-    if len(images.entries) < MIN_IMAGES:
-        count = f"The dataset {own.source} has {len(images.entries):,} usable images"
-        if not images.refused:
-            raise UserError(f"{count}: at least {MIN_IMAGES} are needed.")
-        raise UserError(
-            f"{count}, and {len(images.refused):,} that cannot be used: at least {MIN_IMAGES} are needed. "
-            f"{_tell_commonest(images.refused)}. Fix these images, or add others."
-        )
-    classes = sorted({entry.label for entry in images.entries if entry.label is not None})
-    if predictions:
-        classes = name_classes(predictions.logits_NK.shape[1], classes, own)
-    if not MIN_CLASSES <= len(classes) <= MAX_CLASSES:
-        only = f" ({classes[0]!r})" if len(classes) == 1 else ""
-        raise UserError(
-            f"The number of classes in the dataset {own.source} is {len(classes):,}{only}: "
-            f"{MIN_CLASSES} to {MAX_CLASSES:,} are needed."
-        )
-    return classes
-
-
-def _tell_commonest(refused: list[tuple[str, Unusable]]) -> str:
-    """The most common reason, with an example."""
-    ((reason, count),) = Counter(why.reason for _, why in refused).most_common(1)
-    name, detail = next((name, why.detail) for name, why in refused if why.reason == reason)
-    return f"The most common reason ({count:,} of them) is {reason!r}, as for {name}" + (
-        f" ({detail})" if detail else ""
-    )
 
 
 def _choose(
@@ -213,45 +260,48 @@ def _quarantine(images: _Images) -> pl.DataFrame:
 
 def _split(
     label: NDArray[np.int64],
-    entries: list[ListedImage],
+    images: _Images,
     known_splits: list[str | None],
+    groups: list[str | None] | None,
     own: DatasetSettings,
     seed: int,
 ) -> NDArray[np.str_]:
-    """The split of each image. Raises `UserError` if a required split has no labelled image.
+    """The split of each image. Raises `UnusableSource` if a required split has no labelled image.
 
     With external predictions, the splits named by the source are used as they are: we do not decide what was trained
-    on.
+    on. They need no labels at all, but if there are some, test images are among them.
     """
-    source_splits = [entry.split for entry in entries]
-    needed = ("test",) if own.predictions else ("train", "validation", "test")
+    if not own.predictions and label.max() < 1:  # fewer than two classes
+        return np.full(len(label), "unlabeled")
+    source_splits = [entry.split for entry in images.entries]
+    needed: tuple[str, ...] = ("train", "validation", "test")
+    if own.predictions:
+        needed = ("test",) if (label >= 0).any() else ()
     shares = {"test_share": own.test_share, "validation_share": own.validation_share}
     split = (
         np.array(source_splits)
         if own.predictions
-        else assign_missing_splits(label, source_splits, known_splits, **shares, seed=seed)
+        else assign_missing_splits(label, source_splits, known_splits, groups=groups, **shares, seed=seed)
     )
     advice = "assign some to this split, or change test_share and validation_share in [dataset]"
     if own.predictions:
         advice = "assign some to this split, or leave their split empty"
     for name in needed:
         if not (split == name).any():
-            raise UserError(
-                f"The dataset {own.source} has no labelled image in the split {name}: label more, {advice}."
+            raise UnusableSource(
+                f"The dataset {own.source} has no labelled image in the split {name}: label more, {advice}.",
+                images.refused,
             )
+    if not own.predictions:
+        check_training(own, label, split, images.refused)
     return split
 
 
-def _check_names(own: DatasetSettings, listing: Listing) -> None:
+def _check_names(own: DatasetSettings, source: Understanding) -> None:
     """Raises `UserError` if a grouping or metadata column has the name of another column."""
-    if own.metadata and not is_table(own):
-        raise UserError(
-            f"metadata = {own.metadata}, but {own.source} is a folder of images, which has no columns: remove the "
-            "setting, or name a table as the source."
-        )
-    names = [*own.groups, *listing.columns]
+    names = [*own.groups, *source.metadata]
     clashes = [name for name in names if name in reserved_columns() or names.count(name) > 1]
-    if len(listing.columns) < len(own.metadata):
+    if len(source.metadata) < len(metadata_names(own)):
         raise UserError(
             f"Two columns in metadata = {own.metadata} share a name apart from spaces and punctuation: rename one."
         )
@@ -259,28 +309,12 @@ def _check_names(own: DatasetSettings, listing: Listing) -> None:
         raise UserError(f"[dataset]: {clashes[0]!r} is already a column of the samples: choose another name.")
 
 
-def _groupings(own: DatasetSettings, classes: list[str]) -> dict[str, dict[str, str]]:
-    """Grouping -> class -> value. Raises `UserError` if a grouping names an unknown class."""
+def _groupings(own: DatasetSettings, known: list[str], classes: list[str]) -> dict[str, dict[str, str]]:
+    """Grouping -> class -> value. Raises `UserError` if a grouping names a class that is not among the known ones."""
     groupings = {}
     for name, values in own.groups.items():
         value_of = {label: value for value, labels in values.items() for label in labels}
-        if strangers := value_of.keys() - set(classes):
+        if strangers := value_of.keys() - set(known):
             raise UserError(f"[dataset.groups.{name}] names {min(strangers)!r}, which is not a class of {own.source}.")
         groupings[name] = {label: value_of.get(label, OTHER) for label in classes}
     return groupings
-
-
-def _name(own: DatasetSettings) -> str:
-    source = own.source.absolute()
-    return own.name or (source.name if source.is_dir() else source.stem) or "images"
-
-
-def _dataset_id(own: DatasetSettings, settings: Settings) -> str:
-    """Identifies the source and its split, not its content: it stays the same when images are added."""
-    where = None if own.name else str(own.source.absolute())
-    besides = {"source", "metadata", "groups", "display_side"} | (set() if own.predictions else {"predictions"})
-    columns = own.model_dump(mode="json", exclude=besides)
-    facts = [where, columns, settings.samples, settings.split_seed]
-    ascii_name = unicodedata.normalize("NFKD", _name(own)).encode("ascii", "ignore").decode().lower()
-    words = re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:40].strip("-")
-    return f"{words or 'own'}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]}"

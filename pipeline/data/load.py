@@ -5,17 +5,19 @@ from pathlib import Path
 from lake.storage.store import Lake
 from pipeline.data.dataset import Dataset, load_cifar10
 from pipeline.data.image_dataset import load_own_images
-from pipeline.data.image_tables import is_table, list_paths
-from pipeline.data.incoming import list_files
 from pipeline.engine.progress import Progress
 from pipeline.settings import Settings
+from pipeline.source.understanding.read import read_source
 
 
-def load_dataset(settings: Settings, progress: Progress) -> Dataset:
-    """The dataset named by the settings, split and subsampled. Raises `UserError` if it cannot be loaded."""
+def load_dataset(settings: Settings, progress: Progress, *, accept: bool = False) -> Dataset:
+    """The dataset named by the settings, split and subsampled; `accept` takes suggestions for what is unclear.
+
+    Raises `UserError` if it cannot be loaded.
+    """
     if settings.dataset is None:
         return load_cifar10(settings, progress)
-    return load_own_images(settings.dataset, settings, Lake(settings.lake), progress)
+    return load_own_images(settings.dataset, settings, Lake(settings.lake), progress, accept=accept)
 
 
 def list_source(settings: Settings) -> list[list[str | int]]:
@@ -25,11 +27,15 @@ def list_source(settings: Settings) -> list[list[str | int]]:
     """
     if settings.dataset is None:
         return []
-    paths = list_paths(settings.dataset)
-    return [*(list_files(settings.dataset.source) if is_table(settings.dataset) else []), *map(_facts, paths)]
+    listing = read_source(settings.dataset, settings.cache_dir, lambda _: None)
+    pictures = [image.image for image in listing.images if isinstance(image.image, Path)]
+    tables = settings.dataset.predictions
+    others = [file for file in (tables.table, tables.embedding_table) if file] if tables else []
+    return [file_facts(path) for path in dict.fromkeys([*listing.files, *others, *pictures])]
 
 
-def _facts(path: Path) -> list[str | int]:
+def file_facts(path: Path) -> list[str | int]:
+    """Path, size and modification time in ns of a file; that it is unreadable if it is."""
     try:
         status = path.stat()
         return [str(path), status.st_size, status.st_mtime_ns]

@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lake.contracts.stages import STAGES, tables_that_need
 from lake.contracts.validation import TABLES_OF_NEED
@@ -19,8 +17,6 @@ from lake.query import joined_samples, queries
 from lake.query.reviews import Review, add_reviews
 from lake.storage.store import Lake, Run
 from pages.ui.session.navigation import ENTRIES
-from pipeline.config.dataset import DatasetSettings
-from pipeline.data.external_predictions import LEAST, read_predictions
 from pipeline.data.sample_ids import KnownSamples
 from pipeline.engine.progress import Progress
 from pipeline.refresh.refresh import open_stages, refresh
@@ -32,7 +28,6 @@ from tests.support.lakes.tiny_data import lists
 from tests.support.servers.apps import NAMES, Open, answer, failures
 
 QUIET = Progress(quiet=True)
-OWN = DatasetSettings(source=Path("said.parquet"), predictions={})  # type: ignore[arg-type]
 KINDS = {
     "predictions": ["image", "embedding"],
     "embeddings too": ["image"],
@@ -46,7 +41,10 @@ def table() -> pl.DataFrame:
     return external_table()
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, marks=pytest.mark.long) if kind == "embeddings too" else kind for kind in KINDS],
+)
 def kind(request: Any) -> str:
     return str(request.param)
 
@@ -83,42 +81,40 @@ def copied(folders: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Ru
 # --- reading
 
 
-def test_rows_that_say_nothing_usable_are_refused_with_the_reason() -> None:
-    good = [0.2, 0.3, 0.5]
-    rows = [good, None, [0.5, 0.5], [0.2, 0.3, float("nan")], [-0.1, 0.6, 0.5], [0.2, 0.3, 0.4], [0.2, None, 0.8], good]
-    features = [[1.0, 2.0]] * 7 + [[1.0]]
-    found = read_predictions(pl.DataFrame({"probabilities": rows, "embedding": features}), OWN)
-    assert {row: (why.reason, why.detail) for row, why in found.refused.items()} == {
-        1: ("prediction missing", ""),
-        2: ("unusable prediction", "2 numbers, others have 3"),
-        3: ("unusable prediction", "a number is not finite"),
-        4: ("unusable prediction", "not probabilities: one is below 0"),
-        5: ("unusable prediction", "not probabilities: they add up to 0.9"),
-        6: ("unusable prediction", "a number is not finite"),
-        7: ("unusable embedding", "1 numbers, others have 2"),
-    }
-    assert np.allclose(np.exp(found.logits_NK[0]), good) and found.embedding_ND.shape == (8, 2)
+def test_rows_that_say_nothing_usable_are_refused_with_the_reason(table: pl.DataFrame, tmp_path: Path) -> None:
+    rows: list[Any] = table["probabilities"].to_list()
+    nan = float("nan")
+    rows[1:7] = [None, [0.5, 0.5], [0.2, 0.3, nan, 0], [-0.1, 0.6, 0.5, 0], [0.2, 0.3, 0.4, 0], [0.2, None, 0.8, 0]]
+    lists = pl.Series("probabilities", rows, dtype=pl.List(pl.Float32))
+    dataset = load(external_settings(tmp_path, table.with_columns(lists)))
+    found = dataset.quarantine.select("source_name", "reason", "detail").sort("source_name").rows()
+    why = [
+        ("prediction missing", ""),
+        ("unusable prediction", "2 numbers, others have 4"),
+        ("unusable prediction", "a number is missing or not finite"),
+        ("unusable prediction", "not probabilities: one is below 0"),
+        ("unusable prediction", "not probabilities: they add up to 0.9"),
+        ("unusable prediction", "a number is missing or not finite"),
+    ]
+    assert found == [(table["name"][i], *said) for i, said in enumerate(why, 1)]
+    assert dataset.external is not None and len(dataset) == len(table) - 6
+    assert np.exp(dataset.external.logits_NK[0]) == pytest.approx(rows[0])
 
 
-@settings(max_examples=200)
-@given(st.lists(st.none() | st.lists(st.none() | st.floats(width=32), max_size=4), max_size=12))
-def test_whatever_the_lists_hold_each_row_is_finite_or_refused(rows: list[Any]) -> None:
-    column = pl.Series("probabilities", rows, dtype=pl.List(pl.Float32))
-    found = read_predictions(pl.DataFrame([column]), OWN)
-    usable = [i for i in range(len(rows)) if i not in found.refused]
-    assert np.isfinite(found.logits_NK[usable]).all() and len(found.logits_NK) == len(rows)
-    assert np.exp(found.logits_NK[usable].astype(float)).sum(1) == pytest.approx(np.ones(len(usable)), abs=0.02)
-
-
-def test_a_probability_of_zero_costs_a_finite_loss() -> None:
-    found = read_predictions(pl.DataFrame({"probabilities": [[1.0, 0.0]]}), OWN)
-    assert found.logits_NK[0] == pytest.approx([0, np.log(LEAST)])
-
-
-@pytest.mark.parametrize("column", [pl.Series(["0.5"]), pl.Series([0.5]), pl.Series([["a"]])])
-def test_a_column_that_holds_no_lists_of_numbers_is_named(column: pl.Series) -> None:
-    with pytest.raises(UserError, match=r"The column 'probabilities' of said\.parquet has type .* lists of numbers"):
-        read_predictions(pl.DataFrame({"probabilities": column}), OWN)
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("0.5", "have one number per row, which is enough for 2 classes, but 4 classes are among the labels"),
+        ("a", "The column 'probabilities' has type String, but predictions are lists of numbers"),
+        (["a"], "The column 'probabilities' has type .*, but predictions are lists of numbers"),
+    ],
+)
+def test_a_column_that_holds_no_numbers_of_classes_is_named(
+    value: Any, said: str, table: pl.DataFrame, tmp_path: Path
+) -> None:
+    changed = table.with_columns(probabilities=pl.Series([value] * len(table)))
+    with pytest.raises(UserError, match=said):
+        load(external_settings(tmp_path, changed, column="probabilities"))
 
 
 # --- the dataset
@@ -133,7 +129,7 @@ def test_classes_are_those_named_or_the_labels(table: pl.DataFrame, tmp_path: Pa
     with pytest.raises(UserError, match=r"4 numbers per row, but 3 classes are among the labels"):
         load(external_settings(tmp_path, table.filter(pl.col("label") != "bar")))
     with pytest.raises(UserError, match=r"The label 'bar' of .* is not a class of the predictions"):
-        load(external_settings(tmp_path, table, classes=["Bar", "disc", "ring", "square"]))
+        load(external_settings(tmp_path, table, classes=["bear", "disc", "ring", "square"]))
 
 
 def test_a_row_without_a_split_is_a_test_sample_and_one_without_a_label_unlabeled(
@@ -165,9 +161,10 @@ def test_what_cannot_be_used_is_in_quarantine_and_counts_add_up(table: pl.DataFr
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"drop": ["probabilities"]}, "has no column 'probabilities': its columns are name, label"),
-        ({"drop": ["label"]}, "has no column 'label': its columns are name"),
-        ({"embedding_column": "features"}, "has no column 'features': its columns are name"),
+        ({"drop": ["probabilities"]}, "No predictions were found in the table, which has no other columns"),
+        ({"column": "p"}, "The table has no column 'p', and no two columns of numbers that start with it"),
+        ({"drop": ["label"]}, "No row of .* has a label, .*: set label_column .* Its columns are name, split, light"),
+        ({"embedding_column": "features"}, "no column 'features' of embeddings: .* The columns are name, label"),
     ],
 )
 def test_a_column_that_is_missing_is_named(
