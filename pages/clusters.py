@@ -13,7 +13,7 @@ from pages.charts import charts
 from pages.text.formatting import mix_text, number, plain, pluralize
 from pages.text.glossary import GLOSSARY
 from pages.text.groups import METHOD_NAMES, stability_in_words
-from pages.text.missing import GROUPS
+from pages.text.missing import GROUPS, is_classified, say_gaps
 from pages.ui.core import data, filters
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.core.missing import show_missing
@@ -33,6 +33,9 @@ PROPERTY_NOTE = (
 
 def show_answer(summaries: pl.DataFrame) -> None:
     """Show how many groups there are, how many have a raised loss, and the hardest."""
+    if summaries["lift"].null_count() == len(summaries):
+        st.markdown(f"## {pluralize(len(summaries), 'group')}; without labels, no loss is measured.")
+        return
     raised = summaries.filter(pl.col("adjusted_p") < SIGNIFICANT).sort("lift", descending=True)
     verb = "has" if len(raised) == 1 else "have"
     sentence = f"{len(summaries)} groups; {len(raised)} {verb} a raised loss (adjusted p < 0.05)"
@@ -104,7 +107,8 @@ def show_group(run: Run, method: str, summary: ClusterSummaryRow) -> None:
         unlabeled = members.filter(pl.col("label").is_null()).collect()
         if len(unlabeled):
             mean = or_zero(unlabeled["expected_loss"].mean())
-            st.caption(f"{len(unlabeled):,} unlabeled members, expected loss {number(mean)} nats.")
+            expected = f", expected loss {number(mean)} nats" if is_classified(run) else ""
+            st.caption(f"{pluralize(len(unlabeled), 'unlabeled member')}{expected}.")
     with right:
         show_galleries(run, members, data.distances(run, method))
 
@@ -167,9 +171,9 @@ def show_other(run: Run, method: str, cluster: int, summaries: pl.DataFrame) -> 
 
 
 def show_noise(run: Run, method: str) -> None:
-    """Show the samples that are in no group, highest loss first."""
+    """Show the samples with an embedding that are in no group, highest loss first."""
     column = joined_samples.cluster_column(method)
-    noise = filters.filtered(run).filter(pl.col(column).is_null())
+    noise = filters.filtered(run).filter(pl.col(column).is_null(), queries.EMBEDDED)
     n = noise.select(pl.len()).collect().item()
     if not n:
         return
@@ -194,6 +198,8 @@ def main() -> None:
         st.info(f"{METHOD_NAMES[method]} found no groups in this run.")
         return
     show_answer(summaries)
+    if gaps := say_gaps(data.samples(run)):
+        st.caption(gaps)
     show_quality(run, method)
     passing = keep_passing(run, method, summaries)
     if passing.is_empty():

@@ -9,23 +9,25 @@ from pages.report.document import file_name
 from pages.text import findings, headline
 from pages.text.glossary import GLOSSARY
 from pages.ui.comparison.run_changes import show_changes
-from pages.ui.core import data
+from pages.ui.core import data, refusals
 from pages.ui.core.figure import show_figure
 from pages.ui.frame import tour
 from pages.ui.groups.finding_card import show_finding
-from pages.ui.review.quarantine import show_quarantine
+from pages.ui.review.refused import show_refused
 
 AT_FIRST = 5
 
 
 def show_headline(run: Run) -> None:
-    """Show the answer in one sentence, then the headline numbers in one row."""
+    """Show the answer, with what could not be used if that is much, then the headline numbers in one row."""
     answer = data.headline(run)
+    refused = headline.say_refused(refusals.refused(run), tested=answer is not None)
     if answer is None:
-        st.info(headline.NO_TEST)
+        untested = headline.say_no_test(run)
+        st.info(untested if refused is None else f"{untested} {refused}")
         return
     sentence, figures = answer
-    st.markdown(f"## {sentence}")
+    st.markdown(f"## {sentence}" if refused is None else f"## {sentence} {refused}")
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
         with column:
             show_figure(figure.title, figure.value, figure.below, figure.word)
@@ -51,7 +53,7 @@ def show_findings(run: Run, linked: int | None) -> None:
     confirmed, unconfirmed, covered = findings.by_certainty(loss_findings)
     st.subheader("Findings, worst first")
     if not len(confirmed) + len(unconfirmed):
-        st.info(findings.NOTHING_FOUND)
+        st.info(findings.NOTHING_FOUND if data.has_labels(run) else findings.NOTHING_MEASURED)
         return
     show_all = len(confirmed) > AT_FIRST and st.toggle(f"Show all {len(confirmed)}", key="all-findings")
     for finding in rows_of(confirmed.head(len(confirmed) if show_all else AT_FIRST), FindingRow):
@@ -82,7 +84,7 @@ def show_data_findings(run: Run, linked: int | None) -> None:
         show_finding(run, finding)
     if missing := findings.say_missing(run, data_findings):
         st.caption(missing)
-    show_quarantine(run)
+    show_refused(run)
 
 
 def main() -> None:
@@ -99,6 +101,7 @@ def main() -> None:
             on_click="ignore",
         )
     show_headline(run)
+    refusals.show_failed_attempt()
     tour.show_start(run)
     linked = show_linked(run)
     show_findings(run, linked)

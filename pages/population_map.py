@@ -3,13 +3,15 @@
 import polars as pl
 import streamlit as st
 
-from lake.storage.rows_to_bytes import to_bytes
+from lake.exports.spreadsheet_csv import to_spreadsheet_csv
+from lake.query import queries
+from lake.query.integers import ids_as_text
 from lake.storage.store import Run
 from pages.charts import charts, projection_layers
 from pages.charts.palette import DISTINCT
 from pages.charts.projection_state import MapState
 from pages.text.formatting import column_title
-from pages.text.missing import MAP
+from pages.text.missing import MAP, say_gaps
 from pages.ui.core import chart_registry, data, filters
 from pages.ui.core.composition import show_composition
 from pages.ui.core.missing import show_missing
@@ -110,8 +112,8 @@ def show_legend(layers: projection_layers.Layers, state: MapState) -> None:
 
 
 def chosen_samples(samples: pl.DataFrame, state: MapState) -> pl.LazyFrame:
-    """Return the samples in the box or the lasso, by default all visible ones."""
-    visible = samples.lazy().filter(projection_layers.keeps(samples, filters.current(), state))
+    """Return the samples in the box or the lasso, by default all visible ones; those without a position are not."""
+    visible = samples.lazy().filter(projection_layers.keeps(samples, filters.current(), state), queries.EMBEDDED)
     return visible.filter(state.selected())
 
 
@@ -134,7 +136,7 @@ def explore(run: Run) -> None:
         if state.sample is not None:
             draw_sample(run, state.sample, on_map=True)
         else:
-            show_composition(selection, samples, whole=not state.has_selection)
+            show_composition(run, selection, samples, whole=not state.has_selection)
     projection_session.keep_address()
 
 
@@ -143,16 +145,19 @@ def show_selection(run: Run, selection: pl.LazyFrame, state: MapState) -> None:
     held_out = selection.filter(pl.col("out_of_sample")).sort("loss", descending=True, nulls_last=True)
     state_name = "selected" if state.has_selection else "shown"
     n, n_held_out = selection.select(pl.len(), pl.col("out_of_sample").sum()).collect().row(0)
-    st.markdown(f"**Highest loss first**, of the {n_held_out:,} held-out samples {state_name}")
+    if data.has_labels(run):
+        st.markdown(f"**Highest loss first**, of the {n_held_out:,} held-out samples {state_name}")
+    else:
+        st.markdown(f"The {n_held_out:,} samples {state_name}")
     show_paged_gallery(run, held_out, key="map-gallery")
     with st.expander(f"Table of the {n:,} samples {state_name}", on_change="rerun", key="map-table") as table:
         if table.open:
             rows = selection.head(MOST_ROWS).drop(data.empty_columns(run))
-            st.dataframe(rows.collect(), hide_index=True, height=320)
+            st.dataframe(ids_as_text(rows.collect()), hide_index=True, height=320)
             if n > MOST_ROWS:
                 st.caption(f"The first {MOST_ROWS:,}; the file has all.")
             st.download_button(
-                "Download as CSV", lambda: to_bytes(selection.collect(), "csv"), "selection.csv", "text/csv"
+                "Download as CSV", lambda: to_spreadsheet_csv(selection.collect()), "selection.csv", "text/csv"
             )
 
 
@@ -162,6 +167,8 @@ def main() -> None:
     if show_missing(run, MAP):
         return
     show_answer(run)
+    if gaps := say_gaps(data.samples(run)):
+        st.caption(gaps)
     projection_session.start(run)
     explore(run)
     left, right = st.columns([6, 5], gap="large")

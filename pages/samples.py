@@ -4,6 +4,7 @@ import polars as pl
 import streamlit as st
 
 from lake.query import queries
+from lake.query.integers import ids_as_text
 from lake.storage.store import Run
 from pages.text.formatting import column_title, number
 from pages.ui.core import data, filters
@@ -14,6 +15,7 @@ from pages.ui.session.addresses import thumbnail_folder
 from pages.ui.table import table_session
 from pages.ui.table.pivot import show_pivot
 from pages.ui.table.saved_views import show_views
+from pages.ui.table.table_columns import columns_of
 from pages.ui.table.table_controls import choose_columns, choose_order
 from pages.ui.table.table_state import TableState
 
@@ -46,7 +48,8 @@ def show_table(run: Run, rows: pl.LazyFrame, columns: list[str]) -> None:
     pictured = run.has("images")
     image = (pl.lit(thumbnail_folder(run)) + pl.col("sample_id").cast(pl.String) + ".png").alias("image")
     other_columns = columns if pictured else ["source_name", *(c for c in columns if c != "source_name")]
-    table = rows.head(MAX_ROWS).select("sample_id", *([image] if pictured else []), *other_columns).collect()
+    shown = rows.head(MAX_ROWS).select("sample_id", *([image] if pictured else []), *other_columns)
+    table = ids_as_text(shown.collect())
     row_height = PICTURE_HEIGHT if pictured else TEXT_HEIGHT
     column_config = {c: st.column_config.Column(column_title(c)) for c in columns}
     column_config |= {
@@ -83,9 +86,11 @@ def main() -> None:
         choose_columns(run)
         choose_order(run)
         show_views(run)
-    show_histograms(run, state.columns)
-    rows, columns = sort_rows(frame, state), list(state.columns)
-    show_table(run, rows, columns)
+    there = set(columns_of(run))
+    columns = tuple(column for column in state.columns if column in there)
+    show_histograms(run, columns)
+    rows = sort_rows(frame, state)
+    show_table(run, rows, list(columns))
     if n > MAX_ROWS:
         st.caption(f"The first {MAX_ROWS:,} of {n:,} rows are shown; the files hold all of them.")
     show_exports(rows, ["sample_id", *columns], n=n, name="samples")

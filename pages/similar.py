@@ -4,8 +4,10 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from lake.contracts.rows import SampleRow
+from lake.contracts.rows import SampleRow, rows_of
 from lake.errors import UserError
+from lake.exports.spreadsheet_csv import to_spreadsheet_csv
+from lake.query import queries
 from lake.query.aggregates import or_zero
 from lake.query.filters import Filters
 from lake.search.similar import Vector
@@ -46,6 +48,14 @@ def show_answer(seed: SampleRow | None, similar: pl.DataFrame, noun: str) -> Non
     st.markdown(f"## {sentence}. The nearest has a cosine similarity of {number(nearest)}.")
 
 
+def show_left_out(run: Run, examples: list[int]) -> None:
+    """Name the examples that have no embedding, and how many samples have one."""
+    rows = rows_of(data.samples_of(run, pl.Series(examples)), SampleRow)
+    for sentence in (*(missing.say_no_embedding(run, row) for row in rows), missing.say_gaps(data.samples(run))):
+        if sentence:
+            st.caption(sentence)
+
+
 def choose_examples(run: Run, sample_id: int) -> tuple[list[int], Vector]:
     """Choose positive and negative examples; return their ids and the query vector."""
     left, right = st.columns(2)
@@ -80,14 +90,17 @@ def upload_example(run: Run) -> Vector | None:
 
 
 def choose_among(run: Run, seed: SampleRow | None, excluded: list[int]) -> np.ndarray:
-    """Return a mask of the samples to search by the options; an uploaded image has no split, label or prediction."""
+    """Return a mask of the samples with an embedding, those to search by the options.
+
+    An uploaded image has no split, label or prediction.
+    """
     conditions = _against(seed) if seed else {}
     conditions[HELD_OUT] = pl.col("out_of_sample")
     if missing.has(run, missing.COPIES):
         conditions[NOT_A_COPY] = pl.col("duplicate").is_null()
     options = st.pills("Only", list(conditions), selection_mode="multi", key="similar-only", bind="query-params")
     condition = pl.all_horizontal(~pl.col("sample_id").is_in(excluded), *(conditions[option] for option in options))
-    return data.samples(run).select(condition).collect().to_series().to_numpy()
+    return data.samples(run).filter(queries.EMBEDDED).select(condition).collect().to_series().to_numpy()
 
 
 def _against(seed: SampleRow) -> dict[str, pl.Expr]:
@@ -112,7 +125,9 @@ def show_similar(run: Run, similar: pl.DataFrame) -> None:
             st.page_link(page(name), label=label, query_params={**address(), "f": text})
         st.download_button(
             "Export as CSV",
-            similar.select("rank", "sample_id", "similarity", "label", "predicted", "split", "loss").write_csv(),
+            to_spreadsheet_csv(
+                similar.select("rank", "sample_id", "similarity", "label", "predicted", "split", "loss")
+            ),
             "similar.csv",
             "text/csv",
             icon=":material/download:",
@@ -126,9 +141,14 @@ def main() -> None:
     st.title("Similar")
     if show_missing(run, SIMILAR):
         return
-    sample_id, sample = choose_sample(run)
+    sample_id, sample = choose_sample(run, queries.EMBEDDED)
+    if sentence := missing.say_no_embedding(run, sample):
+        st.markdown(f"## {sentence}")
+        draw_sample(run, sample_id)
+        return
     answer = st.container()
     examples, query = choose_examples(run, sample_id)
+    show_left_out(run, examples)
     uploaded = upload_example(run)
     seed = sample if uploaded is None else None
     with st.container(horizontal=True, gap="large"):

@@ -16,6 +16,11 @@ from lake.contracts.columns import (
 )
 
 SPLITS = ["train", "validation", "test", "unlabeled"]
+NO_CLASS = "(no class)"
+"""The only class of a run without a model, whose images are of fewer than two classes: all samples are predicted as it,
+so that tables have their usual columns."""
+OF_CLASSES = ("predicted", "confidence", "expected_loss", "entropy", "margin", "temperature", "triage")
+"""Columns of samples that mean nothing in such a run."""
 
 
 class Samples(dy.Schema):
@@ -43,7 +48,10 @@ class Samples(dy.Schema):
     metadata = dy.List(
         dy.Struct({"name": dy.String(), "value": dy.String(nullable=True), "number": dy.Float64(nullable=True)}),
         nullable=True,
-        description="Metadata columns of the source, in the order of `runs.metadata`.",
+        description=(
+            "Metadata columns of the source, in the order of `runs.metadata`: text is in `value`, a number in "
+            "`number`; an integer has all its digits in `value`, and in `number` the closest number with 53 bits."
+        ),
     )
 
 
@@ -80,7 +88,7 @@ class Properties(dy.Schema):
     bg_lightness = float_column(
         "Median L* of the border ring, from 0 (black) to 100 (white).", use=OF_IMAGES, min=0, max=101
     )
-    bg_plainness = float_column("Standard deviation of L* in the ring; 0 is a uniform tone.", use=OF_IMAGES, min=0)
+    bg_plainness = float_column("Spread of the colours of the ring in Lab; 0 is a uniform tone.", use=OF_IMAGES, min=0)
     bg_chroma = float_column("Mean chroma of the ring; 0 is grey.", use=OF_IMAGES, min=0)
     object_lightness = float_column("Median L* of the centre.", use=OF_IMAGES, min=0, max=101)
     shade = float_column("Lightness of the centre minus that of the ring; negative for a darker object.", use=OF_IMAGES)
@@ -88,9 +96,11 @@ class Properties(dy.Schema):
     object_hue = float_column(
         "Hue of the centre in degrees; null if its chroma is below 10.", use=OF_IMAGES, nullable=True, min=0, max=360
     )
-    contrast = float_column("Standard deviation of L* over the image.", use=OF_IMAGES, min=0)
-    sharpness = float_column("Variance of the Laplacian of L*; low is blurred.", use=OF_IMAGES, min=0)
-    edge_density = float_column("Share of pixels with a strong lightness gradient.", use=OF_IMAGES, min=0, max=1)
+    contrast = float_column(
+        "Spread of the colours of the image in Lab: root mean square distance from their mean.", use=OF_IMAGES, min=0
+    )
+    sharpness = float_column("Variance of the Laplacian in Lab; low is blurred.", use=OF_IMAGES, min=0)
+    edge_density = float_column("Share of pixels with a strong gradient of colour.", use=OF_IMAGES, min=0, max=1)
 
 
 class Predictions(dy.Schema):

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Need = Literal["images", "embeddings", "model"]
-"""What a run may lack: external predictions have no model and may have no embeddings or images."""
+Need = Literal["images", "embeddings", "model", "classes"]
+"""What a run may lack: external predictions have no model and may have no embeddings or images; images of
+fewer than two classes have neither a model nor classes."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,18 @@ class Stage:
     reads: tuple[str, ...] = ()
     """Earlier stages whose output it reads."""
 
+    @property
+    def covers_embedded(self) -> bool:
+        """Whether it covers only the samples with an embedding: external predictions may give some of them none."""
+        return self.needs == {"embeddings"}
+
 
 SAMPLE_STAGES = ("properties", "score", "neighbors", "projection", "clusters", "duplicates")
 """Stages whose tables are joined into the sample table."""
 _IMAGES: frozenset[Need] = frozenset({"images"})
 _EMBEDDINGS: frozenset[Need] = frozenset({"embeddings"})
 _MODEL: frozenset[Need] = frozenset({"model"})
+_CLASSES: frozenset[Need] = frozenset({"classes"})
 
 STAGES = (
     Stage("properties", "Image properties", ("properties",), _IMAGES),
@@ -44,7 +51,7 @@ STAGES = (
     Stage("clusters", "Clusters", ("clusters",), _EMBEDDINGS, ("projection",)),
     Stage("cluster_quality", "Quality of clusters", ("cluster_quality",), _EMBEDDINGS, ("projection", "clusters")),
     Stage("duplicates", "Duplicates", ("duplicates",), _IMAGES | _EMBEDDINGS, ("neighbors",)),
-    Stage("label_issues", "Label issues", ("label_issues",), reads=("train", *SAMPLE_STAGES)),
+    Stage("label_issues", "Label issues", ("label_issues",), _CLASSES, ("train", *SAMPLE_STAGES)),
     Stage("loss_maps", "Loss maps", ("loss_maps",), _MODEL, ("train", "folds", "score")),
     Stage("map_families", "Families of loss maps", ("map_families",), _MODEL, ("loss_maps", *SAMPLE_STAGES)),
     Stage(
@@ -61,7 +68,8 @@ STAGES = (
         "checks",
         "Checks of the methods",
         ("proofs",),
-        reads=("train", "loss_maps", "map_families", "findings", *SAMPLE_STAGES),
+        _CLASSES,
+        ("train", "loss_maps", "map_families", "findings", *SAMPLE_STAGES),
     ),
 )
 RENAMED = {

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lake.query import joined_samples, queries
+from lake.query.refused import measure_refused
 from lake.storage.damage import reading
 from lake.storage.store import Run
 from pages.charts.charts import Layered
@@ -23,6 +24,8 @@ from pages.text.changes import ComparedRun, say_changes
 from pages.text.formatting import column_title
 from pages.text.missing import MAP, noun
 from pages.text.separation import first_group, say_fidelity, say_separation
+from pages.text.shared_values import say_shared_values
+from pages.text.understood import ASSUMED, UNDERSTOOD
 
 MOST_CARDS = 12
 """Maximum number of cards about the loss, and of cards about the data; the other findings are rows of a table."""
@@ -47,6 +50,7 @@ def render_report(run: Run, before: Run | None) -> str:
             "title": run.facts["dataset_name"],
             "noun": noun(run),
             **_headline(run, samples),
+            **_source(run),
             **_findings(run, samples),
             **_matrix(run, samples),
             **_projection(run, samples),
@@ -69,20 +73,36 @@ def _headline(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
     sentence = headline.say_headline(samples.lazy(), noun(run))
     calibration, finding_rows = run.metric("score", "calibration_error"), run.scan("findings").collect()
     figures = headline.headline_figures(samples.lazy(), finding_rows, calibration) if sentence else []
-    return {"headline": sentence or headline.NO_TEST, "figures": figures}
+    answer = sentence or headline.say_no_test(run)
+    refused = headline.say_refused(measure_refused(run), tested=bool(sentence))
+    return {"headline": f"{answer} {refused}" if refused else answer, "figures": figures}
+
+
+def _source(run: Run) -> dict[str, Any]:
+    """What of the source could not be used, and how the rest was understood."""
+    return {
+        "refused_summary": measure_refused(run).to_words(),
+        "refused": tables.tabulate_refused(run),
+        "understood_title": UNDERSTOOD,
+        "understood": run.facts.get("understood") or [],
+        "assumed_title": ASSUMED,
+        "assumed": tables.tabulate_assumed(run),
+    }
 
 
 def _findings(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
     finding_rows = run.scan("findings").collect()
     confirmed, unconfirmed, covered = findings.by_certainty(findings.loss_findings(finding_rows))
     data_rows = findings.data_findings(finding_rows)
+    has_labels = samples["label"].count() > 0
     return {
         "cards": make_cards(run, confirmed.head(MOST_CARDS), samples),
         "others": tables.tabulate_findings(pl.concat([confirmed.slice(MOST_CARDS), unconfirmed])),
         "covered": len(covered),
-        "nothing_found": findings.NOTHING_FOUND,
+        "nothing_found": findings.NOTHING_FOUND if has_labels else findings.NOTHING_MEASURED,
         "data_cards": make_cards(run, data_rows.head(MOST_CARDS), samples),
         "other_data": tables.tabulate_findings(data_rows.slice(MOST_CARDS)),
+        "shared_values": say_shared_values(run),
         "missing": findings.say_missing(run, data_rows),
     }
 
@@ -106,14 +126,16 @@ def _projection(run: Run, samples: pl.DataFrame) -> dict[str, Any]:
         return {"no_map": reason, "map": None}
     grouping = first_group(run)
     scale = color_scale(samples[grouping], run.classes, run.groups)
+    placed = samples.filter(queries.EMBEDDED)
     misplaced, features = len(queries.misplaced(run, grouping).collect()), queries.embedding_size(run)
     return {
         "no_map": None,
         "map": _inline(pictures.draw_map(run, samples, legend=False), "map-chart"),
         "legend": scale.legend,
         "color": column_title(grouping),
-        "placed": len(samples),
-        "dots": pictures.count_dots(samples),
+        "placed": len(placed),
+        "dots": pictures.count_dots(placed),
+        "gaps": missing.say_gaps(samples.lazy()),
         "separation": say_separation(run, run.scan("separation").collect(), misplaced, features),
         "fidelity": say_fidelity(run.scan("map_quality").collect(), features),
     }

@@ -73,6 +73,8 @@ def render_chart(run: Run, name: str, *, png: bool) -> bytes:
     """Render the chart of a name as a PNG or SVG file; raises `UserError` if the run has none."""
     if name == "map" and (reason := missing.say(run, missing.MAP)):
         raise UserError(reason)
+    if name == "confusion" and not missing.is_classified(run):
+        raise UserError(f"This run has no confusion matrix: {missing.UNCLASSIFIED}.")
     with reading(run.lake.root):
         chart = CHARTS[name](run, joined_samples.scan_samples(run).collect())
     return to_png(chart) if png else to_svg(chart, name).encode()

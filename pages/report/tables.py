@@ -10,12 +10,14 @@ from markupsafe import Markup
 from lake.comparison import runs as compare
 from lake.contracts.rows import FindingRow, rows_of
 from lake.query import queries
+from lake.query.refused import count_reasons
 from lake.storage.store import Run
 from pages.report.markdown import to_html
 from pages.text import checks, findings
 from pages.text.changes import tabulate_figures
 from pages.text.formatting import number, share_with_interval
 from pages.text.glossary import GLOSSARY
+from pages.text.understood import list_assumed
 
 NUMBERS_OF_A_ROW = 2
 MOST_CLASSES, MOST_CONFUSIONS = 50, 20
@@ -74,6 +76,21 @@ def tabulate_changes(run: Run, before: Run, now: pl.LazyFrame, earlier: pl.LazyF
     columns = titles | {"interval": "Change (95 % interval)"}
     rows = [{column: getattr(figure, column) for column in columns} for figure in figures]
     return Table(columns, rows, numbers=("before", "now", "interval"))
+
+
+def tabulate_refused(run: Run) -> Table:
+    """Why files of the source could not be used, each reason with its count and one example; no rows if all could."""
+    rows = [row | {"n": f"{row['n']:,}"} for row in count_reasons(run).to_dicts()]
+    columns = {"reason": "Why", "n": "How many", "example": "For example", "detail": "Because"}
+    if not any(row["detail"] for row in rows):
+        del columns["detail"]
+    return Table(columns, rows, numbers=("n",))
+
+
+def tabulate_assumed(run: Run) -> Table:
+    """What was assumed because the source was unclear; no rows if nothing was."""
+    columns = {"sentence": "What was unclear", "setting": "Setting in [dataset]", "value": "Assumed"}
+    return Table(columns, list_assumed(run))
 
 
 def tabulate_checks(run: Run) -> dict[str, Table]:

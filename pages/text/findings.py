@@ -15,6 +15,7 @@ from pages.text.missing import COPIES
 
 EXAMPLES, CONFUSIONS = 8, 3
 NOTHING_FOUND = "No group of samples has a loss above chance: there is nothing to report."
+NOTHING_MEASURED = "No sample has a label: no loss is measured, so there are no findings about it."
 NAMES = {
     "mislabeled": "doubtful labels",
     "leakage": "held-out images that were trained on",
@@ -107,7 +108,9 @@ def hardest(samples: pl.LazyFrame, filter_text: str) -> pl.DataFrame:
 def say_missing(run: Run, finding_rows: pl.DataFrame) -> str | None:
     """Return which faults of the data were searched for and not found; None if all were found."""
     was_tested = {
-        "leakage": missing.has(run, COPIES),
+        "mislabeled": missing.is_classified(run),
+        "under-represented": missing.is_classified(run),
+        "leakage": missing.has(run, COPIES) and missing.is_classified(run),
         "duplicate": missing.has(run, COPIES),
         "domain gap": run.has("properties") or run.has("embeddings"),
     }

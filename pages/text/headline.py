@@ -8,10 +8,17 @@ import polars as pl
 from lake.query import queries
 from lake.query.confusions import of_enough_samples
 from lake.query.pivots import FEW
+from lake.query.refused import Refused
 from lake.statistics import bootstrap_mean_interval, wilson_interval
-from pages.text.formatting import number, percent, plain, pluralize, share_with_interval
+from lake.storage.store import Run
+from pages.text.formatting import NO_BREAK, number, percent, plain, pluralize, share_with_interval
+from pages.text.missing import is_classified
 
 NO_TEST = "This run has no labelled test samples."
+NO_MODEL = (
+    "No model was trained, as the images are of fewer than two classes: map, groups, similar images and copies are "
+    "those of their pixels."
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,20 @@ def say_headline(samples: pl.LazyFrame, noun: str = "image") -> str | None:
     frequent = of_enough_samples(report)
     subject = "It" if len(frequent) == len(report) else f"Of the classes with {FEW} or more of them it"
     return f"{sentence}. {subject} fails most on {_say_worst(test, frequent.row(0, named=True))}."
+
+
+def say_no_test(run: Run) -> str:
+    """Return why there is no accuracy, for a run without labelled test samples."""
+    return NO_TEST if is_classified(run) else NO_MODEL
+
+
+def say_refused(refused: Refused, *, tested: bool = True) -> str | None:
+    """The share of the source that could not be used, as a sentence beside the accuracy; None if it is small.
+
+    Without test samples, there is no accuracy to speak of.
+    """
+    warning = refused.to_warning(tested=tested)
+    return None if warning is None else warning.replace(" %", f"{NO_BREAK}%")
 
 
 def _say_worst(test: pl.LazyFrame, worst: dict[str, Any]) -> str:

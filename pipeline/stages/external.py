@@ -1,6 +1,7 @@
 """Stages that are computed differently for external predictions, which are used as they are."""
 
 import numpy as np
+import polars as pl
 
 from lake.contracts.tables import make_frame
 from pipeline.checks import label_issues as label_issue_checks
@@ -11,10 +12,10 @@ from pipeline.stages.inputs import StageInputs
 
 
 def score_tables(inputs: StageInputs, _: Frames | None) -> Frames:
-    """The tables `predictions` and `embeddings` (empty if there are none), and headline figures."""
+    """The tables `predictions` and `embeddings` (of the samples that have one), and headline figures."""
     dataset = inputs.dataset
     assert dataset.external is not None
-    external = dataset.external.at(dataset.sample_id)
+    external, embedded_N = dataset.external.at(dataset.sample_id), dataset.external.embedded(dataset.sample_id)
     count = len(dataset)
     scores = score.Scores(
         rows=np.arange(count),
@@ -23,10 +24,12 @@ def score_tables(inputs: StageInputs, _: Frames | None) -> Frames:
         temperature_N=np.ones(count),
         fold_N=np.zeros(count, np.int64),
     )
-    has_embeddings = external.embedding_ND.shape[1] > 0
+    embeddings = make_frame("embeddings", [])
+    if embedded_N.any():
+        embeddings = score.embeddings_frame(scores, dataset).filter(pl.Series(embedded_N))
     return {
         "predictions": score.predictions_frame(scores, dataset),
-        "embeddings": score.embeddings_frame(scores, dataset) if has_embeddings else make_frame("embeddings", []),
+        "embeddings": embeddings,
         "headline": score.headline_frame(score.headline(scores, dataset)),
     }
 

@@ -163,6 +163,9 @@ class Stages:
         self.dataset, self._progress, self._previous = dataset, progress, previous
         self._external = dataset.external is not None
         self.rows = np.arange(len(dataset)) if self._external else choose_scored(dataset, settings)
+        self._embedded_rows = self.rows
+        if dataset.external:
+            self._embedded_rows = np.flatnonzero(dataset.external.embedded(dataset.sample_id))
         self._work = Workspace(settings.work_dir, settings, progress, stores=distributed.this_rank() == 0)
         self._computations = EXTERNAL if self._external else COMPUTATIONS
         self._finished: dict[str, list[Finished]] = {}
@@ -181,11 +184,11 @@ class Stages:
     @property
     def lacks(self) -> set[Need]:
         """The needs that this dataset and run cannot meet."""
-        external = self.dataset.external
         lacking: dict[Need, bool] = {
-            "model": external is not None,
-            "embeddings": external is not None and not external.embedding_ND.shape[1],
+            "model": self._external,
+            "embeddings": not len(self._embedded_rows),
             "images": not self.dataset.pictured,
+            "classes": len(self.dataset.classes) < 2,
         }
         return {need for need, lacks in lacking.items() if lacks}
 
@@ -230,7 +233,7 @@ class Stages:
         previous = self._previous
         return StageInputs(
             dataset=self.dataset,
-            rows=self.rows,
+            rows=self._embedded_rows if stage.covers_embedded else self.rows,
             settings=self.settings,
             progress=self._progress,
             known_id=previous.sample_id if previous else np.zeros(0, np.int64),

@@ -38,7 +38,10 @@ class StageInputs:
 
     dataset: Dataset
     rows: NDArray[np.int64]
-    """Row indices of the scored samples [N] in the dataset, ascending."""
+    """Row indices [N] in the dataset, ascending, of the samples that the stage covers.
+
+    These are the scored samples; of external predictions, some stages cover only those that have an embedding.
+    """
     settings: Settings
     progress: Progress
     known_id: NDArray[np.int64]
@@ -49,7 +52,7 @@ class StageInputs:
 
     @property
     def sample_id(self) -> NDArray[np.int64]:
-        """Ids of the scored samples [N], ascending."""
+        """Ids of the covered samples [N], ascending."""
         return self.dataset.sample_id[self.rows]
 
     def frame(self, stage: str, table: str) -> pl.DataFrame:
@@ -68,11 +71,11 @@ class StageInputs:
         return classifier.to(choose_device(self.settings.device))
 
     def embedding(self) -> NDArray[np.float32]:
-        """Embeddings of the scored samples [N, D]; D is 0 for external predictions without embeddings."""
-        return to_matrix(self.frame("score", "embeddings")["embedding"], rows=len(self.rows))
+        """Embeddings [N, D] of the scored samples that have one, by ascending id; [0, 0] if none has."""
+        return to_matrix(self.frame("score", "embeddings")["embedding"])
 
     def nearest(self) -> NDArray[np.int64]:
-        """Row indices [N, R], among the scored samples, of the neighbours of each, most similar first."""
+        """Row indices [N, R], among the covered samples, of the neighbours of each, most similar first."""
         near = self.frame("neighbors", "neighbors")["neighbor_id"].to_numpy()
         return np.searchsorted(self.sample_id, near.reshape(len(self.rows), -1))
 
@@ -96,8 +99,8 @@ class StageInputs:
         return self.find(stage)
 
 
-def to_matrix(column: pl.Series, *, rows: int | None = None) -> NDArray[np.float32]:
-    """A column of equally long lists as a matrix [N, D]; an empty column becomes [`rows`, 0]."""
+def to_matrix(column: pl.Series) -> NDArray[np.float32]:
+    """A column of equally long lists as a matrix [N, D]; an empty column becomes [0, 0]."""
     if column.is_empty():
-        return np.empty((rows or 0, 0), np.float32)
+        return np.empty((0, 0), np.float32)
     return column.explode().to_numpy(writable=True).reshape(len(column), -1)

@@ -31,6 +31,7 @@ from pipeline.measure import (
     clustering_quality,
     cross_fitting,
     duplicates,
+    equal_embeddings,
     image_properties,
     incremental,
     neighbors,
@@ -132,7 +133,7 @@ def fit_projection(inputs: StageInputs, earlier: Frames | None) -> Frames:
         "pca": principal_components.first_two(components),
     }
     return {
-        "projection": _projection(inputs.sample_id, views, nearest),
+        "projection": _projection(inputs.sample_id, views, nearest, embedding),
         "map_quality": projection_quality.measure_projections(embedding, views, nearest, seed=settings.seed),
         "components": pl.DataFrame({"component": score.list_column(components)}),
     }
@@ -151,17 +152,22 @@ def extend_projection(inputs: StageInputs, known_tables: Frames) -> Frames:
     incremental.continue_axes(embedding, old, views["pca"])
     components = principal_components.reduce_dimensions(embedding, inputs.settings)
     return {
-        "projection": _projection(sample_id, views, nearest),
+        "projection": _projection(sample_id, views, nearest, embedding),
         "map_quality": known_tables["map_quality"],
         "components": pl.DataFrame({"component": score.list_column(components)}),
     }
 
 
 def _projection(
-    sample_id: NDArray[np.int64], views: dict[str, NDArray[np.float32]], nearest: NDArray[np.int64]
+    sample_id: NDArray[np.int64],
+    views: dict[str, NDArray[np.float32]],
+    nearest: NDArray[np.int64],
+    embedding: NDArray[np.float32],
 ) -> pl.DataFrame:
     (x, y), (pca_x, pca_y) = (view.astype(np.float64).T for view in (views["umap"], views["pca"]))
-    share_kept = projection_quality.share_of_neighbors_kept(views["umap"], nearest)
+    share_kept = projection_quality.share_of_neighbors_kept(
+        views["umap"], nearest, equal_embeddings.group_equal(embedding)
+    )
     columns = {"sample_id": sample_id, "x": x, "y": y, "neighbors_kept": share_kept, "pca_x": pca_x, "pca_y": pca_y}
     return pl.DataFrame(columns)
 
@@ -174,8 +180,9 @@ def separation_table(inputs: StageInputs) -> Frames:
         "embedding": separation.Space(inputs.embedding(), inputs.nearest()[:, : separation.NEAREST]),
         "umap": separation.Space(position, projection_quality.nearest_in_projection(position)),
     }
-    held_out, seed = inputs.frame("score", "predictions")["out_of_sample"].to_numpy(), inputs.settings.seed
-    return {"separation": separation.measure_separation(spaces, groupings, label, held_out, seed=seed)}
+    scored = inputs.frame("score", "predictions")
+    held_out = scored.filter(pl.col("sample_id").is_in(inputs.sample_id.tolist()))["out_of_sample"].to_numpy()
+    return {"separation": separation.measure_separation(spaces, groupings, label, held_out, seed=inputs.settings.seed)}
 
 
 def _grouping_codes(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[list[str | None], dict[str, NDArray[np.int64]]]:

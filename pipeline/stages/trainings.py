@@ -47,9 +47,10 @@ def check_splits(dataset: Dataset, settings: Settings) -> None:
     """Raises `UserError` if a split has too few labelled images left after reviews and the setting `samples`.
 
     Test samples measure accuracy and validation samples fit the temperature; with fewer than two training images,
-    batches cannot be normalised.
+    batches cannot be normalised. External predictions may come without any label.
     """
-    for name in ("test",) if dataset.external else ("validation", "test"):
+    needed = ("test",) if (dataset.label >= 0).any() else ()
+    for name in needed if dataset.external else ("validation", "test"):
         if not (dataset.label[dataset.rows(name)] >= 0).any():
             raise UserError(f"{dataset.name} has no labelled image left in the split {name}: add some.")
     images, folds = len(dataset.rows("train")), settings.folds

@@ -7,20 +7,23 @@ from lake.comparison.differences import measure
 from lake.contracts.clusters import METHODS
 from lake.query import joined_samples, queries
 from lake.statistics import wilson_interval
+from lake.storage.store import Run
 from pages.text.formatting import PERCENT, column_title, percent
+from pages.ui.core import data
 from pages.ui.core.differences import show_differences
 
 PROPERTIES = "image properties"
 ROWS = 12
 
 
-def show_composition(selection: pl.LazyFrame, samples: pl.DataFrame, *, whole: bool) -> None:
+def show_composition(run: Run, selection: pl.LazyFrame, samples: pl.DataFrame, *, whole: bool) -> None:
     """Show the composition of a selection by a column that the reader picks."""
     n = selection.select(pl.len()).collect().item()
     st.markdown(f"**{'All shown' if whole else 'Selection'}: {n:,} of {len(samples):,} samples**")
+    empty = data.empty_columns(run)
     clusters = [joined_samples.cluster_column(method) for method in METHODS]
     property_choice = [PROPERTIES] if samples[queries.PROPERTIES[0]].count() else []
-    columns = [c for c in ("label", "predicted", "split", *clusters) if samples[c].count()] + property_choice
+    columns = [c for c in ("label", "predicted", "split", *clusters) if c not in empty] + property_choice
     column = st.selectbox("Made of", columns, format_func=column_title, key="map-composition")
     if not n:
         st.info("No sample passes the filters: loosen them in the sidebar.")

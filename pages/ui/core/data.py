@@ -4,7 +4,8 @@ import polars as pl
 import streamlit as st
 
 from lake.comparison.differences import Ranked
-from lake.query import histograms, loss_maps, pivots, queries
+from lake.contracts.samples import OF_CLASSES
+from lake.query import histograms, integers, loss_maps, pivots, queries
 from lake.query.filters import Filters
 from lake.query.loss_maps import Maps
 from lake.query.pivots import Axis
@@ -123,18 +124,30 @@ def samples_of(run: Run, sample_id: pl.Series) -> pl.DataFrame:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _values(root: str, run_id: str, column: str, most: int) -> tuple[list[object], bool]:
+def _is_measure(root: str, run_id: str, column: str) -> bool:
+    return integers.is_measure(_samples(root, run_id)[column])
+
+
+def is_measure(run: Run, column: str) -> bool:
+    """Return whether a column holds numbers with a range: floats, and metadata of integers unless they are ids."""
+    if _samples(run.lake.root, run.run_id).schema[column].is_float():
+        return True
+    return column in run.metadata and _is_measure(run.lake.root, run.run_id, column)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _values(root: str, run_id: str, column: str, most: int, *, measure: bool) -> tuple[list[object], bool]:
     values = _samples(root, run_id)[column]
     some_empty = values.null_count() > 0
-    if values.dtype.is_float():
+    if measure:
         return [values.min(), values.max()], some_empty
     distinct = values.drop_nulls().unique() if column != "sample_id" else values
     return distinct.sort().head(most).to_list(), some_empty
 
 
 def values(run: Run, column: str, most: int) -> tuple[list[object], bool]:
-    """Return the range of a numeric column, or the first values of another column; and whether it has nulls."""
-    return _values(run.lake.root, run.run_id, column, most)
+    """Return the range of a measure, or the first values of another column; and whether it has nulls."""
+    return _values(run.lake.root, run.run_id, column, most, measure=is_measure(run, column))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -217,29 +230,44 @@ def _cuts(root: str, run_id: str, column: str) -> list[float]:
     return pivots.quantiles(_samples(root, run_id).lazy(), column).collect()[column].to_list()
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def _few_integers(root: str, run_id: str, column: str) -> bool:
+    values = _samples(root, run_id)[column]
+    return values.dtype.is_integer() and values.n_unique() <= pivots.CATEGORIES
+
+
 def axis(run: Run, column: str) -> Axis:
-    """Return a column as an axis; numbers are cut at their quantiles over the whole run."""
-    dtype = _samples(run.lake.root, run.run_id).schema[column]
-    return Axis(column, tuple(_cuts(run.lake.root, run.run_id, column)) if dtype.is_float() else None)
+    """Return a column as an axis; numbers are cut at their quantiles over the whole run, except for few integers."""
+    is_cut = is_measure(run, column) and not _few_integers(run.lake.root, run.run_id, column)
+    return Axis(column, tuple(_cuts(run.lake.root, run.run_id, column)) if is_cut else None)
 
 
 def coarse_metadata(run: Run) -> list[str]:
-    """Return the metadata columns that are usable as colours and axes: numbers, and texts with few values."""
+    """Return the metadata columns that are usable as colours and axes: numbers, and texts and ids with few values."""
     most = queries.GROUPS_AT_MOST
-    kinds = run.metadata.items()
-    return [column for column, kind in kinds if kind == "number" or len(values(run, column, most + 1)[0]) <= most]
+    return [
+        column for column in run.metadata if is_measure(run, column) or len(values(run, column, most + 1)[0]) <= most
+    ]
+
+
+def has_labels(run: Run) -> bool:
+    """Return whether any sample has a label."""
+    return "label" not in empty_columns(run)
 
 
 def empty_columns(run: Run) -> set[str]:
-    """Return the columns without any value, for example because external predictions lack images."""
+    """Return the columns without any value, for example because external predictions lack images, or any meaning."""
     empty = {column.name for column in _samples(run.lake.root, run.run_id) if column.null_count() == len(column)}
+    empty |= set() if missing.is_classified(run) else set(OF_CLASSES)
     return empty if missing.has(run, missing.COPIES) else {*empty, "leak"}
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _color_scale(root: str, run_id: str, column: str, picked: tuple[str, ...]) -> scales.ColorScale:
-    run = open_run(root, run_id)
-    return scales.color_scale(_samples(root, run_id)[column], run.classes, run.groups, picked=picked)
+    run, values = open_run(root, run_id), _samples(root, run_id)[column]
+    if integers.holds_ids(values):
+        values = values.cast(pl.String)
+    return scales.color_scale(values, run.classes, run.groups, picked=picked, measure=is_measure(run, column))
 
 
 def color_scale(run: Run, column: str, picked: tuple[str, ...] = ()) -> scales.ColorScale:

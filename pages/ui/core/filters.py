@@ -84,10 +84,12 @@ def _add(run: Run, filters: Filters) -> None:
         "Column", [c for c in schema if c not in excluded], format_func=column_title, key="filter-column"
     )
     values, some_empty = data.values(run, column, MAX_CHOICES)
-    if schema[column].is_float():
-        low, high = (or_zero(end) for end in values)
+    if data.is_measure(run, column):
+        whole = schema[column].is_integer()
+        low, high = (int(or_zero(end)) if whole else or_zero(end) for end in values)
         bounds = st.slider("Range", low, high, (low, high), key=f"filter-range-{column}") if low < high else (low, high)
-        clause = Clause(column=column, op="between", values=(f"{bounds[0]:.6g}", f"{bounds[1]:.6g}"))
+        low_text, high_text = (str(end) if whole else f"{end:.6g}" for end in bounds)
+        clause = Clause(column=column, op="between", values=(low_text, high_text))
     else:
         negate = st.toggle("Is not", key="filter-not")
         selected = st.multiselect(

@@ -16,7 +16,7 @@ from lake.storage.places import command, default_root, find_file
 from lake.storage.store import Run
 from pages.text.formatting import plain
 from pages.text.glossary import GLOSSARY
-from pages.ui.core import chart_registry, data, filters
+from pages.ui.core import chart_registry, data, filters, refusals
 from pages.ui.core.page_errors import show_errors
 from pages.ui.frame import chart_files, tour
 from pages.ui.frame.freshness import ago, show_banner
@@ -75,6 +75,7 @@ def _choose_run() -> Run | None:
             language=None,
             wrap_lines=True,
         )
+        refusals.show_failed_attempt()
         return None
     ids = runs["run_id"].to_list()
     address_changed = _follow_address(ids[0])

@@ -28,13 +28,14 @@ FIDELITY_HELP = (
 )
 VIEW_NAMES = {"umap": "UMAP", "pca": "PCA"}
 NOT_MEASURED = "This run has no figures of how far its groups lie apart: refresh to measure them."
+NO_LABELS = "No sample has a label, so how far classes lie apart is not measured."
 
 
 def show_answer(run: Run) -> None:
     """Show in one sentence how well the first grouping separates."""
     misplaced = data.misplaced(run, separation.first_group(run))
     sentence = separation.say_separation(run, data.table(run, "separation"), len(misplaced), data.embedding_size(run))
-    st.markdown(f"## {sentence or NOT_MEASURED}")
+    st.markdown(f"## {sentence or (NOT_MEASURED if data.has_labels(run) else NO_LABELS)}")
 
 
 def show_separation(run: Run) -> None:

@@ -54,11 +54,12 @@ def image_of(run: Run, sample_id: int) -> NDArray[np.uint8]:
 def read_upload(content: bytes, run: Run) -> NDArray[np.uint8]:
     """Decode an uploaded image like the images of the run's source: its central square [H, W, 3].
 
-    Raises `UserError` if it cannot be used.
+    Values of more than 8 bits are stretched over the range of the source. Raises `UserError` if it cannot be used.
     """
-    from pipeline.data.decode import Unusable, decode
+    from pipeline.data.known_range import read_range
+    from pipeline.pixels.decode import Unusable, decode
 
-    image = decode(content, _side(run.lake.root, run.run_id))
+    image = decode(content, _side(run.lake.root, run.run_id), value_range=read_range(run.facts.get("assumed") or []))
     if not isinstance(image, Unusable):
         return image
     if image.reason == "too many pixels":

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from lake.contracts.rows import LossMapRow, first_row
+from lake.exports.spreadsheet_csv import to_spreadsheet_csv
 from lake.query.loss_maps import FLOOR_NATS, border_and_centre, scan_map, to_cells
 from lake.storage.store import Run
 from pages.charts.palette import LOWERS, NEUTRAL, RAISES
@@ -99,7 +100,7 @@ def compute_map(run: Run, image_HWC: NDArray[np.uint8], layer: str, target: Targ
 
 def to_csv(signed_map: SignedMap) -> bytes:
     """Export the cells as CSV: row, column and nats, from the top left corner."""
-    return signed_map.cells().rename({"value": "nats"}).write_csv().encode()
+    return to_spreadsheet_csv(signed_map.cells().rename({"value": "nats"}))
 
 
 def to_png(signed_map: SignedMap, image_HWC: NDArray[np.uint8], *, limit: float, opacity: float, title: str) -> bytes:

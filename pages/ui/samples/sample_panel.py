@@ -6,6 +6,7 @@ import polars as pl
 import streamlit as st
 
 from lake.contracts.rows import SampleRow, first_row, rows_of
+from lake.contracts.samples import NO_CLASS
 from lake.query import loss_maps, queries
 from lake.query.loss_maps import FLOOR_NATS, Maps
 from lake.storage.store import Run
@@ -13,6 +14,7 @@ from pages.charts import charts
 from pages.charts.sample_ids import read_sample_id
 from pages.text import missing
 from pages.text.formatting import number, percent, plain
+from pages.text.samples import guess
 from pages.ui.core import data, filters
 from pages.ui.core.chart_registry import show_chart
 from pages.ui.core.page_errors import show_lake_errors
@@ -20,7 +22,7 @@ from pages.ui.samples.sample_original import show_original
 from pages.ui.session.addresses import thumbnail
 from pages.ui.session.navigation import link
 
-LOSS = pl.coalesce("loss", "expected_loss")
+LOSS, EVERY = pl.coalesce("loss", "expected_loss"), pl.lit(value=True)
 SMALL_MAP, NEAREST = 120, 6
 NEAREST_STYLE = "width:30%;margin:1%;aspect-ratio:1;image-rendering:pixelated;border-radius:6px"
 
@@ -50,8 +52,10 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
             alt="Probability of each class",
         )
     _show_why_and_nearest(run, sample_id, row["label"] or row["predicted"])
+    if no_embedding := missing.say_no_embedding(run, row):
+        st.caption(no_embedding)
     with st.container(horizontal=True):
-        for page, label in _targets(run, on_map=on_map).items():
+        for page, label in _targets(run, row, on_map=on_map).items():
             link(page, label, sample=sample_id)
     with st.expander("All that was measured"):
         empty = data.empty_columns(run)
@@ -59,12 +63,13 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
         st.dataframe(pl.DataFrame(facts), hide_index=True, height=280)
 
 
-def _targets(run: Run, *, on_map: bool) -> dict[str, str]:
+def _targets(run: Run, row: SampleRow, *, on_map: bool) -> dict[str, str]:
     """Return the pages with more about a sample and the labels of their links."""
-    targets = {"similar": "Fetch similar"} if missing.has(run, missing.SIMILAR) else {}
+    has_embedding = row["x"] is not None
+    targets = {"similar": "Fetch similar"} if has_embedding else {}
     if data.map_layers(run):
         targets["loss_analysis"] = "Analyse its loss"
-    if missing.has(run, missing.MAP) and not on_map:
+    if has_embedding and not on_map:
         targets["population_map"] = "Show on the map"
     return targets
 
@@ -123,7 +128,7 @@ def show_image(run: Run, sample_id: int) -> None:
 
 def _name(row: SampleRow) -> str:
     """Describe a sample in a list, in Markdown: number, label and name in the source."""
-    what = row["label"] or f"{row['predicted']}?"
+    what = row["label"] or guess(row["predicted"])
     return f"{row['sample_id']}: {plain(what)} · {plain(row['source_name'])}"
 
 
@@ -134,6 +139,8 @@ def find_sample(run: Run, sample_id: int) -> SampleRow | None:
 
 def describe(row: SampleRow) -> str:
     """Describe label, prediction and loss of a sample in Markdown."""
+    if row["predicted"] == NO_CLASS:
+        return "no label, and no model to predict one"
     prediction = f"predicted {plain(row['predicted'])} ({percent(row['confidence'])})"
     if row["label"] is None or row["loss"] is None:
         return f"label withheld, {prediction}, expected loss {number(row['expected_loss'])} nats"
@@ -148,12 +155,13 @@ def _show(value: object) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def choose_sample(run: Run) -> tuple[int, SampleRow]:
+def choose_sample(run: Run, among: pl.Expr = EVERY) -> tuple[int, SampleRow]:
     """Choose a sample: that of the URL, else the highest held-out loss that passes the filters, with controls.
 
-    Stops the page with a message if there is none.
+    The controls lead to samples of `among`. Stops the page with a message if there is none.
     """
-    candidates = filters.filtered(run).filter(pl.col("out_of_sample")).select("sample_id", loss=LOSS.fill_null(-1.0))
+    candidates = filters.filtered(run).filter(pl.col("out_of_sample"), among)
+    candidates = candidates.select("sample_id", loss=LOSS.fill_null(-1.0))
     count, first = pl.collect_all([candidates.select(pl.len()), _first(candidates)])
     if first.is_empty():
         st.info("No held-out sample passes the filters: loosen them in the sidebar.")

@@ -25,28 +25,31 @@ TIGHT = {"left": 2, "top": 0, "right": 2, "bottom": 0}
 TOO_FEW, LEAST, MOST = "#dfe2e6", "#fdebe4", "#f46036"  # opaque: the numbers on them are black in dark mode too
 
 
-def histogram(bins: pl.DataFrame, title: str) -> dict[str, Any]:
+def histogram(bins: pl.DataFrame, title: str, *, whole: bool = False) -> dict[str, Any]:
     """Return Vega-Lite: bars of rows that pass (n) over all in grey (n_all), with heights by the root of the count.
 
-    A drag chooses a range.
+    A drag chooses a range. The numbers of a `whole` column are shown as integers.
     """
-    return {**_histogram(), "title": {"text": title, **TITLE}, "datasets": {BINS: bins}}
+    return {**_histogram("d" if whole else ".3~g"), "title": {"text": title, **TITLE}, "datasets": {BINS: bins}}
 
 
 @cache
-def _histogram() -> dict[str, Any]:
-    """Return the chart without data and title, cached: altair takes 30 ms to build one and a page has a dozen."""
+def _histogram(numbers: str) -> dict[str, Any]:
+    """Return the chart without data and title, cached: altair takes 30 ms to build one and a page has a dozen.
+
+    `numbers` is the format of the values of the column.
+    """
     inside = alt.ExprRef("datum.index ? 'right' : 'left'")  # keeps the labels of both ends inside the chart
     ends = alt.ExprRef("domain('x')")
     axis = alt.Axis(
-        values=ends, format=".3~g", labelAlign=inside, labelOverlap=False, title=None, grid=False, ticks=False
+        values=ends, format=numbers, labelAlign=inside, labelOverlap=False, title=None, grid=False, ticks=False
     )
     base = alt.Chart(alt.NamedData(BINS)).encode(
         x=alt.X("low:Q", scale=alt.Scale(zero=False, nice=False, padding=0), axis=axis),
         x2="high",
         tooltip=[
-            alt.Tooltip("low:Q", title="From", format=".3~g"),
-            alt.Tooltip("high:Q", title="To", format=".3~g"),
+            alt.Tooltip("low:Q", title="From", format=numbers),
+            alt.Tooltip("high:Q", title="To", format=numbers),
             alt.Tooltip("n:Q", title="Pass the filters", format=","),
             alt.Tooltip("n_all:Q", title="Of all", format=","),
         ],
