@@ -14,6 +14,7 @@ from pages.text import missing
 from pages.text.formatting import PERCENT, percent, plain
 from pages.ui.core import data
 from pages.ui.core.chart_registry import show_chart
+from pages.ui.review.refused import show_understood
 from pages.ui.session.navigation import link
 
 MAX_FORCED = 3
@@ -140,6 +141,7 @@ def main() -> None:
     show_rejected()
     link("compare", "Compare two runs", icon=":material/compare_arrows:")
     st.subheader(f"How {run.run_id} was made")
+    show_understood(run)
     show_training(run)
     show_stages(run)
     with st.expander("Settings and packages"):

@@ -18,7 +18,7 @@ from lake.text.formatting import percent
 
 PROPERTY_WORDING = {
     "bg_lightness": ("dark background", "light background", "median L*"),
-    "bg_plainness": ("plain background", "busy background", "median spread of L*"),
+    "bg_plainness": ("plain background", "busy background", "median spread of colour"),
     "bg_chroma": ("grey background", "colourful background", "median chroma"),
     "object_lightness": ("dark objects", "light objects", "median L*"),
     "shade": (
@@ -27,7 +27,7 @@ PROPERTY_WORDING = {
         "median difference of L*",
     ),
     "object_chroma": ("grey objects", "colourful objects", "median chroma"),
-    "contrast": ("low contrast", "high contrast", "median spread of L*"),
+    "contrast": ("low contrast", "high contrast", "median spread of colour"),
     "sharpness": ("low sharpness", "high sharpness", "median variance of the Laplacian"),
     "edge_density": ("few edges", "many edges", "median share of pixels"),
 }

@@ -110,7 +110,8 @@ def split_drift(run: Run) -> Drift:
     splits = [name for name in SPLITS if AT_LEAST <= (samples["split"] == name).sum() <= len(samples) - AT_LEAST]
     masks = [(samples["split"] == name).to_numpy() for name in splits] if run.has("properties") else []
     properties = property_drift(samples, masks, splits, ["all other samples"] * len(splits))
-    held_out = samples.filter("out_of_sample", pl.col("split") != "train")
+    embedded = run.scan("embeddings").select("sample_id").collect().to_series().implode()
+    held_out = samples.filter("out_of_sample", pl.col("split") != "train", pl.col("sample_id").is_in(embedded))
     rows = []
     for name in splits if run.has("embeddings") else ():
         sides = [

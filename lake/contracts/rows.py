@@ -101,8 +101,8 @@ class LabelIssueRow(TypedDict):
     score: float
     self_confidence: float
     likely_confidence: float
-    neighbor_share: float
-    likely_neighbor_share: float
+    neighbor_share: float | None
+    likely_neighbor_share: float | None
     aum: float | None
     expected_precision: float | None
 

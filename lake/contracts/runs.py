@@ -23,7 +23,7 @@ class Runs(dy.Schema):
     metadata = dy.List(
         dy.Struct({"name": dy.String(), "kind": dy.String()}),
         nullable=True,
-        description="Metadata columns of the source, each text or number; null if there are none.",
+        description="Metadata columns of the source, each of kind text, number or integer; null if there are none.",
     )
     fingerprint = dy.String(
         description="Hash of data, settings and code; an equal hash means that nothing has changed."
@@ -47,6 +47,17 @@ class Runs(dy.Schema):
         description="What each stage was computed from, so that the next refresh computes only what has changed.",
     )
     forced = dy.String(nullable=True, description="Why the run would have been rejected if it had not been forced.")
+    understood = dy.List(
+        dy.String(),
+        nullable=True,
+        description="How the source was understood where it could be otherwise, one sentence each; null if plain.",
+    )
+    assumed = dy.List(
+        dy.Struct({"setting": dy.String(), "value": dy.String(), "sentence": dy.String()}),
+        nullable=True,
+        description="Suggestions taken for what was unclear about the source: the setting, its value as JSON, and the "
+        "question. Later refreshes of the dataset take them too.",
+    )
 
 
 class Rejected(dy.Schema):
@@ -61,3 +72,15 @@ class Rejected(dy.Schema):
     before_run_id = dy.String(nullable=True, description="The published run that it was compared with.")
     test_accuracy = float_column("Accuracy on the test samples.", nullable=True, min=0, max=1)
     accuracy_before = float_column("Test accuracy of the run that it was compared with.", nullable=True, min=0, max=1)
+
+
+class Attempts(dy.Schema):
+    """Refreshes that could not use their data and computed nothing; of no interest once a later one succeeds."""
+
+    attempted_at = dy.Datetime(primary_key=True, time_zone="UTC", description="When it stopped.")
+    dataset_name = dy.String(description="Display name of the dataset.")
+    message = dy.String(description="Why it stopped, and what to do; empty if it succeeded after one that stopped.")
+    refused = dy.List(
+        dy.Struct({"reason": dy.String(), "n": dy.Int64(), "example": dy.String(), "detail": dy.String()}),
+        description="What could not be used: each reason with its count and one example, most frequent first.",
+    )

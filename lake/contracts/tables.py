@@ -20,7 +20,7 @@ from lake.contracts.columns import (
 )
 from lake.contracts.loss_maps import LossMaps, MapFamilies, Models, PooledMaps, Proofs, SearchIndex
 from lake.contracts.quality import Duplicates, LabelIssues, Quarantine, Reviews, Triage
-from lake.contracts.runs import Rejected, Runs
+from lake.contracts.runs import Attempts, Rejected, Runs
 from lake.contracts.samples import Embeddings, Images, Predictions, Projection, Properties, Samples
 from lake.contracts.views import Views
 
@@ -210,19 +210,23 @@ TABLES: dict[str, type[dy.Schema]] = {
     "reviews": Reviews,
     "views": Views,
     "rejected": Rejected,
+    "attempts": Attempts,
 }
 SAMPLE_TABLES = ("samples", "images", "properties")
 """Tables of a dataset with one row per sample."""
 DATASET_TABLES = (*SAMPLE_TABLES, "quarantine")
 USER_TABLES = ("reviews", "views")
 """Tables that users write to."""
-UNPINNED = ("runs", *USER_TABLES, "rejected")
+UNPINNED = ("runs", *USER_TABLES, "rejected", "attempts")
 """Tables that are read at their newest version."""
 RUN_TABLES = tuple(name for name in TABLES if name not in (*UNPINNED, *DATASET_TABLES))
 
 
 class ScoredSamples(dy.Collection):
-    """The tables of a run that must cover the same samples."""
+    """The tables of a run that must cover the same samples.
+
+    Of external predictions, some samples may have no embedding: these have a row in `predictions` alone.
+    """
 
     predictions: dy.LazyFrame[Predictions]
     embeddings: dy.LazyFrame[Embeddings]
@@ -231,15 +235,17 @@ class ScoredSamples(dy.Collection):
     neighbors: dy.LazyFrame[Neighbors]
 
     @dy.filter()
-    def every_sample_is_measured_by_every_stage(self) -> pl.LazyFrame:
+    def every_sample_with_an_embedding_is_measured_by_every_stage(self) -> pl.LazyFrame:
         keys = self.common_primary_key()
         methods = self.clusters.group_by(keys).agg(pl.col("method").n_unique())
         clustered = methods.filter(pl.col("method") == len(METHODS))
-        frames = (self.embeddings, self.projection, clustered, self.neighbors)
-        common: pl.LazyFrame = self.predictions.select(keys)
-        for frame in frames:
-            common = common.join(frame.select(keys).unique(), on=keys, how="semi")
-        return common
+        everywhere: pl.LazyFrame = self.predictions.select(keys)
+        nowhere: pl.LazyFrame = everywhere
+        for frame in (self.embeddings, self.projection, clustered, self.neighbors):
+            everywhere = everywhere.join(frame.select(keys).unique(), on=keys, how="semi")
+        for frame in (self.embeddings, self.projection, self.clusters, self.neighbors):
+            nowhere = nowhere.join(frame.select(keys), on=keys, how="anti")
+        return pl.concat([everywhere, nowhere])
 
 
 def key_column(table: str) -> str:

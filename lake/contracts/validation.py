@@ -32,8 +32,11 @@ def validate(tables: dict[str, pl.LazyFrame]) -> tuple[dict[str, int], int]:
     counts = {name: _count_rows(name, frame) for name, frame in tables.items()}
     scored = {name: tables[name] for name in ScoredSamples.members()}
     lacking = [need for need, names in TABLES_OF_NEED.items() if not any(counts[name] for name in names)]
-    if "embeddings" not in lacking and not ScoredSamples.is_valid(scored):
-        raise BrokenContract("the stages have measured different sets of samples.")
+    if "embeddings" not in lacking:
+        has_model = any(counts.get(name) for name in ("models", "training"))
+        incomplete = has_model and counts["embeddings"] != counts["predictions"]
+        if incomplete or not ScoredSamples.is_valid(scored):
+            raise BrokenContract("the stages have measured different sets of samples.")
     for name in sorted(tables_that_need(lacking) & tables.keys()):
         if counts[name]:
             raise BrokenContract(f"the table {name} has rows, but the run has no {' and no '.join(lacking)}.")

@@ -23,7 +23,8 @@ class Tables(Protocol):
 def scan_samples(run: Tables) -> pl.LazyFrame:
     """Return the sample table: one row per scored sample with all its measurements except vectors.
 
-    For external predictions, image properties are null without images, and positions and clusters without embeddings.
+    For external predictions, image properties are null without images, and position and clusters of a sample are null
+    if it has no embedding; the cluster alone is null for noise.
     """
     source_columns = (*group_columns(run), *metadata_columns(run))
     samples = run.scan("samples").select("sample_id", "split", "label", *source_columns, "source_name")
@@ -55,12 +56,21 @@ def scan_samples(run: Tables) -> pl.LazyFrame:
 
 
 def metadata_columns(run: Tables) -> list[pl.Expr]:
-    """Return the metadata columns of the source by name, as expressions on the table `samples`."""
-    fields = {"number": "number", "text": "value"}
-    columns = [
-        pl.col("metadata").list.get(i).struct.field(fields[kind]) for i, kind in enumerate(run.metadata.values())
+    """Return the metadata columns of the source by name, as expressions on the table `samples`.
+
+    A column of kind text is String, of kind number Float64, and of kind integer Int64.
+    """
+    return [
+        _metadata_value(pl.col("metadata").list.get(i), kind).alias(name)
+        for i, (name, kind) in enumerate(run.metadata.items())
     ]
-    return [column.alias(name) for column, name in zip(columns, run.metadata, strict=True)]
+
+
+def _metadata_value(entry: pl.Expr, kind: str) -> pl.Expr:
+    if kind == "number":
+        return entry.struct.field("number")
+    value = entry.struct.field("value")
+    return value.cast(pl.Int64) if kind == "integer" else value
 
 
 def group_columns(run: Tables) -> list[pl.Expr]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lake.query.aggregates import or_zero
 from lake.query.filters import Filters
+from lake.query.integers import holds_ids
 from pages.charts import raster
 from pages.charts.lasso import outline
 from pages.charts.palette import CONTEXT
@@ -120,11 +121,12 @@ def _positions(samples: pl.DataFrame, filters: Filters, state: MapState) -> pl.D
     """Return the position and size value of each sample, and whether it is `seen` in the view or `left_out` by filters.
 
     Size by loss uses the expected loss of samples without a label. Other columns are not copied, because there may be
-    many rows. A sample without a position is neither `seen` nor `left_out`.
+    many rows. A sample without a position is neither `seen` nor `left_out`. Ids to colour by are text.
     """
     x, y = state.axes
     size = pl.coalesce("loss", "expected_loss") if state.size == "loss" else pl.col(state.size)
     columns = dict.fromkeys(["sample_id", "label", "predicted", "loss", state.color, state.size, x, y])
+    colored = [pl.col(state.color).cast(pl.String)] if holds_ids(samples[state.color]) else []
     is_kept, has_position = keeps(samples, filters, state), pl.col(x).is_not_null() & pl.col(y).is_not_null()
     return samples.select(
         *columns,
@@ -133,7 +135,7 @@ def _positions(samples: pl.DataFrame, filters: Filters, state: MapState) -> pl.D
         size=size,
         seen=has_position & is_kept & state.within(state.view),
         left_out=has_position & ~is_kept,
-    )
+    ).with_columns(colored)
 
 
 def _over_density(points: pl.DataFrame, chosen_sample: pl.DataFrame, state: MapState) -> pl.DataFrame:

@@ -27,7 +27,7 @@ Kind = Literal["nominal", "linear", "log"]
 class ColorScale:
     """Colours `range_` at the values `domain`, interpolated between them if the values are numbers.
 
-    `others` is the number of further values, which are grey.
+    `others` is the number of further values, which are grey; `whole` says that the numbers are integers.
     """
 
     column: str
@@ -35,6 +35,7 @@ class ColorScale:
     range_: list[str]
     kind: Kind
     others: int = 0
+    whole: bool = False
 
     @property
     def field(self) -> str:
@@ -80,7 +81,7 @@ class ColorScale:
                 legend_options |= {"labelLimit": LONGEST_LABEL, "columns": columns}
                 scale = alt.Scale(domain=list(self.legend), range=list(self.legend.values()))
         else:
-            legend_options = {"gradientOpacity": 1}
+            legend_options = {"gradientOpacity": 1, **({"format": "d", "tickMinStep": 1} if self.whole else {})}
             channel = "Q"
             scale = alt.Scale(type=self.kind, clamp=True, interpolate="rgb", domain=self.domain, range=self.range_)
         legend_spec = alt.Legend(title=title, orient="top", **legend_options) if legend else None
@@ -107,19 +108,26 @@ class ColorScale:
 
 
 def color_scale(
-    values: pl.Series, classes: list[str], groups: dict[str, dict[str, str]], *, picked: Sequence[str] = ()
+    values: pl.Series,
+    classes: list[str],
+    groups: dict[str, dict[str, str]],
+    *,
+    picked: Sequence[str] = (),
+    measure: bool = False,
 ) -> ColorScale:
     """Return the scale of a column from all its values in the run; losses have the same scale in every run.
 
-    If there are more values than a legend holds, the most frequent or those in `picked` have colours.
+    Floats have a continuous scale, and integers if they are a `measure`. If there are more other values than a legend
+    holds, the most frequent or those in `picked` have colours.
     """
     column = values.name
     if use_of_column(column).logarithmic:
         low, high = (math.log(end) for end in LOSS_DOMAIN)
         stops = [round(float(v), 6) for v in np.exp(np.linspace(low, high, len(LOSS_RAMP)))]
         return ColorScale(column, stops, LOSS_RAMP, "log")
-    if values.dtype.is_float():
-        return ColorScale(column, np.linspace(*_bulk(values), len(RAMP)).tolist(), RAMP, "linear")
+    if measure or values.dtype.is_float():
+        stops = np.linspace(*_bulk(values), len(RAMP)).tolist()
+        return ColorScale(column, stops, RAMP, "linear", whole=values.dtype.is_integer())
     distinct = values.drop_nulls().unique().sort().to_list()
     if len(distinct) > MOST_VALUES:
         return _scale_of_many(values, picked)

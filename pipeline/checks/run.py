@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from lake.errors import UserError
 from lake.query.joined_samples import Tables
 from lake.storage.damage import reading
 from lake.storage.store import Run
@@ -86,6 +87,11 @@ def check_again(run: Run, progress: Progress, subjects: tuple[str, ...]) -> pl.D
 
     Raises `UserError` if the run has no model.
     """
+    if len(run.classes) < 2:
+        raise UserError(
+            f"No model was trained in run {run.run_id}, as its images are of fewer than two classes: "
+            "there are no loss maps to check, and no lists of label issues."
+        )
 
     def images_of(sample_id: NDArray[np.int64]) -> NDArray[np.uint8]:
         ids = pl.DataFrame({"sample_id": sample_id}).lazy()

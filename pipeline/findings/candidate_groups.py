@@ -7,6 +7,7 @@ The candidates depend only on what was measured, never on the loss.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from lake.comparison.differences import HUES, PROPERTY_WORDING
 from lake.contracts.clusters import METHODS
 from lake.query.filters import Clause, Filters
+from lake.query.integers import is_measure
 from lake.query.joined_samples import cluster_column
 from lake.query.queries import GROUPS_AT_MOST
 from lake.text.formatting import percent
@@ -110,10 +112,10 @@ def _slices(rows: pl.DataFrame, where: dict[str, str | int], subject: str) -> It
 def _of_source(
     rows: pl.DataFrame, source_columns: Sequence[str], where: dict[str, str | int], subject: str
 ) -> Iterator[Group]:
-    """Slices by source column: the ends of numbers, and each value of texts."""
+    """Slices by source column: the ends of numbers, and each value of texts and ids."""
     for column in source_columns:
         words = column.replace("_", " ")
-        if rows.schema[column].is_float():
+        if is_measure(rows[column]):
             yield from _ends(rows, column, (f"low {words}", f"high {words}"), where, subject)
         elif rows[column].n_unique() <= GROUPS_AT_MOST:
             for value, members in _members_by_value(rows, column):
@@ -127,14 +129,15 @@ def _ends(
     index, values = column_rows["row"].to_numpy(), column_rows[column].to_numpy()
     for (share, i), (low, high) in _tails(np.sort(values)).items():
         inside = (values >= low) & (values <= high)
-        limit = f"{'up to' if i == 0 else 'from'} {(high, low)[i]:.3g}"
+        end = (high, low)[i].item()
+        limit = f"{'up to' if i == 0 else 'from'} {end if isinstance(end, int) else f'{end:.3g}'}"
         name = f"{subject} with {words[i]} (the {percent(share, 0)} {('lowest', 'highest')[i]}, {limit})"
-        yield Group("slice", name, index[inside], where, {column: (float(low), float(high))})
+        yield Group("slice", name, index[inside], where, {column: (low.item(), high.item())})
 
 
-def _tails(ordered: NDArray[np.float64]) -> dict[tuple[float, int], tuple[float, float]]:
+def _tails(ordered: NDArray[Any]) -> dict[tuple[float, int], tuple[Any, Any]]:
     """Bounds of each share at the lower (0) and the upper end (1); only the first if ties make bounds equal."""
-    tails: dict[tuple[float, int], tuple[float, float]] = {}
+    tails: dict[tuple[float, int], tuple[Any, Any]] = {}
     for share in ENDS if len(ordered) else ():
         count = max(1, round(share * len(ordered)))
         for i, bounds in enumerate(((ordered[0], ordered[count - 1]), (ordered[-count], ordered[-1]))):

@@ -45,7 +45,7 @@ def find_in_data(
 ) -> pl.DataFrame:
     """Findings about the data, as rows of the table `findings` with `finding_id` starting at 1.
 
-    `samples` is the result of `scan_samples`; row i of the embedding belongs to row i of `samples`.
+    `samples` is the result of `scan_samples`; row i of the embedding belongs to row i of those that have one.
     """
     with progress.task("data findings", 4) as task:
         rows = list(_copies(samples))
@@ -139,6 +139,8 @@ def _gaps(samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Se
     """
     split = samples["split"].to_numpy()
     spaces = {"embedding": embedding_ND, "image properties": _scaled_properties(samples)}
+    has_embedding = samples["x"].is_not_null().to_numpy()
+    covered = {"embedding": has_embedding, "image properties": np.ones(len(samples), np.bool_)}
     pairs = (
         ("validation", "test", "embedding"),
         ("unlabeled", "test", "embedding"),
@@ -148,7 +150,9 @@ def _gaps(samples: pl.DataFrame, embedding_ND: NDArray[np.float32], settings: Se
     for a, b, space in pairs:
         if not spaces[space].shape[1]:
             continue
-        outcomes = [_tell_apart(spaces[space], split == a, split == b, mask, settings.seed) for mask in (half, ~half)]
+        inside = covered[space]
+        sides = split[inside] == a, split[inside] == b
+        outcomes = [_tell_apart(spaces[space], *sides, mask[inside], settings.seed) for mask in (half, ~half)]
         if all(n >= 2 * settings.min_group_size for _, n in outcomes):
             first, second = (float(binom.sf(hits - 1, n, 0.5)) for hits, n in outcomes)
             confirmed: Row = {"confirmed": second < CONFIRMED_BELOW}

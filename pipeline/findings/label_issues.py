@@ -53,11 +53,14 @@ class Evidence:
         return np.asarray(votes / votes.sum(1, keepdims=True).clip(1))
 
     @cached_property
+    def has_neighbors_N(self) -> NDArray[np.bool_]:  # noqa: N802
+        """Whether each sample has neighbours, which one without an embedding has not."""
+        return np.asarray((self.near_NR >= 0).any(1))
+
+    @cached_property
     def support_NK(self) -> Matrix:  # noqa: N802
-        """Mean of probability and neighbour share; the probability alone if no sample has neighbours."""
-        if not self.near_NR.shape[1]:
-            return self.p_NK
-        return (self.p_NK + self.vote_NK) / 2
+        """Mean of probability and neighbour share; the probability alone for a sample without neighbours."""
+        return np.where(self.has_neighbors_N[:, None], (self.p_NK + self.vote_NK) / 2, self.p_NK)
 
     @cached_property
     def score_NK(self) -> Matrix:  # noqa: N802
@@ -145,7 +148,7 @@ def _ambiguous(evidence: Evidence, wrong: NDArray[np.int64], classes: list[str])
 def _rows(evidence: Evidence, kind: str, rows: NDArray[np.int64], likely: Classes, classes: list[str]) -> pl.DataFrame:
     """The evidence for the given rows, in their order."""
     names, label = np.array(classes), evidence.label[rows]
-    p_NK, vote_NK = evidence.p_NK[rows], evidence.vote_NK[rows]
+    p_NK, vote_NK, has_neighbors = evidence.p_NK[rows], evidence.vote_NK[rows], evidence.has_neighbors_N[rows]
     return pl.DataFrame(
         {
             "sample_id": evidence.sample_id[rows],
@@ -156,8 +159,8 @@ def _rows(evidence: Evidence, kind: str, rows: NDArray[np.int64], likely: Classe
             "score": evidence.score[rows],
             "self_confidence": _at(p_NK, label),
             "likely_confidence": _at(p_NK, likely),
-            "neighbor_share": _at(vote_NK, label),
-            "likely_neighbor_share": _at(vote_NK, likely),
+            "neighbor_share": _where(has_neighbors, _at(vote_NK, label)),
+            "likely_neighbor_share": _where(has_neighbors, _at(vote_NK, likely)),
         },
         schema_overrides={"label": pl.String, "likely": pl.String},
     )
@@ -166,6 +169,11 @@ def _rows(evidence: Evidence, kind: str, rows: NDArray[np.int64], likely: Classe
 def _at(values_NK: Matrix, classes: Classes) -> Matrix:
     """The value of the given class in each row [N]."""
     return np.asarray(np.take_along_axis(values_NK, classes[:, None], 1)[:, 0])
+
+
+def _where(valid: NDArray[np.bool_], values: Matrix) -> pl.Series:
+    """The values, null where they are not valid."""
+    return pl.Series(values, dtype=pl.Float64).set(pl.Series(~valid), None)
 
 
 def _rows_of(lists: pl.Series, ids: NDArray[np.int64]) -> NDArray[np.int64]:

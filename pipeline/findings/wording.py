@@ -41,7 +41,9 @@ class Density:
 
     @classmethod
     def of(cls, samples: pl.DataFrame, neighbors: pl.DataFrame, *, training_images: int) -> "Density":
+        searched = neighbors.select(neighbor_id="sample_id").unique()  # samples without an embedding are not
         trained = samples.filter(pl.col("split") == "train").select(neighbor_id="sample_id", near_label="label")
+        trained = trained.join(searched, on="neighbor_id", how="semi")
         near = neighbors.select("sample_id", "neighbor_id").join(trained, on="neighbor_id")
         return cls(near, training_images / max(1, len(trained)))
 

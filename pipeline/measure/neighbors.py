@@ -15,6 +15,7 @@ from lake.search.ann_index import SearchIndex
 from lake.search.vectors import to_unit
 from pipeline.engine.batch_map import Batch, Mapper, cut, map_batches
 from pipeline.engine.progress import Progress
+from pipeline.measure.equal_embeddings import draw_among_equal, group_equal
 from pipeline.settings import Settings
 
 BLOCK = 2048
@@ -36,18 +37,29 @@ def search_neighbors(
     """Row numbers and cosine similarities [M, count] of the neighbours of `rows` (all by default), best first.
 
     A sample is not its own neighbour. With an index of the embeddings, only the samples that it proposes are compared.
+    Of more than 15 samples with equal embeddings, the neighbours of each are drawn.
     """
     query_rows = np.arange(len(embedding_ND)) if rows is None else rows
     count = min(count, len(embedding_ND) - 1)
     if index is None:
         size = max(1, min(BLOCK, SIMILARITIES // len(embedding_ND)))
         result = _search_batches(Searcher, (embedding_ND, count), query_rows, size, settings, progress)
-        return result["nearest"], result["similarity"]
+        return _with_drawn(result["nearest"], result["similarity"], query_rows, embedding_ND)
     lists = Lists.of(index)
     order = np.argsort(lists.of_row_N[query_rows], kind="stable")  # so that the rows of a list are compared together
     result = _search_batches(ListSearcher, (embedding_ND, count, lists), query_rows[order], BLOCK, settings, progress)
     back = np.argsort(order)
-    return result["nearest"][back], result["similarity"][back]
+    nearest, similarity = result["nearest"][back], result["similarity"][back]
+    return _with_drawn(nearest, similarity, query_rows, embedding_ND)
+
+
+def _with_drawn(
+    nearest_MR: NDArray[np.int64],
+    similarity_MR: NDArray[np.float32],
+    query_rows: NDArray[np.int64],
+    embedding_ND: NDArray[np.float32],
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    return draw_among_equal(nearest_MR, similarity_MR, query_rows, group_equal(embedding_ND))
 
 
 def _search_batches(

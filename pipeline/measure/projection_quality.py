@@ -10,16 +10,23 @@ from sklearn.neighbors import NearestNeighbors
 
 from lake.search.vectors import to_unit
 from lake.statistics import bootstrap_mean_interval
+from pipeline.measure.equal_embeddings import group_equal
 
 NEAREST = 15
 ANCHORS, BLOCK = 2000, 64
 
 
-def share_of_neighbors_kept(projection_N2: NDArray[np.float32], nearest_NR: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share [N] of each sample's 15 neighbours in embedding space that are among its 15 neighbours on the map."""
+def share_of_neighbors_kept(
+    projection_N2: NDArray[np.float32], nearest_NR: NDArray[np.int64], group_N: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Share [N] of each sample's 15 neighbours on the map that are among its 15 neighbours in embedding space.
+
+    `group_N` is from `group_equal`: of samples with equal embeddings, it does not matter which of them are near.
+    """
     near_NR = nearest_in_projection(projection_N2)
-    is_kept = (nearest_NR[:, : near_NR.shape[1], None] == near_NR[:, None, :]).any(2)
-    return np.asarray(is_kept.mean(1))
+    is_kept = (near_NR[:, :, None] == nearest_NR[:, None, : near_NR.shape[1]]).any(2)
+    is_equal = (group_N[near_NR] == group_N[:, None]) & (group_N[:, None] >= 0)
+    return np.asarray((is_kept | is_equal).mean(1))
 
 
 def nearest_in_projection(projection_N2: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -60,7 +67,7 @@ def measure_projections(
 
     Trustworthiness and continuity are measured on up to 2,000 samples.
     """
-    unit_ND = to_unit(embedding_ND)
+    unit_ND, groups = to_unit(embedding_ND), group_equal(embedding_ND)
     size = len(unit_ND)
     nearest = min(NEAREST, max(1, (size - 1) // 2 - 1))
     anchors = np.sort(np.random.default_rng(seed).permutation(size)[:ANCHORS])
@@ -69,7 +76,7 @@ def measure_projections(
         measures = {
             "trustworthiness": trustworthiness(unit_ND, projection_N2, anchors, nearest=nearest),
             "continuity": trustworthiness(projection_N2, unit_ND, anchors, nearest=nearest),
-            "neighbors_kept": share_of_neighbors_kept(projection_N2, nearest_NR),
+            "neighbors_kept": share_of_neighbors_kept(projection_N2, nearest_NR, groups),
         }
         for measure, values in measures.items():
             low, high = bootstrap_mean_interval(values, seed=seed)

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from lake.statistics import calibration_error
 from pipeline.data.dataset import HELD_OUT, Dataset
+from pipeline.data.few_images import FEWEST_TO_CALIBRATE
 from pipeline.engine.batch_map import Batch, cut, map_batches
 from pipeline.engine.progress import Progress
 from pipeline.measure import cross_fitting
@@ -134,7 +135,12 @@ def score(
 
 
 def fit_temperature(logits_NK: NDArray[np.float32], label: NDArray[np.int64]) -> float:
-    """The divisor of the logits that minimises the cross-entropy on held-out samples (Guo et al. 2017)."""
+    """The divisor of the logits that minimises the cross-entropy on held-out samples (Guo et al. 2017).
+
+    It is 1 if there are fewer than 10 samples, which may all be right by chance: any certainty would fit them.
+    """
+    if len(label) < FEWEST_TO_CALIBRATE:
+        return 1.0
     logits, labels = torch.from_numpy(logits_NK), torch.from_numpy(label)
     log_temperature = torch.zeros(1, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_temperature], max_iter=100, line_search_fn="strong_wolfe")
@@ -170,8 +176,8 @@ def predictions_frame(scores: Scores, dataset: Dataset) -> pl.DataFrame:
             "loss": _where(labelled, 0.0 - np.take_along_axis(log_p, index, 1)[:, 0]),
             "raw_loss": _where(labelled, 0.0 - np.take_along_axis(raw_log_p, index, 1)[:, 0]),
             "expected_loss": expected_loss,
-            "entropy": expected_loss / np.log(len(dataset.classes)),
-            "margin": ranked[:, -1] - ranked[:, -2],
+            "entropy": expected_loss / np.log(max(len(dataset.classes), 2)),
+            "margin": 2 * ranked[:, -1] - ranked[:, -2:].sum(1),
             "correct": _where(labelled, predicted == label),
             "out_of_sample": (dataset.split[rows] != "train") | (scores.fold_N > 0),
             "fold": _where(scores.fold_N > 0, scores.fold_N),
@@ -189,9 +195,11 @@ def headline(scores: Scores, dataset: Dataset) -> dict[str, float]:
     """Accuracy and calibration on the test split, by name; `_before` marks values before temperature scaling.
 
     The loss is the mean cross-entropy in nats; the Brier score is the squared distance between the probabilities and
-    the one-hot label (0 to 2); the calibration error uses 15 bins of equal counts.
+    the one-hot label (0 to 2); the calibration error uses 15 bins of equal counts. Empty without labelled test samples.
     """
-    test = dataset.split[scores.rows] == "test"
+    test = (dataset.split[scores.rows] == "test") & (dataset.label[scores.rows] >= 0)
+    if not test.any():
+        return {}
     label = dataset.label[scores.rows][test]
     scaled, raw = (_quality(log_p[test], label) for log_p in _log_probabilities(scores))
     unscaled = {f"{name}_before": value for name, value in raw.items() if name != "test_accuracy"}

@@ -11,6 +11,7 @@ from PIL import Image
 from lake.errors import UserError
 from lake.query.loss_maps import scan_map
 from lake.storage.store import Lake, Run
+from pages.text.understood import list_assumed
 from pages.ui.loss_maps import live_explain
 from pages.ui.loss_maps.signed_map import compute_map, find_map
 from pipeline.loss_maps.on_demand import OnDemand
@@ -93,6 +94,15 @@ def test_the_middle_of_any_image_is_taken_as_large_as_those_of_the_run(run: Run)
 def test_images_of_every_kind_of_pixel_are_read(mode: str, run: Run) -> None:
     kind = "JPEG" if mode == "CMYK" else "PNG"
     assert live_explain.read_upload(encode(Image.new(mode, (50, 70)), kind), run).shape == (32, 32, 3)
+
+
+def test_values_of_12_bits_are_stretched_as_those_of_the_run_were(run: Run) -> None:
+    picture = encode(Image.fromarray(np.full((40, 40), 1_000, np.uint16)))
+    assumed = [{"setting": "value_range", "value": '{"unsigned": [0, 4000]}', "sentence": "Stretched."}]
+    stretched = Run(run.lake, run.facts | {"assumed": assumed})
+    assert live_explain.read_upload(picture, run).max() < 10
+    assert live_explain.read_upload(picture, stretched).mean() == pytest.approx(64, abs=1)
+    assert list_assumed(stretched) == []
 
 
 def test_an_image_is_turned_as_its_camera_says(run: Run) -> None:

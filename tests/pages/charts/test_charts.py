@@ -77,6 +77,20 @@ def test_numbers_have_no_legend_to_isolate_by() -> None:
     assert {param["name"] for param in population("loss")["params"]} == {"pick", "box", "zoom"}
 
 
+def as_dict(scale: Any) -> dict[str, Any]:
+    written: dict[str, Any] = scale.to_altair().to_dict()
+    return written
+
+
+def test_a_scale_of_years_is_continuous_and_its_legend_has_no_decimals() -> None:
+    scale = color_scale(pl.Series("year", [1999, 2005, None, 2020]), [], {}, measure=True)
+    assert (scale.kind, scale.whole) == ("linear", True)
+    legend = as_dict(scale)["legend"]
+    assert (legend["format"], legend["tickMinStep"]) == ("d", 1)
+    assert "format" not in as_dict(color_scale(pl.Series("iso", [1.5, 2.0]), [], {}))["legend"]
+    assert color_scale(pl.Series("cluster_kmeans", [1, 2, 3]), [], {}).kind == "nominal"
+
+
 def test_the_map_begins_with_the_view_and_the_box_of_its_address() -> None:
     chart = population(view=(0.0, 1.0, 2.0, 3.0), box=(0.1, 0.2, 2.1, 2.2))
     values = {param["name"]: param.get("value") for param in chart["params"]}

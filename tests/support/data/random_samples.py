@@ -36,6 +36,7 @@ def make_samples(seed: int, *, size: int = 1200, hard: str | None = None) -> pl.
             "loss": loss,
             "expected_loss": rng.exponential(0.5, size),
             "out_of_sample": rng.random(size) < 0.8,
+            "x": np.zeros(size),
             "reason": pl.Series(loss > HIGH_LOSS).replace_strict({True: "unsure", False: None}, return_dtype=pl.String),
             **numbers,
             **properties,
