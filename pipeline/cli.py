@@ -1,4 +1,4 @@
-"""The command `latentlake`: init, refresh, serve, status, runs, compare, export, verify, gc, doctor, config.
+"""The command `latentlake`: inspect, init, refresh, serve, status, runs, compare, export, verify, gc, doctor, config.
 
 Exit codes: 0 ok, 1 failed, 2 usage, 70 an error of latentlake itself, 75 retry later (already running, not due), 130
 interrupted by Ctrl+C, 143 by SIGTERM, 129 by SIGHUP.
@@ -19,17 +19,15 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from lake.errors import Unprinted, UsageError, UserError
-from lake.query import joined_samples, queries
-from lake.storage.damage import reading
 from lake.storage.gc import Removed, Retention, collect_garbage
 from lake.storage.places import CONFIG, find_file, to_path
 from lake.storage.store import Lake
-from lake.text.formatting import percent, say_age
 from pipeline.commands import doctor as diagnosis
 from pipeline.commands import failures, outcome, platforms
 from pipeline.commands import init as init_file
 from pipeline.commands import refresh as refresh_command
 from pipeline.commands import serve as serve_command
+from pipeline.commands import status as status_command
 from pipeline.commands.origins import find_origins
 from pipeline.config.written import find_unknown_variables, read_flags
 from pipeline.engine import log_setup
@@ -81,14 +79,54 @@ def main() -> None:
 
 
 @app.command()
+def inspect(
+    source: Annotated[
+        str | None, typer.Argument(help="Folder, archive, table or address; by default the dataset of the settings.")
+    ] = None,
+    config: ConfigFile = None,
+    override: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Look at a source before anything is computed: what it is, what is unclear, what a refresh costs."""
+    from pipeline.commands import inspect as inspect_command
+
+    found = inspect_command.inspect(source, _settings(config, override))
+    if as_json:
+        typer.echo(inspect_command.to_json(found))
+    else:
+        inspect_command.print_look(found)
+
+
+@app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="File to write.", metavar="PATH", parser=_to_path)] = init_file.DEFAULT,
+    source: Annotated[
+        str | None,
+        typer.Argument(help="Your images: a folder, archive, table or address. Or, if it ends in .toml, the file."),
+    ] = None,
+    to: Annotated[
+        Path, typer.Option("--to", help="File to write.", metavar="FILE", parser=_to_path)
+    ] = init_file.DEFAULT,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
-    """Write a commented settings file: where the data are, your own instead of CIFAR-10, and how to train."""
-    init_file.write_settings(path, force=force)
-    option = "" if path == init_file.DEFAULT else f" --config {shlex.quote(str(path))}"
-    typer.echo(f"Wrote {path}: name your images in it, then `latentlake refresh{option}`.")
+    """Write a commented settings file: the settings found for a source, or all common ones to fill in."""
+    if source is not None and source.endswith(".toml"):
+        if to != init_file.DEFAULT:
+            raise UsageError(f"{source} and --to {to} both name a settings file: name one, and a source of images.")
+        to, source = _to_path(source), None
+    init_file.check_target(to, force=force)
+    option = "" if to == init_file.DEFAULT else f" --config {shlex.quote(str(to))}"
+    if source is None:
+        init_file.write_settings(to, force=force)
+        typer.echo(f"Wrote {to}: name your images in it, then `latentlake refresh{option}`.")
+        return
+    from pipeline.commands import inspect as inspect_command
+
+    found = inspect_command.inspect(source, load_settings({}))
+    inspect_command.print_look(found)
+    init_file.write_found(to, found, force=force)
+    unclear = len(found.understanding.listing.notes.doubts)
+    first = f"answer {unclear} question{'s' if unclear > 1 else ''} in it, " if unclear else ""
+    typer.echo(f"Wrote {to}: {first}then `latentlake refresh{option}`.")
 
 
 @app.command()
@@ -96,7 +134,9 @@ def refresh(
     preset: Preset = None,
     lake: LakeRoot = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with the official CIFAR-10 files.")] = None,
-    new_data: Annotated[Path | None, typer.Option(help="Folder or parquet file of images that arrived later.")] = None,
+    new_data: Annotated[
+        str | None, typer.Option(help="Folder, archive, table or address of images that arrived later.")
+    ] = None,
     retrain: Annotated[
         str | None, typer.Option(help="When to train again: never, if-stale or always (inputs changed).")
     ] = None,
@@ -116,6 +156,9 @@ def refresh(
     force: Annotated[
         bool, typer.Option("--force", help="Publish even if nothing is new or the accuracy fell; recorded.")
     ] = False,
+    accept: Annotated[
+        bool, typer.Option("--yes", help="Take the suggestions for what is unclear about the data; recorded.")
+    ] = False,
     if_stale: Annotated[
         str | None, typer.Option(help="Refresh only if the latest run is older than this: 90m, 24h, 7d.")
     ] = None,
@@ -134,7 +177,7 @@ def refresh(
     }
     settings = _settings(config, override, preset=preset, lake=lake, data_dir=data_dir, **training)
     _need_training_packages("refresh")
-    refresh_options = refresh_command.RefreshOptions(force=force, if_stale=if_stale, max_hours=max_hours)
+    refresh_options = refresh_command.RefreshOptions(force=force, accept=accept, if_stale=if_stale, max_hours=max_hours)
     if int(os.environ.get("RANK", "0")) > 0:
         from pipeline.refresh.refresh import help_refresh
 
@@ -171,21 +214,17 @@ def serve(
 
 
 @app.command()
-def status(lake: LakeRoot = None, config: ConfigFile = None) -> None:
-    """Show what readers see now: the latest run, its age and headline figures."""
-    run = Lake(_settings(config, None, lake=lake).lake).run()
-    age = dt.datetime.now(dt.UTC) - run.facts["published_at"]
-    test = joined_samples.scan_samples(run).filter(pl.col("split") == "test")
-    with reading(run.lake.root):
-        n, hits, loss = queries.accuracy(test).select("n", "hits", "mean_loss").collect().row(0)
-    rows = {table["name"]: table["rows"] for table in run.facts["tables"]}
-    console = open_console()
-    console.print(f"run        {run.run_id} ({run.facts['preset']}, {run.facts['dataset_name']})", highlight=False)
-    console.print(f"published  {run.facts['published_at']:%Y-%m-%d %H:%M} UTC, {say_age(age)} ago", highlight=False)
-    test_text = f"{percent(hits / n)} right of {n:,}, mean loss {loss:.3f} nats" if n else "no labelled samples"
-    console.print(f"test       {test_text}", highlight=False)
-    console.print(f"samples    {rows['predictions']:,} scored of {rows['samples']:,}", highlight=False)
-    console.print(f"findings   {rows['findings']}", highlight=False)
+def status(
+    lake: LakeRoot = None,
+    config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show what readers see now: the latest run, its age and headline figures, and what could not be used."""
+    found = status_command.look(Lake(_settings(config, None, lake=lake).lake), dt.datetime.now(dt.UTC))
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2))
+    else:
+        status_command.print_status(found)
 
 
 @app.command()

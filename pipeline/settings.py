@@ -26,7 +26,7 @@ from pydantic_settings import (
 from lake.errors import UsageError
 from lake.storage.places import DEFAULT_ROOT, find_file, read_file, to_root
 from pipeline.config import caches
-from pipeline.config.dataset import DISPLAY_SIDE, DatasetSettings, Place, PredictionSettings, Texts
+from pipeline.config.dataset import DISPLAY_SIDE, DatasetSettings, Place, PredictionSettings, Source, Texts
 from pipeline.config.written import PREFIX, Environment, parse, split
 from pipeline.config.wrong_settings import describe
 
@@ -115,8 +115,9 @@ class Settings(BaseSettings):
         description="Downloads, shared by all of a user's clones; below work_dir if the home folder is not writable.",
     )
     data_dir: Place | None = Field(None, description="Folder with the official CIFAR-10 files or archive.")
-    new_data: Place | None = Field(
-        None, description="Folder or parquet file of images that arrive later, with labels where known."
+    new_data: Source | None = Field(
+        None,
+        description="Folder, archive, table or address of images that arrive later, with labels where known.",
     )
     dataset: Annotated[DatasetSettings | None, BeforeValidator(parse)] = Field(
         None,
@@ -230,6 +231,12 @@ class Settings(BaseSettings):
         0.05, gt=0, lt=1, description="False discovery rate of findings and descriptions."
     )
     min_group_size: int = Field(20, ge=5, description="Smallest group that is tested.")
+
+    def for_dataset(self, own: DatasetSettings) -> "Settings":
+        """The settings for another dataset, with the schedule of the preset for the size of its images."""
+        is_preset = self.phases == preset_phases(self.preset, self.side)
+        phases = preset_phases(self.preset, own.size) if is_preset else self.phases
+        return self.model_copy(update={"dataset": own, "phases": phases})
 
     @property
     def side(self) -> int:

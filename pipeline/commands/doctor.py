@@ -65,8 +65,11 @@ def _is_installed(package: str) -> bool:
 
 def _find_data(settings: Settings) -> Check:
     if settings.dataset:
-        exists = settings.dataset.source.exists()
-        return Check(exists, f"the dataset {settings.dataset.source} {'exists' if exists else 'does not exist'}")
+        source = settings.dataset.source
+        if isinstance(source, str):
+            return Check(None, f"the dataset {source} is downloaded by a refresh")
+        exists = source.exists()
+        return Check(exists, f"the dataset {source} {'exists' if exists else 'does not exist'}")
     if settings.data_dir:
         exists = settings.data_dir.exists()
         return Check(exists, f"the CIFAR-10 folder {settings.data_dir} {'exists' if exists else 'does not exist'}")

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import polars as pl
 
+from lake.contracts.samples import OF_CLASSES
 from lake.errors import UsageError
+from lake.exports.rows_to_bytes import KINDS, to_bytes
+from lake.exports.spreadsheet_csv import count_formulas
 from lake.query import joined_samples
 from lake.query.filters import Clause, Filters
 from lake.storage.damage import reading
-from lake.storage.rows_to_bytes import KINDS, to_bytes
 from lake.storage.store import Run
 from pipeline.commands.output_file import check_free, check_place, write_file
 
@@ -64,7 +66,9 @@ def _find_writer(run: Run, path: Path, condition: str | None) -> tuple[Callable[
     if ending in ROWS:
         rows = _select_rows(run, condition)
         none = "" if condition is None or len(rows) else f", because none matches the filter {condition}"
-        return lambda: to_bytes(rows, ending.removeprefix(".")), f"{len(rows):,} samples of run {run.run_id}{none}"
+        formulas = _warn_of_formulas(rows) if ending == ".csv" else ""
+        description = f"{len(rows):,} samples of run {run.run_id}{none}{formulas}"
+        return lambda: to_bytes(rows, ending.removeprefix(".")), description
     if condition is not None:
         raise UsageError(f"--filter selects rows, but {path.name} has none: name a file that ends in .csv or .parquet.")
     if ending in REPORT:
@@ -73,6 +77,15 @@ def _find_writer(run: Run, path: Path, condition: str | None) -> tuple[Callable[
         return _find_chart(run, path), f"the chart {path.stem} of run {run.run_id}"
     endings = ", ".join((*REPORT, *PICTURES, *ROWS))
     raise UsageError(f"{path.name} must end in one of {endings}: the extension determines what is exported.")
+
+
+def _warn_of_formulas(rows: pl.DataFrame) -> str:
+    """Say that the file, whose values are exact for programs, should not be opened in a spreadsheet; or nothing."""
+    count = count_formulas(rows)
+    if not count:
+        return ""
+    texts = "1 text of which begins" if count == 1 else f"{count:,} texts of which begin"
+    return f" ({texts} like a formula: for Excel, download the CSV of the page Samples instead)"
 
 
 def _write_report(run: Run) -> bytes:
@@ -91,6 +104,8 @@ def _find_chart(run: Run, path: Path) -> Callable[[], bytes]:
 
 def _select_rows(run: Run, condition: str | None) -> pl.DataFrame:
     samples = joined_samples.scan_samples(run)
+    if len(run.classes) < 2:
+        samples = samples.drop(OF_CLASSES, strict=False)
     clauses = () if condition is None else (Clause.where(condition),)
     with reading(run.lake.root):
         return Filters(clauses=clauses).checked(samples.collect_schema()).apply(samples).collect()

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lake.errors import EXIT_OK, RetryLater, UsageError, UserError
+from lake.storage.attempts import clear_attempt
 from lake.storage.store import Lake
 from pipeline.config import caches
+from pipeline.data.dataset_id import data_name
 from pipeline.engine.progress import Progress
 from pipeline.settings import Settings
 
@@ -21,9 +23,11 @@ UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True)
 class RefreshOptions:
-    """How to run this refresh, without effect on its result."""
+    """How to run this refresh."""
 
     force: bool = False
+    accept: bool = False
+    """Whether to take the suggestions for what is unclear about the data."""
     if_stale: str | None = None
     max_hours: float | None = None
 
@@ -48,11 +52,12 @@ def run(settings: Settings, options: RefreshOptions) -> dict[str, object]:
     same = None if options.force else find_answer(settings, lake)
     if same:
         progress.say(f"Nothing new: data, settings and code are the same as for {same}.")
+        clear_attempt(lake, data_name(settings))
         return summarize(lake, same, published=False, seconds=time.monotonic() - started)
     with _uncollected():
         from pipeline.refresh.refresh import refresh  # takes seconds to import
 
-    outcome = refresh(settings, progress, force=options.force)
+    outcome = refresh(settings, progress, force=options.force, accept=options.accept)
     return summarize(lake, outcome.run_id, published=outcome.published, seconds=time.monotonic() - started)
 
 

@@ -1,15 +1,17 @@
 """Settings sections [dataset] and [dataset.predictions]: own images, and the predictions of another model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from lake.storage.places import to_path
+from lake.storage.places import to_path, to_source
 from pipeline.config.written import split
 
 Texts = Annotated[list[str], BeforeValidator(split)]
 Place = Annotated[Path, BeforeValidator(to_path)]
+Source = Annotated[Path | str, BeforeValidator(to_source)]
+"""A path on this machine, or an address such as https://host/photos.zip."""
 DISPLAY_SIDE = 512
 """Longest side of pictures kept for display, in pixels."""
 
@@ -19,14 +21,33 @@ class PredictionSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    column: str = Field("probabilities", description="Column of lists with one number for each class.")
-    logits: bool = Field(False, description="Whether the numbers are logits, whose softmax gives the probabilities.")
-    classes: Texts = Field(
-        default_factory=list, description="Class of each number, in order; empty takes the labels, sorted."
+    column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column of lists with one number for each class, or prefix of one column for each class; "
+        "by default found.",
     )
-    embedding_column: str = Field(
-        "embedding",
+    logits: bool | None = Field(
+        None, description="Whether the numbers are logits, whose softmax gives the probabilities; by default found."
+    )
+    normalize: bool | None = Field(
+        None, description="Whether to divide the numbers of each row by their sum; by default only rounding is."
+    )
+    positive: str | None = Field(
+        None, min_length=1, description="The class whose probability is given, if there is one number per row."
+    )
+    classes: Texts = Field(
+        default_factory=list, description="Class of each number, in order; by default found from names and labels."
+    )
+    embedding_column: str | None = Field(
+        None,
         description="Column of lists of features; optional: without it there are no map, clusters and neighbours.",
+    )
+    table: Place | None = Field(
+        None, description="Table of the predictions if it is another one than that of the images; joined by name."
+    )
+    embedding_table: Place | None = Field(
+        None, description="Table of the embeddings if it is another one than that of the images; joined by name."
     )
 
 
@@ -35,12 +56,21 @@ class DatasetSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: Place = Field(description="Folder with one subfolder for each class, CSV or parquet file, or Delta table.")
+    source: Source = Field(
+        description="Folder or archive of images, table (CSV, parquet, Arrow, Delta), WebDataset shards or .npz "
+        "arrays; also by address."
+    )
     name: str | None = Field(
         None,
         min_length=1,
         max_length=80,
         description="Name of the dataset, by which it is recognised wherever it is stored.",
+    )
+    id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
+        description="Id of a dataset of the lake to continue, as after its folder was moved; "
+        "by default made from the name, or else from where the source lies.",
     )
     size: int = Field(32, ge=8, le=512, description="Side of the square that every image is resized to, in pixels.")
     display_side: int = Field(
@@ -49,12 +79,42 @@ class DatasetSettings(BaseModel):
         le=4096,
         description="Longest side of the whole picture kept for display, in pixels; 0 keeps none.",
     )
-    image_column: str = Field(
-        "image", description="Column of encoded images, or of paths relative to the file; optional with predictions."
+    image_column: str | None = Field(
+        None,
+        min_length=1,
+        description="Column of encoded images, or of paths relative to the file; optional with predictions.",
     )
-    label_column: str = Field("label", description="Column of class names; an empty value is an unlabeled image.")
-    split_column: str = Field("split", description="Column of splits (train, validation, test, unlabeled); optional.")
-    name_column: str = Field("name", description="Column of unique names; optional.")
+    label_column: str | None = Field(
+        None, description='Column of class names; an empty value is an unlabeled image; "" for none.'
+    )
+    split_column: str | None = Field(
+        None, description='Column of splits (train, validation, test, unlabeled); optional; "" for none.'
+    )
+    name_column: str | None = Field(None, description='Column of unique names; optional; "" for none.')
+    group_column: str | None = Field(
+        None, description='Column of groups, such as patients, that must stay in one split; optional; "" for none.'
+    )
+    class_level: int | None = Field(
+        None,
+        ge=0,
+        description="Level of the folders that name the class, counted from 1 below the source; 0 for none; "
+        "by default found.",
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        description='Class of a label as it is written in the source; "" for an image without a label.',
+    )
+    splits: dict[str, Literal["train", "validation", "test", "unlabeled"]] = Field(
+        default_factory=dict, description="Split of a name as it is written in the source, of a folder or in a column."
+    )
+    allow_outside: bool = Field(False, description="Whether a table may name files outside its own folder.")
+    max_refused: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="Share of unusable images above which the headline says so; above this and one half, a refresh "
+        "stops.",
+    )
     metadata: Texts = Field(default_factory=list, description="Further columns to filter, colour and compare by.")
     groups: dict[str, dict[str, list[str]]] = Field(
         default_factory=dict,

@@ -69,10 +69,10 @@ class PreviousRun:
             return self.run.scan("predictions").select("sample_id").collect().to_series().to_numpy()
 
     def fitted_samples(self, stage: str, fit_id: str) -> int:
-        """Number of samples in the oldest remaining run that has this fit of the stage."""
+        """Number of samples with an embedding in the oldest remaining run that has this fit of the stage."""
         has_fit = (pl.element().struct.field("name") == stage) & (pl.element().struct.field("fit") == fit_id)
         runs = self._recorded_runs().filter(pl.col("stages").list.eval(has_fit).list.any()).sort("published_at")
-        return {table["name"]: table["rows"] for table in runs["tables"][0]}["predictions"]
+        return {table["name"]: table["rows"] for table in runs["tables"][0]}["embeddings"]
 
     def restore_training(self, stage: str, folder: Path) -> Frames:
         """Write the model of a training to the folder and return its tables."""

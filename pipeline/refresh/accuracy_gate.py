@@ -1,4 +1,7 @@
-"""Accuracy gate: a run whose test accuracy fell too far below that of the last published run is not published."""
+"""Accuracy gate: a run whose test accuracy fell too far below that of the last published run is not published.
+
+A run without any, as its labels are gone, counts as one that is never right.
+"""
 
 from lake.errors import UserError
 from lake.storage.store import Lake, Run
@@ -31,10 +34,15 @@ def last_published(lake: Lake, dataset_id: str) -> Run | None:
 def find_reason(accuracy: float | None, previous: Run | None, settings: Settings) -> str | None:
     """Why a run with this test accuracy (0 to 1) must not follow the previous run; None if it may."""
     earlier = accuracy_of(previous)
-    if accuracy is None or earlier is None or previous is None:
+    if earlier is None or previous is None:
         return None
-    if earlier - accuracy <= settings.max_accuracy_drop + ROUNDING:
+    if earlier - (accuracy or 0) <= settings.max_accuracy_drop + ROUNDING:
         return None
+    if accuracy is None:
+        return (
+            f"it has no test accuracy, as no test image has a label, and the run {previous.run_id} had "
+            f"{percent(earlier)}: check whether labels were lost."
+        )
     return (
         f"the test accuracy fell from {percent(earlier)} (run {previous.run_id}) to {percent(accuracy)}, which is more "
         f"than the {percent(settings.max_accuracy_drop)} that max_accuracy_drop allows."

@@ -4,15 +4,21 @@
 """
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import polars as pl
 
-from lake.errors import BrokenContract
+from lake.errors import BrokenContract, LakeError, RetryLater, UserError
+from lake.query.refused import STAGE, USABLE
+from lake.storage.attempts import clear_attempt, record_attempt
 from lake.storage.store import Lake
 from pipeline.config import caches
 from pipeline.data.dataset import Dataset
-from pipeline.data.incoming import add_new_data
+from pipeline.data.dataset_id import data_name
+from pipeline.data.few_images import needs_model
+from pipeline.data.incoming.add import add_new_data
 from pipeline.data.load import load_dataset
 from pipeline.data.review_corrections import honour_reviews, report_reviews
 from pipeline.engine.hashing import hash_facts
@@ -26,8 +32,10 @@ from pipeline.refresh.accuracy_gate import Refused, accuracy_of, find_reason, la
 from pipeline.refresh.unchanged import hash_request, keep_answer
 from pipeline.refresh.write_tables import run_facts, stage_metrics, stage_tables
 from pipeline.settings import Settings
+from pipeline.source.errors import UnusableSource
 from pipeline.stages.graph import Stages
 from pipeline.stages.trainings import check_splits
+from pipeline.stages.without_model import use_pixels
 
 
 @dataclass(frozen=True)
@@ -38,21 +46,47 @@ class Outcome:
     published: bool
 
 
-def refresh(settings: Settings, progress: Progress, *, force: bool = False, dataset: Dataset | None = None) -> Outcome:
+def refresh(
+    settings: Settings,
+    progress: Progress,
+    *,
+    force: bool = False,
+    accept: bool = False,
+    dataset: Dataset | None = None,
+) -> Outcome:
     """Compute what is missing and publish it; if data, settings and code are unchanged, nothing is published.
 
     `dataset` replaces the one named by the settings. `force` publishes an unchanged run, or one that the gate refuses.
+    `accept` takes the suggestions for what is unclear about the data.
 
-    Raises `UserError` with advice, `RetryLater` while another refresh of this lake is running, and `Refused` if a run
-    was computed that must not be published.
+    Raises `UserError` with advice, `Unclear` if the data are, `RetryLater` while another refresh of this lake is
+    running, and `Refused` if a run was computed that must not be published.
     """
     lake = Lake(settings.lake)
     with only_one(lake, progress):
         lake.runs()  # fail early if the lake cannot be read
-        request = hash_request(settings, lake)
-        outcome = _refresh(lake, settings, progress, force=force, dataset=dataset)
+        with _recorded(lake, settings):
+            request = hash_request(settings, lake)
+        outcome = _refresh(lake, settings, progress, force=force, accept=accept, dataset=dataset)
+        if not outcome.published:
+            clear_attempt(lake, data_name(settings))
         keep_answer(settings, request, outcome.run_id, progress)
         return outcome
+
+
+@contextmanager
+def _recorded(lake: Lake, settings: Settings) -> Iterator[None]:
+    """Record in the lake that the data could not be used, and why, for those who read it."""
+    try:
+        yield
+    except RetryLater:
+        raise
+    except UserError as error:
+        refused = error.refused if isinstance(error, UnusableSource) else []
+        with suppress(LakeError):
+            rows = [(file, why.reason, why.detail) for file, why in refused]
+            record_attempt(lake, data_name(settings), str(error), rows)
+        raise
 
 
 def help_refresh(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> None:
@@ -60,11 +94,13 @@ def help_refresh(settings: Settings, progress: Progress, *, dataset: Dataset | N
     open_stages(settings, progress, dataset=dataset).help_training()
 
 
-def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | None = None) -> Stages:
+def open_stages(
+    settings: Settings, progress: Progress, *, accept: bool = False, dataset: Dataset | None = None
+) -> Stages:
     """The stages of a refresh under these settings: the data are loaded, nothing is computed yet."""
     caches.settle(settings.work_dir)
     lake = Lake(settings.lake)
-    dataset = _load(lake, settings, progress, dataset)
+    dataset = _load(lake, settings, progress, dataset, accept=accept)
     previous = find_previous_run(lake, dataset.dataset_id)
     check_splits(dataset, settings)
     if not dataset.external:
@@ -72,10 +108,12 @@ def open_stages(settings: Settings, progress: Progress, *, dataset: Dataset | No
     return Stages(dataset, settings, progress, previous)
 
 
-def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool, dataset: Dataset | None) -> Outcome:
+def _refresh(
+    lake: Lake, settings: Settings, progress: Progress, *, force: bool, accept: bool, dataset: Dataset | None
+) -> Outcome:
     started = dt.datetime.now(dt.UTC)
     with measure_cost() as data_cost:
-        stage_graph = open_stages(settings, progress, dataset=dataset)
+        stage_graph = open_stages(settings, progress, accept=accept, dataset=dataset)
         dataset, settings = stage_graph.dataset, stage_graph.settings
         reviews = report_reviews(lake, dataset.dataset_id, progress)
     stages = stage_graph.run()
@@ -87,17 +125,21 @@ def _refresh(lake: Lake, settings: Settings, progress: Progress, *, force: bool,
         return Outcome(same, published=False)
     costs = {"data": data_cost, **{name: stage.cost for name, stage in stages.items()}}
     costs["write"] = stage_tables(lake, run_id, dataset, stages, settings, progress)
-    stage_metrics(lake, run_id, costs, {"score": _headline(stages), "reviews": reviews})
+    counted = {} if dataset.usable is None else {USABLE: float(dataset.usable)}
+    stage_metrics(lake, run_id, costs, {"score": _headline(stages), "reviews": reviews, STAGE: counted})
     _publish(lake, facts, _headline(stages).get("test_accuracy"), settings, force=force)
     progress.say(f"Published {run_id}.")
     return Outcome(run_id, published=True)
 
 
-def _load(lake: Lake, settings: Settings, progress: Progress, dataset: Dataset | None) -> Dataset:
+def _load(lake: Lake, settings: Settings, progress: Progress, dataset: Dataset | None, *, accept: bool) -> Dataset:
     """The dataset of the settings or the given one, with new data added and review verdicts applied if configured."""
-    dataset = dataset or load_dataset(settings, progress)
-    if settings.new_data:
-        dataset = add_new_data(dataset, settings.new_data, lake, progress, display_side=settings.display_side)
+    with _recorded(lake, settings):
+        if dataset is None:
+            dataset = load_dataset(settings, progress, accept=accept)
+        dataset = add_new_data(dataset, settings, lake, progress)
+    if not dataset.external and not needs_model(dataset.classes):
+        dataset = use_pixels(dataset)
     return honour_reviews(lake, dataset, progress) if settings.apply_reviews else dataset
 
 

@@ -7,8 +7,9 @@ import importlib.util
 import json
 from pathlib import Path
 
+from lake.errors import UserError
 from lake.storage.store import Lake
-from pipeline.data.incoming import list_files
+from pipeline.data.incoming.add import list_files, list_new_data
 from pipeline.data.load import list_source
 from pipeline.engine.hashing import hash_facts
 from pipeline.engine.progress import Progress
@@ -23,8 +24,8 @@ def hash_request(settings: Settings, lake: Lake) -> str:
     """Hash of settings, code, packages, reviews, and the data and model files by size and modification time."""
     values = settings.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     reviews = lake.version("reviews") if settings.apply_reviews else None
-    files = [row for source in (settings.new_data, settings.checkpoint) if source for row in list_files(source)]
-    files += list_source(settings)
+    files = list_files(settings.checkpoint) if settings.checkpoint else []
+    files += list_new_data(settings) + list_source(settings)
     return hash_facts([lake.root, values, _code(), package_versions(), reviews, files])
 
 
@@ -35,8 +36,12 @@ def find_answer(settings: Settings, lake: Lake) -> str | None:
     except (OSError, ValueError):
         return None
     newest = lake.runs().head(1)["run_id"].to_list()
-    same = newest == [answer.get("run_id")] and answer.get("request") == hash_request(settings, lake)
-    return newest[0] if same else None
+    if newest != [answer.get("run_id")]:
+        return None
+    try:
+        return newest[0] if answer.get("request") == hash_request(settings, lake) else None
+    except UserError:  # of the data: the refresh itself tells and records it
+        return None
 
 
 def keep_answer(settings: Settings, request: str, run_id: str, progress: Progress) -> None:

@@ -128,4 +128,6 @@ def run_facts(
         "code_version": importlib.metadata.version("latentlake"),
         "packages": json.dumps(package_versions()),
         "config": settings.model_dump_json(),
+        "understood": dataset.understood or None,
+        "assumed": dataset.assumed or None,
     }

@@ -239,6 +239,9 @@ def test_init_writes_a_file_that_loads_and_overwrites_none(tmp_path: Path) -> No
     assert path.read_text() == "seed = 1\n"
     assert latentlake("init", str(path), "--force").returncode == 0 and "[dataset]" in path.read_text()
     assert latentlake("init", str(tmp_path / "nowhere" / "a.toml")).returncode == 2
+    both = latentlake("init", str(tmp_path / "a.toml"), "--to", str(tmp_path / "b.toml"))
+    assert both.returncode == 2 and "both name a settings file" in both.stderr
+    assert not list(tmp_path.glob("?.toml"))
 
 
 def test_doctor_looks_for_the_images_that_the_settings_name(tmp_path: Path) -> None:

@@ -175,7 +175,9 @@ def accuracies(monkeypatch: pytest.MonkeyPatch, before: float | None) -> None:
         (0.91, 0.93, False),
         (0.92, 0.93, False),
         (0.95, 0.93, False),
-        (None, 0.93, False),
+        (None, 0.93, True),
+        (None, 0.02, False),
+        (None, None, False),
         (0.9, None, False),
     ],
 )
@@ -240,9 +242,9 @@ def test_an_error_of_the_machine_while_publishing_is_told_and_forgotten(staged_l
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(f"lake.storage.store.{step}", _fail(OSError(number, os.strerror(number))))
             with pytest.raises(LakeError, match=r"cannot be (read|written)"):
-                _publish(staged_lake, facts_of(SECOND), None, Settings(), force=False)
+                _publish(staged_lake, facts_of(SECOND), 1.0, Settings(), force=False)
         assert staged_lake.rejected().is_empty() and run_ids(staged_lake) == [FIRST]
-    _publish(staged_lake, facts_of(SECOND), None, Settings(), force=False)
+    _publish(staged_lake, facts_of(SECOND), 1.0, Settings(), force=False)
     assert run_ids(staged_lake) == [SECOND, FIRST]
 
 

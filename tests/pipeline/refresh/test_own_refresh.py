@@ -52,6 +52,7 @@ def test_every_file_is_a_sample_or_in_quarantine(run: Run) -> None:
     assert (run.facts["dataset_name"], run.classes) == ("Digits", [str(i) for i in range(10)])
     assert (len(samples), samples["source_name"][5]) == (DIGITS, "png/0005.png")
     assert run.scan("quarantine").select("source_name", "reason").collect().rows() == [("png/bad.png", "not an image")]
+    assert run.metric("data", "usable") == DIGITS
     shares = samples["split"].value_counts(normalize=True).sort("split")["proportion"].to_list()
     assert shares == pytest.approx([0.2, 0.7, 0.1], abs=0.01)
     assert run.verify()

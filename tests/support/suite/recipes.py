@@ -59,12 +59,19 @@ SETTINGS: dict[str, Any] = {
 }
 DATASET: dict[str, Any] = {
     "name": None,
+    "id": None,
     "size": 32,
     "display_side": 512,
-    "image_column": "image",
-    "label_column": "label",
-    "split_column": "split",
-    "name_column": "name",
+    "image_column": None,
+    "label_column": None,
+    "split_column": None,
+    "name_column": None,
+    "group_column": None,
+    "class_level": None,
+    "labels": {},
+    "splits": {},
+    "allow_outside": False,
+    "max_refused": 0.02,
     "metadata": [],
     "groups": {},
     "predictions": None,
@@ -72,10 +79,14 @@ DATASET: dict[str, Any] = {
     "validation_share": 0.1,
 }
 PREDICTIONS: dict[str, Any] = {
-    "column": "probabilities",
-    "logits": False,
+    "column": None,
+    "logits": None,
+    "normalize": None,
+    "positive": None,
     "classes": [],
-    "embedding_column": "embedding",
+    "embedding_column": None,
+    "table": None,
+    "embedding_table": None,
 }
 PRESETS: dict[str, Any] = {
     "smoke": {
