@@ -24,7 +24,7 @@ TEMPORARY_SHARE = 1.4
 COPIES_OF_WEIGHTS = 4
 """Weights, gradients, and two moments of the optimiser, as float32."""
 
-PASSES_AT_LEAST, PASSES_PER_HELD_OUT = 3_000, 3
+PASSES_AT_LEAST, PASSES_PER_HELD_OUT = 4_000, 8
 """Measurements by the model, mostly loss maps and checks, take as long as training on so many images (measured)."""
 SECONDS_AT_LEAST, SECONDS_PER_IMAGE = 15, 0.003
 """All others, mostly the projection and clusters (measured)."""
