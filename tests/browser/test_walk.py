@@ -39,6 +39,8 @@ from tests.support.servers.browser import (
 
 pytestmark = pytest.mark.browser
 GIVEN = os.environ.get("LATENTLAKE_TEST_LAKE")
+SELDOM = ("clusters", "data_quality", "runs", "compare")
+"""Pages of the drawn lake that only the long tests look at; every run of the checks walks all pages of a real lake."""
 ON_TINY = pytest.mark.parametrize("walk", ["light", pytest.param("dark", marks=pytest.mark.long)], indirect=True)
 
 
@@ -95,7 +97,10 @@ def go(title: str, *pages: Page) -> None:
 
 
 @pytest.mark.parametrize("walk", ["light"], indirect=True)
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    "entry",
+    [pytest.param(entry, marks=[pytest.mark.long] if entry.name in SELDOM else [], id=entry.name) for entry in ENTRIES],
+)
 def test_every_page_is_whole_at_a_desk_in_light_and_on_a_phone_in_dark(entry: Entry, walk: Walk) -> None:
     go(entry.title, walk.desk, walk.phone)
     for page in (walk.desk, walk.phone):
@@ -158,6 +163,7 @@ def test_on_the_map_a_box_selects_a_legend_isolates_and_a_dot_opens_its_panel(wa
     expect(page.get_by_test_id("stMain")).to_contain_text(re.compile(rf"Sample {sample[1]} · "))
 
 
+@pytest.mark.long
 @ON_TINY
 def test_a_lasso_selects_what_lies_in_it(walk: Walk) -> None:
     page = walk.at("population_map")

@@ -103,6 +103,7 @@ def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
     assert run(tmp_path, ignored + planted, "refresh", "--set", "work_dir=work").returncode == 70
 
 
+@pytest.mark.long
 def test_ctrl_c_while_the_process_ends_is_not_heard(tmp_path: Path) -> None:
     again = "import atexit, os, signal; atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))"
     planted = again + PLANTED.format(error="KeyboardInterrupt")

@@ -42,6 +42,7 @@ def test_the_command_and_the_pipeline_as_a_module_do_not_see_them(desk: Path) ->
     assert executed(desk) == []
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_pages_served_beside_them_are_ours(desk: Path, tiny_lake: str, opened: Any) -> None:
     with serve_from(desk, f"--lake={tiny_lake}", command=[str(COMMAND)]) as address:

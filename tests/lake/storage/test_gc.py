@@ -83,6 +83,7 @@ def test_what_is_old_goes_and_a_dry_run_only_says_so(four: Lake) -> None:
     assert run_ids(four) == [NEW, MIDDLE, OTHER]
 
 
+@pytest.mark.long
 def test_runs_that_stay_are_verified_and_read_as_before(four: Lake, before: dict[str, dict[str, str]]) -> None:
     four.stage("properties", tiny_tables(samples=SAMPLES)["properties"].with_columns(contrast=pl.lit(0.5)))
     opened = {run_id: four.run(run_id) for run_id in (OTHER, MIDDLE, NEW)}
@@ -120,6 +121,7 @@ def test_no_file_of_a_removed_run_is_left_and_every_version_that_is_pinned_is_wh
     assert _versions(four) == before
 
 
+@pytest.mark.long
 def test_a_reader_that_has_a_removed_run_open_goes_on_reading_until_the_hours_are_over(
     four: Lake, before: dict[str, dict[str, str]]
 ) -> None:
@@ -159,6 +161,7 @@ def test_killed_at_any_moment_the_lake_is_readable_and_the_next_call_finishes(
     assert _files(four) == _files(whole)
 
 
+@pytest.mark.long
 def test_what_a_crashed_refresh_left_goes(
     four: Lake, tables: dict[str, pl.DataFrame], before: dict[str, dict[str, str]]
 ) -> None:

@@ -293,6 +293,7 @@ def test_new_predictions_make_a_new_run_and_the_same_ones_none(table: pl.DataFra
     assert second.scan("samples").collect().equals(first.scan("samples").collect())
 
 
+@pytest.mark.long
 def test_the_number_of_a_sample_that_is_gone_is_not_given_again(
     table: pl.DataFrame, tmp_path: Path, copied: Callable[[str], Run]
 ) -> None:

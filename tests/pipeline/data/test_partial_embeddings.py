@@ -279,6 +279,7 @@ def test_the_report_counts_the_samples_on_the_map(published: Callable[[str], Run
     assert "have an embedding" not in render_report(published("two numbers"), None)
 
 
+@pytest.mark.long
 def test_drift_between_splits_is_tested_on_samples_with_an_embedding_alone(tmp_path: Path) -> None:
     table = external_table(ROWS).drop("image").with_row_index("row")
     third = pl.col("row") % 3

@@ -303,6 +303,7 @@ def test_a_training_reaches_the_dataset_it_reads(method: str) -> None:
     assert hash_definition(root, overlaid(Dataset.__module__, lambda _: ast.unparse(tree))) != hash_code(train_model)
 
 
+@pytest.mark.long
 def test_every_process_comes_to_the_same_hash() -> None:
     """Names are kept in sets, whose order is another in each process."""
     program = (

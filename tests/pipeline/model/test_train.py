@@ -148,7 +148,7 @@ def test_a_diverging_training_stops_in_words(
         fit(data, tmp_path / "nan")
 
 
-@pytest.mark.parametrize("optimizer", ["muon", "sgd"])
+@pytest.mark.parametrize("optimizer", ["muon", pytest.param("sgd", marks=pytest.mark.long)])
 def test_both_optimizers_learn_and_decay_convolutions_only(data: TrainingSet, tmp_path: Path, optimizer: str) -> None:
     """On the network that is trained by default."""
     chosen = {"optimizer": optimizer, "model": Settings.model_fields["model"].default}

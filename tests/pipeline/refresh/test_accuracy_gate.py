@@ -75,6 +75,7 @@ def test_the_threads_and_folders_that_change_no_result_are_no_news(folder: Path)
     assert find_answer(tiny_settings(folder, cache_dir=folder / "elsewhere"), Lake(folder / "lake")) == run_id
 
 
+@pytest.mark.long
 def test_what_was_published_before_something_else_is_published_again(folder: Path) -> None:
     first = again(folder)
     second = again(folder, kmeans_clusters=5)
@@ -236,6 +237,7 @@ def test_a_run_that_breaks_a_contract_is_recorded_and_not_published(
         again(folder, kmeans_clusters=5)
 
 
+@pytest.mark.long
 def test_an_error_of_the_machine_while_publishing_is_told_and_forgotten(staged_lake: Lake) -> None:
     steps = ("Lake._newest", "validate", "Lake.digest", "Lake.append_once")
     for step, number in itertools.product(steps, (errno.EMFILE, errno.EACCES, errno.ENOSPC)):
@@ -258,6 +260,7 @@ def _fail(error: Exception) -> Callable[..., None]:
 # --- the time
 
 
+@pytest.mark.long
 def test_a_refresh_out_of_time_stops_and_the_next_goes_on(folder: Path) -> None:
     shutil.rmtree(folder / "work")
     settings = tiny_settings(folder)

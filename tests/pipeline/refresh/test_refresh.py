@@ -106,6 +106,7 @@ def test_a_changed_setting_redoes_only_what_depends_on_it(folder: Path) -> None:
     assert len(Lake(folder / "lake").runs()) == 2
 
 
+@pytest.mark.long
 def test_above_the_limit_a_search_index_is_published_and_proposes_neighbours(folder: Path, run: Run) -> None:
     before = stages_in(folder)
     outcome = again(folder, settings={"index_above": 399})

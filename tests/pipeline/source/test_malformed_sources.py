@@ -46,7 +46,7 @@ KINDS: dict[str, Build] = {
 }
 MANY = {"CSV": 350, "parquet or Arrow": 350, "predictions": 350, "folder": 250, "archive": 200}
 """Examples drawn of a kind in the long tests, otherwise 125: 2,000 in all."""
-FEW = 8
+FEW = 5
 LONGEST, MOST_LINES = 2_000, 40
 OF_A_TRACEBACK = re.compile(r"Traceback|panicked at|\.py\", line|\.rs:\d|NoneType| object at 0x|unwrap\(\)")
 NOT_ENTERED = {
@@ -82,7 +82,7 @@ def test_many_sources_are_understood_or_refused_in_a_sentence_and_every_entry_is
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), as_json=st.booleans())
-@settings(DRAWN, max_examples=4)
+@settings(DRAWN, max_examples=2)
 def test_inspect_ends_with_a_designed_exit_code(kind: str, data: st.DataObject, as_json: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = KINDS[kind](data, Path(folder)).source

@@ -268,6 +268,7 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moved", [False, True])
 def test_models_of_folds_are_taken_over_only_where_every_sample_is_in_its_fold(
     folded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: bool
@@ -292,6 +293,7 @@ def test_models_of_folds_are_taken_over_only_where_every_sample_is_in_its_fold(
     assert ("its models are reused" in said) == (not moved)
 
 
+@pytest.mark.long
 def test_the_map_of_an_earlier_version_is_what_the_next_one_starts_from(
     earlier: Path, no_training: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

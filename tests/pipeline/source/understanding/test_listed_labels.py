@@ -42,10 +42,10 @@ def test_a_list_beside_images_labels_them_also_in_an_archive(tmp_path: Path, hea
         assert listing.notes.remarks[0] == "list.csv names the labels of 6 of the 6 images."
         assert not listing.notes.doubts and not listing.notes.asides
     put(root, "about.txt", ["Drawn by hand."])
-    assert read(root).notes.tell_asides() == "1 annotation files (about.txt)"
+    assert read(root).notes.tell_asides() == "texts and annotations: 1, such as about.txt"
     put(root, "zoom.txt", ["4"])
     (root / "about.txt").unlink()
-    assert read(root).notes.tell_asides() == "1 annotation files (beside list.csv)"
+    assert read(root).notes.tell_asides() == "texts and annotations: 1, such as beside list.csv"
 
 
 def test_a_table_labels_images_in_numbered_folders_and_its_columns_belong_to_them(tmp_path: Path) -> None:
