@@ -14,6 +14,7 @@ from pages.ui.core.figure import show_figure
 from pages.ui.frame import tour
 from pages.ui.groups.finding_card import show_finding
 from pages.ui.review.refused import show_refused
+from pages.ui.review.shared_values import show_shared_values
 
 AT_FIRST = 5
 
@@ -82,6 +83,7 @@ def show_data_findings(run: Run, linked: int | None) -> None:
     st.subheader("About the data")
     for finding in rows_of(data_findings.filter(pl.col("finding_id").ne_missing(linked)), FindingRow):
         show_finding(run, finding)
+    show_shared_values(run)
     if missing := findings.say_missing(run, data_findings):
         st.caption(missing)
     show_refused(run)

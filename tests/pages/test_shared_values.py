@@ -1,4 +1,4 @@
-"""Data quality and the report say which patients lie in training and in test."""
+"""Overview, Data quality and the report say which patients lie in training and in test."""
 
 import json
 from pathlib import Path
@@ -25,14 +25,15 @@ def publish(root: Path, column: str, value: pl.Expr, *, group_column: str | None
 
 
 @pytest.mark.parametrize("group_column", [None, "patient"])
-def test_patients_on_both_sides_are_said_on_the_page_and_in_the_report(
+def test_patients_on_both_sides_are_said_on_the_pages_and_in_the_report(
     group_column: str | None, tmp_path: Path, open_page: Open
 ) -> None:
     lake = publish(tmp_path / "lake", "patient", pl.col("sample_id") % 12, group_column=group_column)
     tested = lake.run().scan("samples").filter(split="test").collect()["sample_id"] % 12
-    app = open_page(lake.root, "data_quality")
+    app, overview = (open_page(lake.root, name) for name in ("data_quality", "overview"))
     sentence = f"All {tested.n_unique()} values of **patient** in the test split lie in train too: accuracy on unseen"
     assert not failures(app) and sentence in shown(app)
+    assert not failures(overview) and sentence in shown(overview)
     assert ("Set group_column" in shown(app)) is (group_column is None)
     assert sentence.replace("**patient**", "<strong>patient</strong>") in render_report(lake.run(), None)
 
