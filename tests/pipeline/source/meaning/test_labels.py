@@ -91,7 +91,18 @@ def test_none_is_asked_about_if_it_is_frequent_or_a_grade(others: list[str]) -> 
 
 @pytest.mark.parametrize(
     "name",
-    ["unknown", "Unknown", "unlabeled", "_unsorted", "0_unlabeled", "unlabelled_new", "TODO", "not labeled", "未知", "unklar"],
+    [
+        "unknown",
+        "Unknown",
+        "unlabeled",
+        "_unsorted",
+        "0_unlabeled",
+        "unlabelled_new",
+        "TODO",
+        "not labeled",
+        "未知",
+        "unklar",
+    ],
 )
 def test_names_that_may_mean_no_label_are_asked_about(name: str) -> None:
     settled = settle_labels([*PETS, name], {})
