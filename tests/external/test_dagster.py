@@ -70,7 +70,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Executed:
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment(settings).items():
             patch.setenv(variable, value)
-        patch.setattr(refreshing, "load_dataset", lambda *_: drawn_dataset())
+        patch.setattr(refreshing, "load_dataset", lambda *_, accept: drawn_dataset())
         patch.setattr(StageInputs, "_read", recorded(asked))
         return run_job(), asked, Lake(folder / "lake").run()
 
