@@ -129,7 +129,7 @@ def reading(source: Path) -> Iterator[None]:
         raise UserError(
             f"The dataset {source} cannot be read, as its bytes are damaged: write the file again."
         ) from None
-    except (OSError, DeltaError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+    except (OSError, DeltaError, pa.ArrowException, pl.exceptions.PolarsError, UnicodeError, KeyError) as error:
         raise UserError(f"The dataset {source} cannot be read ({first_line(error)}): check the file.") from None
 
 

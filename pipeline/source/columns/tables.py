@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from polars import selectors
 
 from lake.errors import UserError
 from pipeline.config.dataset import DatasetSettings
@@ -78,6 +79,9 @@ def read_table(
         image = choose(schema, columns.frame.select(texts).head(LOOKED_AT).collect()) if choose else None
         needed = [name for name, dtype in schema.items() if name in (image, *named) or not _holds_bytes(dtype)]
         frame = columns.frame.select(needed).collect()
+    frame = frame.with_columns(
+        selectors.duration().dt.total_microseconds() / 1e6
+    )  # in seconds, as text cannot hold them
     kind = "Delta table" if (source / "_delta_log").is_dir() else "parquet or Arrow"
     shards = f", {len(columns.files):,} files" if len(columns.files) > 1 else ""
     return Table(frame, image, kind + shards, columns.folder, columns.files, columns.class_names, notes=columns.notes)

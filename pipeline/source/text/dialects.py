@@ -51,7 +51,7 @@ def find_dialect(lines: Iterable[str], path: Path) -> Dialect:
     Raises `UserError` if the first line holds no names.
     """
     csv.field_size_limit(LONGEST)
-    sample = _take(lines)
+    sample = _take(lines) or [""]
     declared = DECLARED.fullmatch(sample[0].lstrip("\ufeff"))
     skipped = 1 if declared else 0
     skipped += next((i for i, line in enumerate(sample[skipped:]) if not line.startswith("#")), 0)
