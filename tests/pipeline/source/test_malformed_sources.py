@@ -4,6 +4,7 @@ Hypothesis draws sources of every kind: valid ones whose bytes were changed, and
 names that no code expects. All warnings are errors, so that none leaks.
 """
 
+import datetime as dt
 import re
 import tempfile
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
@@ -103,6 +105,29 @@ def test_an_arrow_file_whose_offsets_leave_its_buffers_is_refused_before_it_is_r
     assert len(understand(DatasetSettings(source=valid), tmp_path, print).listing.images) == 10
     with pytest.raises(UserError, match=r"beyond\.arrow cannot be read"):
         understand(DatasetSettings(source=tmp_path / "beyond.arrow"), tmp_path, print)
+
+
+def test_durations_are_numbers_of_seconds(tmp_path: Path) -> None:
+    taken = [dt.timedelta(seconds=i / 2) for i in range(10)]
+    frame = pl.DataFrame({"image": PLAIN, "label": ["cat", "dog"] * 5, "taken": taken})
+    frame.write_parquet(tmp_path / "a.parquet")
+    found = understand(DatasetSettings(source=tmp_path / "a.parquet", metadata=["taken"]), tmp_path, print)
+    assert found.metadata["taken"].to_list() == [i / 2 for i in range(10)]
+
+
+def test_an_arrow_file_with_two_dictionaries_of_one_name_is_refused(tmp_path: Path) -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1]), pa.array(["a", "b"]), ordered=True)
+    table = pa.table([column, column], names=["image", "image"])
+    with pa.OSFile(str(tmp_path / "two.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(UserError, match=r"two\.arrow"):
+        understand(DatasetSettings(source=tmp_path / "two.arrow"), tmp_path, print)
+
+
+def test_a_text_of_a_byte_order_mark_alone_has_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"empty\.csv has no rows"):
+        understand(DatasetSettings(source=tmp_path / "empty.csv"), tmp_path, print)
 
 
 def test_a_delta_table_of_which_a_file_was_cut_names_the_file(tmp_path: Path) -> None:
