@@ -136,6 +136,7 @@ def test_a_card_of_the_overview_leads_to_exactly_the_samples_it_counts(walk: Wal
     expect(page.get_by_text(f"{count[1]} samples pass the filters")).to_be_visible()
 
 
+@pytest.mark.long
 @ON_TINY
 def test_the_overview_hands_out_the_report(walk: Walk) -> None:
     page = walk.at("")

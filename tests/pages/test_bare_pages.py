@@ -184,6 +184,7 @@ def test_two_such_runs_are_compared_part_by_part(root: str, part: str, open_page
     assert "0 of 0" not in shown(app)
 
 
+@pytest.mark.long
 def test_a_run_that_has_all_is_compared_with_one_that_has_not(tmp_path: Path, open_page: Open) -> None:
     root = str(tmp_path / "lake")
     build_tiny_lake(root, samples=SAMPLES)
@@ -198,6 +199,7 @@ def test_a_run_that_has_all_is_compared_with_one_that_has_not(tmp_path: Path, op
         assert "map" not in found and found["clusters"] == {}
 
 
+@pytest.mark.long
 def test_a_map_that_showed_images_forgets_them_on_a_run_without(tmp_path: Path, open_page: Open) -> None:
     root = str(tmp_path / "lake")
     build_bare_lake(root, images=False, embeddings=True)
