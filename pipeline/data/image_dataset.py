@@ -5,6 +5,7 @@ predictions without images. N images, K classes.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from pipeline.data.dataset_id import find_id, name_of
 from pipeline.data.few_images import check_enough, check_training, tell_few
 from pipeline.data.known_range import SETTING, settle_range
 from pipeline.data.moved import check_continued, tell_moved
-from pipeline.data.sample_ids import KnownSamples
+from pipeline.data.sample_ids import Key, KnownSamples
 from pipeline.data.splits import assign_missing_splits
 from pipeline.data.usable_counts import check_share, tell_commonest
 from pipeline.engine.progress import Progress
@@ -52,6 +53,11 @@ class _Images:
     remarks: list[str]
     """What was noticed while they were decoded."""
 
+    def keys(self) -> list[Key]:
+        """What identifies each usable image: its name and the hash of its pixels."""
+        pairs = zip(self.entries, self.images_NHWC, strict=True)
+        return [(entry.name, hash_pixels(image, entry.name)) for entry, image in pairs]
+
 
 def load_own_images(
     own: DatasetSettings, settings: Settings, lake: Lake, progress: Progress, *, accept: bool = False
@@ -65,8 +71,7 @@ def load_own_images(
     known = read_assumed(lake, dataset_id)
     check_continued(own, lake)
     moved = tell_moved(own, lake, dataset_id)
-    for remark in moved:
-        progress.say(remark)
+    _say(progress, moved)
     answers = [one for one in known if one.setting != SETTING]
     settled = settle(own, answers, settings.cache_dir, progress.say, accept=accept, where="the settings file")
     source, own = settled.understanding, settled.understanding.own
@@ -77,11 +82,7 @@ def load_own_images(
     images = _decode(source.listing, own, settings, known_samples, depth.value_range, progress)
     _check_usable(own, settings, images.entries, images.refused)
     classes = _find_classes(source, images)
-    label = _to_indices([entry.label for entry in images.entries], classes)
-    keys = [
-        (entry.name, hash_pixels(image, entry.name))
-        for entry, image in zip(images.entries, images.images_NHWC, strict=True)
-    ]
+    label, keys = _to_indices([entry.label for entry in images.entries], classes), images.keys()
     groups = _groups_of(source, images.entries)
     split = _split(label, images, [known_samples.split.get(key) for key in keys], groups, own, settings.split_seed)
     rows = _choose(label, split, np.array([key in known_samples.sample_id for key in keys]), settings)
@@ -95,11 +96,7 @@ def load_own_images(
         *tell_few(label, split, classes, predicted=bool(own.predictions), min_group_size=settings.min_group_size),
         *(_tell_few_embedded(external) if external else []),
     ]
-    noun = "images" if images.images_NHWC.size else "rows"
-    counts = f"{len(order):,} of {len(keys):,} {noun} of {len(classes):,} {'class' if len(classes) == 1 else 'classes'}"
-    progress.say(f"{name_of(own)}: {counts}; {len(images.refused):,} could not be used.")
-    for sentence in [*([f"{tell_commonest(images.refused)}."] if images.refused else []), *remarks]:
-        progress.say(sentence)
+    _say(progress, [*_tell_counts(own, images, len(order), len(classes)), *remarks])
     return Dataset(
         dataset_id=dataset_id,
         name=name_of(own),
@@ -118,6 +115,19 @@ def load_own_images(
         understood=[*moved, *remarks],
         assumed=to_rows([*settled.assumed, *depth.to_assumed()]),
     ).with_hashes([keys[i][1] for i in order])
+
+
+def _say(progress: Progress, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        progress.say(sentence)
+
+
+def _tell_counts(own: DatasetSettings, images: _Images, kept: int, classes: int) -> list[str]:
+    """How many images are used, how many cannot be, and the commonest reason."""
+    noun = "images" if images.images_NHWC.size else "rows"
+    counts = f"{kept:,} of {len(images.entries):,} {noun} of {classes:,} {'class' if classes == 1 else 'classes'}"
+    why = [f"{tell_commonest(images.refused)}."] if images.refused else []
+    return [f"{name_of(own)}: {counts}; {len(images.refused):,} could not be used.", *why]
 
 
 def _check_usable(
