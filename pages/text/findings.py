@@ -112,7 +112,7 @@ def say_missing(run: Run, finding_rows: pl.DataFrame) -> str | None:
         "under-represented": missing.is_classified(run),
         "leakage": missing.has(run, COPIES) and missing.is_classified(run),
         "duplicate": missing.has(run, COPIES),
-        "domain gap": run.has("properties") or run.has("embeddings"),
+        "domain gap": missing.is_classified(run) and (run.has("properties") or run.has("embeddings")),
     }
     not_found = [NAMES[kind] for kind in DATA_KINDS if was_tested.get(kind, True) and kind not in finding_rows["kind"]]
     return f"Looked for and not found: {', '.join(not_found)}." if not_found else None

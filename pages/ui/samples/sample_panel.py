@@ -46,11 +46,12 @@ def draw_sample(run: Run, sample_id: int, *, on_map: bool = False) -> None:
     with left:
         show_image(run, sample_id)
     with right:
-        show_chart(
-            charts.probability_bars(queries.probabilities(run, sample_id).collect(), row["label"]),
-            key=f"bars-{sample_id}",
-            alt="Probability of each class",
-        )
+        if missing.is_classified(run):
+            show_chart(
+                charts.probability_bars(queries.probabilities(run, sample_id).collect(), row["label"]),
+                key=f"bars-{sample_id}",
+                alt="Probability of each class",
+            )
     _show_why_and_nearest(run, sample_id, row["label"] or row["predicted"])
     if no_embedding := missing.say_no_embedding(run, row):
         st.caption(no_embedding)
@@ -177,9 +178,8 @@ def choose_sample(run: Run, among: pl.Expr = EVERY) -> tuple[int, SampleRow]:
     entered = number_box.number_input("Sample", min_value=0, value=sample_id, key=f"sample-number-{sample_id}")
     if entered != sample_id:
         _open(entered)
-    summary = (
-        f"{place + 1:,} of {count.item():,} by loss, highest first" if place is not None else "not among the filtered"
-    )
+    order = " by loss, highest first" if data.has_labels(run) else ""
+    summary = f"{place + 1:,} of {count.item():,}{order}" if place is not None else "not among the filtered"
     caption.caption(summary)
     row = find_sample(run, sample_id)
     if row is None:

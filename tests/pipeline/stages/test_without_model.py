@@ -114,9 +114,18 @@ def test_overview_and_report_say_that_no_model_was_trained(published: Callable[[
     app = open_page(run.lake.root, "overview")
     assert any(UNCLASSIFIED[3:] in info.value for info in app.info)
     assert NOTHING_MEASURED in [info.value for info in app.info]
-    assert "doubtful labels" not in shown(app).partition("Adjusted p")[0]
+    looked = [caption.value for caption in app.caption if caption.value.startswith("Looked for")]
+    assert not [text for text in looked if "labels" in text or "splits" in text]
     report = render_report(run, None)
     assert UNCLASSIFIED[3:] in report and NOTHING_MEASURED in report and NO_CLASS not in report
+
+
+def test_no_probability_and_no_order_by_loss_is_shown_of_a_sample(
+    published: Callable[[str], Run], open_page: Open
+) -> None:
+    app = open_page(published("one class").lake.root, "similar")
+    assert not failures(app) and f"1 of {COUNT}" in [caption.value for caption in app.caption]
+    assert not [chart for chart in app.get("vega_lite_chart") if "probability" in chart.proto.spec.lower()]
 
 
 def test_no_column_of_a_model_is_offered(published: Callable[[str], Run], open_page: Open) -> None:
